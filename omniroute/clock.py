@@ -1,0 +1,49 @@
+"""Wall and monotonic time behind one object, so that tests can hold the hands.
+
+Everything timed asks its :class:`Clock`; nothing else in the project calls :mod:`time`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """What :meth:`Clock.call_later` returns."""
+
+    def cancel(self) -> None: ...
+
+
+class Clock:
+    """Real time.  ``tests/fakes.py`` has the fake with the same methods."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start; never goes back.  For durations and deadlines."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Unix time in seconds.  For timestamps."""
+        return time.time()
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: object) -> Timer:
+        """Run *callback* in *delay* seconds on the running event loop."""
+        return asyncio.get_running_loop().call_later(delay, callback, *args)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; cancellable."""
+        await asyncio.sleep(seconds)
+
+
+def iso(unix: float) -> str:
+    """ISO 8601 UTC with milliseconds, e.g. ``2026-02-26T14:03:11.120Z``."""
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_iso(text: str) -> float:
+    """Unix seconds of an ISO 8601 time.  Raises ``ValueError``."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,80 @@
+"""An immutable, fully indexed view of all configuration.
+
+``store/publish.py`` builds a new one after each committed change and swaps one reference; the data plane takes the reference
+once per request.  Nothing here changes after it was built, and nothing here knows where it came from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from ..upstream.providers import Price, Provider
+
+
+class Connection(Struct, frozen=True):
+    """One account at one provider.  ``secret`` is the key in clear: memory only, never logged."""
+
+    id: str
+    provider: str
+    name: str
+    secret: str = ""
+    auth_type: str = "apikey"
+    priority: int = 1
+    is_active: bool = True
+    base_url: str = ""  # overrides the provider's
+    default_model: str = ""
+    updated_at: float = 0.0  # Unix seconds
+    rate_limit_protection: bool = False
+    data: dict[str, Any] = field(default_factory=dict)  # providerSpecificData
+
+    def __repr__(self) -> str:
+        return f"Connection({self.id}, {self.provider}, {self.name!r})"
+
+
+class GatewayKey(Struct, frozen=True):
+    """A client's key, found by the keyed hash of its text."""
+
+    id: str
+    name: str
+    digest: bytes  # HMAC-SHA256(secret, text)
+    scopes: frozenset[str] = frozenset({"inference"})
+    allowed_models: tuple[str, ...] = ()  # empty = all
+    no_log: bool = False
+    expires_at: float | None = None  # Unix seconds
+
+
+class GatewaySettings(Struct, frozen=True):
+    """The stored settings that requests depend on, with their defaults."""
+
+    require_api_key: bool = False
+    require_auth_for_models: bool = False
+    blocked_providers: frozenset[str] = frozenset()
+    fallback_strategy: str = "fill-first"
+    sticky_limit: int = 3
+    wildcard_aliases: tuple[tuple[str, str], ...] = ()  # (pattern, target)
+    cors_origins: tuple[str, ...] = ()
+    setup_complete: bool = False
+    profiles: dict[str, dict[str, float]] = field(default_factory=dict)  # resilience profiles, seconds
+
+
+class Snapshot(Struct, frozen=True):
+    """Everything the data plane reads.
+
+    ``providers`` has built-in ones and nodes by id; ``prefixes`` maps every accepted prefix (id, alias, reserved alias, node
+    prefix) to a provider id; ``connections`` the *active* ones by provider id, sorted by (priority, newest first);
+    ``models`` a bare model id to the ids of the providers that offer it.
+    """
+
+    version: int = 0
+    key_secret: bytes = b""
+    keys: dict[bytes, GatewayKey] = field(default_factory=dict)
+    providers: dict[str, Provider] = field(default_factory=dict)
+    prefixes: dict[str, str] = field(default_factory=dict)
+    connections: dict[str, tuple[Connection, ...]] = field(default_factory=dict)
+    models: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    custom_models: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by provider id
+    aliases: dict[str, str] = field(default_factory=dict)
+    prices: dict[tuple[str, str], Price] = field(default_factory=dict)  # user prices over the catalogue's
+    settings: GatewaySettings = field(default_factory=GatewaySettings)

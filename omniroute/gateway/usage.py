@@ -1,0 +1,40 @@
+"""What one call used and cost, handed over when its exchange ends."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class CallRecord(Struct, gc=False):
+    """One finished call, for usage history, call log and metrics.  Tokens None = not reported; cost None = unknown price."""
+
+    id: str  # request id
+    at: float  # Unix seconds, when it began
+    method: str
+    path: str
+    status: int  # of the answer the client got; 499 when it left
+    provider: str
+    model: str  # as sent upstream
+    requested_model: str
+    connection_id: str
+    account: str
+    key_id: str
+    key_name: str
+    source_format: str
+    target_format: str
+    stream: bool
+    duration_ms: float
+    first_byte_ms: float | None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    tokens_cache_read: int | None = None
+    tokens_cache_write: int | None = None
+    tokens_reasoning: int | None = None
+    estimated: bool = False
+    cost: float | None = None
+    error: str = ""
+    attempts: int = 1
+    route: str = ""  # what X-OmniRoute-Route said
+    combo: str = ""
+    request_body: bytes | None = None  # None when the key says no-log
+    response_body: bytes | None = None

@@ -1,0 +1,190 @@
+"""The environment, read once, as one immutable value with every limit and deadline.
+
+The only module that reads ``os.environ``.  Variables and defaults: ``docs/configuration.md``.  Times are seconds unless the
+name says otherwise; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KIB = 1024
+MIB = 1024 * 1024
+
+
+class SettingsError(ValueError):
+    """A variable has a value that cannot be used; the message names the variable and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes and deadlines of the HTTP server and client."""
+
+    head_bytes: int = 64 * KIB
+    line_bytes: int = 8 * KIB
+    header_fields: int = 100
+    gateway_body: int = 32 * MIB
+    manage_body: int = 10 * MIB
+    upload_body: int = 100 * MIB
+    answer_bytes: int = 64 * MIB  # a whole upstream answer
+    json_depth: int = 128
+    stream_buffer: int = 64 * KIB  # unsent bytes of one stream before its upstream is paused
+    connections: int = 10_000
+    in_flight: int = 2_000
+    head_timeout: float = 10.0
+    idle_timeout: float = 75.0  # keep-alive
+    body_silence: float = 30.0
+    body_min_rate: int = 1 * KIB  # bytes a second, averaged after body_silence seconds
+    write_stall: float = 60.0  # a reader without progress is dropped
+    connect_timeout: float = 10.0
+    first_byte_timeout: float = 600.0
+    stream_idle_timeout: float = 300.0
+    keepalive_interval: float = 15.0  # of client streams; 0 = off
+    pool_idle: float = 60.0
+    pool_per_origin: int = 100  # idle connections kept
+    shutdown_timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the process is told from outside, except what lives in the database."""
+
+    host: str = "127.0.0.1"
+    port: int = 20128
+    data_dir: Path = field(default_factory=lambda: Path.home() / ".omniroute")
+    log_level: str = "info"
+    log_format: str = "text"
+    log_to_file: bool = True
+    require_api_key: bool = False
+    initial_password: str = ""
+    jwt_secret: str = ""
+    api_key_secret: str = ""
+    storage_encryption_key: str = ""
+    auth_cookie_secure: bool = False
+    cors_origins: tuple[str, ...] = ()
+    base_url: str = ""
+    machine_id_salt: str = "endpoint-proxy-salt"
+    log_retention_days: int = 90
+    multi_connections_per_node: bool = False
+    allow_private_urls: bool = True
+    no_log_key_ids: frozenset[str] = frozenset()
+    strict_http: bool = False  # serve HTTP/1.1 through h11 instead of httptools
+    provider_keys: Mapping[str, str] = field(default_factory=dict)  # provider id -> API key
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def database(self) -> Path:
+        return self.data_dir / "storage.sqlite"
+
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+
+
+def _flag(env: Mapping[str, str], name: str, default: bool) -> bool:
+    text = env.get(name)
+    if text is None:
+        return default
+    if (word := text.strip().lower()) in _TRUE | _FALSE:
+        return word in _TRUE
+    raise SettingsError(f"{name}={text!r} is not a truth value: use true or false")
+
+
+def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name)
+    if text is None or not text.strip():
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise SettingsError(f"{name}={text!r} is not a whole number") from None
+    if not low <= value <= high:
+        raise SettingsError(f"{name}={value} is out of range: use {low} to {high}")
+    return value
+
+
+def _millis(env: Mapping[str, str], name: str, default: float) -> float:
+    return _number(env, name, round(default * 1000), 0, 86_400_000) / 1000
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def default_data_dir(env: Mapping[str, str]) -> Path:
+    """``DATA_DIR``, else the platform's configuration folder, else ``~/.omniroute``."""
+    if path := env.get("DATA_DIR"):
+        return Path(path).expanduser()
+    if sys.platform == "win32" and (base := env.get("APPDATA")):
+        return Path(base) / "omniroute"
+    if base := env.get("XDG_CONFIG_HOME"):
+        return Path(base) / "omniroute"
+    return Path.home() / ".omniroute"
+
+
+def _provider_keys(env: Mapping[str, str]) -> dict[str, str]:
+    """``OPENAI_API_KEY=…`` -> ``{"openai": …}``; which ids exist is the catalogue's business."""
+    suffix = "_API_KEY"
+    keys = {}
+    for name, value in env.items():
+        if name.endswith(suffix) and value.strip():
+            keys[name[: -len(suffix)].lower().replace("_", "-")] = value.strip()
+    return keys
+
+
+def _limits(env: Mapping[str, str]) -> Limits:
+    base = Limits()
+    both = env.get("REQUEST_TIMEOUT_MS")
+    first = _millis(env, "REQUEST_TIMEOUT_MS" if both else "FETCH_TIMEOUT_MS", base.first_byte_timeout)
+    idle = _millis(env, "REQUEST_TIMEOUT_MS" if both else "STREAM_IDLE_TIMEOUT_MS", base.stream_idle_timeout)
+    body = env.get("MAX_BODY_SIZE_BYTES")
+    limit = _number(env, "MAX_BODY_SIZE_BYTES", base.manage_body, 1, 1024 * MIB)
+    return Limits(
+        gateway_body=limit if body else base.gateway_body,
+        manage_body=limit,
+        first_byte_timeout=first,
+        stream_idle_timeout=idle,
+        connect_timeout=_millis(env, "CONNECT_TIMEOUT_MS", base.connect_timeout),
+        keepalive_interval=_millis(env, "KEEPALIVE_INTERVAL_MS", base.keepalive_interval),
+        in_flight=_number(env, "MAX_IN_FLIGHT", base.in_flight, 1, 1_000_000),
+        connections=_number(env, "MAX_CONNECTIONS", base.connections, 1, 1_000_000),
+        head_timeout=_millis(env, "HEAD_TIMEOUT_MS", base.head_timeout),
+        body_silence=_millis(env, "BODY_TIMEOUT_MS", base.body_silence),
+        idle_timeout=_millis(env, "KEEP_ALIVE_TIMEOUT_MS", base.idle_timeout),
+        write_stall=_millis(env, "WRITE_TIMEOUT_MS", base.write_stall),
+        shutdown_timeout=_millis(env, "SHUTDOWN_TIMEOUT_MS", base.shutdown_timeout),
+    )
+
+
+def load(env: Mapping[str, str] | None = None) -> Settings:
+    """Read *env* (default: the process environment).  Raises :class:`SettingsError`."""
+    env = os.environ if env is None else env
+    base = Settings()
+    return Settings(
+        host=env.get("HOST") or base.host,
+        port=_number(env, "OMNIROUTE_PORT" if env.get("OMNIROUTE_PORT") else "PORT", base.port, 0, 65535),
+        data_dir=default_data_dir(env),
+        log_level=(env.get("LOG_LEVEL") or base.log_level).lower(),
+        log_format=(env.get("LOG_FORMAT") or base.log_format).lower(),
+        log_to_file=_flag(env, "LOG_TO_FILE", base.log_to_file),
+        require_api_key=_flag(env, "REQUIRE_API_KEY", base.require_api_key),
+        initial_password=env.get("INITIAL_PASSWORD", ""),
+        jwt_secret=env.get("JWT_SECRET", ""),
+        api_key_secret=env.get("API_KEY_SECRET", ""),
+        storage_encryption_key=env.get("STORAGE_ENCRYPTION_KEY", ""),
+        auth_cookie_secure=_flag(env, "AUTH_COOKIE_SECURE", base.auth_cookie_secure),
+        cors_origins=_words(env.get("CORS_ORIGIN", "")),
+        base_url=env.get("BASE_URL") or env.get("NEXT_PUBLIC_BASE_URL") or base.base_url,
+        machine_id_salt=env.get("MACHINE_ID_SALT") or base.machine_id_salt,
+        log_retention_days=_number(env, "LOG_RETENTION_DAYS", base.log_retention_days, 1, 3650),
+        multi_connections_per_node=_flag(env, "ALLOW_MULTI_CONNECTIONS_PER_COMPAT_NODE", base.multi_connections_per_node),
+        allow_private_urls=_flag(env, "OMNIROUTE_ALLOW_PRIVATE_PROVIDER_URLS", base.allow_private_urls),
+        no_log_key_ids=frozenset(_words(env.get("NO_LOG_API_KEY_IDS", ""))),
+        strict_http=_flag(env, "STRICT_HTTP", base.strict_http),
+        provider_keys=_provider_keys(env),
+        limits=_limits(env),
+    )

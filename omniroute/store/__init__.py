@@ -1,0 +1,1 @@
+"""SQLite behind typed functions; publishes a new snapshot after each change."""

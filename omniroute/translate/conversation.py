@@ -1,0 +1,201 @@
+"""The request vocabulary: what a client asks, in no vendor's dialect.
+
+Each wire decodes its request into an :class:`Ask` and encodes an :class:`Ask` into its own request.  JSON that only travels
+(tool schemas, tool arguments, response schemas, vendor data) is kept as the bytes or text that arrived and is never parsed
+by this module.  ``None`` means *not said*, which is not the same as a default.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class CacheHint(Struct, frozen=True, gc=False):
+    """Everything up to and including the bearer may be cached by the provider (Anthropic ``cache_control``)."""
+
+    ttl: str | None = None  # "5m", "1h"
+
+
+class Citation(Struct, gc=False):
+    """Where a piece of text comes from.  ``raw`` is the vendor's own object, emitted again only to ``wire``."""
+
+    url: str | None = None
+    title: str | None = None
+    text: str | None = None  # the cited words
+    start: int | None = None  # characters of the answer's text that it supports
+    end: int | None = None
+    wire: str = ""
+    raw: bytes | None = None
+
+
+class Text(Struct):
+    text: str
+    cache: CacheHint | None = None
+    citations: list[Citation] = field(default_factory=list)
+    signature: str | None = None  # Gemini puts thought signatures on text parts too
+
+
+class Media(Struct):
+    """An image, sound, film or document; exactly one of ``data``, ``url``, ``file_id``, ``text``, ``blocks`` is set."""
+
+    kind: Literal["image", "audio", "video", "document"]
+    mime: str = ""  # "image/png"; "" when the wire did not say
+    data: str | None = None  # base64
+    url: str | None = None
+    file_id: str | None = None
+    text: str | None = None  # plain-text documents
+    blocks: list[Block] | None = None  # documents made of blocks (Anthropic "content" source)
+    name: str | None = None  # file name or title
+    context: str | None = None  # a document's context note (Anthropic)
+    detail: str | None = None  # OpenAI image detail: low, high, auto
+    transcript: str | None = None  # of audio answers
+    citations: bool = False  # the answer shall cite this document
+    cache: CacheHint | None = None
+    signature: str | None = None
+
+
+class Thinking(Struct):
+    """Reasoning the model showed.  ``signature`` is proof of ``wire``'s own making and worthless elsewhere.
+
+    ``redacted``: the text is withheld and ``signature`` holds the encrypted data.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    redacted: bool = False
+    wire: str = ""
+    id: str | None = None  # OpenAI Responses reasoning item id
+    cache: CacheHint | None = None
+
+
+class ToolCall(Struct):
+    """``arguments`` is JSON text for functions and free text for custom tools."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+    kind: Literal["function", "custom"] = "function"
+    namespace: str | None = None
+    signature: str | None = None
+    item_id: str | None = None  # OpenAI Responses item id, beside the call id
+    cache: CacheHint | None = None
+
+
+class ToolResult(Struct):
+    id: str
+    blocks: list[Block] = field(default_factory=list)
+    is_error: bool = False
+    name: str = ""  # Gemini and Ollama address results by the tool's name
+    kind: Literal["function", "custom"] = "function"
+    cache: CacheHint | None = None
+
+
+class Refusal(Struct):
+    text: str
+
+
+class Opaque(Struct):
+    """Vendor data without a neutral meaning: emitted again only to ``wire``, named as dropped elsewhere.
+
+    ``label`` is the vendor's own type, for the note.
+    """
+
+    wire: str
+    label: str
+    raw: bytes
+
+
+Block = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Opaque
+
+
+class Turn(Struct):
+    """``tool`` turns hold only :class:`ToolResult` blocks; a ``system`` turn stands in mid-conversation."""
+
+    role: Role
+    blocks: list[Block]
+    name: str | None = None
+
+
+class Tool(Struct):
+    """A declared tool.  ``server`` tools run at the vendor: only ``raw`` and its ``wire`` count."""
+
+    name: str
+    description: str | None = None
+    schema: bytes | None = None  # JSON Schema, as sent
+    kind: Literal["function", "custom", "server"] = "function"
+    strict: bool | None = None
+    namespace: str | None = None
+    deferred: bool = False
+    grammar: bytes | None = None  # of custom tools, as sent
+    cache: CacheHint | None = None
+    wire: str = ""
+    raw: bytes | None = None
+
+
+class ToolChoice(Struct, frozen=True):
+    """``tool``: exactly ``names[0]``; ``allowed``: any of ``names``, ``required`` says whether one must be called."""
+
+    mode: Literal["auto", "none", "required", "tool", "allowed"]
+    names: tuple[str, ...] = ()
+    required: bool = False
+
+
+class ResponseFormat(Struct, frozen=True):
+    kind: Literal["text", "json", "schema"]
+    schema: bytes | None = None
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class Reasoning(Struct):
+    """How much to think.  ``effort``: none, minimal, low, medium, high, xhigh, max; ``budget`` in tokens."""
+
+    enabled: bool | None = None
+    effort: str | None = None
+    budget: int | None = None
+    adaptive: bool = False
+    show: str | None = None  # auto, concise, detailed, summarized, omitted: how much of it to return
+
+
+class Sampling(Struct):
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: bytes | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    n: int | None = None
+
+
+class Ask(Struct):
+    """A whole request."""
+
+    model: str = ""
+    stream: bool = False
+    system: list[Block] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    tools: list[Tool] = field(default_factory=list)
+    tool_choice: ToolChoice | None = None
+    parallel_tools: bool | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None
+    stop: list[str] = field(default_factory=list)
+    response_format: ResponseFormat | None = None
+    reasoning: Reasoning | None = None
+    verbosity: str | None = None
+    modalities: list[str] = field(default_factory=list)
+    user: str | None = None
+    metadata: bytes | None = None
+    service_tier: str | None = None
+    include_usage: bool = False  # the client wants usage in the stream (OpenAI chat)
+    wire: str = ""  # the wire it was read from
+    extra: dict[str, bytes] = field(default_factory=dict)  # top-level members of that wire with no neutral meaning

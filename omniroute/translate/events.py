@@ -1,0 +1,156 @@
+"""The answer vocabulary: what a model says, as a sequence of events.
+
+A whole answer is the same sequence (``collect.py`` folds it).  The rules that every decoder keeps, so that no encoder has to
+cope with less:
+
+* ``Start`` first and once; ``Finish`` or ``Failure`` last and once; ``Usage`` anywhere between, later fields win.
+* Blocks never interleave.  A delta of another kind, ``ToolStart``, ``MediaPart`` or ``OpaquePart`` ends the open block; two
+  blocks of the same kind in a row are parted by ``BlockEnd``.  ``TextDelta("")`` and ``ThinkingDelta("")`` open an empty block.
+* ``ToolArguments`` follow their ``ToolStart``; a wire that interleaves parallel calls is straightened by its decoder.
+* ``Signature`` belongs to the open thinking block, or opens one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from .conversation import Citation, Media
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "other"]
+
+
+class Start(Struct, gc=False):
+    """The answer begins.  Empty fields mean the upstream did not say; ``created`` in Unix seconds."""
+
+    id: str = ""
+    model: str = ""
+    created: int = 0
+
+
+class TextDelta(Struct, gc=False):
+    text: str
+    logprobs: bytes | None = None  # OpenAI-style JSON array for this piece
+
+
+class ThinkingDelta(Struct, gc=False):
+    text: str
+    id: str | None = None  # Responses reasoning item id
+
+
+class Signature(Struct, gc=False):
+    """Proof (or, redacted, the encrypted content) of the open thinking block, made by ``wire``."""
+
+    signature: str
+    redacted: bool = False
+    wire: str = ""
+
+
+class RefusalDelta(Struct, gc=False):
+    text: str
+
+
+class ToolStart(Struct, gc=False):
+    id: str
+    name: str
+    kind: Literal["function", "custom"] = "function"
+    namespace: str | None = None
+    signature: str | None = None
+    item_id: str | None = None
+
+
+class ToolArguments(Struct, gc=False):
+    """A piece of the JSON text (of custom tools: free text) of the open call."""
+
+    text: str
+
+
+class MediaPart(Struct, gc=False):
+    """A whole image, sound or file in the answer."""
+
+    media: Media
+
+
+class CitationDelta(Struct, gc=False):
+    """A source of the open text block."""
+
+    citation: Citation
+
+
+class OpaquePart(Struct, gc=False):
+    """A vendor's block without a neutral meaning (server tool calls and results …), for ``wire`` alone."""
+
+    wire: str
+    label: str
+    raw: bytes
+
+
+class BlockEnd(Struct, gc=False):
+    """The open block is complete."""
+
+
+class Usage(Struct, gc=False):
+    """Token counts; None = not reported.
+
+    ``input`` counts the whole prompt, cached tokens included; ``output`` all generated tokens, thinking included.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None  # the part of cache_write kept for an hour
+    reasoning: int | None = None
+    total: int | None = None
+    estimated: bool = False
+
+    def merge(self, later: Usage) -> None:
+        """Take every field that *later* reports."""
+        for name in ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning", "total"):
+            if (value := getattr(later, name)) is not None:
+                setattr(self, name, value)
+        self.estimated = later.estimated
+
+
+class Finish(Struct, gc=False):
+    """The answer is complete.  ``raw`` is the vendor's own word when it is not one of ours."""
+
+    reason: FinishReason
+    stop_sequence: str | None = None
+    raw: str = ""
+
+
+class Failure(Struct, gc=False):
+    """An error the upstream reported, or that happened on the way.
+
+    ``status`` is the HTTP status (for an error inside a stream: the one its type means); ``type`` and ``code`` are the
+    vendor's words; ``retry_after`` in seconds; ``raw`` the error body as received, for clients of the same ``wire``.
+    """
+
+    status: int
+    message: str
+    type: str = ""
+    code: str = ""
+    param: str | None = None
+    retry_after: float | None = None
+    wire: str = ""
+    raw: bytes | None = None
+
+
+Event = (
+    Start
+    | TextDelta
+    | ThinkingDelta
+    | Signature
+    | RefusalDelta
+    | ToolStart
+    | ToolArguments
+    | MediaPart
+    | CitationDelta
+    | OpaquePart
+    | BlockEnd
+    | Usage
+    | Finish
+    | Failure
+)
