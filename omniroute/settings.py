@@ -72,6 +72,8 @@ class Settings:
     multi_connections_per_node: bool = False
     allow_private_urls: bool = True
     no_log_key_ids: frozenset[str] = frozenset()
+    tls_cert: str = ""  # paths of PEM files
+    tls_key: str = ""
     strict_http: bool = False  # serve HTTP/1.1 through h11 instead of httptools
     provider_keys: Mapping[str, str] = field(default_factory=dict)  # provider id -> API key
     limits: Limits = field(default_factory=Limits)
@@ -184,6 +186,8 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         multi_connections_per_node=_flag(env, "ALLOW_MULTI_CONNECTIONS_PER_COMPAT_NODE", base.multi_connections_per_node),
         allow_private_urls=_flag(env, "OMNIROUTE_ALLOW_PRIVATE_PROVIDER_URLS", base.allow_private_urls),
         no_log_key_ids=frozenset(_words(env.get("NO_LOG_API_KEY_IDS", ""))),
+        tls_cert=env.get("TLS_CERT", ""),
+        tls_key=env.get("TLS_KEY", ""),
         strict_http=_flag(env, "STRICT_HTTP", base.strict_http),
         provider_keys=_provider_keys(env),
         limits=_limits(env),

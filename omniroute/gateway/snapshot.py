@@ -68,6 +68,7 @@ class Snapshot(Struct, frozen=True):
     """
 
     version: int = 0
+    default_provider: str = ""  # takes bare model names that nobody lists
     key_secret: bytes = b""
     keys: dict[bytes, GatewayKey] = field(default_factory=dict)
     providers: dict[str, Provider] = field(default_factory=dict)

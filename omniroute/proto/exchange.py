@@ -28,7 +28,7 @@ class Request:
     streamed ones (read :meth:`Exchange.chunks`).  ``peer`` is the address of the connection, without any proxy header.
     """
 
-    __slots__ = ("body", "headers", "id", "method", "params", "path", "peer", "query", "route", "scheme", "version")
+    __slots__ = ("body", "headers", "id", "method", "params", "path", "peer", "query", "reply_headers", "route", "scheme", "version")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Request:
         self.params: dict[str, str] = {}
         self.route: object = None  # whatever the application's admit() put there
         self.id = ""  # request id, set by the application
+        self.reply_headers: Headers = []  # what the application wants on every answer to this request
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of the lower-case *name*, or None."""

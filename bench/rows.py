@@ -1,0 +1,211 @@
+"""What is measured: one function for each row of ``gates.toml``.
+
+A row that compares runs *rounds*, in each of which the relay and the gateway take their turn, and gives the median of the
+rounds' ratios: what disturbs the machine for a second disturbs both or falls out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from types import TracebackType
+
+from . import bodies, load, procs
+from .answers import MARK
+from .micro import paths
+
+CHAT = "/v1/chat/completions"
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much work a row is worth."""
+
+    rounds: int
+    requests: int  # of a CPU round; fewer where each is bigger
+    seconds: float  # of an open-loop or live round
+    soak: int  # requests before memory is read again
+
+
+FULL = Effort(rounds=7, requests=15_000, seconds=4.0, soak=100_000)
+GATE = Effort(rounds=5, requests=5_000, seconds=2.0, soak=10_000)
+SMOKE = Effort(rounds=1, requests=200, seconds=0.5, soak=200)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The number that the limit is for, and the two it was made from, as text."""
+
+    value: float
+    gateway: str
+    control: str = ""
+
+
+class Stage:
+    """The processes of a run: mock, relay and gateway.  A context manager."""
+
+    def __init__(self, effort: Effort) -> None:
+        self.effort = effort
+        self._folder = tempfile.TemporaryDirectory(prefix="omniroute-bench-")
+        self.upstream = procs.upstream()
+        self.relay = procs.relay(self.upstream.port)
+        self.gateway = procs.Gateway(Path(self._folder.name)).wait()
+        self.key = self.gateway.configure(self.upstream.port)
+
+    def restart(self) -> float:
+        """A fresh gateway on the same data; seconds from its start to its first answer."""
+        self.gateway.stop()
+        self.gateway = procs.Gateway(Path(self._folder.name)).wait()
+        procs.call(self.gateway.port, "POST", CHAT, {"model": "mock/gpt-mock", "messages": [_HELLO]}, self.key)
+        return time.monotonic() - self.gateway.started
+
+    def shot(self, to: procs.Process, model: str, *, agent: bool = False, stream: bool = False, times: int = 0) -> load.Shot:
+        """A chat request; the relay and the mock take the model's name without its prefix."""
+        name = model if to is self.gateway else model.partition("/")[2]
+        body = bodies.chat(name, agent=agent, stream=stream)
+        expect = b"tok-" if stream else MARK
+        return load.shot(to.port, CHAT, body, expect, times=times or 1, key=self.key if to is self.gateway else "")
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        for process in (self.gateway, self.relay, self.upstream):
+            process.stop()
+        self._folder.cleanup()
+
+
+_HELLO = {"role": "user", "content": "Hello"}
+
+
+async def _cpu(to: procs.Process, shot: load.Shot, count: int) -> float:
+    """CPU of *to* per request, in microseconds, 32 connections in a closed loop."""
+    before = to.cpu()
+    result = (await load.closed(shot, 32, count)).check()
+    return (to.cpu() - before) / result.count / 1000
+
+
+async def _compare(stage: Stage, work: Callable[[procs.Process], Awaitable[float]], unit: str) -> Reading:
+    for system in (stage.relay, stage.gateway):
+        await work(system)  # warm
+    pairs = [(await work(stage.relay), await work(stage.gateway)) for _ in range(stage.effort.rounds)]
+    ratio = median(ours / theirs for theirs, ours in pairs)
+    return Reading(ratio, f"{median(p[1] for p in pairs):.1f} {unit}", f"{median(p[0] for p in pairs):.1f} {unit}")
+
+
+def _cpu_row(model: str, share: float, *, agent: bool = False, stream: bool = False, times: int = 1) -> Row:
+    async def row(stage: Stage) -> Reading:
+        count = max(64, round(stage.effort.requests * share))
+
+        async def work(to: procs.Process) -> float:
+            return await _cpu(to, stage.shot(to, model, agent=agent, stream=stream, times=times), count)
+
+        return await _compare(stage, work, "µs")
+
+    return row
+
+
+def _live_row(model: str) -> Row:
+    async def row(stage: Stage) -> Reading:
+        window = stage.effort.seconds
+        events = round((window + 1.5) * 200)
+
+        async def work(to: procs.Process) -> float:
+            shot = stage.shot(to, f"{model}-{events}x5ms", stream=True, times=events)
+            live = await load.live(shot, 100, window, to.cpu)
+            return live.cpu / live.events / 1000
+
+        return await _compare(stage, work, "µs")
+
+    return row
+
+
+async def _p99(stage: Stage) -> Reading:
+    """Added p99: that of each system less that of the mock alone, at the same moments of sending."""
+    systems = (stage.upstream, stage.relay, stage.gateway)
+    seen: dict[procs.Process, list[float]] = {system: [] for system in systems}
+    for turn in range(stage.effort.rounds):
+        for system in systems:
+            result = await load.opened(stage.shot(system, "mock/gpt-mock"), 32, 2000, stage.effort.seconds, seed=turn)
+            seen[system].append(result.check().percentile(0.99))
+    alone, relay, gateway = (median(seen[system]) for system in systems)
+    added, control = gateway - alone, max(relay - alone, 1.0)
+    return Reading(added / control, f"{added:.0f} µs", f"{control:.0f} µs")
+
+
+def _first_byte_row(agent: bool) -> Row:
+    async def row(stage: Stage) -> Reading:
+        seen: dict[procs.Process, list[float]] = {stage.upstream: [], stage.relay: [], stage.gateway: []}
+        for _ in range(stage.effort.rounds):
+            for system, values in seen.items():
+                shot = stage.shot(system, "mock/gpt-mock", agent=agent, stream=True, times=50)
+                result = (await load.closed(shot, 1, max(20, stage.effort.requests // 25))).check()
+                values.append(result.percentile(0.5, result.first_bytes) / 1000)
+        alone, relay, gateway = (median(values) for values in seen.values())
+        return Reading(gateway - alone, f"{gateway - alone:.2f} ms", f"{relay - alone:.2f} ms")
+
+    return row
+
+
+async def _start(stage: Stage) -> Reading:
+    took = median([stage.restart() for _ in range(max(3, stage.effort.rounds))])
+    return Reading(took, f"{took:.2f} s")
+
+
+async def _idle(stage: Stage) -> Reading:
+    stage.restart()
+    await asyncio.sleep(1.5)
+    rss = stage.gateway.rss() / MIB
+    return Reading(rss, f"{rss:.1f} MiB")
+
+
+async def _soak(stage: Stage) -> Reading:
+    stage.restart()
+    await asyncio.sleep(1.5)
+    before = stage.gateway.rss()
+    (await load.closed(stage.shot(stage.gateway, "mock/gpt-mock"), 32, stage.effort.soak)).check()
+    await asyncio.sleep(1.5)
+    grown = (stage.gateway.rss() - before) / MIB
+    return Reading(grown, f"+{grown:.1f} MiB")
+
+
+async def _streams(stage: Stage) -> Reading:
+    stage.restart()
+    await asyncio.sleep(1.5)
+    before = stage.gateway.rss()
+    count = 1000 if stage.effort.rounds > 1 else 100
+    during = await load.hold(stage.shot(stage.gateway, "mock/hold", stream=True), count, stage.gateway.rss)
+    grown = (during - before) / MIB
+    return Reading(grown, f"+{grown:.1f} MiB")
+
+
+async def _micro(stage: Stage) -> Reading:
+    """Reading, decoding and encoding one text event, the dearer direction."""
+    costs = {path.name: path.microseconds() for path in paths.TRANSLATED}
+    worst = max(costs, key=lambda name: costs[name])
+    return Reading(costs[worst], f"{costs[worst]:.1f} µs ({worst})")
+
+
+Row = Callable[[Stage], Awaitable[Reading]]
+ROWS: dict[str, Row] = {
+    "whole-cpu": _cpu_row("mock/gpt-mock", 1),
+    "whole-p99": _p99,
+    "agent-body-cpu": _cpu_row("mock/gpt-mock", 0.3, agent=True),
+    "stream-cpu": _cpu_row("mock/events-50", 0.4, stream=True, times=50),
+    "stream-translated-cpu": _cpu_row("mocka/events-50", 0.3, stream=True, times=50),
+    "event-translated-micro": _micro,
+    "live-cpu": _live_row("mock/paced"),
+    "live-translated-cpu": _live_row("mocka/paced"),
+    "first-byte": _first_byte_row(False),
+    "first-byte-agent-body": _first_byte_row(True),
+    "start": _start,
+    "memory-idle": _idle,
+    "memory-after-requests": _soak,
+    "memory-open-streams": _streams,
+}

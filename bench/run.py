@@ -1,0 +1,97 @@
+"""Measures the rows of ``gates.toml`` and prints one table: ``python -m bench.run [row …]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from . import procs
+from .rows import FULL, GATE, ROWS, SMOKE, Reading, Stage
+
+EFFORTS = {"full": FULL, "gate": GATE, "smoke": SMOKE}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    title: str
+    unit: str
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A row, its limit and what was read."""
+
+    row: str
+    limit: Limit
+    reading: Reading
+
+    @property
+    def ok(self) -> bool:
+        return self.reading.value <= self.limit.limit
+
+
+def limits() -> dict[str, Limit]:
+    text = Path(__file__).with_name("gates.toml").read_text(encoding="utf-8")
+    return {row: Limit(**table) for row, table in tomllib.loads(text).items()}
+
+
+async def measure(stage: Stage, rows: Sequence[str] = ()) -> list[Outcome]:
+    """The outcomes of *rows* (default: all), in the order of the table; says on stderr what it is at."""
+    known, outcomes = limits(), []
+    for row in rows or ROWS:
+        print(f"measuring {known[row].title} …", file=sys.stderr, flush=True)
+        outcomes.append(Outcome(row, known[row], await ROWS[row](stage)))
+    return outcomes
+
+
+def report(outcomes: Sequence[Outcome]) -> None:
+    table = Table("work", "OmniRoute", "bare relay", "measured", "limit", "")
+    for outcome in outcomes:
+        value, limit = outcome.reading.value, outcome.limit
+        verdict = "[green]ok[/]" if outcome.ok else "[red]OVER[/]"
+        numbers = (f"{value:.2f} {limit.unit}", f"{limit.limit:g} {limit.unit}")
+        table.add_row(limit.title, outcome.reading.gateway, outcome.reading.control, *numbers, verdict)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(table)
+
+
+async def run(rows: Sequence[str], effort: str, as_json: bool) -> None:
+    with Stage(EFFORTS[effort]) as stage:
+        outcomes = await measure(stage, rows)
+    if as_json:
+        print(orjson.dumps([asdict(outcome) | {"ok": outcome.ok} for outcome in outcomes]).decode())
+    else:
+        report(outcomes)
+
+
+def prepare() -> None:
+    """This process is the client: it stays on the client's core."""
+    procs.raise_limits()
+    os.sched_setaffinity(0, {procs.CLIENT_CORE})
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("rows", nargs="*", metavar="row", help=f"default: all of {', '.join(ROWS)}")
+    options.add_argument("--effort", choices=EFFORTS, default="full")
+    options.add_argument("--json", action="store_true")
+    given = options.parse_args()
+    if unknown := set(given.rows) - set(ROWS):
+        options.error(f"no such row: {', '.join(sorted(unknown))}")
+    prepare()
+    uvloop.run(run(given.rows, given.effort, given.json))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Answers to the client that are not streams: whole ones and refusals."""
+
+from __future__ import annotations
+
+from ..proto.headers import Headers
+from ..translate.events import Failure
+from . import render
+from .job import Gateway, Job
+
+
+def head(job: Job, fields: Headers) -> Headers:
+    """The head of an answer: request id, CORS, *fields*, and who answered."""
+    out = [*job.exchange.request.reply_headers, *fields]
+    if job.notes:
+        out.append((b"x-omniroute-route", job.notes.encode("latin-1", "replace")))
+    if job.dropped:
+        out.append((b"x-omniroute-dropped", ", ".join(job.dropped).encode("latin-1", "replace")))
+    return out
+
+
+def respond(gateway: Gateway, job: Job, status: int, fields: Headers, body: bytes) -> None:
+    """Send a whole answer."""
+    job.status = status
+    job.first_byte = gateway.clock.monotonic()
+    job.exchange.respond(status, head(job, fields), body)
+
+
+def refuse(gateway: Gateway, job: Job, failure: Failure) -> None:
+    """One error in the client's own wire; an upstream's error body is kept on the same wire."""
+    job.failure = failure
+    exchange = job.exchange
+    if exchange.started:
+        exchange.abort()
+        job.status = job.status or failure.status
+        return
+    fields: Headers = [render.JSON_TYPE]
+    if failure.retry_after is not None:
+        fields.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
+    if failure.raw is not None and failure.wire == job.wire:
+        body = failure.raw
+    else:
+        body = job.format.encode_error(_prefixed(failure) if failure.wire else failure)
+    respond(gateway, job, failure.status, fields, body)
+
+
+def _prefixed(failure: Failure) -> Failure:
+    return Failure(
+        failure.status,
+        f"[{failure.status}]: {failure.message}",
+        failure.type,
+        failure.code,
+        failure.param,
+        failure.retry_after,
+    )

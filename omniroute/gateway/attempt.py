@@ -1,0 +1,220 @@
+"""One attempt: one call to one account, and its answer on to the client.
+
+``attempt`` returns None once the client has been answered, and a Failure while nothing has been sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from ..errors import Retry
+from ..proto.h1_client import TransportError
+from ..proto.headers import Headers, get
+from ..proto.ndjson import NDJSONReader
+from ..proto.sse import SSEReader
+from ..translate.collect import collect
+from ..translate.conversation import Ask
+from ..translate.events import Event, Failure, Start
+from ..translate.format import BadAnswer, Stamp
+from ..translate.formats import FORMATS, RELAYS
+from ..translate.peek import Peek
+from ..translate.relay import Pipe, usage_of
+from ..upstream.send import Call
+from . import render, retry
+from .answer import head, respond
+from .job import Gateway, Job
+from .resolve import Route
+from .snapshot import Connection
+from .stream import PING, StreamRelay, Translation
+
+_log = logging.getLogger("omniroute.gateway")
+ERROR_BODY: Final = 1024 * 1024
+
+
+async def attempt(gateway: Gateway, job: Job, route: Route, account: Connection, door: render.Door) -> Failure | None:
+    """One call to one account.  None: the client has been answered; else nothing has been sent."""
+    found = job.peek
+    assert found is not None
+    relay = route.wire == job.wire
+    prepared = render.same_wire(found, route, job.wire) if relay else render.translated(read_ask(job, found), route)
+    job.dropped = prepared.dropped
+    fields = render.request_fields(door, job.exchange.request.headers, relay=relay, stream=found.stream)
+    target = (route.provider.id, route.model, account.id)
+    gateway.live.begin(target)
+    try:
+        if found.stream:
+            return await _stream(gateway, job, route, door, prepared, fields)
+        return await _whole(gateway, job, route, door, prepared, fields)
+    except TransportError as error:
+        return transport_failure(error)
+    except BadAnswer as error:
+        return Failure(502, f"The provider's answer could not be read: {error}")
+    finally:
+        gateway.live.finish(target)
+
+
+def read_ask(job: Job, found: Peek) -> Ask:
+    """The request in the vocabulary; decoded once, whatever the number of attempts."""
+    if job.ask is None:
+        job.ask = job.format.decode_request(found.raw)
+        job.ask.stream = found.stream
+    return job.ask
+
+
+def transport_failure(error: TransportError) -> Failure:
+    """No whole answer came."""
+    late = error.reason in ("timeout", "connect_timeout")
+    return Failure(504 if late else 502, f"The provider could not be reached: {error}")
+
+
+async def _whole(
+    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, fields: Headers
+) -> Failure | None:
+    status, received, body = await gateway.client.fetch(
+        door.origin, "POST", door.path, fields, prepared.body, limit=gateway.limits.answer_bytes
+    )
+    if status >= 300:
+        return upstream_failure(gateway, route, status, received, body)
+    if _is(received, b"event-stream") or _is(received, b"ndjson"):
+        return _answer_events(gateway, job, route, prepared, received, fold(route.wire, body))
+    if route.wire != job.wire:
+        return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
+    job.upstream_model, job.usage = usage_of(job.wire, body)
+    respond(gateway, job, status, [render.JSON_TYPE, *render.answer_fields(received)], body)
+    return None
+
+
+async def _stream(
+    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, fields: Headers
+) -> Failure | None:
+    call = await gateway.client.open(door.origin, "POST", door.stream_path, fields, prepared.body)
+    try:
+        if call.status >= 300:
+            body = await call.read(ERROR_BODY)
+            return upstream_failure(gateway, route, call.status, call.headers, body)
+        if _is(call.headers, b"json") and not _is(call.headers, b"ndjson"):
+            events = FORMATS[route.wire].decode_answer(await call.read(gateway.limits.answer_bytes))
+            return _answer_events(gateway, job, route, prepared, call.headers, events)
+        return await _relay(gateway, job, route, prepared, call)
+    finally:
+        call.cancel()
+
+
+async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prepared, call: Call) -> Failure | None:
+    pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared))
+    fields = head(job, [(b"content-type", job.format.stream_type), (b"cache-control", b"no-cache")])
+    if route.wire == job.wire:
+        fields += render.answer_fields(call.headers)
+    ping = PING.get(job.wire, PING[job.format.framing])
+    relay = StreamRelay(job.exchange, call, pipe, fields, ping=ping, clock=gateway.clock, limits=gateway.limits)
+    try:
+        if (failure := await relay.commit()) is not None:
+            return failure
+        job.status = 200
+        job.first_byte = relay.committed_at
+        failure = await relay.finish()
+        if failure is not None:
+            job.failure = failure
+            assert job.account is not None
+            blame(gateway, route, job.account, failure)
+        return None
+    finally:
+        job.usage, job.upstream_model, job.pieces = pipe.usage, pipe.model, pipe.pieces
+
+
+def make_pipe(job: Job, route: Route, prepared: render.Prepared, mark: Stamp) -> Pipe:
+    """A tap on the same wire, a translation between two."""
+    if route.wire == job.wire:
+        return RELAYS[job.wire].tap(lambda failure: job.format.stream_encoder(mark).fail(failure), prepared.strip_usage)
+    source = FORMATS[route.wire]
+    reader = SSEReader() if source.framing == "sse" else NDJSONReader()
+    return Translation(reader, source.stream_decoder(), job.format.stream_encoder(mark))
+
+
+def stamp(gateway: Gateway, job: Job, prepared: render.Prepared) -> Stamp:
+    """What an encoder needs beside the events."""
+    found = job.peek
+    assert found is not None
+    return Stamp(
+        id=job.exchange.request.id.replace("-", ""),
+        created=int(gateway.clock.time()),
+        model=job.requested,
+        include_usage=found.include_usage,
+        names=prepared.names,
+        ask=job.ask,
+    )
+
+
+def fold(wire: str, body: bytes) -> list[Event]:
+    """The events of a stream that came where a whole answer was asked for."""
+    source = FORMATS[wire]
+    reader = SSEReader() if source.framing == "sse" else NDJSONReader()
+    decoder = source.stream_decoder()
+    events: list[Event] = []
+    try:
+        for name, data in (*reader.feed(body), *reader.finish()):
+            events += decoder.feed(name, data)
+    except ValueError as error:
+        raise BadAnswer(str(error)) from None
+    events += decoder.eof()
+    return events
+
+
+def _answer_events(
+    gateway: Gateway, job: Job, route: Route, prepared: render.Prepared, received: Headers, events: list[Event]
+) -> Failure | None:
+    """Answer from events, in the mode the client asked for."""
+    answer = collect(events)
+    if answer.failure is not None:
+        return answer.failure
+    job.usage, job.upstream_model = answer.usage, answer.start.model
+    mark = stamp(gateway, job, prepared)
+    extra = render.answer_fields(received) if route.wire == job.wire else []
+    assert job.peek is not None
+    if job.peek.stream:
+        if not isinstance(events[0], Start):
+            events.insert(0, Start())
+        encoder = job.format.stream_encoder(mark)
+        body = encoder.feed(events) + encoder.eof()
+        respond(gateway, job, 200, [(b"content-type", job.format.stream_type), (b"cache-control", b"no-cache"), *extra], body)
+        return None
+    rendered = job.format.encode_answer(answer, mark)
+    job.dropped += tuple(name for name in rendered.dropped if name not in job.dropped)
+    respond(gateway, job, 200, [render.JSON_TYPE, *extra], rendered.body)
+    return None
+
+
+def _is(fields: Headers, word: bytes) -> bool:
+    kind = get(fields, b"content-type")
+    return kind is not None and word in kind.lower()
+
+
+def upstream_failure(gateway: Gateway, route: Route, status: int, received: Headers, body: bytes) -> Failure:
+    """What an error answer says, with the time it asks us to wait."""
+    if status < 400:
+        return Failure(502, f"The provider answered with a redirect ({status}), which is never followed")
+    failure = FORMATS[route.wire].decode_error(status, body)
+    failure.status, failure.wire = status, route.wire
+    failure.raw = body if _is(received, b"json") or body[:1] in (b"{", b"[") else None
+    hint = retry.retry_hint(received, failure.message, gateway.clock.time())
+    failure.retry_after = hint if hint is not None else failure.retry_after
+    return failure
+
+
+def blame(gateway: Gateway, route: Route, account: Connection, failure: Failure) -> Retry:
+    """Mark the account for *failure* and say whether another may be tried."""
+    verdict = retry.judge(failure.status, failure.message)
+    if verdict.rule is not None:
+        gateway.live.health.fail(
+            account.id,
+            route.provider.id,
+            route.model,
+            verdict.rule,
+            status=failure.status,
+            message=failure.message,
+            hint=failure.retry_after,
+            profile=render.provider_profile(route.provider),
+        )
+        _log.warning("%s/%s failed: %s %s", route.provider.id, account.id, failure.status, failure.message)
+    return verdict.retry

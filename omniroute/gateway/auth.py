@@ -1,0 +1,78 @@
+"""Gateway keys: where a client may put one, how it is found, what it allows."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+from urllib.parse import parse_qsl
+
+from ..errors import OmniError
+from ..proto.exchange import Request
+from .snapshot import GatewayKey, Snapshot
+
+_KEY_FIELDS: Final = (b"x-api-key", b"x-goog-api-key")
+
+
+def presented_key(request: Request) -> str:
+    """The key text a client sent: ``Authorization: Bearer``, ``x-api-key``, ``x-goog-api-key`` or ``?key=``; "" if none."""
+    found = b""
+    for name, value in request.headers:
+        if name == b"authorization":
+            scheme, _, token = value.partition(b" ")
+            if scheme.lower() == b"bearer" and (token := token.strip()):
+                return token.decode("latin-1")
+        elif name in _KEY_FIELDS and not found:
+            found = value.strip()
+    if found:
+        return found.decode("latin-1")
+    if "key=" in request.query:
+        return dict(parse_qsl(request.query)).get("key", "")
+    return ""
+
+
+def digest(secret: bytes, text: str) -> bytes:
+    """The keyed hash under which a key is stored and found (HMAC-SHA256)."""
+    return hmac.digest(secret, text.encode("utf-8", "surrogateescape"), "sha256")
+
+
+def find(snapshot: Snapshot, text: str) -> GatewayKey | None:
+    """The key with this text.  The look-up compares keyed hashes, whose timing tells nothing of the text."""
+    return snapshot.keys.get(digest(snapshot.key_secret, text)) if text else None
+
+
+def authenticate(snapshot: Snapshot, request: Request, now: float, *, required: bool) -> GatewayKey | None:
+    """The caller's key, or None for an anonymous caller where that is allowed.
+
+    A key that is sent is always looked up; one that is unknown counts only where a key is required, because many agents
+    insist on sending some text.  Raises ``OmniError("unauthenticated")``.
+    """
+    text = presented_key(request)
+    key = find(snapshot, text)
+    if key is not None and key.expires_at is not None and key.expires_at <= now:
+        raise OmniError("unauthenticated", "API key has expired: create a new one with 'omniroute keys create'")
+    if key is not None and "inference" not in key.scopes:
+        raise OmniError("forbidden", "This API key lacks the scope 'inference'", code="permission_denied")
+    if key is None and required:
+        raise OmniError("unauthenticated", "Invalid API key" if text else "Missing API key")
+    return key
+
+
+def model_allowed(patterns: tuple[str, ...], *names: str) -> bool:
+    """Whether one of *names* matches one of *patterns*: equal, ``prefix/*``, or ``*`` for any run, anchored at both ends."""
+    return not patterns or any(_matches(pattern, name) for pattern in patterns for name in names)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if "*" not in pattern:
+        return pattern == name
+    first, *rest = pattern.split("*")
+    if not name.startswith(first):
+        return False
+    at = len(first)
+    for part in rest[:-1]:
+        found = name.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    last = rest[-1]
+    return name.endswith(last) and len(name) - len(last) >= at

@@ -1,0 +1,213 @@
+"""The front of both planes: what every request passes before a handler sees it.
+
+Request id, ``Host`` (DNS rebinding), ``Origin`` and ``Sec-Fetch-Site`` (a web page must not spend the owner's keys), CORS,
+the route table, overload and drain.  Deny by default: what is not in the table is 404, whatever its spelling.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from ..errors import wire_words
+from ..proto.exchange import Exchange, Refusal, Request
+from ..proto.headers import Headers
+from ..proto.routes import RouteTable
+from .live import Live
+
+_JSON: Final = (b"content-type", b"application/json")
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ID_CHARS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:")
+
+
+class Row(Protocol):
+    """What the edge reads of a route, of either plane."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def body_limit(self) -> int | None: ...
+    @property
+    def stream_body(self) -> bool: ...
+
+
+class Plane(NamedTuple):
+    """The routes of one plane and what serves them; ``gateway`` marks the data plane.  ``body_limit`` where a row has none."""
+
+    rows: Iterable[Row]
+    serve: Callable[[Exchange], Awaitable[None]]
+    body_limit: int
+    gateway: bool
+
+
+class Entry(NamedTuple):
+    """One row of the joint table with the plane that serves it."""
+
+    method: str
+    path: str
+    body_limit: int
+    stream_body: bool
+    row: Row
+    plane: Plane
+
+
+class RequestIds:
+    """UUIDv4 texts.  The random bytes are drawn in blocks, because a system call per request costs more than the rest."""
+
+    def __init__(self) -> None:
+        self._pool = ""
+        self._at = 0
+
+    def next(self) -> str:
+        if self._at >= len(self._pool):
+            self._pool, self._at = os.urandom(16 * 256).hex(), 0
+        h = self._pool[self._at : self._at + 32]
+        self._at += 32
+        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}"
+
+
+class Edge:
+    """The :class:`~omniroute.proto.exchange.Application` that the listener drives."""
+
+    def __init__(
+        self,
+        planes: Sequence[Plane],
+        live: Live,
+        *,
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        in_flight: int = 2000,
+    ) -> None:
+        self._table = RouteTable(
+            Entry(row.method, row.path, row.body_limit or plane.body_limit, row.stream_body, row, plane)
+            for plane in planes
+            for row in plane.rows
+        )
+        self._planes = {type(row): plane for plane in planes for row in plane.rows}
+        self._live = live
+        self._ids = RequestIds()
+        self._hosts = _LOOPBACK_NAMES | {host.lower() for host in hosts}
+        self._any_host = "*" in self._hosts
+        self._origins = frozenset(origins)
+        self._limit = in_flight
+        self.running = 0  # exchanges of the data plane
+        self._known_hosts: dict[bytes, bool] = {}
+
+    def admit(self, request: Request) -> Entry:
+        """Route the head, or refuse it.  See ``Application.admit``."""
+        host = origin = site = sent_id = None
+        for name, value in request.headers:
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = value
+            elif name == b"sec-fetch-site":
+                site = value
+            elif name == b"x-request-id":
+                sent_id = value
+        request.id = _client_id(sent_id) or self._ids.next()
+        request.reply_headers = [(b"x-request-id", request.id.encode())]
+        if not self._host_known(host):
+            raise self._refusal(request, 403, "Host not allowed: use 127.0.0.1 or localhost", "host_not_allowed")
+        if origin is not None or site is not None:
+            self._check_origin(request, host or b"", origin, site)
+        found = self._table.find(request.path)
+        if found is None:
+            raise self._refusal(request, 404, f"Not found: {request.method} {request.path[:200]}", "not_found")
+        methods, request.params = found
+        entry = methods.get(request.method) or (methods.get("GET") if request.method == "HEAD" else None)
+        if entry is None:
+            raise self._no_method(request, methods, origin)
+        if entry.plane.gateway and (self._live.draining or self.running >= self._limit):
+            raise self._busy(request)
+        request.route = entry.row
+        return entry
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Hand the exchange to its plane."""
+        plane = self._planes[type(exchange.request.route)]
+        if not plane.gateway:
+            await plane.serve(exchange)
+            return
+        self.running += 1
+        try:
+            await plane.serve(exchange)
+        finally:
+            self.running -= 1
+
+    def refuse(self, request: Request | None, status: int, message: str) -> tuple[Headers, bytes]:
+        """The body of an answer that the HTTP server itself gives."""
+        code = wire_words(status).openai_code or "bad_request"
+        headers = [*(request.reply_headers if request is not None else ()), _JSON]
+        return headers, error_body(request, status, message, code)
+
+    def _host_known(self, host: bytes | None) -> bool:
+        if host is None or self._any_host:
+            return True
+        known = self._known_hosts.get(host)
+        if known is None:
+            text = host.decode("latin-1").lower()
+            name = text if text.endswith("]") else text.rpartition(":")[0] or text
+            known = name in self._hosts
+            if len(self._known_hosts) < 256:
+                self._known_hosts[host] = known
+        return known
+
+    def _check_origin(self, request: Request, host: bytes, origin: bytes | None, site: bytes | None) -> None:
+        """A browser says where a request comes from.  Only our own pages and the listed origins may call."""
+        if origin is None:
+            if site == b"cross-site" and request.method not in _SAFE:
+                raise self._refusal(request, 403, "Origin not allowed", "origin_not_allowed")
+            return
+        text = origin.decode("latin-1").lower().rstrip("/")
+        listed = self._origins.union(self._live.snapshot.settings.cors_origins)
+        if text in listed or "*" in listed:
+            asked = request.header(b"access-control-request-headers")
+            request.reply_headers += [
+                (b"access-control-allow-origin", origin),
+                (b"vary", b"Origin"),
+                (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+                (b"access-control-allow-headers", asked or b"authorization, content-type, x-api-key, x-goog-api-key"),
+                (b"access-control-expose-headers", b"x-request-id, x-omniroute-route, x-omniroute-dropped, retry-after"),
+            ]
+        elif text not in (f"http://{host.decode('latin-1').lower()}", f"https://{host.decode('latin-1').lower()}"):
+            raise self._refusal(request, 403, "Origin not allowed", "origin_not_allowed")
+
+    def _no_method(self, request: Request, methods: dict[str, Entry], origin: bytes | None) -> Refusal:
+        allow = (b"allow", RouteTable.allow(methods).encode())
+        if request.method == "OPTIONS":
+            return Refusal(204, [*request.reply_headers, allow])
+        return Refusal(405, [*request.reply_headers, allow, _JSON], b'{"error":"Method not allowed"}')
+
+    def _busy(self, request: Request) -> Refusal:
+        message = "Server is shutting down" if self._live.draining else "Too many requests in flight"
+        headers = [*request.reply_headers, (b"retry-after", b"1"), _JSON]
+        return Refusal(503, headers, error_body(request, 503, message, "service_unavailable"))
+
+    def _refusal(self, request: Request, status: int, message: str, code: str) -> Refusal:
+        return Refusal(status, [*request.reply_headers, _JSON], error_body(request, status, message, code))
+
+
+def _client_id(sent: bytes | None) -> str:
+    """The client's own request id, if it is fit to be echoed and logged."""
+    if not sent or len(sent) > 128 or not _ID_CHARS.issuperset(sent):
+        return ""
+    return sent.decode()
+
+
+def error_body(request: Request | None, status: int, message: str, code: str) -> bytes:
+    """An error in the manner of the path: Anthropic, Gemini, OpenAI or management."""
+    words = wire_words(status)
+    path = request.path if request is not None else ""
+    error: dict[str, object] = {"message": message, "type": words.openai_type, "code": code}
+    if "/messages" in path and "/api/auth" not in path:
+        return msgspec.json.encode({"type": "error", "error": {**error, "type": words.anthropic_type}})
+    if "v1beta" in path:
+        return msgspec.json.encode({"error": {"code": status, "message": message, "status": words.gemini_status}})
+    return msgspec.json.encode({"error": error})

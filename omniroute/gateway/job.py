@@ -1,0 +1,78 @@
+"""What all calls share, and what one call knows of itself."""
+
+from __future__ import annotations
+
+from ..clock import Clock
+from ..proto.exchange import Exchange
+from ..settings import Limits
+from ..translate.conversation import Ask
+from ..translate.events import Failure, Usage
+from ..translate.format import Format
+from ..translate.formats import FORMATS
+from ..translate.peek import Peek
+from ..upstream.send import Client
+from . import render
+from .live import Live
+from .resolve import Route
+from .snapshot import Connection, GatewayKey
+
+
+class Gateway:
+    """What all calls share."""
+
+    def __init__(self, live: Live, client: Client, limits: Limits, clock: Clock, *, require_key: bool = False) -> None:
+        self.live = live
+        self.client = client
+        self.limits = limits
+        self.clock = clock
+        self.require_key = require_key
+        self.doors = render.Doors()
+
+
+class Job:
+    """One chat call from the client's side, with what the log will say of it."""
+
+    __slots__ = (
+        "account",
+        "ask",
+        "attempts",
+        "began",
+        "dropped",
+        "exchange",
+        "failure",
+        "first_byte",
+        "format",
+        "key",
+        "notes",
+        "only",
+        "peek",
+        "pieces",
+        "requested",
+        "route",
+        "status",
+        "upstream_model",
+        "usage",
+        "wire",
+    )
+
+    def __init__(self, exchange: Exchange, wire: str, only: str, began: float) -> None:
+        self.exchange = exchange
+        self.wire = wire
+        self.format: Format = FORMATS[wire]
+        self.only = only
+        self.began = began
+        self.peek: Peek | None = None
+        self.ask: Ask | None = None
+        self.key: GatewayKey | None = None
+        self.requested = ""
+        self.route: Route | None = None
+        self.account: Connection | None = None
+        self.attempts = 0
+        self.notes = ""  # for X-OmniRoute-Route
+        self.dropped: tuple[str, ...] = ()
+        self.usage: Usage | None = None
+        self.upstream_model = ""
+        self.pieces = 0
+        self.first_byte: float | None = None
+        self.status = 0
+        self.failure: Failure | None = None

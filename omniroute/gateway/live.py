@@ -1,0 +1,36 @@
+"""What changes from request to request: one object, owned by the event loop, so no locks."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+
+from ..clock import Clock
+from .health import Health
+from .snapshot import Snapshot
+from .usage import CallRecord
+
+
+class Live:
+    """Health of the accounts, calls in flight, the snapshot in force and where finished calls go."""
+
+    def __init__(self, clock: Clock, snapshot: Snapshot, on_record: Callable[[CallRecord], None]) -> None:
+        self.clock = clock
+        self.snapshot = snapshot  # swapped whole by the control plane
+        self.health = Health(clock)
+        self.on_record = on_record
+        self.in_flight: Counter[tuple[str, str, str]] = Counter()  # (provider, model, connection id)
+        self.recent: deque[tuple[float, str, str, float]] = deque(maxlen=1000)  # (at, provider, model, duration ms)
+        self.draining = False
+
+    def begin(self, target: tuple[str, str, str]) -> None:
+        """One more call to *target*."""
+        self.in_flight[target] += 1
+
+    def finish(self, target: tuple[str, str, str]) -> None:
+        """One call less; a count that reaches zero is removed, so the table stays small."""
+        count = self.in_flight[target] - 1
+        if count > 0:
+            self.in_flight[target] = count
+        else:
+            del self.in_flight[target]

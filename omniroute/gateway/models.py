@@ -1,0 +1,121 @@
+"""``GET /v1/models``: one list that satisfies OpenAI and Anthropic clients at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from ..clock import iso
+from ..errors import OmniError
+from ..proto.exchange import Exchange
+from ..upstream.providers import Model, Provider
+from . import auth, render
+from .edge import error_body
+from .job import Gateway
+from .snapshot import Snapshot
+
+CREATED: Final = 1_735_689_600  # 2025-01-01: vendors' own dates are not known, and clients want one that stays
+_CREATED_ISO: Final = iso(CREATED)
+_MAX_PAGE: Final = 1000
+
+
+def serve(gateway: Gateway, exchange: Exchange) -> None:
+    """Answer the list, a page of it, or one model by id."""
+    request = exchange.request
+    fields = [*request.reply_headers, render.JSON_TYPE]
+    snapshot = gateway.live.snapshot
+    try:
+        required = snapshot.settings.require_auth_for_models
+        key = auth.authenticate(snapshot, request, gateway.clock.time(), required=required)
+        entries = list(catalogue(snapshot))
+        if key is not None and key.allowed_models:
+            entries = [e for e in entries if auth.model_allowed(key.allowed_models, e["id"])]
+        wanted = request.params.get("id")
+        body: Any = page(entries, request.query) if wanted is None else one(entries, wanted)
+    except OmniError as error:
+        code = error.code or ("invalid_api_key" if error.status == 401 else "model_not_found")
+        exchange.respond(error.status, fields, error_body(request, error.status, error.message, code))
+        return
+    exchange.respond(200, fields, msgspec.json.encode(body))
+
+
+def catalogue(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Every model of every provider that has an active connection, under its alias and, where that differs, its id."""
+    for provider_id, connections in snapshot.connections.items():
+        provider = snapshot.providers.get(provider_id)
+        if provider is None or not connections or provider_id in snapshot.settings.blocked_providers:
+            continue
+        custom = set(snapshot.custom_models.get(provider_id, ()))
+        known = dict(provider.models)
+        extra = custom | {c.default_model for c in connections if c.default_model}
+        for model_id in sorted(extra - known.keys()):
+            known[model_id] = Model(model_id)
+        for model in known.values():
+            yield from _entries(provider, model, custom=model.id in custom)
+
+
+def _entries(provider: Provider, model: Model, *, custom: bool) -> Iterator[dict[str, Any]]:
+    alias = provider.prefix or provider.alias or provider.id
+    first = _entry(f"{alias}/{model.id}", provider, model, None, custom)
+    yield first
+    if not provider.node and alias != provider.id:
+        yield _entry(f"{provider.id}/{model.id}", provider, model, first["id"], custom)
+
+
+def _entry(entry_id: str, provider: Provider, model: Model, parent: str | None, custom: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "id": entry_id,
+        "object": "model",
+        "type": "model" if model.kind == "chat" else model.kind,
+        "created": CREATED,
+        "created_at": _CREATED_ISO,
+        "display_name": model.name or model.id,
+        "owned_by": provider.prefix if provider.node else provider.id,
+        "permission": [],
+        "root": model.id,
+        "parent": parent,
+    }
+    if model.context:
+        entry["context_length"] = entry["max_input_tokens"] = model.context
+    if model.max_output:
+        entry["max_output_tokens"] = model.max_output
+    if custom:
+        entry["custom"] = True
+    return entry
+
+
+def page(entries: list[dict[str, Any]], query: str) -> dict[str, Any]:
+    """OpenAI's list with Anthropic's paging members (``limit``, ``after_id``, ``before_id``)."""
+    asked = dict(parse_qsl(query))
+    limit = asked.get("limit", "")
+    if limit and (not limit.isdecimal() or not 1 <= int(limit) <= _MAX_PAGE):
+        raise OmniError("invalid_request", f"Invalid 'limit': use a whole number from 1 to {_MAX_PAGE}", param="limit")
+    ids = [entry["id"] for entry in entries]
+    start, end = 0, len(entries)
+    if (after := asked.get("after_id")) in ids:
+        start = ids.index(after) + 1
+    if (before := asked.get("before_id")) in ids:
+        end = ids.index(before)
+    stop = min(end, start + int(limit)) if limit else end
+    data = entries[start:stop]
+    return {
+        "object": "list",
+        "data": data,
+        "has_more": stop < end,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+    }
+
+
+def one(entries: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
+    """The entry with this id, or with this bare model name.  Raises ``OmniError("not_found")``."""
+    for entry in entries:
+        if entry["id"] == wanted:
+            return entry
+    for entry in entries:
+        if entry["root"] == wanted:
+            return entry
+    raise OmniError("not_found", f"Model '{wanted}' not found", param="model")

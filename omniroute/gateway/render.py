@@ -1,0 +1,141 @@
+"""The request that goes upstream and the head of the answer that comes back: bytes and header fields, no I/O."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from ..errors import OmniError
+from ..proto.headers import Headers
+from ..translate.conversation import Ask
+from ..translate.events import Failure
+from ..translate.format import Target
+from ..translate.formats import FORMATS, RELAYS
+from ..translate.peek import Peek
+from ..upstream.credentials import auth_headers, endpoint
+from ..upstream.providers import Provider
+from ..upstream.send import Origin
+from .resolve import Route
+from .retry import span_text
+from .snapshot import Connection, Snapshot
+
+JSON_TYPE: Final = (b"content-type", b"application/json")
+# what belongs to the wire travels on the same wire
+_WIRE_FIELDS: Final = (b"anthropic-", b"openai-")
+_ANSWER_FIELDS: Final = (
+    b"x-ratelimit-",
+    b"anthropic-",
+    b"openai-",
+    b"request-id",
+    b"retry-after",
+    b"x-should-retry",
+)
+
+
+class Door(NamedTuple):
+    """How one account is reached for chat: everything about it that does not change from call to call."""
+
+    origin: Origin
+    path: bytes
+    stream_path: bytes
+    headers: Headers
+    label: str  # provider/account, fit for a header field
+
+
+class Doors:
+    """Doors by connection, made when first needed and forgotten with the snapshot they were made from."""
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+        self._doors: dict[tuple[str, str, str], Door] = {}
+
+    def find(self, snapshot: Snapshot, route: Route, account: Connection) -> Door:
+        if snapshot is not self._snapshot:
+            self._snapshot, self._doors = snapshot, {}
+        per_model = route.model if route.wire == "gemini" else ""
+        key = (account.id, route.wire, per_model)
+        door = self._doors.get(key)
+        if door is None:
+            door = self._doors[key] = _open(route, account)
+        return door
+
+
+def _open(route: Route, account: Connection) -> Door:
+    provider = route.provider
+    plain = endpoint(provider, account.base_url, route.wire, model=route.model, data=account.data)
+    stream = endpoint(provider, account.base_url, route.wire, model=route.model, stream=True, data=account.data)
+    headers = [(name.lower().encode(), value.encode()) for name, value in provider.headers]
+    headers += auth_headers(provider, account.secret)
+    label = f"{provider.prefix or provider.id}/{quote(account.name, safe=' @.-_')}"
+    return Door(plain.origin, plain.path, stream.path, headers, label)
+
+
+class Prepared(NamedTuple):
+    """A request body for one target.  ``names``: tool names as sent -> the client's own."""
+
+    body: bytes
+    dropped: tuple[str, ...]
+    names: dict[str, str]
+    strip_usage: bool
+
+
+def same_wire(found: Peek, route: Route, wire: str) -> Prepared:
+    """The client's own bytes with the model's name replaced."""
+    body, strip = RELAYS[wire].prepare(found, route.model, route.provider.quirks)
+    return Prepared(body, (), {}, strip)
+
+
+def translated(ask: Ask, route: Route) -> Prepared:
+    """The request in the target's wire."""
+    known = route.provider.models.get(route.model)
+    target = Target(
+        route.model,
+        known.max_output if known is not None else 0,
+        route.provider.quirks,
+        known.abilities if known is not None else frozenset(),
+    )
+    rendered = FORMATS[route.wire].encode_request(ask, target)
+    return Prepared(rendered.body, rendered.dropped, rendered.names, False)
+
+
+def request_fields(door: Door, sent: Headers, *, relay: bool, stream: bool) -> Headers:
+    """Header fields of the upstream request; the wire's own fields of the client travel on the same wire."""
+    fields = [JSON_TYPE, (b"accept", b"text/event-stream" if stream else b"application/json")]
+    if relay:
+        own = [field for field in sent if field[0].startswith(_WIRE_FIELDS)]
+        if own:
+            names = {name for name, _ in own}
+            return [*fields, *own, *(field for field in door.headers if field[0] not in names)]
+    return [*fields, *door.headers]
+
+
+def answer_fields(received: Headers) -> Headers:
+    """The upstream's header fields that are meant for the client."""
+    return [field for field in received if field[0].startswith(_ANSWER_FIELDS)]
+
+
+def provider_profile(provider: Provider) -> str:
+    """Name of the resilience profile."""
+    if provider.local:
+        return "local"
+    return "apikey" if provider.auth_type == "apikey" else "oauth"
+
+
+def failure_of(error: OmniError) -> Failure:
+    """Our own refusal in the answer vocabulary."""
+    return Failure(error.status, error.message, code=error.code or "", param=error.param, retry_after=error.retry_after)
+
+
+def skipped_text(blocked: tuple[tuple[Connection, float], ...], now: float) -> str:
+    """``; skipped=work (cooling 12s), home (cooling 3s)``, or ""."""
+    if not blocked:
+        return ""
+    names = ", ".join(f"{quote(account.name, safe=' @.-_')} (cooling {span_text(until - now)})" for account, until in blocked)
+    return f"; skipped={names}"
+
+
+def with_model(ask: Ask, model: str) -> Ask:
+    """A shallow copy that names another model."""
+    return msgspec.structs.replace(ask, model=model)

@@ -1,0 +1,132 @@
+"""A model name -> where to send it.  Pure: the snapshot in, a route out.
+
+Order: routing semantics section 2.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from ..errors import OmniError
+from ..upstream.providers import Provider
+from .snapshot import Snapshot
+
+ALIAS_DEPTH: Final = 5
+_FORBIDDEN: Final = re.compile(r"\.\./|\.\.\\|[\x00-\x1f\x7f]")
+
+
+class Route(NamedTuple):
+    """One provider and the model id to send it.  ``via`` says how the name was understood, for explanations."""
+
+    provider: Provider
+    model: str
+    wire: str
+    via: str
+
+
+def resolve(snapshot: Snapshot, name: str, *, only: str = "") -> Route:
+    """Where requests for the model *name* go; *only* restricts to one provider (dedicated routes).
+
+    Raises ``OmniError("invalid_request", param="model")``.
+    """
+    if not name or name.isspace():
+        raise OmniError("invalid_request", "Missing model", param="model")
+    if len(name) > 512 or _FORBIDDEN.search(name):
+        raise OmniError("invalid_request", "Invalid model format", param="model")
+    if only:
+        return _dedicated(snapshot, only, name)
+    return _resolve(snapshot, name, 0)
+
+
+def _resolve(snapshot: Snapshot, name: str, depth: int) -> Route:
+    head, slash, rest = name.partition("/")
+    if slash and rest and (provider_id := snapshot.prefixes.get(head)) is not None:
+        return _route(snapshot, provider_id, rest, "prefix")
+    target = snapshot.aliases.get(name) if not slash else None
+    via = "alias"
+    if target is None and (target := _wildcard(snapshot, name)) is not None:
+        via = "wildcard alias"
+    if target is not None and target != name:
+        if depth >= ALIAS_DEPTH:
+            raise OmniError("invalid_request", f"Alias '{name}' leads in a circle or too deep (limit {ALIAS_DEPTH})", param="model")
+        route = _resolve(snapshot, target, depth + 1)
+        return route._replace(via=f"{via} {name}")
+    if slash:
+        return _unknown(snapshot, head, rest)
+    return _bare(snapshot, name)
+
+
+def _wildcard(snapshot: Snapshot, name: str) -> str | None:
+    best: tuple[int, str] | None = None
+    for pattern, target in snapshot.settings.wildcard_aliases:
+        if _pattern(pattern).fullmatch(name) and (best is None or specificity(pattern) > best[0]):
+            best = specificity(pattern), target
+    return best[1] if best else None
+
+
+@lru_cache(maxsize=1024)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    body = "".join({"*": ".*", "?": "."}.get(c) or re.escape(c) for c in pattern)
+    return re.compile(body, re.IGNORECASE | re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
+def specificity(pattern: str) -> int:
+    """10 per literal character (``/`` parts, it does not count) - 50 per ``*`` - 5 per ``?`` + the pattern's length."""
+    literal = sum(map(len, re.split(r"[/*?]", pattern)))
+    return 10 * literal - 50 * pattern.count("*") - 5 * pattern.count("?") + len(pattern)
+
+
+def _bare(snapshot: Snapshot, name: str) -> Route:
+    offers = snapshot.models.get(name, ())
+    offers = tuple(p for p in offers if snapshot.connections.get(p)) or offers
+    if not offers or snapshot.default_provider in offers:
+        return _unknown(snapshot, snapshot.default_provider, name)
+    if len(offers) == 1:
+        return _route(snapshot, offers[0], name, "catalogue")
+    message = f"Ambiguous model '{name}'. Use provider/model prefix (ex: gh/{name} or cc/{name})."
+    raise OmniError("invalid_request", message, param="model")
+
+
+def _route(snapshot: Snapshot, provider_id: str, model: str, via: str) -> Route:
+    provider = snapshot.providers[provider_id]
+    if provider_id in snapshot.settings.blocked_providers:
+        raise OmniError("invalid_request", f"Provider '{provider_id}' is blocked in the settings", param="model")
+    model = provider.renames.get(model, model)
+    known = provider.models.get(model)
+    wire = known.wire if known is not None and known.wire else provider.wire
+    if not wire:
+        raise OmniError("invalid_request", f"Provider '{provider_id}' has no chat models", param="model")
+    return Route(provider, model, wire, via)
+
+
+def _unknown(snapshot: Snapshot, provider_id: str, model: str) -> Route:
+    if provider_id in snapshot.providers:
+        return _route(snapshot, provider_id, model, "default")
+    raise no_credentials(provider_id)
+
+
+def no_credentials(provider_id: str) -> OmniError:
+    """The provider has no connection; says how to add one."""
+    return OmniError("invalid_request", f"No credentials for provider: {provider_id}", param="model")
+
+
+def _dedicated(snapshot: Snapshot, prefix: str, name: str) -> Route:
+    """``/v1/providers/{provider}/…``: the prefix may be missing and must not be another provider's."""
+    provider_id = snapshot.prefixes.get(prefix)
+    if provider_id is None:
+        raise OmniError("invalid_request", f"Unknown provider: {prefix}")
+    provider = snapshot.providers[provider_id]
+    head, slash, rest = name.partition("/")
+    if not slash or not rest or name in provider.models:
+        return _route(snapshot, provider_id, name, "dedicated")
+    owner = snapshot.prefixes.get(head)
+    if owner == provider_id:
+        return _route(snapshot, provider_id, rest, "dedicated")
+    if owner is not None:
+        alias = provider.prefix or provider.alias or provider_id
+        message = f'Model "{name}" does not belong to provider "{prefix}". Expected prefix: {alias}/'
+        raise OmniError("invalid_request", message, param="model")
+    return _route(snapshot, provider_id, name, "dedicated")

@@ -1,0 +1,150 @@
+"""What a failure means for the account that had it and for the next attempt.  Pure: tables and parsing.
+
+Rows and schedules: routing semantics section 6.  The upstream's words are looked at before its status, because vendors
+report rate limits as 400, 403 or 503 as often as 429.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal, NamedTuple
+
+from ..errors import Retry
+from ..proto.headers import Headers, get
+
+Reason = Literal["auth_error", "quota_exhausted", "rate_limit_exceeded", "model_capacity", "server_error", "unknown"]
+MAX_HINT: Final = 24 * 3600.0
+
+
+class Profile(NamedTuple):
+    """Resilience profile of one kind of provider; times in seconds."""
+
+    transient_cooldown: float
+    rate_limit_cooldown: float
+    max_backoff_level: int
+    breaker_threshold: int
+    breaker_reset: float
+
+
+PROFILES: Final[dict[str, Profile]] = {
+    "oauth": Profile(5.0, 60.0, 8, 3, 60.0),
+    "apikey": Profile(3.0, 0.0, 5, 5, 30.0),
+    "local": Profile(3.0, 0.0, 5, 2, 15.0),
+}
+
+
+class Rule(NamedTuple):
+    """One class of failure.  ``backoff``: cooldown doubles with the level, up to ``cap``; ``base`` 0 = the profile's."""
+
+    base: float
+    backoff: bool
+    cap: float
+    reason: Reason
+    scope: Literal["account", "model"] = "account"
+
+
+class Verdict(NamedTuple):
+    """``rule`` None: the account is not to blame."""
+
+    retry: Retry
+    rule: Rule | None
+
+
+_RATE: Final = Rule(1.0, True, 120.0, "rate_limit_exceeded")
+_CAPACITY: Final = Rule(1.0, True, 120.0, "model_capacity", "model")
+_TRANSIENT: Final = Rule(0.0, True, 60.0, "server_error")
+_OTHER: Final = Rule(5.0, False, 5.0, "unknown")
+_BY_TEXT: Final[tuple[tuple[str, Rule], ...]] = (
+    ("no credentials", Rule(120.0, False, 120.0, "auth_error")),
+    ("request not allowed", Rule(5.0, False, 5.0, "rate_limit_exceeded")),
+    ("quota exceeded", Rule(1.0, True, 120.0, "quota_exhausted")),
+    ("rate limit", _RATE),
+    ("too many requests", _RATE),
+    ("capacity", _CAPACITY),
+    ("overloaded", _CAPACITY),
+)
+_BY_STATUS: Final[dict[int, Rule]] = {
+    401: Rule(120.0, False, 120.0, "auth_error"),
+    402: Rule(120.0, False, 120.0, "quota_exhausted"),
+    403: Rule(120.0, False, 120.0, "quota_exhausted"),
+    404: Rule(120.0, False, 120.0, "unknown", "model"),
+    429: _RATE,
+    **dict.fromkeys((406, 408, 500, 502, 503, 504), _TRANSIENT),
+    529: _CAPACITY,
+}
+# The request itself is at fault: every account would say the same.
+_REQUEST_SCOPED: Final = frozenset({400, 405, 409, 411, 413, 414, 415, 422})
+_TEXT_STATUSES: Final = frozenset({401, 402, 403, 408, 429})
+MODEL_LOCK_STEPS: Final = (60.0, 120.0, 300.0, 600.0, 1200.0)
+
+
+def judge(status: int, message: str) -> Verdict:
+    """What *status* (0 = no answer came) with *message* means."""
+    if status in _REQUEST_SCOPED:
+        return Verdict(Retry.NONE, None)
+    if status in _TEXT_STATUSES or status >= 500:
+        text = message.lower()
+        for words, rule in _BY_TEXT:
+            if words in text:
+                return Verdict(Retry.NEXT_ACCOUNT, rule)
+    return Verdict(Retry.NEXT_ACCOUNT, _BY_STATUS.get(status, _OTHER))
+
+
+def cooldown(rule: Rule, level: int, hint: float | None, profile: Profile, status: int) -> tuple[float, int]:
+    """(seconds, new backoff level) for a failure of an account that stands at *level*."""
+    base = rule.base or profile.transient_cooldown
+    top = 15 if rule.base else profile.max_backoff_level
+    seconds = min(base * 2.0**level, rule.cap) if rule.backoff else base
+    if status == 429 and hint is None:
+        seconds = max(seconds, profile.rate_limit_cooldown)
+    if hint is not None:
+        seconds = max(seconds, min(hint, MAX_HINT))
+    return seconds, min(level + 1, top) if rule.backoff else level
+
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?|ays?)?", re.IGNORECASE)
+_IN_TEXT: Final = re.compile(
+    r"(?:retry(?:\s+again)?\s+after|reset(?:s)?\s+(?:after|in)|try again in|retry in)\s+((?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)[a-z]*\s*)+)",
+    re.IGNORECASE,
+)
+
+
+def parse_span(text: str) -> float | None:
+    """Seconds of ``33s``, ``1m30s``, ``500ms``, ``2h7m23s``, ``60``; None when it is none of these."""
+    text = text.strip()
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    spans = _SPAN.findall(text)
+    return sum(float(n) * _UNITS[unit.lower()] for n, unit in spans) if spans else None
+
+
+def retry_hint(headers: Headers, message: str, now: float) -> float | None:
+    """Seconds the upstream asks us to wait: ``retry-after-ms``, ``Retry-After`` (RFC 9110 section 10.2.3), or its own words."""
+    if (value := get(headers, b"retry-after-ms")) is not None and (millis := parse_span(value.decode("latin-1"))):
+        return millis / 1000
+    if (value := get(headers, b"retry-after")) is not None:
+        text = value.decode("latin-1").strip()
+        if (seconds := parse_span(text) if not text[:1].isalpha() else None) is not None:
+            return seconds
+        try:
+            date = parsedate_to_datetime(text)
+        except ValueError:
+            date = None
+        if date is not None:
+            return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    found = _IN_TEXT.search(message)
+    return parse_span(found[1]) if found else None
+
+
+def span_text(seconds: float) -> str:
+    """``65`` -> ``1m 5s``, for people."""
+    whole = max(1, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    parts = [f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if n]
+    return " ".join(parts)

@@ -1,0 +1,252 @@
+"""A stream on its way to the client: hold, commit, forward, end.
+
+``Translation`` is the :class:`~omniroute.translate.relay.Pipe` between different wires.  ``StreamRelay`` joins an upstream
+call to an exchange: the upstream's bytes go through the pipe to the client inside the socket's own callback, with no task
+switch and no queue in between; a slow client pauses its own upstream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from ..clock import Clock
+from ..proto.exchange import Exchange
+from ..proto.h1_client import TransportError
+from ..proto.headers import Headers
+from ..settings import Limits
+from ..translate.events import Event, Failure, Finish, Start, Usage
+from ..translate.format import BadAnswer, StreamDecoder, StreamEncoder
+from ..translate.relay import Pipe
+from ..upstream.send import Call
+
+HELD_BYTES: Final = 1024 * 1024  # before the commit; more than this is committed as it is
+PING: Final = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n', "ndjson": b"", "sse": b": keep-alive\n\n"}
+
+
+class Reader(Protocol):
+    """Bytes of a stream -> (event name, data)."""
+
+    def feed(self, data: bytes) -> Sequence[tuple[bytes, bytes]]: ...
+    def finish(self) -> Sequence[tuple[bytes, bytes]]: ...
+
+
+class Translation:
+    """Upstream bytes -> reader -> decoder -> encoder -> client bytes.  See ``Pipe``."""
+
+    def __init__(self, reader: Reader, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+        self._reader, self._decoder, self._encoder = reader, decoder, encoder
+        self.usage: Usage | None = None
+        self.model = ""
+        self.meaningful = False
+        self.finished = False
+        self.failure: Failure | None = None
+        self.pieces = 0
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            pairs = self._reader.feed(data)
+        except ValueError as error:
+            raise BadAnswer(str(error)) from None
+        return self._translate(pairs)
+
+    def _translate(self, pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
+        feed = self._decoder.feed
+        events: list[Event] = []
+        for name, data in pairs:
+            events += feed(name, data)
+        return self._encode(events) if events else b""
+
+    def _encode(self, events: Sequence[Event]) -> bytes:
+        for event in events:
+            kind = type(event)
+            if kind is Start:
+                self.model = self.model or event.model  # type: ignore[union-attr]
+            elif kind is Usage:
+                self._learn(event)  # type: ignore[arg-type]
+            elif kind is Failure:
+                self.failure = self.failure or event  # type: ignore[assignment]
+            else:
+                self.meaningful = True
+                self.pieces += 1
+                if kind is Finish:
+                    self.finished = True
+        return self._encoder.feed(events)
+
+    def _learn(self, usage: Usage) -> None:
+        if self.usage is None:
+            self.usage = Usage()
+        self.usage.merge(usage)
+
+    def eof(self) -> bytes:
+        out = self._translate(self._reader.finish())
+        out += self._encode(self._decoder.eof())
+        return out + self._encoder.eof()
+
+    def fail(self, failure: Failure) -> bytes:
+        return self._encoder.fail(failure)
+
+
+class StreamRelay:
+    """One streamed answer.
+
+    ``await commit()`` first: None means that the client has its head and first bytes, a Failure that nothing was sent and
+    another attempt may be made.  Then ``await finish()``: the Failure that ended the stream, or None.
+    """
+
+    def __init__(
+        self, exchange: Exchange, call: Call, pipe: Pipe, head: Headers, *, ping: bytes, clock: Clock, limits: Limits
+    ) -> None:
+        self._exchange, self._call, self._pipe, self._head = exchange, call, pipe, head
+        self._ping, self._clock, self._limits = ping, clock, limits
+        loop = asyncio.get_running_loop()
+        self._committed: asyncio.Future[Failure | None] = loop.create_future()
+        self._done: asyncio.Future[Failure | None] = loop.create_future()
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._sent_head = False
+        self._paused = False
+        self._pinged = clock.monotonic()
+        self._timer = clock.call_later(self._tick(), self._watch)
+        self.committed_at: float | None = None
+        exchange.on_pause, exchange.on_resume = self._pause, self._resume
+        call.attach(self._on_data, self._on_end, self._on_error)
+
+    async def commit(self) -> Failure | None:
+        try:
+            return await self._committed
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def finish(self) -> Failure | None:
+        try:
+            return await self._done
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Stop at once: the upstream connection is closed unless its answer is complete."""
+        self._timer.cancel()
+        self._exchange.on_pause = self._exchange.on_resume = None
+        self._call.cancel()
+
+    # the upstream's side
+
+    def _on_data(self, data: bytes) -> None:
+        if self._done.done():
+            return
+        try:
+            out = self._pipe.feed(data)
+        except BadAnswer as error:
+            self._fail(Failure(502, f"The provider's stream could not be read: {error}"))
+            return
+        if self._sent_head:
+            if out:
+                self._exchange.write(out)
+        else:
+            self._before_commit(out)
+
+    def _before_commit(self, out: bytes) -> None:
+        pipe = self._pipe
+        if out:
+            self._held.append(out)
+            self._held_size += len(out)
+        if pipe.failure is not None and not pipe.meaningful:
+            self._refuse(pipe.failure)
+        elif pipe.meaningful or self._held_size > HELD_BYTES:
+            self._commit()
+
+    def _commit(self) -> None:
+        self._sent_head = True
+        self.committed_at = self._clock.monotonic()
+        self._exchange.start(200, self._head)
+        self._exchange.write(b"".join(self._held))
+        self._held.clear()
+        if not self._committed.done():
+            self._committed.set_result(None)
+
+    def _refuse(self, failure: Failure) -> None:
+        self.cancel()
+        if not self._committed.done():
+            self._committed.set_result(failure)
+        if not self._done.done():
+            self._done.set_result(failure)
+
+    def _on_end(self) -> None:
+        if self._done.done():
+            return
+        pipe = self._pipe
+        try:
+            out = pipe.eof()
+        except BadAnswer as error:
+            self._fail(Failure(502, f"The provider's stream could not be read: {error}"))
+            return
+        complete = pipe.finished or pipe.failure is not None
+        if not self._sent_head:
+            if pipe.failure is not None and not pipe.meaningful:
+                self._refuse(pipe.failure)
+                return
+            if not complete and not pipe.meaningful:
+                self._refuse(Failure(502, "The provider closed the stream without an answer"))
+                return
+            if out:
+                self._held.append(out)
+            self._commit()
+        elif out:
+            self._exchange.write(out)
+        if not complete:
+            self._fail(Failure(502, "The provider's stream ended before the answer was complete"))
+            return
+        self._exchange.end()
+        self._done.set_result(pipe.failure)
+
+    def _on_error(self, error: TransportError) -> None:
+        self._fail(Failure(504 if error.reason == "timeout" else 502, f"The connection to the provider broke: {error}"))
+
+    def _fail(self, failure: Failure) -> None:
+        """Nothing sent yet: another attempt may follow.  Otherwise the client gets one error in its own wire."""
+        if self._done.done():
+            return
+        if not self._sent_head:
+            self._refuse(failure)
+            return
+        if not self._pipe.finished:
+            self._exchange.write(self._pipe.fail(failure))
+        self._exchange.end()
+        self._call.cancel()
+        self._done.set_result(failure)
+
+    # time and the client's side
+
+    def _tick(self) -> float:
+        keepalive, idle = self._limits.keepalive_interval, self._limits.stream_idle_timeout
+        return min(keepalive, idle) if keepalive > 0 else idle
+
+    def _watch(self) -> None:
+        if self._done.done():
+            return
+        now = self._clock.monotonic()
+        silence = now - self._call.last_activity
+        if not self._paused and silence >= self._limits.stream_idle_timeout:
+            self._fail(Failure(504, f"The provider sent nothing for {self._limits.stream_idle_timeout:g} seconds"))
+            return
+        interval = self._limits.keepalive_interval
+        quiet = min(silence, now - self._pinged)
+        if interval > 0 and self._sent_head and not self._paused and quiet >= interval and self._ping:
+            self._pinged = now
+            self._exchange.write(self._ping)
+            quiet = 0.0
+        due = [self._limits.stream_idle_timeout - silence]
+        if interval > 0:
+            due.append(interval - quiet if quiet < interval else interval)
+        self._timer = self._clock.call_later(max(0.001, min(due)), self._watch)
+
+    def _pause(self) -> None:
+        self._paused = True
+        self._call.pause()
+
+    def _resume(self) -> None:
+        self._paused = False
+        self._call.resume()

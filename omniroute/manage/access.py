@@ -1,0 +1,87 @@
+"""Access classes: who may call a management route (contract section 1.2).
+
+The answer is an :class:`Actor` or an error; nothing is decided anywhere else.  Passwords and keys are compared by hash or in
+constant time, and proxy headers never make a caller *more* trusted.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from ..errors import OmniError
+from ..gateway.auth import find
+from ..gateway.snapshot import GatewayKey
+from .account import find_session, has_password, login_required
+from .call import Access, Actor, Call
+
+_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"cf-connecting-ip")
+
+
+async def authorize(call: Call, access: Access) -> Actor:
+    """The caller, or ``OmniError`` 401/403 with the body the contract promises."""
+    if access == "B":
+        return _require_key(call)
+    actor = await identify(call)
+    if access == "P" or actor.known:
+        return actor
+    if access == "M" and await open_to(call):
+        return actor
+    if _find_key(call) is not None:
+        raise OmniError("forbidden", "Invalid management token")
+    raise unauthenticated()
+
+
+async def identify(call: Call) -> Actor:
+    """Who calls, by cookie or by a key with the scope ``manage``; anonymous when neither is valid."""
+    session = await find_session(call)
+    if session is not None:
+        return Actor("admin", session)
+    key = _find_key(call)
+    if key is not None and "manage" in key.scopes:
+        return Actor(f"apikey:{key.id}")
+    return Actor()
+
+
+async def open_to(call: Call) -> bool:
+    """Whether management needs no login from here: switched off, or no password yet and the caller sits on this machine."""
+    if not await login_required(call.services):
+        return True
+    return not await has_password(call.services) and is_local(call)
+
+
+def is_local(call: Call) -> bool:
+    """A loopback peer that nobody forwarded: behind a reverse proxy every caller would look local."""
+    try:
+        peer = ip_address(call.ip.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(peer, "ipv4_mapped", None)
+    return (mapped or peer).is_loopback and not any(call.request.header(name) for name in _FORWARDED)
+
+
+def unauthenticated() -> OmniError:
+    """The 401 of every management route."""
+    return OmniError("unauthenticated", "Authentication required", code="AUTH_001")
+
+
+def _require_key(call: Call) -> Actor:
+    key = _find_key(call)
+    if key is not None:
+        return Actor(f"apikey:{key.id}")
+    raise OmniError("unauthenticated", "Invalid API key" if _key_text(call) else "Missing API key")
+
+
+def _key_text(call: Call) -> str:
+    """The key in ``Authorization: Bearer``, else in ``x-api-key``; never one in the URL, which ends up in logs."""
+    scheme, _, text = (call.request.header(b"authorization") or b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer" and text.strip():
+        return text.strip()
+    return (call.request.header(b"x-api-key") or b"").decode("latin-1").strip()
+
+
+def _find_key(call: Call) -> GatewayKey | None:
+    text = _key_text(call)
+    if not text:
+        return None
+    key = find(call.services.snapshot, text)
+    return key if key is not None and (key.expires_at is None or key.expires_at > call.now) else None

@@ -1,0 +1,112 @@
+"""The one account of a gateway: its password and its sessions.
+
+Kept among the stored settings under names that no answer ever shows (:data:`HIDDEN`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from typing import Any, Final
+
+from ..errors import OmniError
+from ..store import passwords
+from . import sessions
+from .call import Call, Services
+from .sessions import Session
+
+PASSWORD: Final = "password"
+EPOCH: Final = "sessionEpoch"
+REVOKED: Final = "revokedSessions"
+HIDDEN: Final = frozenset({PASSWORD, EPOCH, REVOKED})
+
+
+async def has_password(services: Services) -> bool:
+    """Whether anything can be logged in with."""
+    return bool(services.settings.initial_password or await services.store.config.get(PASSWORD, None))
+
+
+async def login_required(services: Services) -> bool:
+    """The setting, true unless switched off."""
+    return await services.store.config.get("requireLogin", True) is not False
+
+
+async def check_password(services: Services, text: str) -> bool:
+    """Whether *text* is the password: the stored hash decides when there is one, else ``INITIAL_PASSWORD``.
+
+    A hash in the imported format is replaced by ours once it has proven right.
+    """
+    stored: str | None = await services.store.config.get(PASSWORD, None)
+    if not stored:
+        initial = services.settings.initial_password
+        return bool(initial) and hmac.compare_digest(text.encode(), initial.encode())
+    async with services.hashing:
+        right = await asyncio.to_thread(passwords.verify, text, stored)
+    if right and stored.startswith("$2"):
+        await services.store.config.set_many({PASSWORD: await _hashed(services, text)})
+    return right
+
+
+async def try_password(call: Call, text: str) -> bool:
+    """:func:`check_password` under the lockout of the caller's address.  Raises 429 with ``Retry-After`` when locked."""
+    logins, clock = call.services.logins, call.services.clock
+    if wait := logins.begin(call.ip, clock.monotonic()):
+        await call.audit("auth.login.locked", "admin", {"retryAfter": round(wait)})
+        raise OmniError("forbidden", "Too many failed attempts. Try again later.", status=429, retry_after=wait)
+    if await check_password(call.services, text):
+        logins.succeed(call.ip)
+        return True
+    return False
+
+
+async def set_password(services: Services, text: str) -> None:
+    """Store a new password; every session ends."""
+    epoch: int = await services.store.config.get(EPOCH, 0) or 0
+    await services.store.config.set_many(
+        {PASSWORD: await _hashed(services, text), EPOCH: epoch + 1, REVOKED: {}, "setupComplete": True}
+    )
+
+
+async def _hashed(services: Services, text: str) -> str:
+    async with services.hashing:
+        return await asyncio.to_thread(passwords.hash, text)
+
+
+async def begin_session(call: Call) -> tuple[bytes, bytes]:
+    """A new session as a ``Set-Cookie`` field."""
+    epoch: int = await call.store.config.get(EPOCH, 0) or 0
+    token = sessions.encode(sessions.new(call.now, epoch), _secret(call.services))
+    return b"set-cookie", sessions.cookie(token, secure_request(call))
+
+
+async def find_session(call: Call) -> Session | None:
+    """The session of the request's cookie, if it is genuine, of this epoch and not revoked."""
+    fields = [value for name, value in call.request.headers if name == b"cookie"]
+    for token in sessions.tokens(fields) if fields else ():
+        session = sessions.decode(token, _secret(call.services), call.now)
+        if session is not None and await _in_force(call.services, session):
+            return session
+    return None
+
+
+async def _in_force(services: Services, session: Session) -> bool:
+    epoch: int = await services.store.config.get(EPOCH, 0) or 0
+    revoked: dict[str, Any] = await services.store.config.get(REVOKED, {}) or {}
+    return session.epoch == epoch and session.jti not in revoked
+
+
+async def revoke(call: Call, session: Session) -> None:
+    """Make *session* worthless; ids whose time is over anyway are forgotten."""
+    revoked: dict[str, int] = await call.store.config.get(REVOKED, {}) or {}
+    alive = {jti: exp for jti, exp in revoked.items() if exp > call.now}
+    await call.store.config.set_many({REVOKED: {**alive, session.jti: session.exp}})
+
+
+def secure_request(call: Call) -> bool:
+    """Whether the cookie must be marked ``Secure``."""
+    forwarded = (call.request.header(b"x-forwarded-proto") or b"").split(b",")[0].strip().lower()
+    return call.services.settings.auth_cookie_secure or forwarded == b"https" or call.request.scheme == "https"
+
+
+def _secret(services: Services) -> bytes:
+    return services.store.jwt_secret

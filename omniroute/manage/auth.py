@@ -1,0 +1,95 @@
+"""Login, logout and whether a login is needed (contract section 2)."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Annotated, ClassVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from ..errors import OmniError
+from . import account
+from .access import unauthenticated
+from .call import Call, Invalid, Reply, refused
+from .sessions import expired_cookie
+
+
+class LoginBody(Struct, rename="camel"):
+    password: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class RequireLoginBody(Struct, rename="camel"):
+    TEXTS: ClassVar = {"password": "Password must be at least 4 characters"}
+    require_login: bool | UnsetType = UNSET
+    password: Annotated[str, Meta(min_length=4, max_length=200)] | UnsetType | None = UNSET
+
+
+class Success(Struct):
+    success: bool = True
+
+
+class LoginStatus(Struct):
+    authenticated: bool
+
+
+class LoginNeeded(Struct, rename="camel"):
+    require_login: bool
+    has_password: bool = False
+    setup_complete: bool = False
+
+
+async def login(call: Call) -> Reply:
+    body: LoginBody = call.body
+    if not await account.has_password(call.services):
+        text = "No password configured. Complete onboarding first."
+        return Reply(403, {"error": text, "needsSetup": True})
+    if not await account.try_password(call, body.password):
+        await call.audit("auth.login.failed", "admin")
+        raise refused(401, "Invalid password")
+    if call.actor.session is not None:
+        await account.revoke(call, call.actor.session)
+    await call.store.audit.append("auth.login.success", "admin", "admin", None, call.ip)
+    return Reply(200, Success(), [await account.begin_session(call)])
+
+
+async def logout(call: Call) -> Reply:
+    if call.actor.session is not None:
+        await account.revoke(call, call.actor.session)
+        await call.audit("auth.logout", "admin")
+    return Reply(200, Success(), [(b"set-cookie", expired_cookie(account.secure_request(call)))])
+
+
+async def status(call: Call) -> Reply:
+    return Reply(200, LoginStatus(call.actor.known))
+
+
+async def read_require_login(call: Call) -> Reply:
+    """Must answer whatever happens: the login page depends on it."""
+    try:
+        has_password = await account.has_password(call.services)
+        done = has_password or await call.store.config.get("setupComplete", False) is True
+        return Reply(200, LoginNeeded(await account.login_required(call.services), has_password, done))
+    except (OmniError, sqlite3.Error):
+        return Reply(200, LoginNeeded(True))
+
+
+async def write_require_login(call: Call) -> Reply:
+    """Open only as management is: to this machine before there is a password, afterwards to who has logged in.
+
+    With the login switched off the switch still works, but the password cannot be replaced by someone unknown.
+    """
+    body: RequireLoginBody = call.body
+    if body.require_login is UNSET and not body.password:
+        raise Invalid(("", "No valid fields to update"))
+    headers = []
+    if body.password:
+        if not call.actor.known and await account.has_password(call.services):
+            raise unauthenticated()
+        await account.set_password(call.services, body.password)
+        if call.actor.session is not None:
+            headers.append(await account.begin_session(call))
+    if body.require_login is not UNSET:
+        await call.store.config.set_many({"requireLogin": body.require_login})
+    changed = {"requireLogin": body.require_login, "password": bool(body.password)}
+    await call.audit("settings.require-login", None, {k: v for k, v in changed.items() if v is not UNSET})
+    return Reply(200, Success(), headers)

@@ -1,0 +1,129 @@
+"""Request bodies: JSON bytes to a validated Struct, with every wrong field named.
+
+msgspec stops at the first mistake; a form wants them all.  So each field of the Struct is converted on its own and the
+complaints are gathered.  A Struct may say its own words in ``TEXTS`` (dotted path, ``*`` for an index -> message).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+import orjson
+from msgspec import Meta, Struct
+
+from .call import Invalid
+
+T = TypeVar("T", bound=Struct)
+
+Text50 = Annotated[str, Meta(max_length=50)]
+Text200 = Annotated[str, Meta(max_length=200)]
+Text500 = Annotated[str, Meta(max_length=500)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
+ShortName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
+Rank = Annotated[int, Meta(ge=1, le=100)]
+"""Priorities."""
+
+_WORDS: Final = {"str": "string", "int": "number", "float": "number", "bool": "boolean"}
+_LABELS: Final = {"apiKey": "API key", "baseUrl": "Base URL", "apiType": "API type"}
+_PLACE = re.compile(r" - at `\$(.*)`$")
+_BOUND = re.compile(r"Expected `(\w+)[^`]*`(?: of length)? (>=|<=|>|<) (\S+)")
+_KINDS = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+
+
+def decode(raw: bytes, kind: type[T]) -> T:
+    """The body as *kind*.  Raises :class:`Invalid` (400) naming each field that does not fit."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise Invalid(("body", "Invalid JSON body")) from None
+    if not isinstance(value, dict):
+        raise Invalid(("body", f"Invalid input: expected object, received {_word_of(value)}"))
+    return fit(value, kind)
+
+
+def fit(value: Mapping[str, Any], kind: type[T]) -> T:
+    """*value* as *kind*; unknown fields are ignored."""
+    texts: Mapping[str, str] = getattr(kind, "TEXTS", {})
+    problems: list[tuple[str, str]] = []
+    fields: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        name = field.encode_name
+        if name not in value:
+            if field.required:
+                problems.append((name, texts.get(name) or _required(name)))
+            continue
+        try:
+            fields[field.name] = msgspec.convert(value[name], field.type)
+        except msgspec.ValidationError as error:
+            path, message = _explain(name, field.type, value[name], str(error))
+            problems.append((path, texts.get(re.sub(r"\.\d+", ".*", path)) or message))
+    if problems:
+        raise Invalid(*problems)
+    return kind(**fields)
+
+
+def _required(name: str) -> str:
+    label = _LABELS.get(name)
+    if label is None:
+        words = re.sub(r"(?<!^)([A-Z])", lambda found: " " + found[1].lower(), name)
+        label = words[:1].upper() + words[1:]
+    return f"{label} is required"
+
+
+def _explain(name: str, kind: Any, value: object, complaint: str) -> tuple[str, str]:
+    """msgspec's complaint as (dotted path, message)."""
+    path = name
+    if found := _PLACE.search(complaint):
+        path += re.sub(r"\[(\w+)\]", r".\1", found[1].replace("[...]", ".*"))
+        complaint = complaint[: found.start()]
+    if complaint.startswith("Invalid enum value") and (options := _options(kind)):
+        return path, f"Invalid option: expected one of {options}"
+    if isinstance(value, str) and not value.strip() and ("length >=" in complaint or "regex" in complaint):
+        return path, _required(name)
+    if found := _BOUND.match(complaint):
+        word = _WORDS.get(found[1], found[1])
+        size = "Too small" if found[2].startswith(">") else "Too big"
+        unit = {"string": "to have {} characters", "array": "to have {} items"}.get(word, "to be {}")
+        return path, f"{size}: expected {word} {unit.format(found[2] + found[3])}"
+    if found := _KINDS.match(complaint):
+        if options := _options(kind):
+            return path, f"Invalid option: expected one of {options}"
+        wanted = re.sub(r"\w+", lambda word: _WORDS.get(word[0], word[0]), found[1])
+        return path, f"Invalid input: expected {wanted}, received {_WORDS.get(found[2], found[2])}"
+    return path, f"Invalid value for {path}"
+
+
+def _options(kind: Any) -> str:
+    """``"a"|"b"`` when *kind* is a choice of words, also inside a union."""
+    if get_origin(kind) is Literal:
+        return "|".join(f'"{word}"' for word in get_args(kind))
+    return next((found for part in get_args(kind) if (found := _options(part))), "")
+
+
+def _word_of(value: object) -> str:
+    if value is None:
+        return "null"
+    return {list: "array", str: "string", bool: "boolean"}.get(type(value), "number")
+
+
+def given(body: Struct) -> dict[str, Any]:
+    """The fields that were sent, by their Python names; ``null`` counts as sent."""
+    values = ((field.name, getattr(body, field.name)) for field in msgspec.structs.fields(body))
+    return {name: value for name, value in values if value is not msgspec.UNSET}
+
+
+def given_json(body: Struct) -> dict[str, Any]:
+    """The same by their JSON names, as plain JSON values."""
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(body)}
+    return {names[name]: msgspec.to_builtins(value) for name, value in given(body).items()}
+
+
+def clean_key(text: str) -> str:
+    """A key as it may stand in a header.  Raises :class:`Invalid` for control characters and non-ASCII text."""
+    key = text.strip()
+    if key and not (key.isascii() and key.isprintable()):
+        raise Invalid(("apiKey", "API key contains invalid characters"))
+    return key

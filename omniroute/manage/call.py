@@ -1,0 +1,173 @@
+"""What a management handler gets and gives: one call, one reply, and the services behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from ..clock import Clock
+from ..errors import OmniError
+from ..gateway.live import Live
+from ..gateway.snapshot import Snapshot
+from ..proto.exchange import Exchange, Request
+from ..proto.headers import Headers
+from ..settings import Settings
+from ..store.store import Store
+from ..upstream.probe import Validation
+from ..upstream.providers import Catalog, Provider
+from .logins import Logins
+from .sessions import Session
+
+log = logging.getLogger("omniroute.manage")
+
+Access = Literal["P", "M", "B", "L"]
+"""P public · M management · B a gateway key always · L cookie or key even when login is off."""
+
+
+class Probe(Protocol):
+    """What the handlers need of ``upstream/probe.py``."""
+
+    async def validate(
+        self, provider: Provider, secret: str, base_url: str = "", data: Mapping[str, Any] | None = None
+    ) -> Validation: ...
+
+    async def list_models(
+        self, provider: Provider, secret: str, base_url: str = "", data: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]: ...
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything the handlers work with; made by ``app.py``.
+
+    ``restart`` and ``shutdown`` only begin: they return at once and the process drains afterwards.  ``started_at`` is Unix
+    seconds.  A password hash takes 16 MiB and a core for a moment: ``hashing`` makes a flood of logins wait its turn.
+    """
+
+    store: Store
+    live: Live
+    settings: Settings
+    clock: Clock
+    catalog: Catalog
+    probe: Probe
+    restart: Callable[[], object]
+    shutdown: Callable[[], object]
+    started_at: float
+    logins: Logins = field(default_factory=Logins)
+    hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.store.snapshot
+
+
+class Actor(NamedTuple):
+    """Who calls, as audit rows name it: ``admin``, ``apikey:<id>`` or ``anonymous``."""
+
+    name: str = "anonymous"
+    session: Session | None = None
+
+    @property
+    def known(self) -> bool:
+        return self.name != "anonymous"
+
+
+@dataclass(slots=True)
+class Call:
+    """One management call after access check and validation; ``body`` is an instance of the route's request type."""
+
+    exchange: Exchange
+    services: Services
+    query: dict[str, str]
+    actor: Actor = field(default_factory=Actor)
+    body: Any = None
+
+    @property
+    def request(self) -> Request:
+        return self.exchange.request
+
+    @property
+    def params(self) -> dict[str, str]:
+        return self.exchange.request.params
+
+    @property
+    def ip(self) -> str:
+        """The address of the connection; proxy headers are not believed."""
+        return self.exchange.request.peer
+
+    @property
+    def request_id(self) -> str:
+        return self.exchange.request.id
+
+    @property
+    def store(self) -> Store:
+        return self.services.store
+
+    @property
+    def now(self) -> float:
+        return self.services.clock.time()
+
+    async def audit(self, action: str, target: str | None = None, details: Mapping[str, object] | None = None) -> None:
+        """Note what this caller did.  ``details`` never hold a secret."""
+        await self.store.audit.append(action, self.actor.name, target, dict(details) if details else None, self.ip)
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer: ``body`` is encoded as JSON unless it is ``bytes`` (then ``headers`` name its type)."""
+
+    status: int = 200
+    body: object = b""
+    headers: Headers = field(default_factory=list)
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+class Route(NamedTuple):
+    """One row of the management table.
+
+    ``request`` is the Struct the body must fit (None: the body is not looked at), ``reply`` the type for the API document,
+    ``failure`` the text of an unexpected 500, ``body_limit`` in bytes (0: the management default).
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access = "M"
+    request: type[Any] | None = None
+    reply: Any = None
+    summary: str = ""
+    failure: str = "Internal server error"
+    body_limit: int = 0
+    stream_body: bool = False
+
+
+class Invalid(OmniError):
+    """400 with the offending fields: (dotted path, message) pairs; an empty path means the body as a whole."""
+
+    def __init__(self, *details: tuple[str, str]) -> None:
+        super().__init__("invalid_request", "Invalid request", param=details[0][0] if details else None)
+        self.details = details
+
+
+def refused(status: int, message: str) -> OmniError:
+    """A refusal that reads ``{"error": message}``."""
+    kind = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 500: "internal"}.get(status, "invalid_request")
+    return OmniError(kind, message, status=status)
+
+
+def flag(text: str | None) -> bool | None:
+    """A query value as a truth value: ``true``/``1`` and ``false``/``0``; anything else is no filter."""
+    return {"true": True, "1": True, "false": False, "0": False}.get((text or "").lower())
+
+
+def whole(text: str | None, default: int, low: int, high: int) -> int:
+    """A query value as a number, held between *low* and *high*."""
+    try:
+        return max(low, min(high, int(text or default)))
+    except ValueError:
+        return default

@@ -1,0 +1,97 @@
+"""A connection as answers show it: no secret, no null, and the health of this moment."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ..clock import iso, parse_iso
+from ..gateway.health import AccountHealth
+from ..store.connections import ConnectionRow
+
+_SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "cookie", "credential")
+
+
+class ConnectionView(Struct, rename="camel", kw_only=True, omit_defaults=True):
+    """Fields without a default are always there; the others are left out while they are null."""
+
+    id: str
+    provider: str
+    auth_type: str
+    name: str
+    display_name: str | None = None
+    email: str | None = None
+    priority: int
+    global_priority: int | None = None
+    is_active: bool
+    default_model: str | None = None
+    project_id: str | None = None
+    scope: str | None = None
+    token_type: str | None = None
+    expires_at: str | None = None
+    expires_in: int | None = None
+    token_expires_at: str | None = None
+    test_status: str
+    last_tested: str | None = None
+    last_error: str | None = None
+    last_error_at: str | None = None
+    last_error_type: str | None = None
+    last_error_source: str | None = None
+    error_code: str | None = None
+    backoff_level: int
+    rate_limited_until: str | None = None
+    last_used_at: str | None = None
+    consecutive_use_count: int
+    rate_limit_protection: bool
+    health_check_interval: int | None = None
+    last_health_check_at: str | None = None
+    provider_specific_data: dict[str, Any] | None = None
+    created_at: str
+    updated_at: str
+
+
+class OneConnection(Struct):
+    connection: ConnectionView
+
+
+class ConnectionList(Struct):
+    connections: list[ConnectionView]
+
+
+class Validity(Struct):
+    """Whether a key works."""
+
+    valid: bool
+    error: str | None = None
+
+
+_SAME: Final = frozenset(ConnectionView.__struct_fields__) - {"provider_specific_data"}
+_TIMES: Final = frozenset({"last_error_at", "rate_limited_until", "last_used_at"})
+
+
+def view(row: ConnectionRow, live: AccountHealth) -> ConnectionView:
+    """*row* with the state in memory over the stored one, which is some moments older."""
+    values: dict[str, Any] = {name: getattr(row, name) for name in _SAME}
+    if live.test_status != "unknown" or live.troubled:
+        values |= {name: getattr(live, name) for name in AccountHealth.__struct_fields__ if not name.startswith("last_used")}
+    if live.last_used_at is not None:
+        values["last_used_at"] = live.last_used_at
+    for name in _TIMES:
+        if isinstance(values[name], float):
+            values[name] = iso(values[name])
+    data = {name: value for name, value in row.provider_specific_data.items() if value is not None and not is_secret(name)}
+    return ConnectionView(**values, provider_specific_data=data or None)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a field of ``providerSpecificData`` sounds like a credential."""
+    return name.lower().endswith(_SECRET_WORDS)
+
+
+def unix(text: str | None) -> float | None:
+    """Unix seconds of an ISO 8601 time; None when it is none."""
+    try:
+        return parse_iso(text) if text else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,63 @@
+"""Who may try a password: five failures within five minutes lock an address out for fifteen.
+
+An attempt counts as failed when it *begins* and is forgiven when it succeeds, so that parallel guesses cannot overtake the
+count.  The address is that of the connection (proxy headers can be invented); of an IPv6 address the /64 network counts,
+because one subscriber owns all of it.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+
+from msgspec import Struct
+
+ATTEMPTS = 5
+WINDOW = 5 * 60.0
+LOCKED = 15 * 60.0
+_MOST_ADDRESSES = 10_000
+
+
+class _Record(Struct):
+    failures: list[float]
+    locked_until: float = 0.0
+
+
+def _network(address: str) -> str:
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, IPv6Address):
+        return str(ip.ipv4_mapped) if ip.ipv4_mapped else f"{int(ip) >> 64:x}/64"
+    return str(ip)
+
+
+class Logins:
+    """The failed attempts, by address; times are monotonic seconds.  Memory is bounded: the oldest address is forgotten."""
+
+    __slots__ = ("_records",)
+
+    def __init__(self) -> None:
+        self._records: dict[str, _Record] = {}
+
+    def begin(self, address: str, now: float) -> float:
+        """Count an attempt.  0 when it may go on, else the seconds until the lock ends."""
+        record = self._records.setdefault(_network(address), _Record([]))
+        if record.locked_until > now:
+            return record.locked_until - now
+        record.failures = [at for at in record.failures if at > now - WINDOW]
+        record.failures.append(now)
+        if len(record.failures) >= ATTEMPTS:
+            record.locked_until = now + LOCKED
+            record.failures.clear()
+        if len(self._records) > _MOST_ADDRESSES:
+            del self._records[next(iter(self._records))]
+        return 0.0
+
+    def succeed(self, address: str) -> None:
+        """The attempt was right: the address starts afresh."""
+        self._records.pop(_network(address), None)
+
+    def locked(self, address: str, now: float) -> bool:
+        record = self._records.get(_network(address))
+        return record is not None and record.locked_until > now

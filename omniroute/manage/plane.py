@@ -1,0 +1,111 @@
+"""The control plane: from a routed exchange to its answer.
+
+``access check → body check → handler → JSON``, and every way it can fail as the body that the contract promises.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from ..errors import KINDS, OmniError
+from ..proto.exchange import Exchange, Request
+from ..proto.headers import Headers
+from .access import authorize
+from .bodies import decode
+from .call import Call, Invalid, Reply, Route, Services, log
+
+_JSON: Headers = [(b"content-type", b"application/json")]
+_SAFE: Headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+_FORM_TYPES = (b"application/x-www-form-urlencoded", b"multipart/", b"text/")
+_MOST_QUERY_FIELDS = 100
+
+
+class ControlPlane:
+    """Answers the exchanges whose ``request.route`` is a row of ``MANAGE_ROUTES`` or has one as its ``row``."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer; never raises but for cancellation."""
+        request = exchange.request
+        route = getattr(request.route, "row", request.route)
+        assert isinstance(route, Route)
+        try:
+            reply = await self._answer(exchange, route)
+        except OmniError as error:
+            log.log(_level(error), "%s %s: %s", request.method, request.path, error.message)
+            reply = render_error(error, request.id)
+        except Exception as error:  # noqa: BLE001 - the last resort: the client gets a clean answer
+            log.exception("%s %s failed (%s), request %s", request.method, request.path, type(error).__name__, request.id)
+            reply = Reply(500, {"error": route.failure, "correlation_id": request.id})
+        send(exchange, reply)
+
+    async def _answer(self, exchange: Exchange, route: Route) -> Reply:
+        request = exchange.request
+        if self.services.live.draining and request.path.startswith("/api/"):
+            raise OmniError("draining", "Server is shutting down", code="SERVICE_UNAVAILABLE", retry_after=1)
+        call = Call(exchange, self.services, _query(request))
+        call.actor = await authorize(call, route.access)
+        if request.body and not route.stream_body:
+            _check_media_type(request)
+        if route.request is not None:
+            call.body = decode(request.body, route.request)
+        return await route.handler(call)
+
+
+def send(exchange: Exchange, reply: Reply) -> None:
+    """Encode and answer; a reply that set its own ``cache-control`` keeps it."""
+    headers = [*reply.headers]
+    if isinstance(reply.body, bytes):
+        body = reply.body
+    else:
+        body = msgspec.json.encode(reply.body)
+        headers = _JSON + headers
+    names = {name for name, _ in headers}
+    exchange.respond(reply.status, headers + [pair for pair in _SAFE if pair[0] not in names], body)
+
+
+def render_error(error: OmniError, request_id: str) -> Reply:
+    """The management error bodies of the contract: fields, code with correlation id, or just the text."""
+    body: Any
+    if error.status == 400 and (isinstance(error, Invalid) or error.param is not None):
+        pairs = error.details if isinstance(error, Invalid) else ((error.param, error.message),)
+        details = [{"field": field, "message": message} for field, message in pairs]
+        body = {"error": {"message": "Invalid request", "details": details}}
+    elif error.code:
+        body = {"error": {"code": error.code, "message": error.message, "correlation_id": request_id}}
+    else:
+        body = {"error": error.message}
+    headers: Headers = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+    return Reply(error.status, body, headers)
+
+
+def _query(request: Request) -> dict[str, str]:
+    """The first value of each name in the query."""
+    try:
+        pairs = parse_qsl(request.query, keep_blank_values=True, max_num_fields=_MOST_QUERY_FIELDS)
+    except ValueError:
+        raise Invalid(("query", "Too many query parameters")) from None
+    return dict(reversed(pairs))
+
+
+def _check_media_type(request: Request) -> None:
+    """A browser form can send only these types without asking first (no preflight), so none of them may change anything.
+
+    ``curl -d`` sends a form type too; what tells a script is that it has neither a cookie nor an ``Origin``.
+    """
+    media = (request.header(b"content-type") or b"").strip().lower()
+    browser = request.header(b"origin") is not None or request.header(b"cookie") is not None
+    if browser and media.startswith(_FORM_TYPES):
+        raise OmniError("invalid_request", "Content-Type must be application/json", status=415)
+
+
+def _level(error: OmniError) -> int:
+    return {"debug": 10, "info": 20, "warning": 30, "error": 40}[KINDS[error.kind].level]

@@ -1,0 +1,223 @@
+"""Trying connections out: one, several, or a key not stored yet; and which models a provider lists (contract section 3)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final
+from uuid import uuid4
+
+from msgspec import Meta, Struct
+
+from ..clock import iso
+from ..gateway.usage import CallRecord
+from ..store.connections import ConnectionRow
+from ..upstream.credentials import check_base_url, needs_secret
+from ..upstream.probe import Validation
+from ..upstream.providers import Provider
+from ..upstream.verdict import Diagnosis
+from .bodies import ShortName, Text500, clean_key
+from .call import Call, Invalid, Reply, refused
+from .connection_view import Validity
+from .providers import find_connection, find_provider
+
+TEST_MODEL: Final = "connection-test"
+
+
+class ValidateBody(Struct, rename="camel", kw_only=True):
+    TEXTS: ClassVar = {"provider": "Provider and API key required", "apiKey": "Provider and API key required"}
+    provider: ShortName
+    api_key: Annotated[str, Meta(max_length=10_000)] = ""
+    base_url: Text500 | None = None
+
+
+class BatchBody(Struct, rename="camel", kw_only=True):
+    TEXTS: ClassVar = {"mode": "mode is required"}
+    mode: str
+    provider_id: str | None = None
+
+
+class Shown(Struct):
+    """The diagnosis as answers show it."""
+
+    type: str
+    source: str
+    message: str | None
+    code: str | None
+
+
+class TestResult(Struct, rename="camel", kw_only=True):
+    valid: bool
+    error: str | None
+    refreshed: bool = False
+    diagnosis: Shown
+    latency_ms: int
+    status_code: int | None
+    runtime: None = None
+    tested_at: str
+
+
+class BatchItem(Struct, rename="camel", kw_only=True):
+    provider: str
+    connection_id: str
+    connection_name: str
+    auth_type: str
+    valid: bool
+    latency_ms: int
+    error: str | None
+    diagnosis: Shown
+    status_code: int | None
+    tested_at: str
+
+
+class Summary(Struct):
+    total: int
+    passed: int
+    failed: int
+
+
+class Batch(Struct, rename="camel", kw_only=True):
+    mode: str
+    provider_id: str | None
+    results: list[BatchItem]
+    tested_at: str
+    summary: Summary
+
+
+async def test_one(call: Call) -> Reply:
+    return Reply(200, await _test(call, await find_connection(call)))
+
+
+async def test_batch(call: Call) -> Reply:
+    """The active connections of a kind, one after another."""
+    body: BatchBody = call.body
+    if body.mode not in _MODES:
+        options = "|".join(f'"{mode}"' for mode in _MODES)
+        raise Invalid(("mode", f"Invalid option: expected one of {options}"))
+    if body.mode == "provider" and not body.provider_id:
+        raise Invalid(("providerId", "providerId is required"))
+    items = []
+    for row in await call.store.connections.list(is_active=True):
+        if _in_mode(call, row, body):
+            result = await _test(call, row)
+            items.append(_item(row, result))
+    passed = sum(item.valid for item in items)
+    summary = Summary(len(items), passed, len(items) - passed)
+    batch = Batch(mode=body.mode, provider_id=body.provider_id, results=items, tested_at=iso(call.now), summary=summary)
+    return Reply(200, batch)
+
+
+_MODES: Final = ("provider", "oauth", "free", "apikey", "compatible", "all")
+
+
+def _in_mode(call: Call, row: ConnectionRow, body: BatchBody) -> bool:
+    if body.mode == "provider":
+        return row.provider == body.provider_id
+    if body.mode == "compatible":
+        provider = call.services.snapshot.providers.get(row.provider)
+        return provider is not None and provider.node
+    return body.mode in ("all", row.auth_type)
+
+
+def _item(row: ConnectionRow, result: TestResult) -> BatchItem:
+    return BatchItem(
+        provider=row.provider, connection_id=row.id, connection_name=row.name, auth_type=row.auth_type,
+        valid=result.valid, latency_ms=result.latency_ms, error=result.error, diagnosis=result.diagnosis,
+        status_code=result.status_code, tested_at=result.tested_at,
+    )  # fmt: skip
+
+
+async def validate(call: Call) -> Reply:
+    """Whether a key works, before it is stored."""
+    body: ValidateBody = call.body
+    provider = await find_provider(call, body.provider)
+    if body.base_url:
+        check_base_url(body.base_url, call.services.settings.allow_private_urls)
+    key = clean_key(body.api_key)
+    if not key and needs_secret(provider):
+        raise Invalid(("apiKey", "Provider and API key required"))
+    outcome = await call.services.probe.validate(provider, key, body.base_url or "")
+    if outcome.diagnosis.type == "unsupported":
+        raise refused(400, "Provider validation not supported")
+    return Reply(200, Validity(outcome.valid, outcome.error))
+
+
+async def models(call: Call) -> Reply:
+    """The provider's own list, its items as they came."""
+    row = await find_connection(call)
+    provider = call.services.snapshot.providers.get(row.provider)
+    if provider is None:
+        raise refused(400, f"Provider {row.provider} does not support models listing")
+    secret = await call.store.connections.secret(row.id)
+    items = await call.services.probe.list_models(provider, secret, row.base_url, row.provider_specific_data)
+    source = "api" if provider.lists_models else "static"
+    return Reply(200, {"provider": row.provider, "connectionId": row.id, "models": items, "source": source})
+
+
+async def _test(call: Call, row: ConnectionRow) -> TestResult:
+    """Ask the provider, then note the result in memory, in the row and in the call log."""
+    provider = call.services.snapshot.providers.get(row.provider)
+    started = call.now
+    outcome = await _outcome(call, row, provider)
+    found, now = outcome.diagnosis, call.now
+    call.services.live.health.tested(
+        row.id,
+        ok=outcome.valid,
+        message=outcome.error or "",
+        kind=found.type,
+        source=found.source,
+        status=outcome.status or 0,
+    )
+    await call.store.connections.update(row.id, last_tested=iso(now), **_marks(outcome, now))
+    call.store.usage.put(_record(call, row, outcome, started))
+    return TestResult(
+        valid=outcome.valid,
+        error=outcome.error,
+        diagnosis=Shown(found.type, found.source, outcome.error, None if outcome.valid else found.code),
+        latency_ms=outcome.latency_ms,
+        status_code=outcome.status,
+        tested_at=iso(now),
+    )
+
+
+async def _outcome(call: Call, row: ConnectionRow, provider: Provider | None) -> Validation:
+    if provider is None:
+        text = "Provider not supported"
+        return Validation(False, text, None, 0, Diagnosis("unsupported", "validation", text, "unsupported"))
+    secret = await call.store.connections.secret(row.id)
+    return await call.services.probe.validate(provider, secret, row.base_url, row.provider_specific_data)
+
+
+def _marks(outcome: Validation, now: float) -> dict[str, Any]:
+    """The health columns after a test; success clears them."""
+    good = outcome.valid
+    return {
+        "test_status": "active" if good else "error",
+        "last_error": None if good else outcome.error,
+        "last_error_at": None if good else iso(now),
+        "last_error_type": None if good else outcome.diagnosis.type,
+        "last_error_source": None if good else outcome.diagnosis.source,
+        "error_code": str(outcome.status) if outcome.status and not good else None,
+        **({"backoff_level": 0, "rate_limited_until": None} if good else {}),
+    }
+
+
+def _record(call: Call, row: ConnectionRow, outcome: Validation, started: float) -> CallRecord:
+    return CallRecord(
+        id=str(uuid4()),
+        at=started,
+        method=call.request.method,
+        path=call.request.path,
+        status=outcome.status or (200 if outcome.valid else 502),
+        provider=row.provider,
+        model=TEST_MODEL,
+        requested_model=TEST_MODEL,
+        connection_id=row.id,
+        account=row.name,
+        key_id="",
+        key_name="",
+        source_format="",
+        target_format="",
+        stream=False,
+        duration_ms=float(outcome.latency_ms),
+        first_byte_ms=None,
+        error="" if outcome.valid else outcome.error or "",
+    )

@@ -1,0 +1,208 @@
+"""Connections: the accounts at providers (contract section 3).  What tries them out is in ``provider_tests.py``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from ..gateway.health import AccountHealth
+from ..store.connections import HEALTH, ConnectionRow
+from ..upstream.credentials import check_base_url, needs_secret
+from ..upstream.providers import Provider
+from .bodies import Name, Rank, ShortName, Text50, Text200, Text500, clean_key, given
+from .call import Call, Invalid, Reply, flag, refused
+from .connection_view import ConnectionList, OneConnection, is_secret, unix, view
+
+_ApiKey = Annotated[str, Meta(max_length=10_000)]
+_Data = Annotated[dict[str, str | int | float | bool | None], Meta(max_length=50)]
+_Moment = Text50 | None | UnsetType
+
+
+class ConnectionBody(Struct, rename="camel", kw_only=True):
+    provider: ShortName
+    name: Name
+    api_key: _ApiKey | None = None
+    priority: Rank | None = None
+    global_priority: Rank | None = None
+    default_model: Text200 | None = None
+    display_name: Text200 | None = None
+    test_status: Text50 = "unknown"
+    is_active: bool | None = None
+    base_url: Text500 | None = None
+    provider_specific_data: _Data | None = None
+
+
+class ConnectionChange(Struct, rename="camel", kw_only=True):
+    name: Name | UnsetType = UNSET
+    priority: Rank | UnsetType = UNSET
+    global_priority: Rank | UnsetType | None = UNSET
+    default_model: Text200 | UnsetType | None = UNSET
+    display_name: Text200 | UnsetType | None = UNSET
+    is_active: bool | UnsetType = UNSET
+    api_key: _ApiKey | UnsetType = UNSET
+    base_url: Text500 | UnsetType | None = UNSET
+    provider_specific_data: _Data | UnsetType = UNSET
+    test_status: Text50 | UnsetType = UNSET
+    last_error: Text500 | UnsetType | None = UNSET
+    last_error_at: _Moment = UNSET
+    last_error_type: _Moment = UNSET
+    last_error_source: _Moment = UNSET
+    error_code: str | int | UnsetType | None = UNSET
+    rate_limited_until: _Moment = UNSET
+    last_tested: _Moment = UNSET
+    health_check_interval: Annotated[int, Meta(ge=0, le=1440 * 30)] | UnsetType | None = UNSET
+
+
+class Message(Struct):
+    message: str
+
+
+async def list_connections(call: Call) -> Reply:
+    rows = await call.store.connections.list(call.query.get("provider") or None, flag(call.query.get("isActive")))
+    return Reply(200, ConnectionList([view(row, call.services.live.health.view(row.id)) for row in rows]))
+
+
+async def create(call: Call) -> Reply:
+    body: ConnectionBody = call.body
+    provider = await find_provider(call, body.provider)
+    _check_place(call, body.base_url, body.provider_specific_data)
+    api_key = clean_key(body.api_key or "")
+    twins = await call.store.connections.list(provider=provider.id)
+    twin = next((row for row in twins if row.name == body.name.strip()), None)
+    if provider.node and twins and twin is None and not call.services.settings.multi_connections_per_node:
+        raise refused(400, f"Only one connection is allowed for this {_node_kind(provider.id)} node")
+    kept = twin is not None and twin.has_api_key and "****" in api_key
+    if "****" in api_key and not kept:
+        raise Invalid(("apiKey", "API key is a masked preview"))
+    if not api_key and needs_secret(provider):
+        raise Invalid(("apiKey", "API key is required"))
+    values = given(body) | {"name": body.name.strip(), "api_key": "" if kept else api_key}
+    values = {name: value for name, value in values.items() if value is not None and name != "provider"}
+    row = await call.store.connections.create(provider.id, **values)
+    if twin is not None and not kept:
+        row = await _start_afresh(call, row)
+    await call.audit("provider.create" if twin is None else "provider.update", row.id, _named(row))
+    return Reply(201, OneConnection(view(row, call.services.live.health.view(row.id))))
+
+
+async def read(call: Call) -> Reply:
+    row = await find_connection(call)
+    return Reply(200, OneConnection(view(row, call.services.live.health.view(row.id))))
+
+
+async def change(call: Call) -> Reply:
+    """PUT and PATCH: what was sent is set, the rest stays."""
+    before = await find_connection(call)
+    changes = given(call.body)
+    key = clean_key(changes.pop("api_key", ""))
+    if key and "****" not in key and before.auth_type == "apikey":
+        changes["api_key"] = key
+    _check_place(call, changes.get("base_url"), changes.get("provider_specific_data"))
+    if "provider_specific_data" in changes:
+        changes["provider_specific_data"] = before.provider_specific_data | changes["provider_specific_data"]
+    if "name" in changes:
+        changes["name"] = changes["name"].strip()
+    if isinstance(changes.get("error_code"), int):
+        changes["error_code"] = str(changes["error_code"])
+    for name in ("last_error_at", "rate_limited_until", "last_tested"):
+        if changes.get(name) and unix(changes[name]) is None:
+            raise Invalid((name, "Invalid ISO 8601 date-time"))
+    row = await call.store.connections.update(before.id, **changes) if changes else before
+    if row is None:
+        raise refused(404, "Connection not found")
+    if "api_key" in changes and not changes.keys() & HEALTH:
+        row = await _start_afresh(call, row)
+    elif changes.keys() & HEALTH:
+        call.services.live.health.restore(row.id, health_of(row))
+    await call.audit("provider.update", row.id, {**_named(row), "changed": sorted(changes)})
+    return Reply(200, OneConnection(view(row, call.services.live.health.view(row.id))))
+
+
+async def _start_afresh(call: Call, row: ConnectionRow) -> ConnectionRow:
+    """A new key: what the old one suffered is forgotten, in memory and in the table."""
+    call.services.live.health.forget(row.id)
+    return await call.store.connections.update(row.id, **_FRESH) or row
+
+
+_FRESH: Final = {
+    "test_status": "unknown", "last_error": None, "last_error_at": None, "last_error_type": None, "last_error_source": None,
+    "error_code": None, "backoff_level": 0, "rate_limited_until": None, "last_tested": None,
+}  # fmt: skip
+
+
+def health_of(row: ConnectionRow) -> AccountHealth:
+    """The stored health of a connection in the form that the data plane keeps."""
+    return AccountHealth(
+        test_status=row.test_status,
+        last_error=row.last_error,
+        last_error_at=unix(row.last_error_at),
+        last_error_type=row.last_error_type,
+        last_error_source=row.last_error_source,
+        error_code=row.error_code,
+        backoff_level=row.backoff_level,
+        rate_limited_until=unix(row.rate_limited_until),
+        last_used_at=unix(row.last_used_at),
+        consecutive_use_count=row.consecutive_use_count,
+    )
+
+
+async def delete(call: Call) -> Reply:
+    row = await find_connection(call)
+    if not await call.store.connections.delete(row.id):
+        raise refused(404, "Connection not found")
+    call.services.live.health.forget(row.id)
+    await call.audit("provider.delete", row.id, _named(row))
+    return Reply(200, Message("Connection deleted successfully"))
+
+
+async def find_connection(call: Call) -> ConnectionRow:
+    """The connection named in the path.  Raises 404."""
+    row = await call.store.connections.get(call.params["id"])
+    if row is None:
+        raise refused(404, "Connection not found")
+    return row
+
+
+async def find_provider(call: Call, provider_id: str) -> Provider:
+    """A built-in provider, a reserved id with a provider behind it, or a node.
+
+    Raises 404 for a node that is not there, 400 for anything else.
+    """
+    provider = call.services.snapshot.providers.get(provider_id)
+    if provider is not None:
+        return provider
+    catalog = call.services.catalog
+    base = catalog.providers.get(catalog.reserved.get(provider_id, ""))
+    if base is not None and provider_id in catalog.reserved_ids.values():
+        return msgspec.structs.replace(base, id=provider_id)
+    if kind := _node_kind(provider_id):
+        raise refused(404, f"{kind} node not found")
+    raise refused(400, "Invalid provider")
+
+
+def _check_place(call: Call, base_url: str | None, data: dict[str, Any] | None) -> None:
+    """Refuse base URLs that must not be called, and secrets where they would not be sealed."""
+    for url in (base_url, (data or {}).get("baseUrl")):
+        if url:
+            check_base_url(str(url), call.services.settings.allow_private_urls)
+    for name in data or ():
+        if is_secret(name):
+            raise Invalid((f"providerSpecificData.{name}", "Secrets belong in apiKey"))
+
+
+_NODE_KINDS: Final = {
+    "openai-compatible-": "OpenAI Compatible",
+    "anthropic-compatible-": "Anthropic Compatible",
+    "gemini-compatible-": "Gemini Compatible",
+    "ollama-compatible-": "Ollama Compatible",
+}
+
+
+def _node_kind(provider_id: str) -> str:
+    return next((kind for head, kind in _NODE_KINDS.items() if provider_id.startswith(head)), "")
+
+
+def _named(row: ConnectionRow) -> dict[str, object]:
+    return {"provider": row.provider, "name": row.name}

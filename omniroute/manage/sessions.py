@@ -1,0 +1,93 @@
+"""Login sessions as signed cookies: JWT (RFC 7519) with HS256 (RFC 7518 section 3.2) and nothing else.
+
+Only one algorithm and one header are ever accepted, so no token can choose how it is checked.  A token carries an id and
+an epoch: logging out revokes the id, a new password raises the epoch and with it ends every session.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import msgspec
+from msgspec import Struct
+
+COOKIE = "auth_token"
+LIFETIME = 30 * 86400.0
+"""Seconds."""
+RENEW_BELOW = 7 * 86400.0
+_MAX_TOKEN = 1024
+
+
+class Session(Struct, frozen=True):
+    """The claims of one login; ``exp`` is Unix seconds."""
+
+    authenticated: bool
+    exp: int
+    jti: str
+    epoch: int = 0
+
+
+def _b64(data: bytes) -> bytes:
+    return urlsafe_b64encode(data).rstrip(b"=")
+
+
+_HEADER = _b64(b'{"alg":"HS256","typ":"JWT"}')
+
+
+def _signature(secret: bytes, signed: bytes) -> bytes:
+    return _b64(hmac.digest(secret, signed, hashlib.sha256))
+
+
+def new(now: float, epoch: int) -> Session:
+    """A fresh session, valid for :data:`LIFETIME`."""
+    return Session(True, int(now + LIFETIME), secrets.token_urlsafe(16), epoch)
+
+
+def encode(session: Session, secret: bytes) -> str:
+    """The token of *session*."""
+    signed = _HEADER + b"." + _b64(msgspec.json.encode(session))
+    return (signed + b"." + _signature(secret, signed)).decode()
+
+
+def decode(token: str, secret: bytes, now: float) -> Session | None:
+    """The session of *token*, or None when it is malformed, forged or expired."""
+    if len(token) > _MAX_TOKEN or not token.isascii():
+        return None
+    signed, _, signature = token.encode().rpartition(b".")
+    header, _, claims = signed.partition(b".")
+    if header != _HEADER or not hmac.compare_digest(_signature(secret, signed), signature):
+        return None
+    try:
+        session = msgspec.json.decode(urlsafe_b64decode(claims + b"=" * (-len(claims) % 4)), type=Session)
+    except (msgspec.MsgspecError, binascii.Error, ValueError):
+        return None
+    return session if session.authenticated and session.exp > now else None
+
+
+def cookie(token: str, secure: bool) -> bytes:
+    """``Set-Cookie`` that begins a session."""
+    return f"{COOKIE}={token}; Path=/; Max-Age={int(LIFETIME)}; HttpOnly; SameSite=Lax{_tail(secure)}".encode()
+
+
+def expired_cookie(secure: bool) -> bytes:
+    """``Set-Cookie`` that ends it."""
+    past = "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0"
+    return f"{COOKIE}=; Path=/; {past}; HttpOnly; SameSite=Lax{_tail(secure)}".encode()
+
+
+def _tail(secure: bool) -> str:
+    return "; Secure" if secure else ""
+
+
+def tokens(cookie_fields: list[bytes]) -> list[str]:
+    """The values of our cookie in the ``Cookie`` fields (RFC 6265 section 5.4: several may be sent)."""
+    found = []
+    for pair in b";".join(cookie_fields).decode("latin-1").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE and value:
+            found.append(value.strip('"'))
+    return found[:4]

@@ -1,0 +1,77 @@
+"""The main settings (contract section 7): stored values over defaults, and the way to a new password."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from ..proto.headers import Headers
+from ..store.config import FIELDS, Field
+from . import account
+from .bodies import given_json
+from .call import Call, Reply, refused
+
+
+class WildcardAlias(Struct):
+    pattern: Annotated[str, Meta(min_length=1, max_length=200)]
+    target: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+def _type(field: Field) -> Any:
+    """A row of the settings table as a type."""
+    types: dict[str, Any] = {
+        "string": Annotated[str, Meta(max_length=field.high)],
+        "bool": bool,
+        "int": Annotated[int, Meta(ge=field.low, le=field.high)],
+        "strings": list[str],
+        "choice": Literal[field.choices],
+        "aliases": list[WildcardAlias],
+    }
+    return types[field.type]
+
+
+_PASSWORDS: Final[dict[str, Any]] = {
+    "newPassword": Annotated[str, Meta(min_length=1, max_length=200)],
+    "currentPassword": Annotated[str, Meta(max_length=200)],
+}
+_WRITABLE: Final = {name: _type(field) for name, field in FIELDS.items() if field.writable}
+SettingsBody: Final[type[Struct]] = msgspec.defstruct(
+    "SettingsBody", [(name, kind | UnsetType, UNSET) for name, kind in (_PASSWORDS | _WRITABLE).items()], module=__name__
+)
+_SECRET: Final = account.HIDDEN | {"oauthClients"}
+
+
+async def read(call: Call) -> Reply:
+    return Reply(200, await safe_settings(call))
+
+
+async def write(call: Call) -> Reply:
+    """PUT and PATCH: what was sent is set, the rest stays."""
+    changes = given_json(call.body)
+    new, current = changes.pop("newPassword", ""), changes.pop("currentPassword", "")
+    headers = await _change_password(call, new, current) if new else []
+    if changes:
+        await call.store.config.set_many(changes)
+    if changes or new:
+        await call.audit("settings.update", None, {"changed": sorted(changes) + (["password"] if new else [])})
+    return Reply(200, await safe_settings(call), headers)
+
+
+async def safe_settings(call: Call) -> dict[str, Any]:
+    """Everything stored but what must stay secret."""
+    stored = {name: value for name, value in (await call.store.config.all()).items() if name not in _SECRET}
+    has_password = await account.has_password(call.services)
+    return {"enableRequestLogs": False, "setupComplete": has_password, **stored, "hasPassword": has_password}
+
+
+async def _change_password(call: Call, new: str, current: str) -> Headers:
+    """Set the password; whoever changed it stays logged in, all others do not."""
+    if await account.has_password(call.services):
+        if not current:
+            raise refused(400, "Current password required")
+        if not await account.try_password(call, current):
+            raise refused(401, "Invalid current password")
+    await account.set_password(call.services, new)
+    return [await account.begin_session(call)] if call.actor.session is not None else []

@@ -1,0 +1,193 @@
+"""What was used and what it cost (contract section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from ..clock import parse_iso
+from ..store.usage import CallRow, UsageGroup
+from .call import Call, Invalid, Reply, refused, whole
+
+_DAY: Final = 86_400.0
+_RANGES: Final = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
+_LINES: Final = 200
+_COUNTED: Final = ("requests", "promptTokens", "completionTokens", "cost")
+
+
+async def history(call: Call) -> Reply:
+    await call.store.usage.flush()
+    since = _since(call.query.get("range") or "all", call.now)
+    groups = await call.store.usage.history(since)
+    names = {row.id: row.name or row.display_name or row.email or row.id for row in await call.store.connections.list()}
+    minutes = await call.store.usage.minutes(10)
+    everything = _sum(groups)
+    return Reply(200, {
+        "totalRequests": everything["requests"],
+        "totalPromptTokens": everything["promptTokens"],
+        "totalCompletionTokens": everything["completionTokens"],
+        "totalCost": everything["cost"],
+        "byProvider": {name: _sum(part) for name, part in _split(groups, lambda group: group.provider).items()},
+        "byModel": _by_model(groups),
+        "byAccount": _by_account(groups, names),
+        "byApiKey": _by_key(groups),
+        "last10Minutes": [_counts(m.requests, m.prompt_tokens, m.completion_tokens, m.cost) for m in minutes],
+        "pending": _pending(call.services.live.in_flight),
+        "activeRequests": [
+            {"model": model, "provider": provider, "account": names.get(connection, connection), "count": count}
+            for (provider, model, connection), count in call.services.live.in_flight.items()
+        ],
+    })  # fmt: skip
+
+
+async def logs(call: Call) -> Reply:
+    """The newest calls as lines of text, those still running first."""
+    limit = whole(call.query.get("limit"), _LINES, 1, _LINES)
+    await call.store.usage.flush()
+    rows = await call.store.usage.recent(limit)
+    names = {row.id: row.name for row in await call.store.connections.list()}
+    stamp = _stamp(call.now)
+    running = [
+        f"{stamp} | {model} | {provider.upper()} | {names.get(connection) or '-'} | 0 | 0 | PENDING"
+        for (provider, model, connection), count in call.services.live.in_flight.items()
+        for _ in range(count)
+    ]
+    return Reply(200, [*running, *map(_line, rows)][:limit])
+
+
+async def request_logs(call: Call) -> Reply:
+    if call.query.get("format") != "json":
+        return await logs(call)
+    await call.store.usage.flush()
+    rows = await call.store.usage.recent(whole(call.query.get("limit"), _LINES, 1, 500))
+    return Reply(200, [call_object(row) for row in rows])
+
+
+async def connection(call: Call) -> Reply:
+    """What the provider says of an account's quota; keys have none, so what we counted is shown."""
+    row = await call.store.connections.get(call.params["connectionId"])
+    if row is None:
+        raise refused(404, "Connection not found")
+    await call.store.usage.flush()
+    groups = await call.store.usage.history(None, row.id)
+    kind = "API key" if row.auth_type == "apikey" else row.auth_type
+    last = max((group.last_used for group in groups), default=None)
+    local = _sum(groups) | {"byModel": _by_model(groups), "lastUsed": last}
+    return Reply(200, {"message": f"Usage not available for {kind} connections", "local": local})
+
+
+def call_object(row: CallRow) -> dict[str, Any]:
+    """One call of the log as JSON."""
+    return {
+        "id": row.id,
+        "timestamp": row.timestamp,
+        "method": row.method,
+        "path": row.path,
+        "status": row.status,
+        "model": row.model,
+        "requestedModel": row.requested_model,
+        "provider": row.provider,
+        "account": row.account,
+        "connectionId": row.connection_id,
+        "duration": round(row.duration),
+        "tokens": {"in": row.tokens_in, "out": row.tokens_out},
+        "sourceFormat": row.source_format,
+        "targetFormat": row.target_format,
+        "error": row.error,
+        "comboName": row.combo_name,
+        "apiKeyId": row.api_key_id,
+        "apiKeyName": row.api_key_name,
+        "route": row.route,
+        "cost": row.cost,
+        "hasRequestBody": row.has_request_body,
+        "hasResponseBody": row.has_response_body,
+    }
+
+
+def _since(text: str, now: float) -> float | None:
+    """Unix time at which the range begins; None = ever.  A day is 24 hours, ``ytd`` begins on 1 January UTC."""
+    if text == "all":
+        return None
+    if text == "ytd":
+        return datetime(datetime.fromtimestamp(now, UTC).year, 1, 1, tzinfo=UTC).timestamp()
+    if text not in _RANGES:
+        raise Invalid(("range", "Invalid option: expected one of 1d|7d|30d|90d|ytd|all"))
+    return now - _RANGES[text] * _DAY
+
+
+def _counts(requests: int, prompt: int, completion: int, cost: float) -> dict[str, Any]:
+    return dict(zip(_COUNTED, (requests, prompt, completion, round(cost, 10)), strict=True))
+
+
+def _sum(groups: Iterable[UsageGroup]) -> dict[str, Any]:
+    parts = [*groups]
+    return _counts(
+        sum(part.requests for part in parts),
+        sum(part.prompt_tokens for part in parts),
+        sum(part.completion_tokens for part in parts),
+        sum(part.cost for part in parts),
+    )
+
+
+def _split(groups: Iterable[UsageGroup], key: Any) -> dict[Any, list[UsageGroup]]:
+    parts: dict[Any, list[UsageGroup]] = {}
+    for group in groups:
+        parts.setdefault(key(group), []).append(group)
+    return parts
+
+
+def _by_model(groups: Iterable[UsageGroup]) -> dict[str, Any]:
+    return {
+        f"{model} ({provider})": _sum(part)
+        | {"rawModel": model, "provider": provider, "lastUsed": max(group.last_used for group in part)}
+        for (model, provider), part in _split(groups, lambda group: (group.model, group.provider)).items()
+    }
+
+
+def _by_account(groups: Iterable[UsageGroup], names: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for (model, provider, id_), part in _split(groups, lambda g: (g.model, g.provider, g.connection_id)).items():
+        name = names.get(id_) or (f"Account {id_[:8]}…" if id_ else "-")
+        extra = {"rawModel": model, "provider": provider, "connectionId": id_ or None, "accountName": name}
+        found[f"{model} ({provider} - {name})"] = _sum(part) | extra | {"lastUsed": max(g.last_used for g in part)}
+    return found
+
+
+def _by_key(groups: Iterable[UsageGroup]) -> dict[str, Any]:
+    with_key = [group for group in groups if group.api_key_id]
+    return {
+        f"{name} ({id_})": _sum(part)
+        | {"apiKeyId": id_, "apiKeyName": name, "lastUsed": max(group.last_used for group in part)}
+        for (id_, name), part in _split(with_key, lambda group: (group.api_key_id, group.api_key_name)).items()
+    }
+
+
+def _pending(in_flight: Mapping[tuple[str, str, str], int]) -> dict[str, Any]:
+    by_model: dict[str, int] = {}
+    by_account: dict[str, dict[str, int]] = {}
+    for (provider, model, id_), count in in_flight.items():
+        name = f"{model} ({provider})"
+        by_model[name] = by_model.get(name, 0) + count
+        account = by_account.setdefault(id_, {})
+        account[name] = account.get(name, 0) + count
+    return {"byModel": by_model, "byAccount": by_account}
+
+
+def _line(row: CallRow) -> str:
+    stamp = _stamp(parse_iso(row.timestamp)) if row.timestamp else "-"
+    status = f"FAILED {row.status}" if row.status >= 400 else f"{row.status} {_phrase(row.status)}".strip()
+    fields = (stamp, row.model, row.provider.upper(), row.account or "-", row.tokens_in or 0, row.tokens_out or 0, status)
+    return " | ".join(map(str, fields))
+
+
+def _stamp(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%d-%m-%Y %H:%M:%S")
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -1,0 +1,103 @@
+"""The chunked coding (RFC 9112 section 7.1), decoded without any of the usual indulgence.
+
+A chunk size is one to sixteen hexadecimal digits and nothing else; an extension follows the grammar or is refused; every
+line ends with CRLF; trailer fields are checked, bounded and dropped (section 7.1.2 lets a recipient do that).
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import Final
+
+from .framing import ProtocolError
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*")
+_TRAILER: Final = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
+_BROKEN_LINE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
+_MAX_LINE: Final = 1024
+_MAX_TRAILERS: Final = 8 * 1024
+
+
+class _At(IntEnum):
+    SIZE = 0
+    DATA = 1
+    DATA_END = 2
+    TRAILER = 3
+    DONE = 4
+
+
+class ChunkDecoder:
+    """``feed`` bytes, get body bytes; once ``complete``, ``rest`` is what follows the message."""
+
+    __slots__ = ("_at", "_left", "_tail", "_trailers", "rest")
+
+    def __init__(self) -> None:
+        self._at = _At.SIZE
+        self._left = 0  # bytes of the open chunk still to come
+        self._tail = b""  # an unfinished line
+        self._trailers = 0
+        self.rest = b""
+
+    @property
+    def complete(self) -> bool:
+        return self._at is _At.DONE
+
+    @property
+    def announced(self) -> int:
+        """Bytes that the open chunk still promises."""
+        return self._left
+
+    def feed(self, data: bytes) -> bytes:
+        """The body bytes in *data*.  Raises :class:`ProtocolError` (400)."""
+        if self._tail:
+            data = self._tail + data
+            self._tail = b""
+        out: list[bytes] = []
+        at = 0
+        while at < len(data) and self._at is not _At.DONE:
+            if self._at is _At.DATA:
+                piece = data[at : at + self._left]
+                out.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                if not self._left:
+                    self._at = _At.DATA_END
+                continue
+            end = self._line_end(data, at)
+            if end < 0:
+                self._tail = data[at:]
+                break
+            self._line(data[at:end])
+            at = end + 2
+        if self._at is _At.DONE:
+            self.rest = data[at:]
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def _line_end(self, data: bytes, at: int) -> int:
+        end = data.find(b"\r\n", at, at + _MAX_LINE)
+        if end < 0 and (len(data) - at >= _MAX_LINE or _BROKEN_LINE.search(data, at)):
+            raise ProtocolError(400, "invalid chunk line")
+        if self._at is _At.DATA_END and end != at and data[at : at + 2] != b"\r":
+            raise ProtocolError(400, "chunk data is longer than its size")
+        return end
+
+    def _line(self, line: bytes) -> None:
+        if self._at is _At.DATA_END:
+            self._at = _At.SIZE
+        elif self._at is _At.SIZE:
+            found = _SIZE_LINE.fullmatch(line)
+            if found is None:
+                raise ProtocolError(400, "invalid chunk size")
+            self._left = int(found[1], 16)
+            self._at = _At.DATA if self._left else _At.TRAILER
+        elif not line:
+            self._at = _At.DONE
+        else:
+            self._trailers += len(line)
+            if self._trailers > _MAX_TRAILERS:
+                raise ProtocolError(431, "trailer section too large")
+            if not _TRAILER.fullmatch(line):
+                raise ProtocolError(400, "invalid trailer field")

@@ -1,0 +1,89 @@
+"""Content codings of answers, undone as the bytes arrive (RFC 9110 section 8.4.1: gzip, x-gzip, deflate).
+
+We never ask for a coding, but some servers and the proxies before them use one all the same.  Expansion is bounded, in ratio
+and in total, so that a small answer cannot fill the memory.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final, Literal
+
+from .headers import Headers, get_all
+
+Cause = Literal["protocol", "too_large", "truncated"]
+
+_PIECE: Final = 256 * 1024
+_FREE: Final = 1024 * 1024  # decoded bytes that any answer may have, whatever its ratio
+_RATIO: Final = 100  # decoded bytes per coded byte beyond that; text reaches 10 to 30
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+class DecodingError(ValueError):
+    """The coded body cannot be used."""
+
+    def __init__(self, reason: Cause, message: str) -> None:
+        super().__init__(message)
+        self.reason: Cause = reason
+
+
+def decoder_for(headers: Headers, total: int) -> Decoder | None:
+    """The decoder that the fields ask for; None for identity, and for codings we do not have (passed on as they are)."""
+    codings = get_all(headers, b"content-encoding")
+    if len(codings) != 1:
+        return None
+    coding = codings[0].strip().lower()
+    if coding in (b"gzip", b"x-gzip"):
+        return Decoder(_GZIP, total)
+    return Decoder(0, total) if coding == b"deflate" else None
+
+
+class Decoder:
+    """One coded body.  ``total``: most decoded bytes.  zlib window bits 0 = deflate, with or without the zlib wrapper."""
+
+    __slots__ = ("_inflate", "_pending", "_read", "_total", "_written")
+
+    def __init__(self, window: int, total: int) -> None:
+        self._inflate = zlib.decompressobj(window) if window else None
+        self._pending = b""  # the first byte of a deflate body, while its second is awaited
+        self._total = total
+        self._read = 0
+        self._written = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """All that can be decoded so far.  Raises :class:`DecodingError`."""
+        self._read += len(data)
+        if self._inflate is None:
+            data = self._pending + data
+            if len(data) < 2:
+                self._pending = data
+                return b""
+            # "deflate" means the zlib format, but many servers send it bare: RFC 1950 section 2.2 tells them apart.
+            wrapped = data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
+            self._inflate = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
+        return self._decode(self._inflate, data)
+
+    def finish(self) -> None:
+        """The coded body is complete.  Raises :class:`DecodingError` ``truncated`` when the coding says otherwise."""
+        if self._read and (self._inflate is None or not self._inflate.eof):
+            raise DecodingError("truncated", "the compressed body ends too early")
+
+    def _decode(self, inflate: zlib._Decompress, data: bytes) -> bytes:
+        pieces: list[bytes] = []
+        if inflate.eof and data:
+            raise DecodingError("protocol", "bytes after the end of the compressed body")
+        full = True
+        while full or data:
+            try:
+                piece = inflate.decompress(data, _PIECE)
+            except zlib.error:
+                raise DecodingError("protocol", "the compressed body is damaged") from None
+            pieces.append(piece)
+            self._written += len(piece)
+            if self._written > min(self._total, max(_FREE, _RATIO * self._read)):
+                raise DecodingError("too_large", "the compressed body expands too far")
+            if inflate.unused_data:
+                raise DecodingError("protocol", "bytes after the end of the compressed body")
+            full = len(piece) == _PIECE  # zlib may hold more output even when it has taken all input
+            data = inflate.unconsumed_tail
+        return b"".join(pieces)

@@ -1,0 +1,182 @@
+"""Opening connections: name resolution, the choice among addresses, TCP, TLS.
+
+Addresses are raced as RFC 8305 ("happy eyeballs") says, by hand, because not every event loop does it.  The address that is
+checked is the address that is connected to: a name that resolves differently a moment later gains nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import chain, zip_longest
+from typing import Any, Final, TypeVar
+
+from ..clock import Clock
+from ..tasks import cancel, spawn
+from .h1_client import Origin, TransportError
+
+P = TypeVar("P", bound=asyncio.Protocol)
+Address = tuple[int, tuple[Any, ...]]  # socket family, socket address
+
+STAGGER: Final = 0.25  # seconds before the next address is tried beside the first (RFC 8305 section 5)
+_NEVER: Final = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128")))
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+
+
+@cache
+def default_tls() -> ssl.SSLContext:
+    """Certificates checked against the system's authorities, HTTP/1.1 by ALPN.  Takes milliseconds, hence once."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, NAT64), else the address itself."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def allowed(host: str, allow_private: bool) -> bool:
+    """Whether we may connect to the numeric address *host*.
+
+    Loopback always; link-local and the clouds' metadata services never; other addresses that are not globally reachable
+    (RFC 6890) only with *allow_private*.
+    """
+    address = _inner(ip_address(host.partition("%")[0]))
+    if address.is_loopback:
+        return True
+    if any(address in network for network in _NEVER if network.version == address.version):
+        return False
+    if address.is_multicast or address.is_unspecified:
+        return False
+    return allow_private or address.is_global
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """Addresses to try, families taking turns (RFC 8305 section 4).  Raises :class:`TransportError` ``dns``."""
+    loop = asyncio.get_running_loop()
+    try:
+        rows = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise TransportError("dns", f"no address found for {host}") from None
+    found: list[Address] = list(dict.fromkeys((row[0], row[4]) for row in rows))
+    first = [address for address in found if address[0] == found[0][0]]
+    other = [address for address in found if address[0] != found[0][0]]
+    return [address for address in chain.from_iterable(zip_longest(first, other)) if address is not None]
+
+
+async def _connect(address: Address) -> socket.socket | OSError:
+    """One attempt.  A failure is returned, not raised: losing a race is nothing to report."""
+    family, target = address
+    sock: socket.socket | None = None
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # an answer may be silent for minutes
+        await asyncio.get_running_loop().sock_connect(sock, target)
+        winner, sock = sock, None
+        return winner
+    except OSError as error:
+        return error
+    finally:
+        if sock is not None:
+            sock.close()
+
+
+async def race(addresses: list[Address], stagger: float = STAGGER) -> socket.socket:
+    """The first connection that stands; later addresses start when one fails or *stagger* seconds have passed.
+
+    Raises ``OSError``, the last one, when none does.
+    """
+    waiting = list(reversed(addresses))
+    attempts: set[asyncio.Task[socket.socket | OSError]] = set()
+    failure = OSError("no address")
+    try:
+        while waiting or attempts:
+            if waiting:
+                attempts.add(spawn(_connect(waiting.pop()), "dial"))
+            done, _ = await asyncio.wait(attempts, timeout=stagger if waiting else None, return_when=asyncio.FIRST_COMPLETED)
+            for attempt in done:
+                attempts.discard(attempt)
+                outcome = attempt.result()
+                if isinstance(outcome, socket.socket):
+                    return outcome
+                failure = outcome
+        raise failure
+    finally:
+        for attempt in attempts:
+            attempt.add_done_callback(_discard)
+            attempt.cancel()
+
+
+def _discard(attempt: asyncio.Task[socket.socket | OSError]) -> None:
+    if not attempt.cancelled() and isinstance(outcome := attempt.result(), socket.socket):
+        outcome.close()
+
+
+async def dial(
+    origin: Origin,
+    factory: Callable[[], P],
+    clock: Clock,
+    *,
+    timeout: float,
+    allow_private: bool = True,
+    tls: ssl.SSLContext | None = None,
+) -> P:
+    """A connected protocol made by *factory*, with TLS for https (SNI and certificate name: the origin's host).
+
+    *timeout*, in seconds, covers names, TCP and TLS together.  Raises :class:`TransportError` ``dns``,
+    ``blocked_address``, ``refused``, ``reset``, ``tls`` or ``connect_timeout``.
+    """
+    scope = asyncio.timeout(None)
+    try:
+        async with scope:
+            timer = clock.call_later(timeout, lambda: scope.reschedule(0.0))
+            try:
+                return await _open(origin, factory, allow_private, tls)
+            finally:
+                timer.cancel()
+    except TimeoutError:
+        raise TransportError("connect_timeout", f"{origin.host} did not accept a connection in time") from None
+
+
+async def _open(origin: Origin, factory: Callable[[], P], allow_private: bool, tls: ssl.SSLContext | None) -> P:
+    found = await resolve(origin.host, origin.port)
+    addresses = [address for address in found if allowed(address[1][0], allow_private)]
+    if not addresses:
+        raise TransportError("blocked_address", f"{origin.host} has no address that may be connected to")
+    secure = origin.scheme == "https"
+    sock = None
+    try:
+        sock = await (_single(addresses[0]) if len(addresses) == 1 else race(addresses))
+        _, protocol = await asyncio.get_running_loop().create_connection(
+            factory,
+            sock=sock,
+            ssl=(tls or default_tls()) if secure else None,
+            server_hostname=origin.host if secure else None,
+        )
+    except ssl.SSLError as error:
+        raise TransportError("tls", f"TLS with {origin.host} failed: {error.reason or type(error).__name__}") from None
+    except OSError as error:
+        if isinstance(error, TimeoutError) and error.errno is None:
+            raise
+        if sock is not None and secure:
+            raise TransportError("tls", f"TLS with {origin.host} was broken off") from None
+        raise TransportError("refused", f"{origin.host} refused the connection") from None
+    return protocol
+
+
+async def _single(address: Address) -> socket.socket:
+    outcome = await _connect(address)
+    if isinstance(outcome, OSError):
+        raise outcome
+    return outcome

@@ -1,0 +1,90 @@
+"""Back-pressure: bytes between a socket's callbacks and a coroutine, bounded by water marks.
+
+Above the high mark the source is paused, below the low mark (a quarter) it runs again.  The gap keeps a consumer that is a
+little slower than its source from switching the source on and off with every piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+PIPELINE_BYTES = 64 * 1024  # unread requests kept while one runs, before reading stops
+
+
+def low_mark(high: int) -> int:
+    """The low water mark that belongs to *high*, both in bytes."""
+    return high // 4
+
+
+class ByteQueue:
+    """One producer of callbacks, one consumer of ``async for``.
+
+    ``put``, ``end`` and ``fail`` never block; what was put before ``end`` or ``fail`` is still delivered, in order.
+    """
+
+    __slots__ = ("_ended", "_error", "_high", "_low", "_pause", "_paused", "_pieces", "_resume", "_size", "_waiter")
+
+    def __init__(self, pause: Callable[[], None], resume: Callable[[], None], high: int) -> None:
+        self._pause = pause
+        self._resume = resume
+        self._high = high
+        self._low = low_mark(high)
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._paused = False
+        self._ended = False
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the source has been told to wait."""
+        return self._paused
+
+    def put(self, data: bytes) -> None:
+        if self._ended or not data:
+            return
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > self._high and not self._paused:
+            self._paused = True
+            self._pause()
+        self._wake()
+
+    def end(self) -> None:
+        """No more will come."""
+        self._ended = True
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """The rest is lost: the consumer gets *error* after what has arrived.  Ignored after :meth:`end`."""
+        if not self._ended:
+            self._error = error
+            self.end()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def __aiter__(self) -> ByteQueue:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """All that has arrived, as one piece.  Raises what :meth:`fail` was given."""
+        while not self._pieces:
+            if self._ended:
+                if self._error is not None:
+                    raise self._error
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        if self._paused:
+            self._paused = False
+            self._resume()
+        return data

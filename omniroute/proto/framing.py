@@ -1,0 +1,108 @@
+"""Where a message body ends: one decision, for both roles (RFC 9112 section 6).
+
+Two readers that disagree on a body's length are the whole of request smuggling (RFC 9112 section 11.2), so nothing here
+guesses: a length that can be read in two ways is refused.  The one licence the RFC gives that is taken: an *answer* may
+repeat the same Content-Length (section 6.3), since it costs a working upstream otherwise and the reader is the only one.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from .headers import Headers, get_all
+
+
+class Body(IntEnum):
+    """How the end of a body is known."""
+
+    NONE = 0
+    LENGTH = 1
+    CHUNKED = 2
+    UNTIL_CLOSE = 3  # answers only
+
+
+class Framing(NamedTuple):
+    """``length`` is in bytes and 0 unless ``body`` is LENGTH.  A body of length 0 is NONE."""
+
+    body: Body
+    length: int = 0
+
+
+class ProtocolError(ValueError):
+    """A message that must not be read further; ``status`` is what a server answers before it closes."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class FramingError(ProtocolError):
+    """The length of a body cannot be told for certain."""
+
+
+NO_BODY: Final = Framing(Body.NONE)
+CHUNKED: Final = Framing(Body.CHUNKED)
+UNTIL_CLOSE: Final = Framing(Body.UNTIL_CLOSE)
+_MAX_DIGITS: Final = 18  # fits 63 bits; longer is an attack on somebody's integer
+
+
+def content_length(value: bytes) -> int:
+    """The number in one Content-Length value: digits only (RFC 9110 section 8.6).  Raises :class:`FramingError`."""
+    if not value.isdigit() or len(value) > _MAX_DIGITS:  # bytes.isdigit() knows ASCII only
+        raise FramingError(400, "invalid Content-Length")
+    return int(value)
+
+
+def _coding(codings: list[bytes], lengths: list[bytes], version: str) -> bytes:
+    if lengths:
+        raise FramingError(400, "Content-Length together with Transfer-Encoding")
+    if version == "1.0":
+        raise FramingError(400, "Transfer-Encoding in an HTTP/1.0 message")
+    if len(codings) > 1:
+        raise FramingError(400, "repeated Transfer-Encoding")
+    return codings[0].lower()
+
+
+def request_body(headers: Headers, version: str = "1.1") -> Framing:
+    """The framing of a request.  Raises :class:`FramingError` with 400, or 501 for a transfer coding we do not have."""
+    lengths = get_all(headers, b"content-length")
+    codings = get_all(headers, b"transfer-encoding")
+    if codings:
+        coding = _coding(codings, lengths, version)
+        if coding == b"chunked":
+            return CHUNKED
+        known = [part.strip() for part in coding.split(b",")]
+        # Section 6.1: a coding we lack is 501; one where chunked is doubled, not last or in disguise is malformed.
+        if all(part.isalpha() for part in known) and (known[-1] == b"chunked") == (known.count(b"chunked") == 1):
+            raise FramingError(501, "transfer coding not supported")
+        raise FramingError(400, "invalid Transfer-Encoding")
+    if len(lengths) > 1:
+        raise FramingError(400, "repeated Content-Length")
+    return fixed(lengths[0]) if lengths else NO_BODY
+
+
+def fixed(value: bytes) -> Framing:
+    """The framing that one Content-Length value gives.  Raises :class:`FramingError`."""
+    length = content_length(value)
+    return Framing(Body.LENGTH, length) if length else NO_BODY
+
+
+def response_body(method: str, status: int, headers: Headers, version: str = "1.1") -> Framing:
+    """The framing of an answer with *status* to *method*.  Raises :class:`FramingError`."""
+    if method == "HEAD" or status < 200 or status in (204, 304):
+        return NO_BODY
+    if method == "CONNECT" and status < 300:
+        return UNTIL_CLOSE
+    lengths = get_all(headers, b"content-length")
+    codings = get_all(headers, b"transfer-encoding")
+    if codings:
+        if _coding(codings, lengths, version) != b"chunked":
+            raise FramingError(502, "transfer coding not supported")
+        return CHUNKED
+    if not lengths:
+        return UNTIL_CLOSE
+    if any(value != lengths[0] for value in lengths):
+        raise FramingError(502, "conflicting Content-Length")
+    return fixed(lengths[0])

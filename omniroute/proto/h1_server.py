@@ -1,0 +1,463 @@
+"""The HTTP/1.1 server protocol: moves bytes between one transport and the application, and decides nothing else.
+
+One request at a time is in the application's hands.  While it is, further bytes wait unread (bounded, then reading stops),
+so answers leave in order and a pipelining client cannot make work pile up::
+
+    head ──admit──► body ──complete──► handler ──answered──► head …         one loop: _advance()
+      └ ProtocolError ─► refusal ─► lingering close                          one end:  _refuse()
+
+A *lingering* close (RFC 9112 section 9.6) shuts the write side and reads on for a while: closing a socket with unread
+input makes the kernel send RST, and the client would lose the answer that says why.
+
+When the client's side of the connection ends while a request runs, see ``departure.py``.  A handler that has set
+``on_gone`` is told that the client left; one that has not is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, ClassVar, Final, cast
+
+from ..clock import Clock
+from ..errors import OmniError
+from ..settings import Limits
+from ..tasks import spawn
+from .deadline import Deadline
+from .departure import Departure
+from .exchange import Application, Refusal, Request
+from .flow import PIPELINE_BYTES, ByteQueue, low_mark
+from .framing import ProtocolError
+from .h1_exchange import H1Exchange
+from .h1_request import RequestParser
+from .headers import Headers
+from .heads import CLOSE, CONTINUE, DateField, whole_head
+
+_log = logging.getLogger("omniroute.proto")
+LINGER: Final = 5.0  # seconds a refused client gets to read why
+DISCARD_BYTES: Final = 256 * 1024  # an unread body up to this is read and dropped to keep the connection
+RETRY_AFTER: Final = (b"retry-after", b"1")
+_MERGE: Final = 256  # small pieces of a body joined at a time
+
+
+class ServerState:
+    """What all connections of one listener share."""
+
+    __slots__ = ("app", "clock", "connections", "date", "draining", "empty", "limits")
+
+    def __init__(self, app: Application, limits: Limits, clock: Clock) -> None:
+        self.app = app
+        self.limits = limits
+        self.clock = clock
+        self.date = DateField(clock)
+        self.connections: set[H1Server] = set()
+        self.draining = False
+        self.empty: asyncio.Event | None = None  # set when the last connection ends
+
+
+class H1Server(asyncio.Protocol):
+    """One connection."""
+
+    __slots__ = ("_body", "_body_size", "_busy", "_closing", "_deadline", "_departure", "_eof", "_head_begun", "_limit",
+                 "_parser", "_rate_base", "_rate_since", "_read_paused", "_reading", "_small", "_stall", "exchange",
+                 "sent", "server", "transport", "write_paused")  # fmt: skip
+    parser_class: ClassVar[type[RequestParser]] = RequestParser
+
+    def __init__(self, server: ServerState) -> None:
+        self.server = server
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.exchange: H1Exchange | None = None  # the request that has no answer yet
+        self.sent = 0  # bytes of streamed answers, to tell a slow reader from a stuck one
+        self.write_paused = False
+        self._deadline = Deadline(server.clock, self._expired)
+        self._departure: Departure | None = None
+        self._busy = False  # inside _advance()
+        self._closing = False
+        self._eof = False
+        self._read_paused = False
+        self._reading = False  # a body is incomplete
+        self._head_begun = True  # the deadline of the open head runs: of the first one since the connection was made
+        self._limit = 0
+        self._body: list[bytes] = []
+        self._small: list[bytes] = []
+        self._body_size = 0
+        self._rate_base = 0  # bytes and time from which the rate of a body is measured
+        self._rate_since = 0.0
+        self._stall = 0  # a measure of what the client had taken when last looked at
+
+    # -- asyncio.Protocol --------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        server = self.server
+        peer: Any = transport.get_extra_info("peername")
+        scheme = "https" if transport.get_extra_info("ssl_object") is not None else "http"
+        self._parser = self.parser_class(server.limits, peer[0] if isinstance(peer, tuple) else "", scheme)
+        high = server.limits.stream_buffer
+        self.transport.set_write_buffer_limits(high, low_mark(high))
+        server.connections.add(self)
+        if len(server.connections) > 2 * server.limits.connections:
+            self._closing = True
+            self.transport.abort()
+        elif server.draining or len(server.connections) > server.limits.connections:
+            self._refuse(503, "too many connections", [RETRY_AFTER])
+        else:
+            self._deadline.set(server.limits.head_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        parser = self._parser
+        parser.feed(data)
+        if self.exchange is None or self._reading:
+            self._advance()
+        if parser.pending > PIPELINE_BYTES and (self.exchange is not None or self.write_paused) and not self._reading:
+            self._pause_reading()
+
+    def eof_received(self) -> bool:
+        """Returns whether the connection stays open for our answers."""
+        self._eof = True
+        exchange = self.exchange
+        if self._closing or self.transport.get_extra_info("ssl_object") is not None:
+            return False  # there is no half-closed TLS; connection_lost() follows
+        if self._reading and exchange is not None and exchange.inbox is not None:
+            exchange.inbox.fail(OmniError("client_gone", "the client ended before its request did"))
+            return True
+        if self._reading or (exchange is None and self._parser.pending and not self.write_paused):
+            self._refuse(400, "the request is incomplete")
+            return True
+        if exchange is not None:
+            self._departure = Departure(self, self.server.clock)
+        return exchange is not None or self._parser.pending > 0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        server = self.server
+        server.connections.discard(self)
+        if server.empty is not None and not server.connections:
+            server.empty.set()
+        self._closing = True
+        self._deadline.stop()
+        if self._departure is not None:
+            self._departure.stop()
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.left()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._stall = self._taken()
+        self._deadline.set(self.server.limits.write_stall)
+        if self.exchange is not None and self.exchange.on_pause is not None:
+            self.exchange.on_pause()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._closing:
+            return
+        exchange = self.exchange
+        if exchange is None:
+            self._resume_reading()
+            self._head_begun = False
+            self._deadline.set(self.server.limits.idle_timeout)
+            self._advance()
+            return
+        self._deadline.clear()
+        if self._reading:
+            self._wait_for_body()
+        if exchange.on_resume is not None:
+            exchange.on_resume()
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Go as far as the bytes allow: until a request runs, or more of one is needed, or the client must read first."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while not self._closing:
+                if self._reading:
+                    if not self._read_body():
+                        break
+                elif self.exchange is not None or self.write_paused or not self._next_request():
+                    break
+        except ProtocolError as error:
+            self._broken(error.status, error.message)
+        finally:
+            self._busy = False
+
+    def _next_request(self) -> bool:
+        parser = self._parser
+        request = parser.head()
+        if request is not None:
+            self._admit(request)
+            return True
+        if self._eof:
+            self._close(linger=False)
+        elif self.server.draining and not parser.pending:
+            self._close(linger=False)
+        else:
+            self._wait_for_head()
+        return False
+
+    def _admit(self, request: Request) -> None:
+        server = self.server
+        parser = self._parser
+        self.exchange = exchange = H1Exchange(self, request)
+        self._head_begun = False
+        self._deadline.clear()
+        try:
+            admission = server.app.admit(request)
+        except Refusal as refusal:
+            self._reading = not parser.complete
+            exchange.respond(refusal.status, refusal.headers, refusal.body)
+            return
+        except Exception as error:
+            _log.error("admit() failed: %s", type(error).__name__, exc_info=error)
+            self._reading = not parser.complete
+            self.fail(exchange)
+            return
+        if parser.complete:
+            self._run(exchange)
+            return
+        self._reading = True
+        self._limit = admission.body_limit
+        if parser.announced > self._limit:
+            raise ProtocolError(413, "request body too large")
+        self._body_size = 0
+        self._measure_rate()
+        if admission.stream_body:
+            exchange.inbox = ByteQueue(self._pause_reading, self._resume_body, server.limits.stream_buffer)
+            if parser.expects_continue and not parser.pending:
+                exchange.owe_continue()
+            self._run(exchange)
+        elif parser.expects_continue and not parser.pending:
+            self.transport.write(CONTINUE)
+
+    def _read_body(self) -> bool:
+        """Take what has arrived of the body; True once it is complete."""
+        parser = self._parser
+        exchange = self.exchange
+        piece = parser.body()
+        complete = parser.complete
+        self._body_size += len(piece)
+        if exchange is None:
+            if self._body_size > DISCARD_BYTES:
+                self._close(linger=True)
+        elif self._body_size + (0 if complete else parser.announced) > self._limit:
+            raise ProtocolError(413, "request body too large")
+        elif exchange.inbox is not None:
+            exchange.inbox.put(piece)
+        elif not complete or self._body or self._small:
+            self._keep(piece)
+        if not complete:
+            if self._too_slow():
+                raise ProtocolError(408, "the request body comes too slowly")
+            self._wait_for_body()
+            return False
+        self._reading = False
+        if exchange is None:
+            return True
+        if self.write_paused:
+            self._deadline.set(self.server.limits.write_stall)
+        else:
+            self._deadline.clear()
+        if exchange.inbox is not None:
+            exchange.inbox.end()
+        else:
+            exchange.request.body = b"".join(self._body + self._small) if self._body or self._small else piece
+            self._body.clear()
+            self._small.clear()
+            self._run(exchange)
+        return True
+
+    def _keep(self, piece: bytes) -> None:
+        """Collect a body.  Small pieces are merged, so that a body of single bytes does not cost forty times its size."""
+        self._small.append(piece)
+        if len(self._small) >= _MERGE or len(piece) >= PIPELINE_BYTES:
+            self._body.append(b"".join(self._small))
+            self._small.clear()
+
+    def _run(self, exchange: H1Exchange) -> None:
+        exchange.task = spawn(self._handle(exchange), "exchange")
+
+    async def _handle(self, exchange: H1Exchange) -> None:
+        try:
+            await self.server.app.handle(exchange)
+        except Exception as error:
+            _log.error("handler failed: %s", type(error).__name__, exc_info=error)
+        finally:
+            exchange.task = None
+            if not (exchange.finished or exchange.gone):
+                self.fail(exchange)
+
+    def fail(self, exchange: H1Exchange) -> None:
+        """End an exchange whose handler did not: 500 while that can still be said, a visible break otherwise."""
+        if exchange.started:
+            exchange.abort()
+        else:
+            headers, body = self.server.app.refuse(exchange.request, 500, "internal error")
+            exchange.respond(500, headers, body)
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def closes(self) -> bool:
+        """Whether the connection ends with the answer that is being given now."""
+        parser = self._parser
+        if not parser.keep_alive or self.server.draining or (self._eof and not parser.pending):
+            return True
+        return self._reading and not self._discardable()
+
+    def _discardable(self) -> bool:
+        """Whether the unread rest of a body is so short that reading it is cheaper than a new connection."""
+        parser = self._parser
+        return 0 < parser.announced <= DISCARD_BYTES and not parser.expects_continue
+
+    def answered(self, exchange: H1Exchange) -> None:
+        """*exchange* has given its whole answer."""
+        self.exchange = None
+        if self._departure is not None:
+            self._departure.stop()
+            self._departure = None
+        if exchange.close:
+            self._close(linger=self._reading or self._parser.pending > 0)
+            return
+        if self._read_paused:
+            self._resume_reading()
+        if self._reading:
+            self._body_size = 0
+            self._measure_rate()
+            self._body.clear()
+            self._small.clear()
+        if self._reading or self._parser.pending or self._eof or self.server.draining:
+            self._advance()
+        elif not self.write_paused:
+            self._deadline.set(self.server.limits.idle_timeout)
+
+    def send_continue(self) -> None:
+        """Ask for the body that the client holds back."""
+        self.transport.write(CONTINUE)
+        self._measure_rate()
+        self._wait_for_body()
+
+    def aborted(self) -> None:
+        """The answer was broken off."""
+        self.exchange = None
+        self._close(linger=False)
+
+    def _broken(self, status: int, message: str) -> None:
+        """The request cannot be read further."""
+        exchange = self.exchange
+        if exchange is None and self._reading:  # the body of a request that has its answer
+            self._close(linger=True)
+            return
+        if exchange is None or exchange.inbox is None:
+            self._refuse(status, message)
+            return
+        kind = {413: "too_large", 408: "request_timeout"}.get(status, "invalid_request")
+        self._parser.keep_alive = False
+        exchange.inbox.fail(OmniError(kind, message, status=status))
+        self._pause_reading()
+        self._deadline.clear()
+
+    def _refuse(self, status: int, message: str, extra: Headers | None = None) -> None:
+        """The server's own answer, then the end of the connection.  Nothing of another answer is open here."""
+        exchange, self.exchange = self.exchange, None
+        request = exchange.request if exchange is not None else None
+        if exchange is not None:
+            exchange.finished = True
+            exchange.status = status
+        headers, body = self.server.app.refuse(request, status, message)
+        if extra:
+            headers = [*headers, *(field for field in extra if all(field[0] != name for name, _ in headers))]
+        head = whole_head(status, headers, self.server.date.line(), CLOSE, len(body))
+        self.transport.write(head if request is not None and request.method == "HEAD" else head + body)
+        self._close(linger=True)
+
+    def _close(self, *, linger: bool) -> None:
+        self._closing = True
+        self._body.clear()
+        self._small.clear()
+        self._stall = self._taken()
+        self._deadline.set(LINGER if linger else self.server.limits.write_stall)
+        if not linger or self._eof:
+            self.transport.close()
+            return
+        self._resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def drain(self) -> None:
+        """Close as soon as no request is under way."""
+        if self.exchange is None and not self._reading and not self._parser.pending and not self._closing:
+            self._close(linger=False)
+
+    def client_left(self) -> None:
+        """The client has closed its side for good."""
+        self.transport.abort()
+        self.connection_lost(None)
+
+    # -- time and flow -----------------------------------------------------------------------------------------------
+
+    def _wait_for_head(self) -> None:
+        limits = self.server.limits
+        if not self._parser.pending:
+            if not self.write_paused:
+                self._deadline.set(limits.idle_timeout)
+            self._head_begun = False
+        elif not self._head_begun:
+            self._head_begun = True
+            self._deadline.set(limits.head_timeout)
+
+    def _wait_for_body(self) -> None:
+        exchange = self.exchange
+        if not (self._read_paused or self.write_paused or (exchange is not None and exchange.owes_continue)):
+            self._deadline.set(self.server.limits.body_silence)
+
+    def _measure_rate(self) -> None:
+        self._rate_base = self._body_size
+        self._rate_since = self.server.clock.monotonic()
+
+    def _too_slow(self) -> bool:
+        limits = self.server.limits
+        seconds = self.server.clock.monotonic() - self._rate_since
+        return seconds > limits.body_silence and self._body_size - self._rate_base < limits.body_min_rate * seconds
+
+    def _taken(self) -> int:
+        return self.sent - self.transport.get_write_buffer_size()
+
+    def _expired(self) -> None:
+        """What the one deadline means depends on what the connection waits for."""
+        if self._closing or self.write_paused:
+            taken = self._taken()
+            if taken > self._stall:
+                self._stall = taken
+                self._deadline.set(self.server.limits.write_stall)
+            else:
+                self.client_left()
+        elif self._reading and self.exchange is not None:
+            self._broken(408, "the request body did not arrive in time")
+        elif self._parser.pending and self.exchange is None:
+            self._refuse(408, "the request head did not arrive in time")
+        else:
+            self._close(linger=False)
+
+    def _pause_reading(self) -> None:
+        if not (self._read_paused or self._eof):
+            self._read_paused = True
+            self.transport.pause_reading()
+            if self._reading and not self.write_paused:
+                self._deadline.clear()
+
+    def _resume_reading(self) -> None:
+        if self._read_paused:
+            self._read_paused = False
+            if not self._eof:
+                self.transport.resume_reading()
+
+    def _resume_body(self) -> None:
+        """The handler has taken what there was of a streamed body.  Its own slowness is not the client's."""
+        if not self._closing and self._reading:
+            self._measure_rate()
+            self._resume_reading()
+            self._wait_for_body()

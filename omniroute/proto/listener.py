@@ -1,0 +1,97 @@
+"""Sockets that accept connections, and their orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+
+from ..clock import Clock
+from ..settings import Limits
+from .exchange import Application
+from .h1_server import H1Server, ServerState
+
+_log = logging.getLogger("omniroute.proto")
+_BACKLOG = 1024
+
+
+class Listener:
+    """Serves *app* on any number of addresses.
+
+    ``strict`` serves through h11 as well (``h1_strict.py``); ``tls`` makes every socket HTTPS.
+    """
+
+    def __init__(
+        self, app: Application, limits: Limits, clock: Clock, *, tls: ssl.SSLContext | None = None, strict: bool = False
+    ) -> None:
+        self.state = ServerState(app, limits, clock)
+        self._tls = tls
+        self._servers: list[asyncio.Server] = []
+        self._protocol: type[H1Server] = H1Server
+        if strict:
+            from .h1_strict import H1Strict  # h11 is loaded only where it is wanted
+
+            self._protocol = H1Strict
+
+    async def start(self, hosts: str | Sequence[str], port: int) -> None:
+        """Bind exactly *hosts*; port 0 takes a free one, the same for all hosts.  Raises ``OSError``."""
+        for host in [hosts] if isinstance(hosts, str) else hosts:
+            await self._serve(host=host, port=port, backlog=_BACKLOG)
+            port = port or self.port
+
+    async def adopt(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve sockets that are bound already, as after the program was replaced by itself."""
+        for sock in sockets:
+            await self._serve(sock=sock, backlog=_BACKLOG)
+
+    async def _serve(self, **where: object) -> None:
+        loop = asyncio.get_running_loop()
+        options = {"ssl": self._tls, "ssl_handshake_timeout": self.state.limits.head_timeout} if self._tls else {}
+        try:
+            server = await loop.create_server(lambda: self._protocol(self.state), **where, **options)  # type: ignore[call-overload]
+        except BaseException:
+            self._stop_accepting()
+            raise
+        self._servers.append(server)
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """The listening sockets."""
+        return [sock for server in self._servers for sock in server.sockets]
+
+    @property
+    def port(self) -> int:
+        """The port of the first socket; 0 when there is none."""
+        return next((int(sock.getsockname()[1]) for sock in self.sockets), 0)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self.state.connections)
+
+    def _stop_accepting(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    async def drain(self, seconds: float) -> int:
+        """Stop accepting, close idle connections, let running exchanges finish, then abort; returns how many were aborted."""
+        state = self.state
+        self._stop_accepting()
+        self._servers.clear()
+        state.draining = True
+        state.empty = asyncio.Event()
+        for connection in list(state.connections):
+            connection.drain()
+        late = 0
+        if state.connections:
+            expiry = state.clock.call_later(seconds, state.empty.set)
+            await state.empty.wait()
+            expiry.cancel()
+            late = len(state.connections)
+            for connection in list(state.connections):
+                connection.client_left()
+        if late:
+            _log.warning("aborted %d connections that did not end within %g s", late, seconds)
+        return late

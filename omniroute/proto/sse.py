@@ -1,0 +1,139 @@
+"""Server-sent events, read as they arrive (WHATWG HTML section 9.2.6).
+
+Line ends may be LF, CRLF or CR, mixed; a byte order mark at the start is skipped; comments, ``id`` and ``retry`` are ignored;
+the fields of one event may come in any order.  Two departures, both needed by real providers: :meth:`SSEReader.finish` hands
+out a last event that no blank line ended, and the bytes are not decoded (JSON readers want bytes).
+
+An event that arrives in many pieces is joined once, when its blank line has come: linear time at any split.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+Event = tuple[bytes, bytes]  # name (b"" when the event has none), data
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class EventTooLarge(ValueError):
+    """An event (or line) is longer than the reader's limit; the reader must not be fed again."""
+
+
+def _fields(block: bytes) -> Event | None:
+    """Name and data of the lines between two blank lines; None without a ``data`` line."""
+    name = b""
+    data: list[bytes] = []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.removeprefix(b" ")
+    return (name, b"\n".join(data)) if data else None
+
+
+def _parse(blocks: list[bytes], limit: int) -> list[Event]:
+    """The events in *blocks*.  The two usual shapes, one ``data`` line with or without ``event`` before it, go first."""
+    events: list[Event] = []
+    for block in blocks:
+        if len(block) > limit:
+            raise EventTooLarge(f"an event is longer than {limit} bytes")
+        end = block.find(b"\n")
+        if end < 0 and block.startswith(b"data: "):
+            events.append((b"", block[6:]))
+        elif end > 0 and block.startswith(b"\ndata: ", end) and block.startswith(b"event: ") and block.find(b"\n", end + 1) < 0:
+            events.append((block[7:end], block[end + 7 :]))
+        elif block and (event := _fields(block)) is not None:
+            events.append(event)
+    return events
+
+
+def _join(pieces: list[bytes]) -> bytes:
+    return b"".join(pieces)
+
+
+class SSEReader:
+    """Bytes in, ``(event name or b"", data)`` per complete event out.  ``limit``: bytes of one event."""
+
+    __slots__ = ("_after_cr", "_limit", "_pieces", "_plain", "_size", "_started")
+
+    def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []  # of the event that is not complete yet, line ends already LF
+        self._size = 0
+        self._started = False  # past the byte order mark
+        self._after_cr = False  # a LF now belongs to the CR that ended the last bytes
+        self._plain = False  # nothing is carried over from the last feed()
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that *data* completes.  Raises :class:`EventTooLarge`."""
+        if self._plain and b"\r" not in data and data.endswith(b"\n\n"):
+            return _parse(data[:-2].split(b"\n\n"), self._limit)
+        if not data:
+            return []
+        data = self._unix(data if self._started else self._start(data))
+        events = self._resume(data) if self._pieces else self._rest(data)
+        self._plain = self._started and not self._after_cr and not self._pieces
+        return events
+
+    def finish(self) -> list[Event]:
+        """The stream has ended: the last event if only its blank line is missing.  Its data may be cut short."""
+        block, self._pieces, self._size = _join(self._pieces), [], 0
+        event = _fields(block)
+        return [event] if event is not None else []
+
+    def _start(self, data: bytes) -> bytes:
+        """Drop the byte order mark, which may itself be split: until it is told apart, it waits among the pieces."""
+        data = _join([*self._pieces, data])
+        self._pieces, self._size = [], 0
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            return data
+        self._started = True
+        return data.removeprefix(_BOM)
+
+    def _unix(self, data: bytes) -> bytes:
+        """All line ends as LF.  A CR at the very end counts at once, so that its event does not wait for the next bytes."""
+        if self._after_cr and data:
+            self._after_cr = False
+            data = data.removeprefix(b"\n")
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return data
+
+    def _resume(self, data: bytes) -> list[Event]:
+        """Go on with an event that began earlier."""
+        if not data:
+            return []
+        if data[:1] == b"\n" and self._pieces[-1].endswith(b"\n"):
+            end, after = 0, 1
+        else:
+            end = data.find(b"\n\n")
+            after = end + 2
+        if end < 0:
+            self._keep(data)
+            return []
+        if self._size + end > self._limit + 1:
+            raise EventTooLarge(f"an event is longer than {self._limit} bytes")
+        self._pieces.append(data[:end])
+        block, self._pieces, self._size = _join(self._pieces), [], 0
+        events = _parse([block.removesuffix(b"\n")], self._limit)
+        events += self._rest(data[after:])
+        return events
+
+    def _rest(self, data: bytes) -> list[Event]:
+        """Whole events and perhaps the beginning of one more."""
+        end = data.rfind(b"\n\n")
+        if end < 0:
+            self._keep(data)
+            return []
+        self._keep(data[end + 2 :])
+        return _parse(data[:end].split(b"\n\n"), self._limit)
+
+    def _keep(self, data: bytes) -> None:
+        if data:
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size > self._limit + 1:  # the line end before the blank line does not count
+                raise EventTooLarge(f"an event is longer than {self._limit} bytes")

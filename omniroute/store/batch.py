@@ -1,0 +1,136 @@
+"""The queue between requests and the tables: filled without waiting, written in one transaction at most every 150 ms.
+
+Together with the write itself that keeps the promise that a kill loses no more than the last 200 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from ..clock import Clock, Timer
+from ..errors import OmniError
+from ..gateway.usage import CallRecord
+from ..tasks import spawn
+from .call_rows import Entry, clip, write
+from .db import Database, Transaction
+
+FLUSH_SECONDS: Final = 0.15
+RETRY_SECONDS: Final = 1.0  # after a write failed
+RECORDS: Final = 10_000
+BODIES: Final = 64  # calls of one batch that keep their bodies
+ERROR_BODIES: Final = 256  # the same for failed calls
+_COMPLAIN_SECONDS: Final = 60.0
+
+_log = logging.getLogger("omniroute.store")
+
+
+class Batch:
+    """Pending call records and health marks.  ``dropped`` counts records lost because the queue was full or unwritable."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self.dropped = 0
+        self._db = db
+        self._clock = clock
+        self._entries: list[Entry] = []
+        self._marks: dict[str, dict[str, Any]] = {}
+        self._timer: Timer | None = None
+        self._writing = asyncio.Lock()
+        self._complained = float("-inf")
+
+    def put(self, record: CallRecord) -> None:
+        """Queue *record* and take it over: its bodies are clipped or, when many calls end at once, dropped."""
+        count = len(self._entries)
+        if count >= RECORDS:
+            self.dropped += 1
+            return
+        if count < BODIES or (record.status >= 400 and count < ERROR_BODIES):
+            entry = Entry(record, clip(record.request_body), clip(record.response_body))
+        else:
+            entry = Entry(record)
+        record.request_body = record.response_body = None
+        self._entries.append(entry)
+        if self._timer is None:
+            self._arm(FLUSH_SECONDS)
+
+    def mark(self, connection_id: str, columns: Mapping[str, Any]) -> None:
+        """Queue columns of one connection; the last value of each wins."""
+        self._marks.setdefault(connection_id, {}).update(columns)
+        if self._timer is None:
+            self._arm(FLUSH_SECONDS)
+
+    def forget(self, connection_id: str, columns: Collection[str]) -> None:
+        """Drop queued *columns*: something newer has been written."""
+        if pending := self._marks.get(connection_id):
+            for column in columns:
+                pending.pop(column, None)
+
+    def _arm(self, seconds: float) -> None:
+        self._timer = self._clock.call_later(seconds, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        spawn(self.flush(), "usage flush")
+
+    async def flush(self) -> None:
+        """Write what is queued now.  Never raises for a database that cannot be written: it tries again a second later."""
+        async with self._writing:
+            entries, self._entries = self._entries, []
+            marks, self._marks = self._marks, {}
+            if not entries and not marks:
+                return
+            try:
+                await self._write(entries, marks)
+            except (OmniError, sqlite3.OperationalError) as error:
+                self._put_back(entries, marks)
+                self._complain(error)
+            except (sqlite3.Error, ValueError, OverflowError) as error:  # a value that no column can hold
+                self._complain(error)
+                await self._write_singly(entries)
+
+    async def _write(self, entries: list[Entry], marks: Mapping[str, Mapping[str, Any]]) -> None:
+        async with self._db.log() as tx:
+            if entries:
+                await write(tx, entries)
+            for connection_id, columns in marks.items():
+                await _write_mark(tx, connection_id, columns)
+
+    async def _write_singly(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            try:
+                await self._write([entry], {})
+            except (OmniError, sqlite3.Error, ValueError, OverflowError):
+                self.dropped += 1
+
+    def _put_back(self, entries: list[Entry], marks: Mapping[str, dict[str, Any]]) -> None:
+        room = max(0, RECORDS - len(self._entries))
+        self.dropped += max(0, len(entries) - room)
+        self._entries = entries[:room] + self._entries
+        for connection_id, columns in marks.items():
+            self._marks[connection_id] = {**columns, **self._marks.get(connection_id, {})}
+        if self._timer is not None:
+            self._timer.cancel()
+        self._arm(RETRY_SECONDS)
+
+    def _complain(self, error: Exception) -> None:
+        now = self._clock.monotonic()
+        if now - self._complained >= _COMPLAIN_SECONDS:
+            self._complained = now
+            _log.error("usage rows cannot be written (%d dropped so far): %s", self.dropped, error)
+
+    async def close(self) -> None:
+        """Write what is left; what cannot be written is lost, and said."""
+        await self.flush()
+        if self._timer is not None:
+            self._timer.cancel()
+        if lost := len(self._entries):
+            _log.error("%d usage rows are lost", lost)
+
+
+async def _write_mark(tx: Transaction, connection_id: str, columns: Mapping[str, Any]) -> None:
+    if columns:
+        sets = ", ".join(f"{name} = ?" for name in columns)
+        await tx.execute(f"UPDATE provider_connections SET {sets} WHERE id = ?", [*columns.values(), connection_id])

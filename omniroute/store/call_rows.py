@@ -1,0 +1,115 @@
+"""A finished call as table rows.  Pure, and made to run in the database's thread, away from the event loop.
+
+Bodies are for looking at, not for replay: redacted, and of a large one only the beginning is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+from uuid import uuid4
+
+import orjson
+
+from ..clock import iso
+from ..gateway.usage import CallRecord
+from .db import Transaction
+
+BODY_BYTES: Final = 8 * 1024  # a longer body is kept as a preview
+PREVIEW_BYTES: Final = 2 * 1024
+LOG_ROWS: Final = 500
+_REDACTED: Final = "[redacted]"
+
+# A field as in JSON or as in JSON inside a JSON string.  Begins with a literal, which makes the search fast.
+_FIELD: Final = re.compile(
+    r"""("[\w-]{0,40}?(?:token|api[_-]?key|authorization|password|secret)\\{0,3}"\s*:\s*\\{0,3}")[^"\\]*""", re.IGNORECASE
+)
+_BEARER: Final = re.compile(r"([Bb]earer\s+)[\w.~+/=-]+")
+_KEY: Final = re.compile(r"sk-[\w-]{8,}")
+
+
+class Clip(NamedTuple):
+    """What is kept of a body: all of it, or its first bytes; ``size`` is that of the whole."""
+
+    data: bytes
+    size: int
+
+
+class Entry(NamedTuple):
+    """A record on its way to the tables, its bodies clipped."""
+
+    record: CallRecord
+    request: Clip | None = None
+    response: Clip | None = None
+
+
+def clip(body: bytes | None) -> Clip | None:
+    if not body:
+        return None
+    return Clip(body if len(body) <= BODY_BYTES else body[:PREVIEW_BYTES], len(body))
+
+
+def redact(text: str) -> str:
+    """*text* without values of fields named like secrets, bearer tokens and key-like words."""
+    text = _FIELD.sub(r"\1" + _REDACTED, text)
+    if "earer" in text:
+        text = _BEARER.sub(r"\1" + _REDACTED, text)
+    return _KEY.sub(_REDACTED, text) if "sk-" in text else text
+
+
+def body_text(part: Clip | None) -> str | None:
+    """What the column holds: the redacted body, or ``{"_truncated", "_originalSize", "_preview"}`` as JSON."""
+    if part is None:
+        return None
+    text = redact(part.data.decode("utf-8", "replace"))
+    if part.size == len(part.data):
+        return text
+    return orjson.dumps({"_truncated": True, "_originalSize": part.size, "_preview": text}).decode()
+
+
+_USAGE_COLUMNS: Final = (
+    "provider", "model", "connection_id", "api_key_id", "api_key_name", "tokens_input", "tokens_output", "tokens_cache_read",
+    "tokens_cache_creation", "tokens_reasoning", "status", "timestamp", "cost", "estimated", "duration_ms", "first_byte_ms",
+    "combo_name",
+)  # fmt: skip
+_LOG_COLUMNS: Final = (
+    "id", "timestamp", "method", "path", "status", "model", "provider", "account", "connection_id", "duration", "tokens_in",
+    "tokens_out", "source_format", "target_format", "api_key_id", "api_key_name", "combo_name", "request_body",
+    "response_body", "error", "request_id", "requested_model", "first_byte_ms", "attempts", "route", "cost",
+)  # fmt: skip
+
+
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+_INSERT_USAGE: Final = _insert("usage_history", _USAGE_COLUMNS)
+_INSERT_LOG: Final = _insert("call_logs", _LOG_COLUMNS)
+_TRIM_LOG: Final = "DELETE FROM call_logs WHERE rowid <= (SELECT max(rowid) FROM call_logs) - ?"
+
+
+def usage_rows(entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
+    for r, _, _ in entries:
+        yield (
+            r.provider, r.model, r.connection_id or None, r.key_id or None, r.key_name or None, r.tokens_in, r.tokens_out,
+            r.tokens_cache_read, r.tokens_cache_write, r.tokens_reasoning, str(r.status), iso(r.at), r.cost,
+            int(r.estimated), r.duration_ms, r.first_byte_ms, r.combo or None,
+        )  # fmt: skip
+
+
+def log_rows(entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
+    for r, request, response in entries:
+        yield (
+            str(uuid4()), iso(r.at), r.method, r.path, r.status, r.model, r.provider, r.account, r.connection_id or None,
+            r.duration_ms, r.tokens_in, r.tokens_out, r.source_format, r.target_format, r.key_id or None, r.key_name or None,
+            r.combo or None, body_text(request), body_text(response), redact(r.error) or None, r.id, r.requested_model,
+            r.first_byte_ms, r.attempts, r.route or None, r.cost,
+        )  # fmt: skip
+
+
+async def write(tx: Transaction, entries: list[Entry]) -> None:
+    """Insert *entries*; of the call log only the newest :data:`LOG_ROWS` stay."""
+    await tx.executemany(_INSERT_USAGE, usage_rows(entries))
+    await tx.executemany(_INSERT_LOG, log_rows(entries[-LOG_ROWS:]))
+    await tx.execute(_TRIM_LOG, (LOG_ROWS,))

@@ -1,0 +1,276 @@
+"""Accounts at providers.
+
+Keys and tokens are sealed at rest; a row given out says only that there is one.  Health columns are written through
+:meth:`Connections.mark`, in the next batch and without a new snapshot: the data plane holds them in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+import orjson
+from msgspec import Struct, field
+
+from ..clock import Clock, iso
+from .batch import Batch
+from .db import Database, Row, Transaction
+from .vault import Vault
+
+
+class ConnectionRow(Struct, kw_only=True):
+    """One account.  Times are ISO 8601 text; ``health_check_interval`` is in minutes, ``expires_in`` in seconds."""
+
+    id: str
+    provider: str
+    auth_type: str = "apikey"
+    name: str = ""
+    display_name: str | None = None
+    email: str | None = None
+    priority: int = 1
+    global_priority: int | None = None
+    is_active: bool = True
+    default_model: str | None = None
+    project_id: str | None = None
+    scope: str | None = None
+    token_type: str | None = None
+    expires_at: str | None = None
+    expires_in: int | None = None
+    token_expires_at: str | None = None
+    test_status: str = "unknown"
+    last_tested: str | None = None
+    last_error: str | None = None
+    last_error_at: str | None = None
+    last_error_type: str | None = None
+    last_error_source: str | None = None
+    error_code: str | None = None
+    backoff_level: int = 0
+    rate_limited_until: str | None = None
+    last_used_at: str | None = None
+    consecutive_use_count: int = 0
+    rate_limit_protection: bool = False
+    health_check_interval: int | None = None
+    last_health_check_at: str | None = None
+    provider_specific_data: dict[str, Any] = field(default_factory=dict)
+    created_at: str = ""
+    updated_at: str = ""
+    has_api_key: bool = False
+    has_access_token: bool = False
+    has_refresh_token: bool = False
+
+    @property
+    def base_url(self) -> str:
+        """The connection's own base URL, or ``""``; a node's connections carry a copy of the node's."""
+        return str(self.provider_specific_data.get("baseUrl") or "")
+
+
+SEALED: Final = ("api_key", "access_token", "refresh_token", "id_token")
+HEALTH: Final = frozenset({
+    "test_status", "error_code", "last_error", "last_error_at", "last_error_type", "last_error_source", "backoff_level",
+    "rate_limited_until", "last_used_at", "consecutive_use_count", "last_tested", "last_health_check_at",
+})  # fmt: skip
+_OTHERS: Final = frozenset({
+    "auth_type", "name", "display_name", "email", "priority", "global_priority", "is_active", "default_model", "project_id",
+    "scope", "token_type", "expires_at", "expires_in", "token_expires_at", "rate_limit_protection", "health_check_interval",
+    "provider_specific_data",
+})  # fmt: skip
+CHANGEABLE: Final = HEALTH | _OTHERS | frozenset(SEALED)
+
+_PLAIN: Final = tuple(name for name in ConnectionRow.__struct_fields__ if not name.startswith("has_"))
+SELECT: Final = f"SELECT {', '.join((*_PLAIN, *SEALED))} FROM provider_connections"
+ORDER: Final = " ORDER BY priority, updated_at DESC, rowid DESC"
+_RENUMBER: Final = f"""
+UPDATE provider_connections SET priority = ranked.place
+FROM (SELECT id, row_number() OVER ({ORDER}) AS place FROM provider_connections WHERE provider = ?) AS ranked
+WHERE ranked.id = provider_connections.id AND provider_connections.priority <> ranked.place
+"""
+_DEFAULTED: Final = {
+    name: default
+    for name, default in zip(ConnectionRow.__struct_fields__[2:], ConnectionRow.__struct_defaults__, strict=False)
+    if isinstance(default, str | int | bool)
+}
+
+
+def row_of(record: Row) -> ConnectionRow:
+    """A table row as a :class:`ConnectionRow`; NULL where a value is required becomes the default."""
+    values: dict[str, Any] = {name: record[name] for name in _PLAIN}
+    values.update((name, default) for name, default in _DEFAULTED.items() if values.get(name) is None and name in values)
+    for name in ("is_active", "rate_limit_protection"):
+        values[name] = bool(values[name])
+    values["provider_specific_data"] = json_object(record["provider_specific_data"])
+    for name in SEALED[:3]:
+        values[f"has_{name}"] = bool(record[name])
+    return ConnectionRow(**values)
+
+
+def json_object(text: str | None) -> dict[str, Any]:
+    """The object in a JSON column; anything else, also damaged text, is an empty one."""
+    try:
+        value = orjson.loads(text) if text else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+class Connections:
+    """Table ``provider_connections``."""
+
+    def __init__(self, db: Database, vault: Vault, batch: Batch, clock: Clock) -> None:
+        self._db = db
+        self._vault = vault
+        self._batch = batch
+        self._clock = clock
+
+    async def list(self, provider: str | None = None, is_active: bool | None = None) -> list[ConnectionRow]:
+        """All, or those of one provider or state, by (priority, newest change first)."""
+        where = " WHERE (?1 IS NULL OR provider = ?1) AND (?2 IS NULL OR is_active = ?2)"
+        return [row_of(record) for record in await self._db.fetch(SELECT + where + ORDER, (provider, is_active))]
+
+    async def get(self, id: str) -> ConnectionRow | None:
+        record = await self._db.fetch_one(SELECT + " WHERE id = ?", (id,))
+        return row_of(record) if record else None
+
+    async def secret(self, id: str) -> str:
+        """The API key, else the access token, in clear; ``""`` when there is none.  Raises OmniError when unreadable."""
+        record = await self._db.fetch_one("SELECT api_key, access_token FROM provider_connections WHERE id = ?", (id,))
+        return self._vault.open((record["api_key"] or record["access_token"] or "") if record else "")
+
+    async def create(
+        self,
+        provider: str,
+        *,
+        name: str = "",
+        api_key: str = "",
+        priority: int | None = None,
+        base_url: str | None = None,
+        **others: Any,
+    ) -> ConnectionRow:
+        """Add an account, or change the one of that provider with the same name (OAuth: the same e-mail).
+
+        *others* are columns of :data:`CHANGEABLE`.  Without *priority* it goes last.  Connections of a node carry a copy of
+        the node's prefix, API type, base URL and name.
+        """
+        values = _columns({**others, "name": name, "api_key": api_key or None, "priority": priority})
+        async with self._db.change() as tx:
+            data = {**(values.pop("provider_specific_data", None) or {}), **({"baseUrl": base_url} if base_url else {})}
+            data |= await node_copy(tx, provider)
+            id = await _twin(tx, provider, values)
+            if id is None:
+                id = await self._insert(tx, provider, values, data)
+            else:
+                given = {key: value for key, value in values.items() if value is not None}
+                await self._write(tx, id, {**given, **({"provider_specific_data": data} if data else {})})
+            await tx.execute(_RENUMBER, (provider,))
+            record = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
+        assert record is not None
+        return row_of(record)
+
+    async def update(self, id: str, **changes: Any) -> ConnectionRow | None:
+        """Set columns of :data:`CHANGEABLE`, or ``base_url`` (None removes it).  None when there is no such row."""
+        async with self._db.change() as tx:
+            before = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
+            if before is None:
+                return None
+            if "base_url" in changes:
+                data = changes.setdefault("provider_specific_data", json_object(before["provider_specific_data"]))
+                data["baseUrl"] = changes.pop("base_url")
+            await self._write(tx, id, _columns(changes))
+            if "priority" in changes:
+                await tx.execute(_RENUMBER, (before["provider"],))
+            record = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
+        self._batch.forget(id, changes.keys())
+        assert record is not None
+        return row_of(record)
+
+    async def delete(self, id: str) -> bool:
+        async with self._db.change() as tx:
+            record = await tx.fetch_one("DELETE FROM provider_connections WHERE id = ? RETURNING provider", (id,))
+            if record is not None:
+                await tx.execute(_RENUMBER, (record["provider"],))
+        self._batch.forget(id, HEALTH)
+        return record is not None
+
+    def mark(self, id: str, health: Mapping[str, Any]) -> None:
+        """Write columns of :data:`HEALTH` with the next batch.  Times may be Unix seconds; None clears.  Does not wait."""
+        if unknown := health.keys() - HEALTH:
+            raise ValueError(f"not health columns: {sorted(unknown)}")
+        self._batch.mark(id, {key: _stored(key, value) for key, value in health.items()})
+
+    async def seal_clear_texts(self) -> int:
+        """Seal keys and tokens that an adopted database holds in clear; returns of how many connections."""
+        records = await self._db.fetch(f"SELECT id, {', '.join(SEALED)} FROM provider_connections")
+        clear = {
+            record["id"]: found
+            for record in records
+            if (found := {name: record[name] for name in SEALED if record[name] and not self._vault.sealed(record[name])})
+        }
+        if clear:
+            async with self._db.change() as tx:
+                for id, values in clear.items():
+                    row = self._sealed(values)
+                    sets = ", ".join(f"{key} = ?" for key in row)
+                    await tx.execute(f"UPDATE provider_connections SET {sets} WHERE id = ?", [*row.values(), id])
+        return len(clear)
+
+    async def _insert(self, tx: Transaction, provider: str, values: dict[str, Any], data: dict[str, Any]) -> str:
+        id = str(uuid4())
+        last = await tx.fetch_one("SELECT coalesce(max(priority), 0) AS top FROM provider_connections WHERE provider = ?",
+                                  (provider,))  # fmt: skip
+        assert last is not None
+        if values.get("priority") is None:
+            values["priority"] = last["top"] + 1
+        now = iso(self._clock.time())
+        fixed = {"id": id, "provider": provider, "created_at": now, "updated_at": now, "provider_specific_data": data}
+        row = {key: value for key, value in self._sealed({**values, **fixed}).items() if value is not None}
+        marks = ", ".join("?" * len(row))
+        await tx.execute(f"INSERT INTO provider_connections ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+        return id
+
+    async def _write(self, tx: Transaction, id: str, values: dict[str, Any]) -> None:
+        row = self._sealed({**values, "updated_at": iso(self._clock.time())})
+        sets = ", ".join(f"{key} = ?" for key in row)
+        await tx.execute(f"UPDATE provider_connections SET {sets} WHERE id = ?", [*row.values(), id])
+
+    def _sealed(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {key: self._vault.seal(value) if key in SEALED and value else value for key, value in
+                ((key, _stored(key, value)) for key, value in values.items())}  # fmt: skip
+
+
+def _columns(changes: Mapping[str, Any]) -> dict[str, Any]:
+    if unknown := changes.keys() - CHANGEABLE:
+        raise ValueError(f"not columns of a connection: {sorted(unknown)}")
+    return {key: _DEFAULTED[key] if value is None and key in _DEFAULTED and key != "priority" else value
+            for key, value in changes.items()}  # fmt: skip
+
+
+def _stored(column: str, value: Any) -> Any:
+    if column == "provider_specific_data":
+        return orjson.dumps({key: item for key, item in (value or {}).items() if item not in (None, "")}).decode()
+    if isinstance(value, float) and column.endswith(("_at", "_until", "_tested")):
+        return iso(value)
+    return int(value) if isinstance(value, bool) else value
+
+
+async def _twin(tx: Transaction, provider: str, values: dict[str, Any]) -> str | None:
+    column = "email" if values.get("auth_type") == "oauth" else "name"
+    if not values.get(column):
+        return None
+    record = await tx.fetch_one(
+        f"SELECT id FROM provider_connections WHERE provider = ? AND {column} = ? ORDER BY priority LIMIT 1",
+        (provider, values[column]),
+    )
+    return record["id"] if record else None
+
+
+async def node_copy(tx: Transaction, provider: str) -> dict[str, Any]:
+    """What the connections of node *provider* carry of it; empty when it is no node."""
+    record = await tx.fetch_one("SELECT prefix, api_type, base_url, name FROM provider_nodes WHERE id = ?", (provider,))
+    if record is None:
+        return {}
+    return {
+        "prefix": record["prefix"],
+        "apiType": record["api_type"],
+        "baseUrl": record["base_url"],
+        "nodeName": record["name"],
+    }

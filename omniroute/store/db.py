@@ -1,0 +1,220 @@
+"""One SQLite file: one writer, one reader, two threads, no waiting on the event loop.
+
+Write-ahead log, foreign keys on.  All writing goes through one connection behind one lock.  :meth:`Database.change` is for
+keys, settings and connections: ``synchronous=FULL``, so a committed change survives a power cut, and the new snapshot is
+built from the very transaction that is about to be committed.  :meth:`Database.log` is for usage, call log and audit rows:
+``synchronous=NORMAL``, so they survive the death of the process but a power cut may take the newest ones.
+
+Once the body of a transaction ended, its commit is carried through in a task of its own: a caller that is cancelled at that
+moment cannot leave a committed change unpublished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+
+from ..clock import Clock
+from ..errors import OmniError
+from ..tasks import spawn
+from . import migrate
+
+Prepare = Callable[["Transaction"], Awaitable[Callable[[], None]]]
+Row = sqlite3.Row
+
+_BUSY_SECONDS: Final = 5.0
+_RUNNING, _CLEAN = "running", "clean"
+_STATE: Final = "INSERT INTO db_meta VALUES ('state', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+# https://www.sqlite.org/rescode.html, primary codes
+_REMEDIES: Final[dict[int, str]] = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space",
+    sqlite3.SQLITE_READONLY: "it cannot be written; check the permissions of the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that the folder exists and can be written",
+    sqlite3.SQLITE_PERM: "access is denied; check the permissions of the file and its folder",
+    sqlite3.SQLITE_AUTH: "access is denied; check the permissions of the file and its folder",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; check its health and free space",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a copy from db_backups",
+    sqlite3.SQLITE_NOTADB: "it is not a database or is damaged; restore a copy from db_backups",
+    sqlite3.SQLITE_BUSY: "another process holds it locked; stop that process or try again",
+    sqlite3.SQLITE_LOCKED: "another process holds it locked; stop that process or try again",
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system say about *path* into an ``internal`` OmniError with a remedy."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        remedy = _REMEDIES.get(code & 0xFF) if code is not None else None
+        if remedy is None:
+            raise
+        raise OmniError("internal", f"Database {path.name}: {remedy}") from error
+    except OSError as error:
+        raise OmniError("internal", f"Database {path.name}: {error.strerror or 'cannot be used'}") from error
+
+
+class Transaction:
+    """SQL inside one transaction; sees its own changes."""
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    async def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
+        """Run one statement; returns how many rows it touched."""
+        with explained(self._path):
+            cursor = await self._connection.execute(sql, parameters)
+            return cursor.rowcount
+
+    async def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        with explained(self._path):
+            await self._connection.executemany(sql, rows)
+
+    async def fetch(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+        with explained(self._path):
+            return list(await self._connection.execute_fetchall(sql, parameters))
+
+    async def fetch_one(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Row | None:
+        rows = await self.fetch(sql, parameters)
+        return rows[0] if rows else None
+
+
+class Database:
+    """The open file.  ``prepare``, when set, makes the step that follows each committed :meth:`change` (publishing)."""
+
+    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection, owner: bool) -> None:
+        self.path = path
+        self.prepare: Prepare | None = None
+        self._writer = Transaction(writer, path)
+        self._reader = Transaction(reader, path)
+        self._connections = (reader, writer)  # the last one to close folds the write-ahead log back
+        self._owner = owner
+        self._lock = asyncio.Lock()
+        self._level = ""
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock, *, owner: bool = True) -> Database:
+        """Open or create *path*, apply migrations, check it after an unclean end.
+
+        ``owner=False`` is for a second process beside a running server (command line): it leaves the running mark alone.
+        Raises OmniError ``internal`` when the file cannot be used or is damaged.
+        """
+        with explained(path):
+            await asyncio.to_thread(_make_ready, path, clock, owner)
+            writer, reader = await _connect(path), await _connect(path)
+        return cls(path, writer, reader, owner)
+
+    def change(self) -> AbstractAsyncContextManager[Transaction]:
+        """A durable transaction; its commit is followed by a new snapshot."""
+        return self._transaction("FULL", publish=True)
+
+    def log(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction for rows that no snapshot holds; safe against a kill, not against a power cut."""
+        return self._transaction("NORMAL", publish=False)
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A durable transaction that changes nothing a snapshot holds."""
+        return self._transaction("FULL", publish=False)
+
+    @asynccontextmanager
+    async def _transaction(self, level: str, publish: bool) -> AsyncIterator[Transaction]:
+        await self._lock.acquire()
+        try:
+            await self._begin(level)
+            yield self._writer
+        except BaseException:
+            await self._rollback()
+            self._lock.release()
+            raise
+        if (error := await asyncio.shield(spawn(self._commit(publish), "database commit"))) is not None:
+            raise error
+
+    async def _begin(self, level: str) -> None:
+        if level != self._level:
+            await self._writer.execute(f"PRAGMA synchronous = {level}")
+            self._level = level
+        await self._writer.execute("BEGIN IMMEDIATE")
+
+    async def _rollback(self) -> None:
+        with suppress(OmniError, sqlite3.Error):  # nothing was begun, or SQLite rolled back by itself
+            await self._writer.execute("ROLLBACK")
+
+    async def _commit(self, publish: bool) -> OmniError | sqlite3.Error | None:
+        try:
+            after = await self.prepare(self._writer) if publish and self.prepare else None
+            await self._writer.execute("COMMIT")
+            if after is not None:
+                after()
+        except (OmniError, sqlite3.Error) as error:
+            await self._rollback()
+            return error
+        except BaseException:
+            await self._rollback()
+            raise
+        finally:
+            self._lock.release()
+        return None
+
+    async def fetch(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+        """Read what is committed; never waits for a writer."""
+        return await self._reader.fetch(sql, parameters)
+
+    async def fetch_one(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Row | None:
+        return await self._reader.fetch_one(sql, parameters)
+
+    async def close(self) -> None:
+        """Mark a clean end and close; errors of a lost disk are swallowed, there is nothing left to save."""
+        if self._owner:
+            with suppress(OmniError, sqlite3.Error):
+                async with self.transaction() as tx:
+                    await tx.execute(_STATE, (_CLEAN,))
+        for connection in self._connections:
+            with suppress(sqlite3.Error):
+                await connection.close()
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
+    connection.row_factory = sqlite3.Row
+    await connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _make_ready(path: Path, clock: Clock, owner: bool) -> None:
+    """Blocking: create with mode 0600, check after an unclean end, migrate, mark as running."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # the -wal and -shm files get the same mode
+    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        if owner and _state(connection) == _RUNNING:
+            _check(connection, path)
+        migrate.apply(connection, path, clock)
+        if owner:
+            connection.execute(_STATE, (_RUNNING,))
+    finally:
+        connection.close()
+
+
+def _state(connection: sqlite3.Connection) -> str:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'db_meta'").fetchone():
+        return ""
+    row = connection.execute("SELECT value FROM db_meta WHERE key = 'state'").fetchone()
+    return str(row[0]) if row else ""
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise OmniError("internal", f"Database {path.name}: {_REMEDIES[sqlite3.SQLITE_CORRUPT]} ({found})")

@@ -1,0 +1,38 @@
+"""Table ``key_value``: JSON values by namespace and key."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+import orjson
+
+from .db import Row, Transaction
+
+GET: Final = "SELECT value FROM key_value WHERE namespace = ? AND key = ?"
+_ALL: Final = "SELECT key, value FROM key_value WHERE namespace = ? ORDER BY key"
+_SET: Final = "INSERT INTO key_value VALUES (?, ?, ?) ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value"
+_DELETE: Final = "DELETE FROM key_value WHERE namespace = ? AND key = ?"
+
+
+class Reader(Protocol):
+    """A database or a transaction."""
+
+    async def fetch(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Row]: ...
+
+
+async def read(source: Reader, namespace: str) -> dict[str, Any]:
+    """All values of *namespace*, sorted by key; a value that is no JSON (hand-edited) is left out."""
+    values = {}
+    for record in await source.fetch(_ALL, (namespace,)):
+        try:
+            values[record["key"]] = orjson.loads(record["value"])
+        except orjson.JSONDecodeError:
+            continue
+    return values
+
+
+async def write(tx: Transaction, namespace: str, key: str, value: Any) -> bool:
+    """Set *key*, or remove it when *value* is None; tells whether a row was touched."""
+    if value is None:
+        return await tx.execute(_DELETE, (namespace, key)) > 0
+    return await tx.execute(_SET, (namespace, key, orjson.dumps(value).decode())) > 0

@@ -1,0 +1,115 @@
+"""A user's own endpoints.  The id is the ``provider`` of its connections; models are asked for as ``prefix/model``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import uuid4
+
+import orjson
+from msgspec import Struct
+
+from ..clock import Clock, iso
+from ..upstream.providers import NODE_TYPES, node_base_url
+from .connections import json_object, node_copy
+from .db import Database, Row, Transaction
+
+TYPES: Final[dict[str, str]] = {name: kind.base_url for name, kind in NODE_TYPES.items()}  # type -> default base URL
+API_TYPES: Final = ("chat", "responses")
+
+
+class NodeRow(Struct, kw_only=True):
+    """One endpoint; ``api_type`` only for ``openai-compatible``.  ``base_url`` has no trailing slash."""
+
+    id: str
+    type: str
+    name: str
+    prefix: str
+    api_type: str | None = None
+    base_url: str
+    created_at: str = ""
+    updated_at: str = ""
+
+
+SELECT: Final = f"SELECT {', '.join(NodeRow.__struct_fields__)} FROM provider_nodes"
+
+
+def row_of(record: Row) -> NodeRow:
+    values = {name: record[name] for name in NodeRow.__struct_fields__}
+    values["base_url"] = values["base_url"] or TYPES.get(values["type"], "")
+    values["prefix"] = values["prefix"] or ""
+    return NodeRow(**values)
+
+
+class Nodes:
+    """Table ``provider_nodes``."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def list(self) -> list[NodeRow]:
+        """In order of creation."""
+        return [row_of(record) for record in await self._db.fetch(SELECT + " ORDER BY created_at, rowid")]
+
+    async def get(self, id: str) -> NodeRow | None:
+        record = await self._db.fetch_one(SELECT + " WHERE id = ?", (id,))
+        return row_of(record) if record else None
+
+    async def create(self, *, type: str, name: str, prefix: str, base_url: str = "", api_type: str | None = None) -> NodeRow:
+        """*type* is a key of :data:`TYPES`; *api_type*, of an OpenAI one, one of :data:`API_TYPES` (default ``chat``)."""
+        openai = type == "openai-compatible"
+        api_type = (api_type or "chat") if openai else None
+        now = iso(self._clock.time())
+        row = NodeRow(
+            id=f"{type}-{api_type}-{uuid4()}" if openai else f"{type}-{uuid4()}",
+            type=type,
+            name=name,
+            prefix=prefix,
+            api_type=api_type,
+            base_url=node_base_url(type, base_url),
+            created_at=now,
+            updated_at=now,
+        )
+        values = [getattr(row, column) for column in NodeRow.__struct_fields__]
+        columns, marks = ", ".join(NodeRow.__struct_fields__), ", ".join("?" * len(values))
+        async with self._db.change() as tx:
+            await tx.execute(f"INSERT INTO provider_nodes ({columns}) VALUES ({marks})", values)
+        return row
+
+    async def update(
+        self,
+        id: str,
+        *,
+        name: str | None = None,
+        prefix: str | None = None,
+        base_url: str | None = None,
+        api_type: str | None = None,
+    ) -> NodeRow | None:
+        """Change what is given; its connections' copies follow.  None when there is no such node."""
+        async with self._db.change() as tx:
+            before = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
+            if before is None:
+                return None
+            given: dict[str, Any] = {"name": name, "prefix": prefix, "api_type": api_type}
+            given["base_url"] = node_base_url(before["type"], base_url) if base_url else None
+            row = {key: value for key, value in given.items() if value is not None} | {"updated_at": iso(self._clock.time())}
+            sets = ", ".join(f"{key} = ?" for key in row)
+            await tx.execute(f"UPDATE provider_nodes SET {sets} WHERE id = ?", [*row.values(), id])
+            await _refresh_connections(tx, id)
+            after = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
+        assert after is not None
+        return row_of(after)
+
+    async def delete(self, id: str) -> bool:
+        """Its connections go too."""
+        async with self._db.change() as tx:
+            await tx.execute("DELETE FROM provider_connections WHERE provider = ?", (id,))
+            return await tx.execute("DELETE FROM provider_nodes WHERE id = ?", (id,)) > 0
+
+
+async def _refresh_connections(tx: Transaction, id: str) -> None:
+    copy = await node_copy(tx, id)
+    for record in await tx.fetch("SELECT id, provider_specific_data FROM provider_connections WHERE provider = ?", (id,)):
+        data = {**json_object(record["provider_specific_data"]), **copy}
+        await tx.execute("UPDATE provider_connections SET provider_specific_data = ? WHERE id = ?",
+                         (orjson.dumps(data).decode(), record["id"]))  # fmt: skip

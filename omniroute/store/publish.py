@@ -1,0 +1,202 @@
+"""Tables to snapshot: everything the data plane reads, indexed the way it asks.
+
+Built anew after each change, inside the transaction that made it, so two changes can never be published in the wrong order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from ..clock import parse_iso
+from ..errors import OmniError
+from ..gateway.retry import PROFILES
+from ..gateway.snapshot import Connection, GatewayKey, GatewaySettings, Snapshot
+from ..settings import Settings
+from ..upstream.providers import NODE_TYPES, Catalog, Price, Provider, node_provider
+from . import aliases, config, connections, custom_models, keys, keyvalue, nodes, pricing
+from .db import Row
+from .keyvalue import Reader
+from .vault import Vault
+
+_log = logging.getLogger("omniroute.store")
+_NODE_ORDER: Final = {name: place for place, name in enumerate(NODE_TYPES)}  # whose prefix wins: contract, resolution step 2
+
+
+class Publisher:
+    """Builds snapshots.  One object, so that a secret that cannot be opened is reported once and not at each change."""
+
+    def __init__(self, catalog: Catalog, vault: Vault, settings: Settings, key_secret: bytes) -> None:
+        self._catalog = catalog
+        self._vault = vault
+        self._settings = settings
+        self._key_secret = key_secret
+        self._unopened: set[str] = set()
+
+    async def build(self, source: Reader, version: int) -> Snapshot:
+        """The snapshot of what *source* (a database or an open transaction) holds."""
+        values = {name: await keyvalue.read(source, name) for name in _NAMESPACES}
+        accounts = self._connections(await source.fetch(connections.SELECT + " WHERE is_active = 1" + connections.ORDER))
+        endpoints = [nodes.row_of(record) for record in await source.fetch(nodes.SELECT + " ORDER BY created_at, rowid")]
+        custom = custom_models.of_values(values[custom_models.NAMESPACE])
+        providers, prefixes = routable(self._catalog, endpoints, accounts.keys())
+        return Snapshot(
+            version=version,
+            key_secret=self._key_secret,
+            keys=self._keys(await source.fetch(keys.SELECT)),
+            providers=providers,
+            prefixes=prefixes,
+            connections=accounts,
+            models=offers(self._catalog.models_by_id, custom),
+            custom_models={provider: tuple(model.id for model in models) for provider, models in custom.items()},
+            aliases=aliases.only_texts(values[aliases.NAMESPACE]),
+            prices=user_prices(pricing.of_values(values[pricing.NAMESPACE]), prefixes, self._catalog),
+            settings=gateway_settings(values[config.NAMESPACE], self._settings),
+        )
+
+    def _connections(self, records: Iterable[Row]) -> dict[str, tuple[Connection, ...]]:
+        found: dict[str, list[Connection]] = {}
+        for record in records:
+            if (connection := self._connection(record)) is not None:
+                found.setdefault(connection.provider, []).append(connection)
+        return {provider: tuple(group) for provider, group in found.items()}
+
+    def _connection(self, record: Row) -> Connection | None:
+        row = connections.row_of(record)
+        try:
+            secret = self._vault.open(record["api_key"] or record["access_token"] or "")
+        except OmniError as error:
+            if row.id not in self._unopened:
+                self._unopened.add(row.id)
+                _log.error("connection %s (%s) is left out: %s", row.id, row.provider, error.message)
+            return None
+        return Connection(
+            id=row.id,
+            provider=row.provider,
+            name=row.name or row.display_name or row.email or "",
+            secret=secret,
+            auth_type=row.auth_type,
+            priority=row.priority,
+            base_url="" if "nodeName" in row.provider_specific_data else row.base_url.rstrip("/"),
+            default_model=row.default_model or "",
+            updated_at=unix_time(row.updated_at) or 0.0,
+            rate_limit_protection=row.rate_limit_protection,
+            data=row.provider_specific_data,
+        )
+
+    def _keys(self, records: Iterable[Row]) -> dict[bytes, GatewayKey]:
+        found = {}
+        for record in records:
+            if not record["key"].startswith(keys.DIGEST_PREFIX):
+                continue  # clear text: hashed before the first snapshot
+            row = keys.row_of(record)
+            digest = bytes.fromhex(record["key"].removeprefix(keys.DIGEST_PREFIX))
+            found[digest] = GatewayKey(
+                id=row.id,
+                name=row.name,
+                digest=digest,
+                scopes=frozenset(row.scopes),
+                allowed_models=tuple(row.allowed_models),
+                no_log=row.no_log or row.id in self._settings.no_log_key_ids,
+                expires_at=expiry(row.expires_at),
+            )
+        return found
+
+
+_NAMESPACES: Final = (config.NAMESPACE, aliases.NAMESPACE, custom_models.NAMESPACE, pricing.NAMESPACE)
+
+
+def unix_time(text: str | None) -> float | None:
+    """Unix seconds of ISO text; None when empty or unreadable."""
+    try:
+        return parse_iso(text) if text else None
+    except ValueError:
+        return None
+
+
+def expiry(text: str | None) -> float | None:
+    """When a key ends; one that cannot be read has ended."""
+    moment = unix_time(text)
+    return 0.0 if text and moment is None else moment
+
+
+def routable(
+    catalog: Catalog, endpoints: Iterable[nodes.NodeRow], with_accounts: Collection[str]
+) -> tuple[dict[str, Provider], dict[str, str]]:
+    """Providers by id and provider ids by prefix.
+
+    The catalogue's, then reserved ids that have an account of their own, then nodes, whose prefixes win.
+    """
+    providers, prefixes = dict(catalog.providers), dict(catalog.prefixes)
+    for prefix, id in catalog.reserved_ids.items():
+        if id in with_accounts and (base := catalog.providers.get(catalog.reserved.get(id, ""))):
+            wire = catalog.reserved_wires.get(id) or base.wire
+            providers[id] = msgspec.structs.replace(base, id=id, alias=prefix, wire=wire)
+            prefixes[prefix] = prefixes[id] = id
+    mine: dict[str, str] = {}
+    for node in sorted(endpoints, key=lambda node: _NODE_ORDER.get(node.type, len(_NODE_ORDER))):
+        try:
+            providers[node.id] = node_provider(node.id, node.type, node.name, node.prefix, node.base_url, node.api_type)
+        except OmniError as error:  # an adopted row of a kind we do not know
+            _log.warning("node %s is left out: %s", node.id, error.message)
+            continue
+        mine[node.id] = node.id
+        if node.prefix:
+            mine.setdefault(node.prefix, node.id)
+    return providers, {**prefixes, **mine}
+
+
+def offers(
+    catalogued: Mapping[str, tuple[str, ...]], custom: Mapping[str, Iterable[custom_models.CustomModel]]
+) -> dict[str, tuple[str, ...]]:
+    """Bare model id -> providers: the catalogue's first, then those to which the user added the model."""
+    models = dict(catalogued)
+    for provider, added in custom.items():
+        for model in added:
+            known = models.get(model.id, ())
+            if provider not in known:
+                models[model.id] = (*known, provider)
+    return models
+
+
+def user_prices(table: pricing.Table, prefixes: Mapping[str, str], catalog: Catalog) -> dict[tuple[str, str], Price]:
+    """The models the user priced, by (provider id, model id); fields left open are the catalogue's."""
+    prices = {}
+    for name, models in table.items():
+        provider = prefixes.get(name, name)
+        for model, fields in models.items():
+            default = catalog.price(provider, model)
+            prices[provider, model] = Price(**{**(pricing.as_fields(default) if default else {}), **fields})
+    return prices
+
+
+def gateway_settings(stored: Mapping[str, Any], settings: Settings) -> GatewaySettings:
+    """The settings requests depend on.  Damaged values count as absent."""
+    values = config.sound(stored)
+    listed = (part.strip() for part in values.get("corsOrigins", "").split(","))
+    origins = dict.fromkeys((*settings.cors_origins, *filter(None, listed)))
+    return GatewaySettings(
+        require_api_key=settings.require_api_key,
+        require_auth_for_models=values.get("requireAuthForModels", False),
+        blocked_providers=frozenset(values.get("blockedProviders", ())),
+        fallback_strategy=values["fallbackStrategy"],
+        sticky_limit=values["stickyRoundRobinLimit"],
+        wildcard_aliases=tuple((item["pattern"], item["target"]) for item in values.get("wildcardAliases", ())),
+        cors_origins=tuple(origins),
+        setup_complete=bool(values.get("setupComplete") or stored.get(config.PASSWORD) or settings.initial_password),
+        profiles=profiles(values.get("providerProfiles", {})),
+    )
+
+
+def profiles(stored: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The resilience profiles in force, complete: stored values (API names, milliseconds) over the defaults."""
+    result = {name: dict(zip(default._fields, default, strict=True)) for name, default in PROFILES.items()}
+    for name, given in stored.items():
+        if name in result and isinstance(given, dict):
+            for key, (field, factor) in config.PROFILE_FIELDS.items():
+                if isinstance(value := given.get(key), int | float):
+                    result[name][field] = value * factor
+    return result

@@ -1,0 +1,137 @@
+"""The store as others see it: one object with the repositories, and the snapshot in force."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from ..clock import Clock, Timer
+from ..gateway.snapshot import Snapshot
+from ..settings import Settings
+from ..tasks import spawn
+from ..upstream.providers import Catalog
+from .aliases import Aliases
+from .audit import Audit
+from .batch import Batch
+from .config import Config
+from .connections import Connections
+from .custom_models import CustomModels
+from .db import Database, Transaction
+from .keys import Keys
+from .nodes import Nodes
+from .pricing import Pricing
+from .publish import Publisher
+from .usage import Usage
+from .vault import Vault, kept_secret, make_vault, prepare_folder
+
+_HOST_IDS: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+_HOUSEKEEPING_SECONDS: Final = 3600.0
+_SEEDED: Final = "seeded:"  # db_meta: a deleted seed does not come back
+
+
+class Store:
+    """Everything kept.  Each change of configuration ends with a new :attr:`snapshot`, handed to :attr:`on_publish`."""
+
+    def __init__(self, settings: Settings, clock: Clock, catalog: Catalog, db: Database, vault: Vault) -> None:
+        folder = settings.data_dir
+        key_secret = (settings.api_key_secret or kept_secret(folder, "api-key")).encode()
+        self.settings = settings
+        self.clock = clock
+        self.catalog = catalog
+        self.db = db
+        self.vault = vault
+        self.jwt_secret = (settings.jwt_secret or kept_secret(folder, "jwt")).encode()
+        self.snapshot = Snapshot()
+        self.on_publish: Callable[[Snapshot], object] | None = None
+        self._batch = Batch(db, clock)
+        self._publisher = Publisher(catalog, vault, settings, key_secret)
+        self._housekeeping: Timer | None = None
+        self.connections = Connections(db, vault, self._batch, clock)
+        self.nodes = Nodes(db, clock)
+        self.keys = Keys(db, clock, key_secret, machine_id(folder, settings.machine_id_salt))
+        self.config = Config(db)
+        self.aliases = Aliases(db)
+        self.custom_models = CustomModels(db)
+        self.pricing = Pricing(db, catalog)
+        self.usage = Usage(db, self._batch, clock)
+        self.audit = Audit(db, clock)
+        db.prepare = self._prepare
+
+    @classmethod
+    async def open(cls, settings: Settings, clock: Clock, catalog: Catalog, *, owner: bool = True) -> Store:
+        """Open the data directory, creating what is missing.  Raises OmniError ``internal`` with a remedy.
+
+        ``owner=False``: for the command line beside a running server; nothing is seeded and no housekeeping is done.
+        """
+        prepare_folder(settings.data_dir)
+        vault = make_vault(settings.data_dir, settings.storage_encryption_key)
+        db, _ = await asyncio.gather(Database.open(settings.database, clock, owner=owner), asyncio.to_thread(vault.prepare))
+        store = cls(settings, clock, catalog, db, vault)
+        await store.keys.hash_clear_texts()
+        await store.connections.seal_clear_texts()
+        if owner:
+            await store._seed()
+            store._arm(0.0)
+        await store.publish()
+        return store
+
+    async def publish(self) -> None:
+        """Build the snapshot again and swap it in."""
+        async with self.db.change():
+            pass
+
+    async def _prepare(self, tx: Transaction) -> Callable[[], None]:
+        snapshot = await self._publisher.build(tx, self.snapshot.version + 1)
+
+        def swap() -> None:
+            self.snapshot = snapshot
+            if self.on_publish is not None:
+                self.on_publish(snapshot)
+
+        return swap
+
+    async def _seed(self) -> None:
+        """What the environment gives at first start: an initial password's consequences, connections for its API keys."""
+        if self.settings.initial_password and await self.config.get("setupComplete") is None:
+            await self.config.set_many({"setupComplete": True, "requireLogin": True})
+        for provider in self.catalog.providers.values():
+            name = provider.env.removesuffix("_API_KEY").lower().replace("_", "-")
+            secret = self.settings.provider_keys.get(name) if name else None
+            if not secret or await self.db.fetch_one("SELECT 1 FROM db_meta WHERE key = ?", (_SEEDED + provider.id,)):
+                continue
+            if not await self.connections.list(provider.id):
+                await self.connections.create(provider.id, name="env", api_key=secret)
+            async with self.db.transaction() as tx:
+                await tx.execute("INSERT OR IGNORE INTO db_meta VALUES (?, '1')", (_SEEDED + provider.id,))
+
+    def _arm(self, seconds: float) -> None:
+        self._housekeeping = self.clock.call_later(seconds, lambda: spawn(self._keep_house(), "housekeeping"))
+
+    async def _keep_house(self) -> None:
+        """Delete rows past their retention: usage after its days, audit rows after twice as many."""
+        days = await self.config.get("logRetentionDays", self.settings.log_retention_days)
+        self._arm(_HOUSEKEEPING_SECONDS)
+        await self.usage.prune(days)
+        await self.audit.prune(2 * days)
+
+    async def close(self) -> None:
+        """Write what is queued, mark a clean end, close the file."""
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+        await self._batch.close()
+        await self.db.close()
+
+
+def machine_id(folder: Path, salt: str) -> str:
+    """16 hex digits that stand for this host in keys: of its own id where it has one, else of one made here."""
+    for path in _HOST_IDS:
+        with suppress(OSError):
+            if host := path.read_text(encoding="ascii").strip():
+                break
+    else:
+        host = kept_secret(folder, "machine")
+    return hashlib.sha256((host + salt).encode()).hexdigest()[:16]

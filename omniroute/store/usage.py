@@ -1,0 +1,217 @@
+"""Usage history and call log: what goes in through the batch writer, what people ask of it."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ..clock import Clock, iso
+from ..gateway.usage import CallRecord
+from .batch import Batch
+from .call_rows import LOG_ROWS
+from .db import Database, Row
+
+_SECONDS_A_DAY: Final = 86_400
+_CHUNK: Final = 5000  # rows deleted in one transaction
+
+
+class UsageGroup(Struct, kw_only=True):
+    """All calls with the same provider, model, account and key.  ``cost`` in US dollars, 0 where no price is known."""
+
+    provider: str = ""
+    model: str = ""
+    connection_id: str = ""
+    api_key_id: str = ""
+    api_key_name: str = ""
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    last_used: str = ""
+
+
+class UsageMinute(Struct):
+    """One minute, begun at ``at`` (ISO 8601)."""
+
+    at: str
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+
+class CallRow(Struct, kw_only=True):
+    """One call of the log, without bodies.  ``duration`` in milliseconds."""
+
+    id: str
+    timestamp: str
+    method: str = ""
+    path: str = ""
+    status: int = 0
+    model: str = ""
+    provider: str = ""
+    account: str = ""
+    connection_id: str | None = None
+    duration: float = 0.0
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    source_format: str = ""
+    target_format: str = ""
+    api_key_id: str | None = None
+    api_key_name: str | None = None
+    combo_name: str | None = None
+    error: str | None = None
+    request_id: str | None = None
+    requested_model: str | None = None
+    first_byte_ms: float | None = None
+    attempts: int | None = None
+    route: str | None = None
+    cost: float | None = None
+    has_request_body: bool = False
+    has_response_body: bool = False
+
+
+class CallDetail(CallRow, kw_only=True):
+    """One call with its bodies as stored: redacted text, or JSON ``{"_truncated", "_originalSize", "_preview"}``."""
+
+    request_body: str | None = None
+    response_body: str | None = None
+
+
+_SUMS: Final = "count(*), total(tokens_input), total(tokens_output), total(cost)"
+_HISTORY: Final = f"""
+SELECT provider, model, connection_id, api_key_id, api_key_name, {_SUMS}, max(timestamp) FROM usage_history
+WHERE timestamp >= ?1 AND (?2 IS NULL OR connection_id = ?2)
+GROUP BY provider, model, connection_id, api_key_id, api_key_name ORDER BY count(*) DESC
+"""
+_MINUTES: Final = f"""
+SELECT substr(timestamp, 1, 16) AS minute, {_SUMS} FROM usage_history WHERE timestamp >= ? GROUP BY minute
+"""
+_STORED: Final = tuple(name for name in CallRow.__struct_fields__ if not name.startswith("has_"))
+_LOG: Final = f"""
+SELECT {", ".join(_STORED)}, request_body IS NOT NULL AS has_request_body, response_body IS NOT NULL AS has_response_body
+"""
+_RECENT: Final = (
+    _LOG
+    + """FROM call_logs WHERE (:low IS NULL OR status BETWEEN :low AND :high)
+AND (:model IS NULL OR model LIKE :model OR requested_model LIKE :model) AND (:provider IS NULL OR provider = :provider)
+AND (:account IS NULL OR account LIKE :account) AND (:key IS NULL OR api_key_id = :key OR api_key_name LIKE :key)
+AND (:combo = 0 OR combo_name IS NOT NULL)
+AND (:search IS NULL OR model LIKE :search OR provider LIKE :search OR account LIKE :search OR path LIKE :search
+     OR error LIKE :search OR api_key_name LIKE :search OR combo_name LIKE :search OR request_id LIKE :search)
+ORDER BY rowid DESC LIMIT :limit
+"""
+)
+_DETAIL: Final = (
+    _LOG
+    + """, request_body, response_body FROM call_logs
+WHERE id = ?1 OR request_id = ?1 ORDER BY rowid DESC LIMIT 1
+"""
+)
+_PRUNE: Final = """
+DELETE FROM usage_history WHERE id IN (SELECT id FROM usage_history WHERE timestamp < ? ORDER BY timestamp LIMIT ?)
+"""
+_STATUSES: Final = {"ok": (200, 399), "error": (400, 999)}
+
+
+class Usage:
+    """Tables ``usage_history`` and ``call_logs``."""
+
+    def __init__(self, db: Database, batch: Batch, clock: Clock) -> None:
+        self._db = db
+        self._batch = batch
+        self._clock = clock
+
+    def put(self, record: CallRecord) -> None:
+        """Queue a finished call; takes the record over.  Never waits, never fails."""
+        self._batch.put(record)
+
+    async def flush(self) -> None:
+        """Write what is queued, e.g. before a query that must see the last calls."""
+        await self._batch.flush()
+
+    @property
+    def dropped(self) -> int:
+        """How many records were lost because the queue was full."""
+        return self._batch.dropped
+
+    async def history(self, since: float | None = None, connection_id: str | None = None) -> list[UsageGroup]:
+        """Sums since Unix time *since* (None = ever), the most used group first."""
+        records = await self._db.fetch(_HISTORY, (iso(since) if since is not None else "", connection_id))
+        return [UsageGroup(
+            provider=r[0] or "", model=r[1] or "", connection_id=r[2] or "", api_key_id=r[3] or "", api_key_name=r[4] or "",
+            requests=r[5], prompt_tokens=int(r[6]), completion_tokens=int(r[7]), cost=r[8], last_used=r[9] or "",
+        ) for r in records]  # fmt: skip
+
+    async def minutes(self, count: int = 10) -> list[UsageMinute]:
+        """The last *count* minutes, the current one last; empty ones are there."""
+        now = self._clock.time()
+        starts = [iso((now // 60 - back) * 60) for back in reversed(range(count))]
+        found = {r[0]: r for r in await self._db.fetch(_MINUTES, (starts[0],))}
+        minutes = []
+        for start in starts:
+            row = found.get(start[:16])
+            minutes.append(UsageMinute(start, row[1], int(row[2]), int(row[3]), row[4]) if row else UsageMinute(start))
+        return minutes
+
+    async def recent(
+        self,
+        limit: int = 200,
+        *,
+        status: str | None = None,
+        model: str | None = None,
+        provider: str | None = None,
+        account: str | None = None,
+        api_key: str | None = None,
+        combo: bool = False,
+        search: str | None = None,
+    ) -> builtins.list[CallRow]:
+        """Calls, newest first, at most 500.  *status*: ``ok``, ``error`` or a number; texts match anywhere."""
+        low, high = _status_range(status)
+        records = await self._db.fetch(_RECENT, {
+            "low": low, "high": high, "model": _like(model), "provider": provider or None, "account": _like(account),
+            "key": api_key or None, "combo": int(combo), "search": _like(search), "limit": min(limit, LOG_ROWS),
+        })  # fmt: skip
+        return [CallRow(**_values(record)) for record in records]
+
+    async def call(self, id: str) -> CallDetail | None:
+        """One call with its bodies, by the log's id or the request id."""
+        record = await self._db.fetch_one(_DETAIL, (id,))
+        if record is None:
+            return None
+        return CallDetail(**_values(record), request_body=record["request_body"], response_body=record["response_body"])
+
+    async def prune(self, days: int) -> int:
+        """Delete usage rows older than *days*, in small transactions; returns how many."""
+        cutoff = iso(self._clock.time() - days * _SECONDS_A_DAY)
+        total = 0
+        while True:
+            async with self._db.log() as tx:
+                count = await tx.execute(_PRUNE, (cutoff, _CHUNK))
+            total += count
+            if count < _CHUNK:
+                return total
+
+
+def _values(record: Row) -> dict[str, Any]:
+    values = {name: record[name] for name in _STORED if record[name] is not None}  # an adopted row may lack what we require
+    return {
+        **values,
+        "status": int(values.get("status") or 0),
+        "has_request_body": bool(record["has_request_body"]),
+        "has_response_body": bool(record["has_response_body"]),
+    }
+
+
+def _status_range(status: str | None) -> tuple[int | None, int | None]:
+    if not status:
+        return None, None
+    if status.isdecimal():
+        return int(status), int(status)
+    return _STATUSES.get(status, (None, None))
+
+
+def _like(text: str | None) -> str | None:
+    return f"%{text}%" if text else None

@@ -1,0 +1,54 @@
+"""The wire ``anthropic``: ``POST /v1/messages`` of the Anthropic Messages API."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Final
+
+from .anthropic_answer import WIRE, decode_answer, encode_answer, is_error, read_error
+from .anthropic_emit import Encoder, error_body
+from .anthropic_render import encode_request
+from .anthropic_request import decode_request
+from .anthropic_stream import Decoder
+from .events import Failure
+from .format import Format
+from .jsonio import encode
+
+_LONGEST: Final = 2000  # characters of a foreign body in a message
+_SCRIPT: Final = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^>]*>")
+
+
+def decode_error(status: int, body: bytes) -> Failure:
+    """What an upstream's error answer says; pages and empty bodies too."""
+    failure = read_error(body, status)
+    if failure is not None:
+        return failure
+    text = body[: 16 * _LONGEST].decode("utf-8", "replace").strip()
+    if text.startswith("<"):
+        text = " ".join(html.unescape(_TAG.sub(" ", _SCRIPT.sub(" ", text))).split())
+    message = text[:_LONGEST] or f"The provider answered with status {status} and no message."
+    return Failure(status, message, wire=WIRE, raw=body)
+
+
+def encode_error(failure: Failure) -> bytes:
+    """The body of an HTTP error answer; an error of this wire's own upstream as it came."""
+    if failure.wire == WIRE and failure.raw is not None and is_error(failure.raw):
+        return failure.raw
+    return encode(error_body(failure))
+
+
+FORMAT: Final = Format(
+    name=WIRE,
+    framing="sse",
+    stream_type=b"text/event-stream; charset=utf-8",
+    decode_request=decode_request,
+    encode_request=encode_request,
+    decode_answer=decode_answer,
+    encode_answer=encode_answer,
+    stream_decoder=Decoder,
+    stream_encoder=Encoder,
+    decode_error=decode_error,
+    encode_error=encode_error,
+)

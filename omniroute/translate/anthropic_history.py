@@ -1,0 +1,316 @@
+"""A conversation as Anthropic messages, repaired where the API would refuse it.
+
+The API's rules (its "Messages" reference and error texts): the first message is the user's; every ``tool_use`` is answered
+in the very next message, whose ``tool_result`` blocks come first; no empty text; thinking only with this vendor's signature;
+ids and names in ``[a-zA-Z0-9_-]``; a final assistant text does not end in white space.
+"""
+
+from __future__ import annotations
+
+import binascii
+from itertools import chain
+from typing import Any, Final
+
+from msgspec import Raw
+
+from .anthropic_answer import WIRE
+from .conversation import (
+    Ask,
+    Block,
+    CacheHint,
+    Media,
+    Opaque,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+from .fidelity import Lost, reject
+from .names import Names, fit, object_text
+
+Json = dict[str, Any]
+Written = Json | Raw
+
+ID_LIMIT: Final = 64
+NAME_LIMIT: Final = 128
+_OPENING: Final = "(The conversation begins with an answer.)"
+_REMINDER: Final = "<system-reminder>\n%s\n</system-reminder>"
+_MIME_BY_HEAD: Final = {
+    "/9j/": "image/jpeg",
+    "iVBOR": "image/png",
+    "R0lGOD": "image/gif",
+    "UklGR": "image/webp",
+    "JVBERi": "application/pdf",
+}
+_TEXT_LIKE: Final = ("text/", "application/json", "application/xml", "application/x-yaml", "application/javascript")
+
+
+class Notes:
+    """Names of what was lost, each once, in order."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def add(self, name: str) -> None:
+        if name not in self.names:
+            self.names.append(name)
+
+
+# --------------------------------------------------------------------------- blocks
+
+
+def cached(block: Json, cache: CacheHint | None) -> Json:
+    if cache is not None:
+        block["cache_control"] = {"type": "ephemeral", "ttl": cache.ttl} if cache.ttl else {"type": "ephemeral"}
+    return block
+
+
+def text_block(text: str, cache: CacheHint | None = None) -> list[Written]:
+    """The block, or none: the API refuses text without anything but white space."""
+    return [cached({"type": "text", "text": text}, cache)] if text.strip() else []
+
+
+class Blocks:
+    """Blocks of one request, written."""
+
+    def __init__(self, ask: Ask, names: Names, notes: Notes) -> None:
+        self._own = ask.wire == WIRE
+        self._names = names
+        self._notes = notes
+        self._used: set[str] = set()  # ids of calls written so far
+        self.open: dict[str, list[str]] = {}  # calls without result: the client's id -> ids written for it
+
+    def user(self, blocks: list[Block]) -> list[Written]:
+        return [out for block in blocks for out in self._user(block)]
+
+    def assistant(self, blocks: list[Block]) -> list[Written]:
+        return [out for block in blocks for out in self._assistant(block)]
+
+    def system(self, blocks: list[Block]) -> list[Written]:
+        return [out for block in blocks if isinstance(block, Text) for out in text_block(block.text, block.cache)]
+
+    def result(self, result: ToolResult, call: str) -> Json:
+        """The result of the call that was written with the id *call*."""
+        out: Json = {"type": "tool_result", "tool_use_id": call}
+        if content := self.user(result.blocks):
+            out["content"] = content
+        if result.is_error:
+            out["is_error"] = True
+        return cached(out, result.cache)
+
+    def stray_result(self, result: ToolResult) -> list[Written]:
+        """A result that answers no call: as text, so that nothing is lost."""
+        label = f"[Result of tool call {result.id}]" if result.id else "[Result of a tool call]"
+        return [*text_block(label), *self.user(result.blocks)]
+
+    def _user(self, block: Block) -> list[Written]:
+        match block:
+            case Text():
+                return text_block(block.text, block.cache)
+            case Media():
+                return [self._media(block)]
+            case Refusal():
+                self._notes.add(Lost.REFUSAL)
+                return text_block(block.text)
+            case Opaque():
+                return self._opaque(block)
+        self._notes.add(Lost.THINKING)
+        return []
+
+    def _assistant(self, block: Block) -> list[Written]:
+        match block:
+            case Text():
+                return self._answer_text(block)
+            case Thinking():
+                return self._thinking(block)
+            case ToolCall():
+                return [self._call(block)]
+            case Refusal():
+                self._notes.add(Lost.REFUSAL)
+                return text_block(block.text)
+            case Opaque():
+                return self._opaque(block)
+            case Media():
+                self._notes.add(Lost.MEDIA_OUTPUT)
+                return text_block(block.transcript or "")
+        return []
+
+    def _opaque(self, block: Opaque) -> list[Written]:
+        if block.wire == WIRE:
+            return [Raw(block.raw)]
+        self._notes.add(Lost.SERVER_BLOCKS)
+        return []
+
+    def _answer_text(self, block: Text) -> list[Written]:
+        out = text_block(block.text, block.cache)
+        own = [Raw(c.raw) for c in block.citations if c.wire == WIRE and c.raw is not None]
+        if len(own) < len(block.citations):
+            self._notes.add(Lost.CITATIONS)
+        if own and out and isinstance(out[0], dict):
+            out[0]["citations"] = own
+        return out
+
+    def _thinking(self, block: Thinking) -> list[Written]:
+        if block.wire != WIRE or not block.signature:
+            self._notes.add(Lost.THINKING)
+            return []
+        if block.redacted:
+            return [{"type": "redacted_thinking", "data": block.signature}]
+        return [{"type": "thinking", "thinking": block.text, "signature": block.signature}]
+
+    def _call(self, call: ToolCall) -> Json:
+        text, wrapped = object_text(call.arguments, call.kind)
+        if wrapped:
+            self._notes.add(Lost.TOOL_ARGUMENTS)
+        if call.namespace:
+            self._notes.add(Lost.TOOL_NAMESPACE)
+        name = self._names.sent(call.name, call.namespace)
+        out: Json = {"type": "tool_use", "id": self._call_id(call.id), "name": name, "input": Raw(text)}
+        return cached(out, call.cache)
+
+    def _call_id(self, given: str) -> str:
+        """An id that fits the wire and no earlier call has: some vendors use theirs again in later turns."""
+        sent = fit(given or "call", ID_LIMIT)
+        while sent in self._used:
+            sent = fit(f"{sent}.{len(self._used)}", ID_LIMIT)
+        self._used.add(sent)
+        self.open.setdefault(given, []).append(sent)
+        return sent
+
+    # ----- media
+
+    def _media(self, media: Media) -> Json:
+        if media.kind == "audio" and media.transcript:
+            self._notes.add(Lost.AUDIO_INPUT)
+            return {"type": "text", "text": media.transcript}
+        if media.kind == "audio":
+            raise reject(WIRE, Lost.AUDIO_INPUT, "messages")
+        if media.kind == "video":
+            raise reject(WIRE, Lost.VIDEO_INPUT, "messages")
+        if media.file_id is not None and not self._own:
+            raise reject(WIRE, Lost.FILE_ID, "messages")
+        if media.detail and media.detail != "auto":
+            self._notes.add(Lost.IMAGE_DETAIL)
+        out: Json = {"type": media.kind, "source": self._source(media)}
+        if media.kind == "document":
+            if media.name:
+                out["title"] = media.name
+            if media.context:
+                out["context"] = media.context
+            if media.citations:
+                out["citations"] = {"enabled": True}
+        return cached(out, media.cache)
+
+    def _source(self, media: Media) -> Json:
+        if media.url is not None:
+            return {"type": "url", "url": media.url}
+        if media.file_id is not None:
+            return {"type": "file", "file_id": media.file_id}
+        if media.text is not None:
+            return {"type": "text", "media_type": "text/plain", "data": media.text}
+        if media.blocks is not None:
+            return {"type": "content", "content": self.user(media.blocks)}
+        data = media.data or ""
+        mime = media.mime or next((m for head, m in _MIME_BY_HEAD.items() if data.startswith(head)), "")
+        if media.kind == "document" and mime != "application/pdf":
+            return {"type": "text", "media_type": "text/plain", "data": _plain_text(data, mime)}
+        return {"type": "base64", "media_type": mime or "image/png", "data": data}
+
+
+def _plain_text(data: str, mime: str) -> str:
+    """Base64 of a text, as the text.  Raises the error of the DOCUMENTS row for anything else."""
+    if mime.startswith(_TEXT_LIKE):
+        try:
+            return binascii.a2b_base64(data).decode()
+        except ValueError:
+            pass
+    raise reject(WIRE, Lost.DOCUMENTS, "messages")
+
+
+# --------------------------------------------------------------------------- turns
+
+
+class Messages:
+    """Turns -> messages.  What stands between two assistant messages is one user message, its tool results first."""
+
+    def __init__(self, blocks: Blocks, notes: Notes, system_role: bool) -> None:
+        self._blocks = blocks
+        self._notes = notes
+        self._system_role = system_role  # the target has the role "system" in mid-conversation
+        self.out: list[Json] = []
+        self._results: list[Written] = []
+        self._rest: list[Written] = []
+        self._system: list[Written] = []  # system text that nothing has followed yet
+
+    def write(self, turns: list[Turn]) -> list[Json]:
+        for turn in turns:
+            match turn.role:
+                case "assistant":
+                    self._assistant(turn)
+                case "tool":
+                    self._tool(turn.blocks)
+                case "system":
+                    self._system += self._blocks.system(turn.blocks)
+                case _:
+                    self._tool(turn.blocks)
+                    self._fold_system()
+                    self._rest += self._blocks.user([b for b in turn.blocks if not isinstance(b, ToolResult)])
+            if turn.name:
+                self._notes.add(Lost.PARTICIPANT_NAME)
+        self._end_user()
+        if not self.out or self.out[0]["role"] != "user":
+            self.out.insert(0, {"role": "user", "content": _OPENING})
+        self._trim_prefill()
+        return self.out
+
+    def _assistant(self, turn: Turn) -> None:
+        if self._rest or self._results or self._system:
+            self._end_user()
+        content = self._blocks.assistant(turn.blocks)
+        if not content:
+            return
+        if self.out and self.out[-1]["role"] == "assistant":
+            self.out[-1]["content"] += content
+        else:
+            self.out.append({"role": "assistant", "content": content})
+
+    def _tool(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            if not isinstance(block, ToolResult):
+                continue
+            if calls := self._blocks.open.get(block.id):
+                self._results.append(self._blocks.result(block, calls.pop(0)))
+            else:
+                self._notes.add(Lost.ORPHAN_TOOL_RESULT)
+                self._rest += self._blocks.stray_result(block)
+
+    def _end_user(self) -> None:
+        """Complete the user message before an assistant message, or at the end."""
+        for call in chain.from_iterable(self._blocks.open.values()):
+            self._notes.add(Lost.ORPHAN_TOOL_CALL)
+            self._results.append({"type": "tool_result", "tool_use_id": call})
+        system = self._system
+        if not (self._system_role and (self._results or self._rest)):
+            self._fold_system()
+            system = []
+        if content := [*self._results, *self._rest]:
+            self.out.append({"role": "user", "content": content})
+        if system:
+            self.out.append({"role": "system", "content": system})
+        self._blocks.open, self._results, self._rest, self._system = {}, [], [], []
+
+    def _fold_system(self) -> None:
+        """Where the role is not legal: a marked text in the user's message, at its place."""
+        for block in self._system:
+            self._notes.add(Lost.SYSTEM_TURNS)
+            assert isinstance(block, dict)
+            self._rest.append({**block, "text": _REMINDER % block["text"]})
+        self._system = []
+
+    def _trim_prefill(self) -> None:
+        last = self.out[-1]
+        block = last["content"][-1] if last["role"] == "assistant" else None
+        if isinstance(block, dict) and block.get("type") == "text":
+            block["text"] = block["text"].rstrip()

@@ -1,0 +1,300 @@
+"""Anthropic Messages streams, read (the vendor's "Streaming messages" page).
+
+Takes what real vendors send: missing or repeated parts, ``[DONE]``, counts that are null, no ``message_stop``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from .anthropic_answer import (
+    ABSENT,
+    MESSAGE,
+    TOOL_USE,
+    USAGE,
+    WIRE,
+    Message,
+    ToolUse,
+    arguments_text,
+    block_type,
+    present,
+    read_block,
+    read_citation,
+    read_error,
+    read_finish,
+)
+from .events import (
+    BlockEnd,
+    CitationDelta,
+    Event,
+    Failure,
+    OpaquePart,
+    Signature,
+    Start,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolStart,
+)
+from .format import BadAnswer
+from .jsonio import Shape, encode
+from .usage import AnthropicUsage, from_anthropic
+
+
+class _Delta(Struct, gc=False):
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    partial_json: str = ""
+    signature: str = ""
+    citation: Raw = ABSENT
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+class _Event(Struct, gc=False):
+    """Every event's members at once: cheaper than a union, and order does not matter."""
+
+    type: str = ""
+    index: int | None = None
+    delta: _Delta | None = None
+    content_block: Raw = ABSENT
+    message: Raw = ABSENT
+    usage: Raw = ABSENT
+    error: Raw = ABSENT
+
+
+_decode: Final = msgspec.json.Decoder(_Event).decode
+_OBJECT: Final[Shape[dict[str, Any]]] = Shape(dict[str, Any])
+_LOOSE: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
+_LOOSE_TYPE: Final[Shape[str]] = Shape(str)
+_CUT: Final = "The provider's stream ended before the answer was complete."
+
+
+class Decoder:
+    """One stream.  Unknown blocks are gathered whole, with their deltas, into an OpaquePart."""
+
+    def __init__(self) -> None:
+        self._started = False
+        self._done = False
+        self._kind = ""  # type of the open block, "" = none
+        self._index: int | None = None
+        self._closed: set[int] = set()
+        self._whole: dict[str, Any] = {}  # the open block, when it is an unknown one
+        self._json: list[str] = []  # its input
+        self._call = ToolUse()  # the open tool call
+        self._arguments = False  # it has had some
+        self._tools = False
+        self._usage = AnthropicUsage()
+        self._stop = ""
+        self._stop_sequence: str | None = None
+
+    def feed(self, name: bytes, data: bytes) -> Sequence[Event]:
+        if self._done:
+            return ()
+        try:
+            event = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return self._odd(data, error)
+        delta = event.delta
+        if event.type == "content_block_delta" and delta is not None:
+            if event.index == self._index:
+                if delta.type == "text_delta" and self._kind == "text":
+                    return (TextDelta(delta.text),)
+                if delta.type == "input_json_delta" and self._kind == "tool_use":
+                    self._arguments |= delta.partial_json != ""
+                    return (ToolArguments(delta.partial_json),)
+                if delta.type == "thinking_delta" and self._kind == "thinking":
+                    return (ThinkingDelta(delta.thinking),)
+            return self._delta(event, delta, data)
+        handler = _ON.get(event.type)
+        if handler is not None:
+            return handler(self, event, data)
+        if present(event.error):
+            return self._error(event, data)
+        return ()
+
+    def eof(self) -> Sequence[Event]:
+        if self._done:
+            return ()
+        if self._stop:
+            return self._finish()
+        self._done = True
+        return (Failure(502, _CUT, wire=WIRE),)
+
+    # ----- one method per event of the wire
+
+    def _odd(self, data: bytes, error: Exception) -> Sequence[Event]:
+        """Data that does not fit: an end mark, an event of a kind that we do not know, or rubbish."""
+        text = data.strip()
+        if text in (b"", b"[DONE]"):
+            return ()
+        event = _LOOSE.get(data)
+        kind = _LOOSE_TYPE.get(event.get("type", Raw(b'""'))) if event is not None else None
+        if event is None or kind in ("message_start", "content_block_start", "message_delta"):
+            raise BadAnswer(f"unreadable event: {error}") from None
+        if "error" in event and (failure := read_error(data)) is not None:
+            return self._fail(failure)
+        if kind == "content_block_delta" and self._whole:
+            return self._gather(data)
+        return ()
+
+    def _message_start(self, event: _Event, data: bytes) -> Sequence[Event]:
+        if self._started:
+            return ()  # some proxies say it twice
+        message = MESSAGE.answer(event.message) if present(event.message) else Message()
+        self._started = True
+        events: list[Event] = [Start(message.id or "", message.model or "")]
+        events += self._note_usage(message.usage)
+        for raw in message.content or ():
+            kind = block_type(raw)
+            self._tools |= kind == "tool_use"
+            events += read_block(raw, kind)
+            events.append(BlockEnd())
+        return events
+
+    def _block_start(self, event: _Event, data: bytes) -> Sequence[Event]:
+        if not present(event.content_block):
+            raise BadAnswer("content_block_start without content_block")
+        events: list[Event] = [] if self._started else [Start()]
+        self._started = True
+        events += self._close()
+        raw = event.content_block
+        kind = self._kind = block_type(raw)
+        self._index = event.index
+        if event.index is not None:
+            self._closed.discard(event.index)
+        if kind == "tool_use":
+            self._tools = True
+            self._call, self._arguments = TOOL_USE.answer(raw), False
+            events.append(ToolStart(self._call.id, self._call.name))
+        elif kind in ("text", "thinking", "redacted_thinking"):
+            events += read_block(raw, kind)
+        else:
+            self._whole, self._json = _OBJECT.answer(raw), []
+        return events
+
+    def _delta(self, event: _Event, delta: _Delta, data: bytes) -> Sequence[Event]:
+        """Everything but a plain delta of the open block."""
+        if event.index != self._index and event.index in self._closed:
+            raise BadAnswer("interleaved content blocks")
+        if self._whole:
+            return self._gather(data)
+        events: list[Event] = [] if self._started else [Start()]
+        self._started = True
+        kind = _BLOCK_OF_DELTA.get(delta.type, "")
+        if kind and kind != self._kind:  # no block start, or that of another kind
+            events += self._close()
+            self._kind, self._index = kind, event.index
+        match delta.type:
+            case "text_delta":
+                events.append(TextDelta(delta.text))
+            case "thinking_delta":
+                events.append(ThinkingDelta(delta.thinking))
+            case "signature_delta":
+                events.append(Signature(delta.signature, wire=WIRE))
+            case "citations_delta" if present(delta.citation):
+                events.append(CitationDelta(read_citation(delta.citation)))
+            case "input_json_delta":
+                if self._kind != "tool_use":
+                    raise BadAnswer("tool arguments without a tool call")
+                self._arguments |= delta.partial_json != ""
+                events.append(ToolArguments(delta.partial_json))
+        return events
+
+    def _block_stop(self, event: _Event, data: bytes) -> Sequence[Event]:
+        if event.index != self._index and event.index in self._closed:
+            return ()
+        return self._close()
+
+    def _message_delta(self, event: _Event, data: bytes) -> Sequence[Event]:
+        events = self._close()
+        if event.delta is not None and event.delta.stop_reason:
+            self._stop = event.delta.stop_reason
+            self._stop_sequence = event.delta.stop_sequence
+        events += self._note_usage(event.usage)
+        return events
+
+    def _message_stop(self, event: _Event, data: bytes) -> Sequence[Event]:
+        return self._finish()
+
+    def _ping(self, event: _Event, data: bytes) -> Sequence[Event]:
+        return ()
+
+    def _error(self, event: _Event, data: bytes) -> Sequence[Event]:
+        return self._fail(read_error(data) or Failure(500, "The provider reported an error.", wire=WIRE, raw=data))
+
+    # ----- parts of them
+
+    def _fail(self, failure: Failure) -> Sequence[Event]:
+        self._done = True
+        return (failure,)
+
+    def _finish(self) -> Sequence[Event]:
+        events: list[Event] = [] if self._started else [Start()]
+        events += self._close()
+        self._done = True
+        events.append(read_finish(self._stop or ("tool_use" if self._tools else "end_turn"), self._stop_sequence))
+        return events
+
+    def _close(self) -> list[Event]:
+        kind, self._kind = self._kind, ""
+        if not kind:
+            return []
+        if self._index is not None:
+            self._closed.add(self._index)
+        self._index = None
+        if self._whole:
+            whole, self._whole = self._whole, {}
+            text = "".join(self._json)
+            if text:
+                whole["input"] = _OBJECT.get(text.encode("utf-8", "replace")) or {}
+            return [OpaquePart(WIRE, kind, encode(whole))]
+        if kind == "tool_use" and not self._arguments:
+            return [ToolArguments(arguments_text(self._call)), BlockEnd()]
+        return [BlockEnd()]
+
+    def _gather(self, data: bytes) -> Sequence[Event]:
+        """Add a delta to the unknown block: ``partial_json`` to its input, citations to its list, texts to its own texts."""
+        delta = _OBJECT.answer(data).get("delta")
+        for key, value in delta.items() if isinstance(delta, dict) else ():
+            if key == "type":
+                continue
+            if key == "partial_json":
+                self._json.append(str(value))
+            elif key == "citation":
+                known = self._whole.get("citations")
+                self._whole["citations"] = [*(known if isinstance(known, list) else ()), value]
+            elif isinstance(value, str) and isinstance(self._whole.get(key), str):
+                self._whole[key] += value
+            else:
+                self._whole[key] = value
+        return ()
+
+    def _note_usage(self, raw: Raw) -> list[Event]:
+        usage = USAGE.get(raw) if present(raw) else None
+        if usage is None:
+            return []
+        self._usage.merge(usage)
+        return [from_anthropic(self._usage)]
+
+
+_BLOCK_OF_DELTA: Final = {
+    "text_delta": "text",
+    "citations_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "thinking",
+}
+_ON: Final[dict[str, Callable[[Decoder, _Event, bytes], Sequence[Event]]]] = {
+    "message_start": Decoder._message_start,
+    "content_block_start": Decoder._block_start,
+    "content_block_stop": Decoder._block_stop,
+    "message_delta": Decoder._message_delta,
+    "message_stop": Decoder._message_stop,
+    "ping": Decoder._ping,
+    "error": Decoder._error,
+}

@@ -1,0 +1,257 @@
+"""What each wire cannot hold, and what is done about it.
+
+``reject``: the request would mean something else without it, so the client gets a 400 that says so.  ``drop``: left out and
+named in ``X-OmniRoute-Dropped``.  ``emulate``: said in another way (also named, since it is not the same).
+
+Encoders take the names from :class:`Lost`, never from literals; ``tests/translate/test_fidelity.py`` has one case per row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
+
+from ..errors import OmniError
+
+Choice = Literal["reject", "drop", "emulate"]
+Way = Literal["request", "answer"]
+
+
+class Lost(StrEnum):
+    """The names, as they stand in ``X-OmniRoute-Dropped``."""
+
+    # prompt and history
+    AUDIO_INPUT = "audio_input"
+    VIDEO_INPUT = "video_input"
+    DOCUMENTS = "documents"  # a document in a form that the wire has no place for
+    DOCUMENT_CITATIONS = "document_citations"
+    DOCUMENT_CONTEXT = "document_context"
+    IMAGE_URL = "image_url"  # images by link, where the wire takes bytes only
+    IMAGE_DETAIL = "image_detail"
+    FILE_ID = "file_id"  # the id of a file at another vendor
+    CACHE_CONTROL = "cache_control"
+    CITATIONS = "citations"
+    THINKING = "thinking"
+    THINKING_SIGNATURE = "thinking_signature"
+    REDACTED_THINKING = "redacted_thinking"
+    REFUSAL = "refusal"
+    SERVER_BLOCKS = "server_blocks"  # results of tools that run at the vendor
+    SYSTEM_TURNS = "system_turns"  # system text in mid-conversation
+    PARTICIPANT_NAME = "participant_name"
+    PREFILL = "prefill"  # an answer begun by the client
+    TOOL_ERROR = "tool_error"  # the is_error mark of a tool result
+    TOOL_RESULT_MEDIA = "tool_result_media"
+    ORPHAN_TOOL_RESULT = "orphan_tool_result"
+    ORPHAN_TOOL_CALL = "orphan_tool_call"
+    TOOL_ARGUMENTS = "tool_arguments"  # arguments that are not a JSON object
+    # tools
+    SERVER_TOOLS = "server_tools"
+    CUSTOM_TOOLS = "custom_tools"
+    STRICT_TOOLS = "strict_tools"
+    DEFERRED_TOOLS = "deferred_tools"
+    TOOL_NAMESPACE = "tool_namespace"
+    TOOL_CHOICE = "tool_choice"
+    ALLOWED_TOOLS = "allowed_tools"
+    PARALLEL_TOOLS = "parallel_tools"
+    # sampling and limits
+    TEMPERATURE = "temperature"
+    TOP_P = "top_p"
+    TOP_K = "top_k"
+    MIN_P = "min_p"
+    SEED = "seed"
+    FREQUENCY_PENALTY = "frequency_penalty"
+    PRESENCE_PENALTY = "presence_penalty"
+    LOGIT_BIAS = "logit_bias"
+    LOGPROBS = "logprobs"
+    N = "n"
+    MAX_TOKENS = "max_tokens"
+    STOP = "stop"
+    STOP_SEQUENCE = "stop_sequence"  # which of them ended the answer
+    # the rest
+    RESPONSE_FORMAT = "response_format"
+    REASONING = "reasoning"
+    REASONING_BUDGET = "reasoning_budget"
+    REASONING_EFFORT = "reasoning_effort"
+    REASONING_DISPLAY = "reasoning_display"
+    VERBOSITY = "verbosity"
+    MODALITIES = "modalities"
+    USER = "user"
+    METADATA = "metadata"
+    SERVICE_TIER = "service_tier"
+    EXTRA = "extra"  # top-level members that only their own wire knows; see extra_names
+    MEDIA_OUTPUT = "media_output"
+    PAUSE = "pause"  # the vendor paused the turn and waits to be asked again
+
+
+class Row(NamedTuple):
+    wire: str
+    way: Way
+    name: Lost
+    choice: Choice
+    why: str
+
+
+_CHAT, _RESPONSES, _MESSAGES, _GEMINI, _OLLAMA = "openai-chat", "openai-responses", "anthropic", "gemini", "ollama"
+
+FIDELITY: Final[tuple[Row, ...]] = (
+    # ----------------------------------------------------------------- anthropic, what is asked
+    Row(_MESSAGES, "request", Lost.AUDIO_INPUT, "reject", "no audio block; a transcript, if there is one, is sent instead"),
+    Row(_MESSAGES, "request", Lost.VIDEO_INPUT, "reject", "no video block"),
+    Row(_MESSAGES, "request", Lost.DOCUMENTS, "reject", "base64 documents are PDF or plain text"),
+    Row(_MESSAGES, "request", Lost.FILE_ID, "reject", "file ids belong to the vendor that gave them"),
+    Row(_MESSAGES, "request", Lost.IMAGE_DETAIL, "drop", "no such setting"),
+    Row(_MESSAGES, "request", Lost.CACHE_CONTROL, "drop", "four breakpoints at most; the last four are kept"),
+    Row(_MESSAGES, "request", Lost.CITATIONS, "drop", "citations of another vendor are not accepted in history"),
+    Row(_MESSAGES, "request", Lost.THINKING, "drop", "thinking without a signature of this vendor is refused in history"),
+    Row(_MESSAGES, "request", Lost.REASONING, "drop", "no thinking with a begun answer, forced tools or a bare tool turn"),
+    Row(_MESSAGES, "request", Lost.REFUSAL, "emulate", "sent as text"),
+    Row(_MESSAGES, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_MESSAGES, "request", Lost.MEDIA_OUTPUT, "drop", "answers in history are text; a transcript is kept"),
+    Row(_MESSAGES, "request", Lost.SYSTEM_TURNS, "emulate", "only newer models have the role; else a marked user text"),
+    Row(_MESSAGES, "request", Lost.PARTICIPANT_NAME, "drop", "messages have no name"),
+    Row(_MESSAGES, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, the API refuses it otherwise"),
+    Row(_MESSAGES, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result, the API refuses it otherwise"),
+    Row(_MESSAGES, "request", Lost.TOOL_ARGUMENTS, "emulate", "input must be an object; other text is wrapped in one"),
+    Row(_MESSAGES, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_MESSAGES, "request", Lost.CUSTOM_TOOLS, "emulate", "a function with one string; the grammar is not enforced"),
+    Row(_MESSAGES, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name"),
+    Row(_MESSAGES, "request", Lost.STRICT_TOOLS, "drop", "the model or the schema is not fit for it"),
+    Row(_MESSAGES, "request", Lost.DEFERRED_TOOLS, "drop", "only together with this vendor's own tool search"),
+    Row(_MESSAGES, "request", Lost.TOOL_CHOICE, "drop", "nothing to choose from when no tool is sent"),
+    Row(_MESSAGES, "request", Lost.ALLOWED_TOOLS, "emulate", "only the allowed tools are sent"),
+    Row(_MESSAGES, "request", Lost.TEMPERATURE, "drop", "0 to 1 (clamped), and not while thinking"),
+    Row(_MESSAGES, "request", Lost.TOP_P, "drop", "0.95 or more while thinking"),
+    Row(_MESSAGES, "request", Lost.TOP_K, "drop", "not while thinking"),
+    Row(_MESSAGES, "request", Lost.MIN_P, "drop", "no such setting"),
+    Row(_MESSAGES, "request", Lost.SEED, "drop", "no such setting"),
+    Row(_MESSAGES, "request", Lost.FREQUENCY_PENALTY, "drop", "no such setting"),
+    Row(_MESSAGES, "request", Lost.PRESENCE_PENALTY, "drop", "no such setting"),
+    Row(_MESSAGES, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
+    Row(_MESSAGES, "request", Lost.LOGPROBS, "drop", "no such setting"),
+    Row(_MESSAGES, "request", Lost.N, "drop", "one answer only"),
+    Row(_MESSAGES, "request", Lost.MAX_TOKENS, "emulate", "no more than the model can give"),
+    Row(_MESSAGES, "request", Lost.STOP, "drop", "stop sequences of white space alone are refused"),
+    Row(_MESSAGES, "request", Lost.RESPONSE_FORMAT, "emulate", "an instruction, where the model has no output format"),
+    Row(_MESSAGES, "request", Lost.REASONING_EFFORT, "emulate", "a budget, where the model does not choose for itself"),
+    Row(_MESSAGES, "request", Lost.REASONING_BUDGET, "emulate", "at least 1024; an effort, where the model takes only that"),
+    Row(_MESSAGES, "request", Lost.VERBOSITY, "drop", "no such setting"),
+    Row(_MESSAGES, "request", Lost.MODALITIES, "drop", "text only"),
+    Row(_MESSAGES, "request", Lost.METADATA, "drop", "only a user id"),
+    Row(_MESSAGES, "request", Lost.SERVICE_TIER, "drop", "auto or standard_only"),
+    Row(_MESSAGES, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
+    # ----------------------------------------------------------------- anthropic, what is answered
+    Row(_MESSAGES, "answer", Lost.CITATIONS, "drop", "citations of another vendor have no shape here"),
+    Row(_MESSAGES, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
+    Row(_MESSAGES, "answer", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
+    Row(_MESSAGES, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_MESSAGES, "answer", Lost.LOGPROBS, "drop", "no such member"),
+    Row(_MESSAGES, "answer", Lost.MEDIA_OUTPUT, "drop", "answers are text; a transcript is kept"),
+    Row(_MESSAGES, "answer", Lost.TOOL_ARGUMENTS, "emulate", "input must be an object; other text is wrapped in one"),
+    # ----------------------------------------------------------------- openai-chat, what is asked
+    Row(_CHAT, "request", Lost.VIDEO_INPUT, "reject", "no video part"),
+    Row(_CHAT, "request", Lost.DOCUMENTS, "reject", "documents by link have no part; texts and blocks are sent as text"),
+    Row(_CHAT, "request", Lost.FILE_ID, "reject", "file ids belong to the vendor that gave them"),
+    Row(_CHAT, "request", Lost.DOCUMENT_CITATIONS, "drop", "no such setting"),
+    Row(_CHAT, "request", Lost.DOCUMENT_CONTEXT, "emulate", "sent as text before the document"),
+    Row(_CHAT, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic"),
+    Row(_CHAT, "request", Lost.CITATIONS, "drop", "no place in history"),
+    Row(_CHAT, "request", Lost.THINKING, "drop", "no place in history, but for providers that want it back"),
+    Row(_CHAT, "request", Lost.THINKING_SIGNATURE, "drop", "no such member"),
+    Row(_CHAT, "request", Lost.REDACTED_THINKING, "drop", "no such member"),
+    Row(_CHAT, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_CHAT, "request", Lost.TOOL_ERROR, "emulate", "said in the result's text"),
+    Row(_CHAT, "request", Lost.TOOL_RESULT_MEDIA, "emulate", "tool messages are text; media follow in a user message"),
+    Row(_CHAT, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, the API refuses it otherwise"),
+    Row(_CHAT, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result, the API refuses it otherwise"),
+    Row(_CHAT, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_CHAT, "request", Lost.DEFERRED_TOOLS, "drop", "all tools are loaded at once"),
+    Row(_CHAT, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name"),
+    Row(_CHAT, "request", Lost.TOP_K, "drop", "no such setting"),
+    Row(_CHAT, "request", Lost.MIN_P, "drop", "no such setting"),
+    Row(_CHAT, "request", Lost.STOP, "drop", "four at most"),
+    Row(_CHAT, "request", Lost.REASONING_BUDGET, "emulate", "an effort"),
+    Row(_CHAT, "request", Lost.REASONING_DISPLAY, "drop", "no such setting"),
+    Row(_CHAT, "request", Lost.METADATA, "drop", "strings only, sixteen at most"),
+    Row(_CHAT, "request", Lost.SERVICE_TIER, "drop", "other vendors' tiers"),
+    Row(_CHAT, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
+    # ----------------------------------------------------------------- openai-chat, what is answered
+    Row(_CHAT, "answer", Lost.THINKING_SIGNATURE, "drop", "no such member"),
+    Row(_CHAT, "answer", Lost.REDACTED_THINKING, "drop", "no such member"),
+    Row(_CHAT, "answer", Lost.CITATIONS, "drop", "annotations are links; citations of documents have no shape"),
+    Row(_CHAT, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_CHAT, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
+    Row(_CHAT, "answer", Lost.PAUSE, "emulate", "reported as stop"),
+    # ----------------------------------------------------------------- openai-responses
+    Row(_RESPONSES, "request", Lost.AUDIO_INPUT, "reject", "no audio part"),
+    Row(_RESPONSES, "request", Lost.VIDEO_INPUT, "reject", "no video part"),
+    Row(_RESPONSES, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic"),
+    Row(_RESPONSES, "request", Lost.THINKING_SIGNATURE, "drop", "only encrypted content of this vendor"),
+    Row(_RESPONSES, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_RESPONSES, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_RESPONSES, "request", Lost.STOP, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.TOP_K, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.SEED, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.FREQUENCY_PENALTY, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.PRESENCE_PENALTY, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.N, "drop", "one answer only"),
+    Row(_RESPONSES, "request", Lost.PREFILL, "drop", "answers cannot be begun by the client"),
+    Row(_RESPONSES, "request", Lost.REASONING_BUDGET, "emulate", "an effort"),
+    Row(_RESPONSES, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
+    Row(_RESPONSES, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_RESPONSES, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
+    # ----------------------------------------------------------------- gemini
+    Row(_GEMINI, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic, or by a resource of its own"),
+    Row(_GEMINI, "request", Lost.IMAGE_DETAIL, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.THINKING_SIGNATURE, "drop", "only signatures of this vendor"),
+    Row(_GEMINI, "request", Lost.REDACTED_THINKING, "drop", "no such part"),
+    Row(_GEMINI, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_GEMINI, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_GEMINI, "request", Lost.STRICT_TOOLS, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.PARALLEL_TOOLS, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.SYSTEM_TURNS, "emulate", "a marked user text"),
+    Row(_GEMINI, "request", Lost.TOOL_ERROR, "emulate", "said in the result"),
+    Row(_GEMINI, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.USER, "drop", "no such member"),
+    Row(_GEMINI, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
+    Row(_GEMINI, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_GEMINI, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
+    # ----------------------------------------------------------------- ollama
+    Row(_OLLAMA, "request", Lost.AUDIO_INPUT, "reject", "no audio"),
+    Row(_OLLAMA, "request", Lost.VIDEO_INPUT, "reject", "no video"),
+    Row(_OLLAMA, "request", Lost.DOCUMENTS, "reject", "no documents but texts"),
+    Row(_OLLAMA, "request", Lost.IMAGE_URL, "reject", "images are bytes"),
+    Row(_OLLAMA, "request", Lost.CACHE_CONTROL, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.THINKING_SIGNATURE, "drop", "no such member"),
+    Row(_OLLAMA, "request", Lost.REDACTED_THINKING, "drop", "no such member"),
+    Row(_OLLAMA, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_OLLAMA, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_OLLAMA, "request", Lost.TOOL_CHOICE, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.PARALLEL_TOOLS, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.TOOL_ERROR, "emulate", "said in the result's text"),
+    Row(_OLLAMA, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.N, "drop", "one answer only"),
+    Row(_OLLAMA, "request", Lost.REASONING_BUDGET, "emulate", "an effort, or on and off"),
+    Row(_OLLAMA, "answer", Lost.THINKING_SIGNATURE, "drop", "no such member"),
+    Row(_OLLAMA, "answer", Lost.CITATIONS, "drop", "no such member"),
+    Row(_OLLAMA, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_OLLAMA, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
+)
+
+_HEADER_SAFE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST_EXTRAS: Final = 16
+
+
+def extra_names(names: Iterable[str]) -> list[str]:
+    """Names of dropped top-level members, fit for a header: ``extra.container``; an unfit name is just ``extra``."""
+    fit = [f"{Lost.EXTRA}.{name}" if _HEADER_SAFE.fullmatch(name) else str(Lost.EXTRA) for name in names]
+    return list(dict.fromkeys(fit))[:_MOST_EXTRAS]
+
+
+def reject(wire: str, name: Lost, param: str | None = None) -> OmniError:
+    """The error of a ``reject`` row, for the caller to raise."""
+    why = next((row.why for row in FIDELITY if row.wire == wire and row.name == name and row.choice == "reject"), "")
+    message = f"The {wire} format of the chosen provider cannot hold this ({name}): {why}"
+    return OmniError("invalid_request", message, param=param)

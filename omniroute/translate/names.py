@@ -1,0 +1,58 @@
+"""Names, ids and arguments of tools, made to fit another wire's grammar."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+from msgspec import Raw
+
+from .jsonio import Shape, encode
+
+_ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
+_BLANK: Final = frozenset({"", "null"})
+
+
+def fit(name: str, limit: int) -> str:
+    """*name* in ``^[a-zA-Z0-9_-]{1,limit}$``: itself, or a stand-in that is the same in every turn and no other name's."""
+    if 0 < len(name) <= limit and _ILLEGAL.search(name) is None:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return f"{_ILLEGAL.sub('_', name)[: limit - 11]}_{digest}"
+
+
+def flat(name: str, namespace: str | None) -> str:
+    """A namespaced tool under one name: ``namespace__name``; the implicit ``functions`` namespace keeps bare names."""
+    return name if not namespace or namespace == "functions" else f"{namespace}__{name}"
+
+
+class Names:
+    """The tool names of one request: ``sent`` fits the wire; ``renamed`` maps it back to the client's own."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.renamed: dict[str, str] = {}
+
+    def sent(self, name: str, namespace: str | None = None) -> str:
+        own = flat(name, namespace)
+        fitted = fit(own, self._limit)
+        if fitted != own:
+            self.renamed[fitted] = own
+        return fitted
+
+
+def object_text(arguments: str, kind: str = "function") -> tuple[bytes, bool]:
+    """Arguments as the text of a JSON object, and whether they had to be wrapped because they are none.
+
+    Free text of custom tools becomes ``{"input": text}``; anything else that is no object ``{"INVALID_JSON": text}``.
+    """
+    if kind == "custom":
+        return encode({"input": arguments}), False
+    if arguments.strip() in _BLANK:
+        return b"{}", False
+    data = arguments.encode("utf-8", "replace")
+    if _OBJECT.get(data) is not None:
+        return data, False
+    return encode({"INVALID_JSON": data.decode()}), True

@@ -1,0 +1,216 @@
+"""OpenAI chat requests, written.
+
+What a provider wants beyond plain OpenAI is said by its quirks (``catalog.toml``): ``max_completion_tokens``,
+``developer_role``, ``reasoning_content``, ``cache_control``, ``top_k``, ``no_stream_options``, ``no_sampling``, and
+``custom_tools``, ``allowed_tools`` for the two tool features that only OpenAI itself has.  A request that was read from this
+very wire keeps what it said: its extras, its vendor parts, its file ids.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, Final
+
+from msgspec import Raw
+
+from .conversation import Ask, Reasoning, ResponseFormat, Sampling, Tool, ToolChoice
+from .fidelity import Lost, extra_names
+from .format import Rendered, Target
+from .jsonio import encode
+from .names import Names
+from .openai_chat_error import WIRE
+from .openai_chat_messages import Messages
+from .openai_chat_request import DIALECTS
+
+NAME_LIMIT: Final = 64
+_STOPS: Final = 4
+_USER_LIMIT: Final = 64  # characters
+_TIERS: Final = frozenset(("auto", "default", "flex", "priority"))
+_ANY_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
+_TEXT_SCHEMA: Final = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
+_BANDS: Final = ((0, "none"), (1024, "low"), (10240, "medium"))  # budget up to -> effort; else high (routing-semantics 10.1)
+_OPENAI_WIRES: Final = frozenset((WIRE, "openai-responses"))
+
+
+def encode_request(ask: Ask, target: Target) -> Rendered:
+    """Ask -> the body of ``POST /v1/chat/completions``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
+    return _Request(ask, target).render()
+
+
+class _Request:
+    def __init__(self, ask: Ask, target: Target) -> None:
+        self.ask = ask
+        self.target = target
+        self.own = ask.wire == WIRE
+        self.names = Names(NAME_LIMIT)
+        self.lost: list[str] = []
+        self.body: dict[str, Any] = {}
+
+    def quirk(self, name: str) -> bool:
+        return name in self.target.quirks
+
+    def render(self) -> Rendered:
+        ask, body = self.ask, self.body
+        body["model"] = self.target.model
+        messages = Messages(ask, self.target, self.names, self.native_custom)
+        body["messages"] = messages.render()
+        self.lost += messages.lost
+        self._tools()
+        self._sampling(ask.sampling)
+        if ask.max_tokens is not None:
+            body["max_completion_tokens" if self.quirk("max_completion_tokens") else "max_tokens"] = ask.max_tokens
+        if ask.stop:
+            body["stop"] = ask.stop if self.own else ask.stop[:_STOPS]
+            self._lose(Lost.STOP, len(body["stop"]) < len(ask.stop))
+        if ask.response_format is not None:
+            body["response_format"] = _response_format(ask.response_format)
+        self._reasoning(ask.reasoning)
+        self._rest()
+        if ask.stream:
+            body["stream"] = True
+            if not self.quirk("no_stream_options"):
+                body["stream_options"] = {"include_usage": True}
+        return Rendered(encode(body), tuple(dict.fromkeys(map(str, self.lost))), self.names.renamed)
+
+    def _lose(self, name: Lost, lost: bool = True) -> None:
+        if lost:
+            self.lost.append(name)
+
+    # ------------------------------------------------------------------ tools
+
+    @property
+    def native_custom(self) -> bool:
+        return self.own or self.quirk("custom_tools")
+
+    def _tools(self) -> None:
+        choice = self.ask.tool_choice
+        tools = self._offered(choice)
+        rendered = [shape for tool in tools if (shape := self._tool(tool)) is not None]
+        if not rendered:  # a choice without tools is refused
+            return
+        self.body["tools"] = rendered
+        if choice is not None:
+            self.body["tool_choice"] = self._choice(choice)
+        if self.ask.parallel_tools is not None:
+            self.body["parallel_tool_calls"] = self.ask.parallel_tools
+
+    def _offered(self, choice: ToolChoice | None) -> list[Tool]:
+        """All tools; where the wire's speaker knows no ``allowed_tools``, only the allowed ones."""
+        if choice is None or choice.mode != "allowed" or self.own or self.quirk("allowed_tools"):
+            return self.ask.tools
+        self._lose(Lost.ALLOWED_TOOLS)
+        return [tool for tool in self.ask.tools if tool.name in choice.names]
+
+    def _tool(self, tool: Tool) -> dict[str, Any] | Raw | None:
+        if tool.kind == "server":
+            own = tool.wire == WIRE and tool.raw is not None
+            self._lose(Lost.SERVER_TOOLS, not own)
+            return Raw(tool.raw) if own and tool.raw is not None else None
+        self._lose(Lost.DEFERRED_TOOLS, tool.deferred)
+        self._lose(Lost.CACHE_CONTROL, tool.cache is not None)
+        self._lose(Lost.TOOL_NAMESPACE, bool(tool.namespace))
+        function: dict[str, Any] = {"name": self.names.sent(tool.name, tool.namespace)}
+        if tool.description is not None:
+            function["description"] = tool.description
+        if tool.kind == "custom" and self.native_custom:
+            if tool.grammar is not None:
+                function["format"] = Raw(tool.grammar)
+            return {"type": "custom", "custom": function}
+        self._lose(Lost.CUSTOM_TOOLS, tool.kind == "custom")
+        schema = Raw(tool.schema) if tool.schema is not None else _ANY_SCHEMA
+        function["parameters"] = _TEXT_SCHEMA if tool.kind == "custom" else schema
+        if tool.strict is not None:
+            function["strict"] = tool.strict
+        return {"type": "function", "function": function}
+
+    def _choice(self, choice: ToolChoice) -> str | dict[str, Any]:
+        if choice.mode == "tool":
+            return self._named(choice.names[0])
+        if choice.mode != "allowed":
+            return choice.mode
+        mode = "required" if choice.required else "auto"
+        if not (self.own or self.quirk("allowed_tools")):
+            return mode
+        return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [self._named(n) for n in choice.names]}}
+
+    def _named(self, name: str) -> dict[str, Any]:
+        tool = next((tool for tool in self.ask.tools if tool.name == name), None)
+        kind = "custom" if tool is not None and tool.kind == "custom" and self.native_custom else "function"
+        return {"type": kind, kind: {"name": self.names.sent(name, tool.namespace if tool else None)}}
+
+    # ------------------------------------------------------------------ settings
+
+    def _sampling(self, said: Sampling) -> None:
+        refused = self.quirk("no_sampling") and not self.own
+        vendors_own = self.own or self.quirk("top_k")
+        table = (
+            ("temperature", said.temperature, Lost.TEMPERATURE, not refused),
+            ("top_p", said.top_p, Lost.TOP_P, not refused),
+            ("top_k", said.top_k, Lost.TOP_K, vendors_own and not refused),
+            ("min_p", said.min_p, Lost.MIN_P, vendors_own),
+            ("seed", said.seed, Lost.SEED, True),
+            ("frequency_penalty", said.frequency_penalty, Lost.FREQUENCY_PENALTY, True),
+            ("presence_penalty", said.presence_penalty, Lost.PRESENCE_PENALTY, True),
+            ("logprobs", said.logprobs, Lost.LOGPROBS, True),
+            ("top_logprobs", said.top_logprobs, Lost.LOGPROBS, True),
+            ("n", said.n, Lost.N, True),
+        )
+        for name, value, lost, held in table:
+            if value is not None and held:
+                self.body[name] = value
+            self._lose(lost, value is not None and not held)
+        if said.logit_bias is not None:
+            self.body["logit_bias"] = Raw(said.logit_bias)
+
+    def _reasoning(self, said: Reasoning | None) -> None:
+        if said is None or (self.own and any(name in self.ask.extra for name in DIALECTS)):
+            return
+        effort = said.effort
+        if effort is None and said.budget is not None and said.enabled is not False:
+            effort = next((word for most, word in _BANDS if said.budget <= most), "high")
+            self._lose(Lost.REASONING_BUDGET)
+        elif said.enabled is False:
+            effort = "none"
+        if effort == "max":  # Anthropic's word
+            effort = "xhigh"
+        self._lose(Lost.REASONING_DISPLAY, said.show is not None)
+        if effort == "none" and not self.own:
+            self._lose(Lost.REASONING)  # models that cannot stop thinking refuse the word, others do not think unasked
+        elif effort is not None:
+            self.body["reasoning_effort"] = effort
+
+    def _rest(self) -> None:
+        ask, body = self.ask, self.body
+        for name, value in (("verbosity", ask.verbosity), ("modalities", ask.modalities or None)):
+            if value is not None:
+                body[name] = value
+        if ask.user is not None:
+            long = len(ask.user) > _USER_LIMIT and not self.own
+            body["user"] = sha256(ask.user.encode("utf-8", "replace")).hexdigest() if long else ask.user
+            self._lose(Lost.USER, long)
+        if ask.metadata is not None:
+            self._lose(Lost.METADATA, ask.wire not in _OPENAI_WIRES)
+            if ask.wire in _OPENAI_WIRES:
+                body["metadata"] = Raw(ask.metadata)
+        if ask.service_tier is not None:
+            held = ask.wire in _OPENAI_WIRES or ask.service_tier in _TIERS
+            self._lose(Lost.SERVICE_TIER, not held)
+            if held:
+                body["service_tier"] = ask.service_tier
+        if self.own:
+            body |= {name: Raw(value) for name, value in ask.extra.items()}
+        else:
+            self.lost += extra_names(ask.extra)
+
+
+def _response_format(shape: ResponseFormat) -> dict[str, Any]:
+    if shape.kind != "schema":
+        return {"type": "json_object" if shape.kind == "json" else "text"}
+    inner: dict[str, Any] = {"name": shape.name or "response"}
+    if shape.description is not None:
+        inner["description"] = shape.description
+    if shape.schema is not None:
+        inner["schema"] = Raw(shape.schema)
+    if shape.strict is not None:
+        inner["strict"] = shape.strict
+    return {"type": "json_schema", "json_schema": inner}

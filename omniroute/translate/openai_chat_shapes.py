@@ -1,0 +1,170 @@
+"""What OpenAI chat answers look like on the wire, as loosely as the vendors write them.
+
+Only the members that have a meaning for us are named.  A chunk that breaks a type is *mended*: the offending member is left
+out when the answer does not depend on it (``index: "0"``, ``created: "now"``), else the chunk is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from .format import BadAnswer
+from .usage import ChatUsage
+
+ABSENT: Final = Raw()
+
+
+class Function(Struct, gc=False):
+    name: str | None = None
+    arguments: str | dict[str, Any] | list[Any] | None = None
+
+
+class Custom(Struct, gc=False):
+    name: str | None = None
+    input: str | None = None
+
+
+class CallDelta(Struct, gc=False):
+    index: int | None = None
+    id: str | None = None
+    function: Function | None = None
+    custom: Custom | None = None
+
+
+class ImageUrl(Struct, gc=False):
+    url: str | None = None
+
+
+class Image(Struct, gc=False):
+    """Of ``images`` (OpenRouter), and image parts of a content list."""
+
+    image_url: ImageUrl | str | None = None
+
+
+class Part(Struct, gc=False):
+    """Of a content list (Mistral): text, or thinking that is again a list of texts."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: str | list[Part] | None = None
+    refusal: str | None = None
+    image_url: ImageUrl | str | None = None
+
+
+class Detail(Struct, gc=False):
+    """Of ``reasoning_details`` (OpenRouter, Snowflake)."""
+
+    type: str | None = None
+    text: str | None = None
+    summary: str | None = None
+    signature: str | None = None
+    data: str | None = None
+
+
+class Audio(Struct, gc=False):
+    data: str | None = None
+    transcript: str | None = None
+
+
+class UrlCitation(Struct, gc=False):
+    url: str | None = None
+    title: str | None = None
+    content: str | None = None
+    start_index: int | None = None
+    end_index: int | None = None
+
+
+class Delta(Struct, gc=False):
+    """``delta`` of a chunk, and ``message`` of a whole answer."""
+
+    content: str | list[Part] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[CallDelta] | None = None
+    refusal: str | None = None
+    reasoning_details: list[Detail] | None = None
+    function_call: Function | None = None
+    annotations: list[Raw] | None = None
+    images: list[Image] | None = None
+    audio: Audio | None = None
+
+
+class Logprobs(Struct, gc=False):
+    content: Raw = ABSENT
+
+
+class Choice(Struct, gc=False):
+    index: int | None = None
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+
+
+class VendorUsage(Struct, gc=False):
+    """Groq's ``x_groq``."""
+
+    usage: ChatUsage | None = None
+
+
+class Chunk(Struct, gc=False):
+    id: str | None = None
+    created: float | None = None
+    model: str | None = None
+    choices: list[Choice] | None = None
+    usage: ChatUsage | None = None
+    error: Raw = ABSENT
+    x_groq: VendorUsage | None = None
+    detail: Raw = ABSENT  # only of error bodies
+    message: Raw = ABSENT
+    object: str | None = None
+
+
+_decode: Final = msgspec.json.Decoder(Chunk).decode
+_decode_any: Final = msgspec.json.Decoder().decode
+_MENDS: Final = 16
+_ESSENTIAL: Final = frozenset(
+    "choices delta message content tool_calls function function_call custom name arguments input".split()
+)
+
+
+def read_chunk(data: bytes) -> Chunk:
+    """One chunk or whole answer.  Raises BadAnswer."""
+    try:
+        return _decode(data)
+    except msgspec.ValidationError:
+        return _mended(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadAnswer(f"not JSON: {error}") from None
+
+
+def _mended(data: bytes) -> Chunk:
+    try:
+        value = _decode_any(data)
+        for _ in range(_MENDS):
+            try:
+                return msgspec.convert(value, Chunk)
+            except msgspec.ValidationError as error:
+                _leave_out(value, str(error))
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise BadAnswer(f"wrong shape: {error}") from None
+    raise BadAnswer("wrong shape: too many members of a wrong type")
+
+
+def _leave_out(value: Any, complaint: str) -> None:
+    """Delete the member that *complaint* (``… - at `$.choices[0].index```) names, or raise BadAnswer."""
+    path = complaint.rpartition(" - at `$")[2].rstrip("`") if " - at `$" in complaint else ""
+    words = path.replace("[", ".[").lstrip(".").split(".")
+    steps = [int(word[1:-1]) if word[:1] == "[" and word[1:-1].isdecimal() else word for word in words]
+    last = steps[-1]
+    if not path or isinstance(last, int) or last in _ESSENTIAL:
+        raise BadAnswer(f"wrong shape: {complaint}")
+    try:
+        for step in steps[:-1]:
+            value = value[step]
+        del value[last]
+    except (KeyError, IndexError, TypeError):
+        raise BadAnswer(f"wrong shape: {complaint}") from None

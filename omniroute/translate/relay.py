@@ -1,0 +1,354 @@
+"""Same wire in and out: the bytes go through as they came, while a tap looks on.
+
+A tap learns usage and model, sees whether the stream has said anything that matters yet (before that a failure can still
+be hidden by another attempt), whether it reached its end, and whether the upstream reported an error.  It lets through whole
+SSE events only, so that a stream that dies in the middle of one can still be ended with a well-formed error.
+
+Two things are ever held back.  A usage chunk that we asked for and the client did not is taken out.  And for Anthropic
+clients the true point of no return is the first ``content_block_stop``: a leading thinking block's stop event waits
+until the next block starts or the turn ends, so that an error in between still makes the client try again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from .events import Failure, Usage
+from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat
+
+HELD_BYTES: Final = 64 * 1024  # of one incomplete event; more goes through as it is
+
+
+class Pipe(Protocol):
+    """What stands between an upstream's stream and a client: a tap here, a translation in the gateway."""
+
+    usage: Usage | None
+    model: str
+    meaningful: bool  # something was said that another attempt could not say again unnoticed
+    finished: bool  # the answer reached its end
+    failure: Failure | None  # the upstream reported this error in its stream
+    pieces: int  # events so far: about the tokens, when no usage comes
+
+    def feed(self, data: bytes) -> bytes:
+        """Upstream bytes in, client bytes out."""
+        ...
+
+    def eof(self) -> bytes:
+        """The upstream's body ended cleanly; ``finished`` then says whether the answer did."""
+        ...
+
+    def fail(self, failure: Failure) -> bytes:
+        """End the client's stream with an error."""
+        ...
+
+
+_BOUNDARY: Final = re.compile(rb"\n\n|\r\n\r\n|\r\r|\n\r\n")
+_EVENT: Final = re.compile(rb".*?(?:\n\n|\r\n\r\n|\r\r|\n\r\n)|.+\Z", re.DOTALL)
+_DATA: Final = re.compile(rb"^data: ?([^\r\n]*)", re.MULTILINE)
+
+
+def events_of(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(event as sent, its data) for each SSE event of *blob*, which holds whole events."""
+    for found in _EVENT.finditer(blob):
+        raw = found[0]
+        yield raw, b"\n".join(_DATA.findall(raw.replace(b"\r", b"\n")))
+
+
+class Tap:
+    """Cuts the stream at event boundaries; subclasses look at the events.  See :class:`Pipe`."""
+
+    def __init__(self, encode_failure: Callable[[Failure], bytes]) -> None:
+        self.usage: Usage | None = None
+        self.model = ""
+        self.meaningful = False
+        self.finished = False
+        self.failure: Failure | None = None
+        self.pieces = 0
+        self._encode_failure = encode_failure
+        self._tail: list[bytes] = []  # of an incomplete event
+        self._tail_size = 0
+        self._torn = False  # part of an event has already gone through
+
+    def feed(self, data: bytes) -> bytes:
+        if not self._tail and data.endswith(b"\n\n"):
+            self._torn = False
+            self.pieces += 1
+            return self._look(data)
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> bytes:
+        """Let the whole events through and keep the rest; joins only where a line ends, so byte-wise input stays linear."""
+        self._tail.append(data)
+        self._tail_size += len(data)
+        whole = b""
+        if b"\n" in data or b"\r" in data:
+            blob = b"".join(self._tail)
+            end = max(blob.rfind(b"\n\n") + 2, blob.rfind(b"\r\n\r\n") + 4, blob.rfind(b"\r\r") + 2, blob.rfind(b"\n\r\n") + 3)
+            if end > 4 or _BOUNDARY.search(blob):
+                whole, rest = blob[:end], blob[end:]
+                self._tail, self._tail_size, self._torn = [rest] if rest else [], len(rest), False
+            else:
+                self._tail = [blob]
+        out = b""
+        if whole:
+            self.pieces += 1
+            out = self._look(whole)
+        if self._tail_size > HELD_BYTES:
+            out += self._release_tail()
+            self._torn = True
+        return out
+
+    def _release_tail(self) -> bytes:
+        rest = b"".join(self._tail)
+        self._tail, self._tail_size = [], 0
+        return rest
+
+    def eof(self) -> bytes:
+        rest = self._release_tail()
+        if not rest:
+            return self._close()
+        out = self._look(rest + b"\n\n")
+        return (out[:-2] if out.endswith(b"\n\n") else out) + self._close()
+
+    def fail(self, failure: Failure) -> bytes:
+        """Whatever was held back is forgotten: the client must not take it for the end of anything."""
+        return (b"\n\n" if self._torn else b"") + self._encode_failure(failure)
+
+    def _close(self) -> bytes:
+        return b""
+
+    def _look(self, blob: bytes) -> bytes:
+        raise NotImplementedError
+
+    def _learn(self, usage: Usage) -> None:
+        if self.usage is None:
+            self.usage = Usage()
+        self.usage.merge(usage)
+
+
+_ABSENT: Final = Raw()
+
+
+class _ChatDelta(Struct):
+    content: Raw = _ABSENT
+    reasoning: Raw = _ABSENT
+    reasoning_content: Raw = _ABSENT
+    tool_calls: Raw = _ABSENT
+    function_call: Raw = _ABSENT
+    refusal: Raw = _ABSENT
+    audio: Raw = _ABSENT
+    images: Raw = _ABSENT
+
+
+class _ChatChoice(Struct):
+    delta: _ChatDelta | None = None
+    finish_reason: str | None = None
+
+
+class _ChatChunk(Struct):
+    model: str | None = None
+    choices: list[_ChatChoice] | None = None
+    usage: ChatUsage | None = None
+    error: Raw = _ABSENT
+
+
+_chat_chunk = msgspec.json.Decoder(_ChatChunk)
+_NOTHING: Final = (b"", b"null", b'""', b"[]")
+
+
+def _says_something(choice: _ChatChoice) -> bool:
+    delta = choice.delta
+    if choice.finish_reason:
+        return True
+    return delta is not None and any(
+        bytes(value) not in _NOTHING
+        for value in (
+            delta.content,
+            delta.reasoning_content,
+            delta.reasoning,
+            delta.tool_calls,
+            delta.refusal,
+            delta.function_call,
+            delta.audio,
+            delta.images,
+        )
+    )
+
+
+class ChatTap(Tap):
+    """``chat.completion.chunk`` streams.  ``strip_usage``: take out the usage chunk that only we wanted."""
+
+    def __init__(
+        self,
+        encode_failure: Callable[[Failure], bytes],
+        decode_error: Callable[[int, bytes], Failure],
+        strip_usage: bool = False,
+    ) -> None:
+        super().__init__(encode_failure)
+        self._decode_error = decode_error
+        self._strip = strip_usage
+
+    def _look(self, blob: bytes) -> bytes:
+        if self.meaningful and not (
+            b'"usage"' in blob or b'finish_reason":"' in blob or b'finish_reason": "' in blob or b'"error"' in blob or b"[DONE]" in blob
+        ):
+            return blob
+        return b"".join([raw for raw, data in events_of(blob) if self._keep(data)])
+
+    def _keep(self, data: bytes) -> bool:
+        """Learn from one event; False takes it out."""
+        if not data:
+            return True
+        if data.strip() == b"[DONE]":
+            self.finished = self.meaningful = True
+            return True
+        try:
+            chunk = _chat_chunk.decode(data)
+        except msgspec.MsgspecError:
+            return True
+        self.model = self.model or chunk.model or ""
+        if bytes(chunk.error) not in _NOTHING and self.failure is None:
+            self.failure = self._decode_error(500, data)
+        choices = chunk.choices or ()
+        if any(map(_says_something, choices)):
+            self.meaningful = True
+            self.finished = self.finished or any(choice.finish_reason for choice in choices)
+        if chunk.usage is None:
+            return True
+        self._learn(from_chat(chunk.usage))
+        return bool(choices) or not self._strip
+
+    def eof(self) -> bytes:
+        out = super().eof()
+        # some vendors end without a finish reason and without [DONE]; their usage is then the only mark of an end
+        self.finished = self.finished or (self.meaningful and self.usage is not None)
+        return out
+
+
+class _Delta(Struct):
+    stop_reason: str | None = None
+
+
+class _Message(Struct):
+    model: str | None = None
+    usage: AnthropicUsage | None = None
+
+
+class _ContentBlock(Struct):
+    type: str = ""
+
+
+class _AnthropicEvent(Struct):
+    type: str = ""
+    message: _Message | None = None
+    content_block: _ContentBlock | None = None
+    delta: _Delta | None = None
+    usage: AnthropicUsage | None = None
+
+
+_anthropic_event = msgspec.json.Decoder(_AnthropicEvent)
+_THINKING: Final = ("thinking", "redacted_thinking")
+_COMMITS: Final = ("content_block_delta", "content_block_stop", "message_delta", "message_stop")
+
+
+class AnthropicTap(Tap):
+    """Anthropic ``message_*`` and ``content_block_*`` streams, with the leading thinking block's stop held back."""
+
+    def __init__(self, encode_failure: Callable[[Failure], bytes], decode_error: Callable[[int, bytes], Failure]) -> None:
+        super().__init__(encode_failure)
+        self._decode_error = decode_error
+        self._leading = True  # no block but thinking has been closed yet
+        self._thinking = False  # the open block is thinking
+        self._held: list[bytes] = []
+
+    def _look(self, blob: bytes) -> bytes:
+        if (
+            self.meaningful
+            and not self._held
+            and not (b"content_block_st" in blob or b"message_" in blob or b'"error"' in blob or b"event: error" in blob)
+        ):
+            return blob
+        return b"".join([self._pass(raw, data) for raw, data in events_of(blob)])
+
+    def _pass(self, raw: bytes, data: bytes) -> bytes:
+        try:
+            event = _anthropic_event.decode(data)
+        except msgspec.MsgspecError:
+            return self._after_held(raw) if not self._held else self._hold(raw)
+        if event.type in _COMMITS:
+            self.meaningful = True
+        if event.type == "error":
+            self.failure = self.failure or self._decode_error(0, data)
+            self._held.clear()
+            return raw
+        self._note(event)
+        if event.type == "content_block_stop" and self._thinking and self._leading:
+            return self._hold(raw)
+        if self._held and event.type in ("ping", ""):
+            return self._hold(raw)
+        if event.type == "content_block_stop":
+            self._leading = False
+        return self._after_held(raw)
+
+    def _note(self, event: _AnthropicEvent) -> None:
+        if event.message is not None:
+            self.model = self.model or event.message.model or ""
+            if event.message.usage is not None:
+                self._learn(from_anthropic(event.message.usage))
+        if event.usage is not None:
+            self._learn(_later(self.usage, event.usage))
+        if event.content_block is not None:
+            self._thinking = event.content_block.type in _THINKING
+        if event.type == "message_stop" or (event.delta is not None and event.delta.stop_reason):
+            self.finished = True
+
+    def _hold(self, raw: bytes) -> bytes:
+        self._held.append(raw)
+        return b""
+
+    def _after_held(self, raw: bytes) -> bytes:
+        if not self._held:
+            return raw
+        out = b"".join([*self._held, raw])
+        self._held.clear()
+        return out
+
+    def _close(self) -> bytes:
+        return self._after_held(b"") if self.finished else b""
+
+
+def _later(known: Usage | None, counts: AnthropicUsage) -> Usage:
+    """``message_delta`` repeats only some counts; the prompt total is kept when the new one has no cache counts beside it."""
+    later = from_anthropic(counts)
+    if known is not None and later.input is not None and later.cache_read is None and later.cache_write is None:
+        cached = (known.cache_read or 0) + (known.cache_write or 0)
+        later.input += cached
+    return later
+
+
+class _Whole(Struct):
+    model: str | None = None
+    usage: Raw = _ABSENT
+
+
+_whole = msgspec.json.Decoder(_Whole)
+_chat_usage = msgspec.json.Decoder(ChatUsage)
+_anthropic_usage = msgspec.json.Decoder(AnthropicUsage)
+
+
+def usage_of(wire: str, body: bytes) -> tuple[str, Usage | None]:
+    """(model, usage) of a whole answer; ("", None) where the body says nothing that can be read."""
+    try:
+        whole = _whole.decode(body)
+        if bytes(whole.usage) in _NOTHING:
+            return whole.model or "", None
+        if wire == "anthropic":
+            return whole.model or "", from_anthropic(_anthropic_usage.decode(whole.usage))
+        return whole.model or "", from_chat(_chat_usage.decode(whole.usage))
+    except (msgspec.MsgspecError, ValueError, OverflowError):
+        return "", None

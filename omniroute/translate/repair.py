@@ -1,0 +1,110 @@
+"""Histories made legal: every tool call is followed by its result, every result has its call, every call has an id.
+
+Agents cut, merge and reorder histories; most vendors refuse one that does not pair up.  Rules (contract, routing-semantics
+section 3): a call without id gets one made from its place; the results of a turn's calls move right behind it, in the
+order of the calls; a call without result gets an empty one; a result without call becomes user text.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from .conversation import Block, Text, ToolCall, ToolResult, Turn
+from .fidelity import Lost
+
+
+class Repaired(NamedTuple):
+    """``turns`` are new where they differ; the given ones are not changed."""
+
+    turns: list[Turn]
+    notes: list[Lost]
+
+
+def repair(turns: list[Turn]) -> Repaired:
+    """Pair up calls and results."""
+    work = _Repair()
+    for turn in turns:
+        work.add(turn)
+    return Repaired(work.finish(), work.notes)
+
+
+class _Repair:
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+        self.notes: list[Lost] = []
+        self.calls: list[ToolCall] = []  # of the last assistant turn
+        self.results: dict[str, ToolResult] = {}
+        self.later: list[Turn] = []  # what came after that turn, its results taken out
+        self.count = 0
+
+    def add(self, turn: Turn) -> None:
+        if turn.role == "assistant":
+            self._settle()
+            turn = self._with_ids(turn)
+            self.turns.append(turn)
+            self.calls = [block for block in turn.blocks if isinstance(block, ToolCall)]
+        elif turn.role == "tool":
+            for block in turn.blocks:
+                if isinstance(block, ToolResult):
+                    self._result(block)
+        else:
+            self.later.append(turn)
+
+    def finish(self) -> list[Turn]:
+        self._settle()
+        return self.turns
+
+    def _with_ids(self, turn: Turn) -> Turn:
+        """Ids where they are missing or twice in one turn."""
+        blocks: list[Block] = []
+        seen: set[str] = set()
+        for block in turn.blocks:
+            if isinstance(block, ToolCall):
+                self.count += 1
+                if not block.id or block.id in seen:
+                    block = msgspec.structs.replace(block, id=_made_id(self.count, block.name))
+                seen.add(block.id)
+            blocks.append(block)
+        return Turn(turn.role, blocks, turn.name)
+
+    def _result(self, result: ToolResult) -> None:
+        call = self._call_of(result)
+        if call is None:
+            self._orphan(result)
+        else:
+            name = result.name or call.name
+            self.results[call.id] = msgspec.structs.replace(result, id=call.id, name=name, kind=call.kind)
+
+    def _call_of(self, result: ToolResult) -> ToolCall | None:
+        free = [call for call in self.calls if call.id not in self.results]
+        if result.id:
+            return next((call for call in free if call.id == result.id), None)
+        return next((call for call in free if not result.name or call.name == result.name), None)
+
+    def _orphan(self, result: ToolResult) -> None:
+        self._note(Lost.ORPHAN_TOOL_RESULT)
+        label = f"Result of the tool {result.name}:" if result.name else "Result of an earlier tool call:"
+        self.later.append(Turn("user", [Text(label), *result.blocks]))
+
+    def _settle(self) -> None:
+        if self.calls:
+            blocks: list[Block] = []
+            for call in self.calls:
+                found = self.results.get(call.id)
+                if found is None:
+                    self._note(Lost.ORPHAN_TOOL_CALL)
+                blocks.append(found or ToolResult(call.id, [], name=call.name, kind=call.kind))
+            self.turns.append(Turn("tool", blocks))
+        self.turns += self.later
+        self.calls, self.results, self.later = [], {}, []
+
+    def _note(self, name: Lost) -> None:
+        if name not in self.notes:
+            self.notes.append(name)
+
+
+def _made_id(number: int, name: str) -> str:
+    return "call_" + sha256(f"{number} {name}".encode("utf-8", "replace")).hexdigest()[:24]

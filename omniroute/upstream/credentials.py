@@ -1,0 +1,246 @@
+"""Where a call goes and what proves who sends it: base URLs, paths per wire, authentication fields.
+
+Everything here is pure, so the gateway works it out once per connection and snapshot.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import quote, urljoin, urlsplit
+
+from ..errors import OmniError
+from .providers import Provider
+
+Headers = list[tuple[bytes, bytes]]
+Operation = Literal[
+    "chat", "responses", "messages", "generate", "count_tokens", "models", "embeddings", "images", "transcriptions"
+]
+
+_AUTH: Final[Mapping[str, tuple[bytes, bytes]]] = {  # scheme -> field and what stands before the key
+    "bearer": (b"authorization", b"Bearer "),
+    "optional-bearer": (b"authorization", b"Bearer "),
+    "token": (b"authorization", b"Token "),
+    "raw": (b"authorization", b""),
+    "x-api-key": (b"x-api-key", b""),
+    "x-goog-api-key": (b"x-goog-api-key", b""),
+    "api-key": (b"api-key", b""),
+}
+
+
+def needs_secret(provider: Provider) -> bool:
+    """Whether calls without a key are sure to fail.  A user's own endpoint may well be open."""
+    return not provider.node and provider.auth not in ("none", "optional-bearer")
+
+
+def auth_headers(provider: Provider, secret: str) -> Headers:
+    """The fields that carry *secret* in the provider's way; none when there is no secret or no scheme.
+
+    Raises ``OmniError("invalid_request")``, without the key in its text, when the key cannot stand in a header field.
+    """
+    secret = secret.strip()
+    if not secret or provider.auth == "none":
+        return []
+    if not (secret.isascii() and secret.isprintable()):
+        raise OmniError("invalid_request", "The API key contains characters that cannot be sent", param="apiKey")
+    name, before = _AUTH[provider.auth]
+    return [(name, before + secret.encode("ascii"))]
+
+
+def call_headers(provider: Provider, secret: str) -> Headers:
+    """The provider's static fields, then its authentication."""
+    fixed = [(name.encode("ascii"), value.encode("ascii")) for name, value in provider.headers]
+    return fixed + auth_headers(provider, secret)
+
+
+class Endpoint(NamedTuple):
+    """Where one operation is: the origin's three parts and the request target."""
+
+    scheme: str
+    host: str  # without brackets
+    port: int
+    path: bytes
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        return self.scheme, self.host, self.port
+
+
+_OPENAI: Final[Mapping[str, str]] = {
+    "chat": "/chat/completions",
+    "responses": "/responses",
+    "models": "/models",
+    "embeddings": "/embeddings",
+    "images": "/images/generations",
+    "transcriptions": "/audio/transcriptions",
+}
+PATHS: Final[Mapping[str, Mapping[str, str]]] = {  # wire -> operation -> path below the base URL
+    "": _OPENAI,
+    "openai-chat": _OPENAI,
+    "openai-responses": _OPENAI,
+    "anthropic": {"messages": "/messages", "count_tokens": "/messages/count_tokens", "models": "/models"},
+    "gemini": {
+        "generate": "/{model}:generateContent",
+        "count_tokens": "/{model}:countTokens",
+        "embeddings": "/{model}:embedContent",
+        "models": "/models",
+    },
+    "ollama": {"chat": "/api/chat", "models": "/api/tags", "embeddings": "/api/embed"},
+}
+CHAT_OPERATION: Final[Mapping[str, Operation]] = {
+    "openai-chat": "chat",
+    "openai-responses": "responses",
+    "anthropic": "messages",
+    "gemini": "generate",
+    "ollama": "chat",
+}
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def endpoint(
+    provider: Provider, base_url: str, operation: Operation, model: str = "", stream: bool = False, wire: str = ""
+) -> Endpoint:
+    """Where *operation* is served.  *base_url* comes from :func:`base_url_of`; *wire* overrides the provider's.
+
+    Raises ``OmniError("not_supported")`` when the wire has no such operation.
+    """
+    path = PATHS[wire or provider.wire].get(operation)
+    if path is None:
+        raise OmniError("not_supported", f"{provider.name} has no {operation} endpoint")
+    if "{model}" in path:
+        path = path.replace("{model}", _gemini_name(model))
+        if stream and operation == "generate":
+            path = path.replace(":generateContent", ":streamGenerateContent?alt=sse")
+    if operation == "models" and provider.models_path:
+        return beside(base_url, provider.models_path)
+    return _join(base_url, path)
+
+
+def _gemini_name(model: str) -> str:
+    """``gemini-2.5-pro`` and ``models/gemini-2.5-pro`` -> ``models/gemini-2.5-pro``; tuned models keep their collection."""
+    collection, slash, name = model.partition("/")
+    if not slash or collection not in ("models", "tunedModels"):
+        collection, name = "models", model
+    return f"{collection}/{quote(name, safe='')}"
+
+
+def beside(base_url: str, path: str) -> Endpoint:
+    """*path* seen from *base_url*: ``/x`` from the host's root, ``../x`` beside its last segment."""
+    parts = urlsplit(urljoin(base_url + "/", path))
+    query = "?" + parts.query if parts.query else ""
+    return _join(f"{parts.scheme}://{parts.netloc}", parts.path + query)
+
+
+def _join(base_url: str, path: str) -> Endpoint:
+    parts = urlsplit(base_url)
+    target = quote(parts.path, safe="/:@!$&'()*+,;=~%") + path
+    return Endpoint(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], target.encode("ascii") or b"/")
+
+
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?")
+
+
+def base_url_of(provider: Provider, override: str = "", data: Mapping[str, Any] | None = None) -> str:
+    """The base URL of one connection: its own, else the provider's with placeholders filled from its data.
+
+    Raises ``OmniError("invalid_request")`` naming the missing or unusable value.
+    """
+    data = data or {}
+    url = (override or str(data.get("baseUrl") or "") or provider.base_url).strip().rstrip("/")
+
+    def value(found: re.Match[str]) -> str:
+        text = str(data.get(found[1]) or "").strip()
+        param = f"providerSpecificData.{found[1]}"
+        if not text:
+            raise OmniError("invalid_request", f'{provider.name} needs "{found[1]}" in providerSpecificData', param=param)
+        if not _NAME.fullmatch(text):
+            raise OmniError("invalid_request", f'"{found[1]}" can only contain letters, digits, - and _', param=param)
+        return text
+
+    return _PLACEHOLDER.sub(value, url)
+
+
+_METADATA_HOSTS: Final = frozenset(
+    {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
+)
+_METADATA: Final = frozenset(
+    ipaddress.ip_address(text)
+    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
+)
+_BROADCAST: Final = ipaddress.ip_address("255.255.255.255")
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
+
+
+def check_base_url(url: str, allow_private: bool) -> None:
+    """Refuse base URLs that must never be called.  Raises ``OmniError("invalid_request", param="baseUrl")``.
+
+    Loopback is always fine.  What a host name resolves to is judged again, by :func:`address_allowed`, when it is dialled.
+    """
+    problem = _url_problem(url, allow_private)
+    if problem:
+        raise OmniError("invalid_request", problem, param="baseUrl")
+
+
+def _url_problem(url: str, allow_private: bool) -> str:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "Base URL is not a valid URL"
+    checks = (
+        (parts.scheme not in _PORTS, "Base URL must start with http:// or https://"),
+        (_UNSAFE.search(url) is not None or not url.isascii(), "Base URL contains characters that are not allowed"),
+        (not host or port == 0, "Base URL needs a host"),
+        ("@" in parts.netloc, "Base URL must not contain a user name or password"),
+        ("#" in url or "?" in url, "Base URL must not contain a query or a fragment"),
+        (any(part in (".", "..") for part in parts.path.split("/")), "Base URL must not contain dot segments"),
+        (host.rstrip(".") in _METADATA_HOSTS, "Base URL points to a cloud metadata service"),
+    )
+    for wrong, problem in checks:
+        if wrong:
+            return problem
+    if not address_allowed(host, allow_private):
+        return "Base URL points to an address that is not allowed"
+    return ""
+
+
+def address_allowed(host: str, allow_private: bool) -> bool:
+    """Whether calls may go to *host*; True for names, which are judged once resolved.
+
+    Link-local, metadata, multicast and reserved addresses are never allowed, in whatever notation or IPv6 wrapping (mapped,
+    6to4, NAT64); loopback always; other private ones only with *allow_private*.
+    """
+    address = _address(host)
+    if address is None:
+        return True
+    if address.is_loopback or address.is_unspecified:
+        return True
+    if address in _METADATA or address.is_link_local or address.is_multicast or address == _BROADCAST:
+        return False
+    if address.is_reserved:
+        return False
+    return allow_private or address.is_global
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that *host* means to a resolver, also as ``0xa9fea9fe``, ``2852039166`` or ``169.254.43518``."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        if not re.fullmatch(r"[0-9a-fA-FxX.]*[0-9a-fA-F]\.?", host) or not host[0].isdigit():
+            return None
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host.rstrip(".")))
+        except (OSError, ValueError):
+            return None
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return inner or address
+    return address

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from fakes import FakeClock
+
+from omniroute.gateway.health import AccountHealth, Health
+from omniroute.gateway.retry import Rule, judge
+
+
+def rule_of(status: int, message: str = "") -> Rule:
+    rule = judge(status, message).rule
+    assert rule is not None
+    return rule
+
+
+def fail(health: Health, status: int, *, account: str = "a", model: str = "m", hint: float | None = None) -> None:
+    health.fail(account, "p", model, rule_of(status), status=status, message=f"error {status}", hint=hint)
+
+
+def test_an_unknown_account_is_free_and_reading_it_creates_nothing() -> None:
+    health = Health(FakeClock())
+    assert health.blocked_until("a", "m") is None
+    assert health.view("a") == AccountHealth()
+    assert health.cooling() == {}
+
+
+def test_a_failure_cools_the_account_until_its_time_and_is_told_to_the_store() -> None:
+    clock, told = FakeClock(), []
+    health = Health(clock, lambda id_, state: told.append((id_, state.rate_limited_until)))
+    fail(health, 429)
+    assert health.blocked_until("a", "m") == clock.now + 1
+    assert health.view("a").test_status == "unavailable"
+    assert health.view("a").error_code == "429"
+    assert told == [("a", clock.now + 1)]
+    clock.advance(1.001)
+    assert health.blocked_until("a", "m") is None
+
+
+def test_a_burst_of_failures_raises_the_level_once() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    for _ in range(200):
+        fail(health, 429)
+    assert health.view("a").backoff_level == 1
+    clock.advance(1.5)
+    fail(health, 429)
+    assert health.view("a").backoff_level == 2
+    assert health.blocked_until("a", "m") == clock.now + 2
+
+
+def test_success_clears_all_error_state() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    fail(health, 500)
+    clock.advance(10)
+    health.succeed("a", "m")
+    view = health.view("a")
+    assert (view.test_status, view.backoff_level, view.last_error, view.rate_limited_until) == ("active", 0, None, None)
+
+
+def test_a_missing_model_locks_the_model_and_not_the_account_with_longer_steps() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    fail(health, 404)
+    assert health.blocked_until("a", "m") == clock.now + 60
+    assert health.blocked_until("a", "other") is None
+    assert [(lock.model, lock.reason) for lock in health.locks()] == [("m", "unknown")]
+    clock.advance(61)
+    assert health.locks() == []
+    fail(health, 404)
+    assert health.blocked_until("a", "m") == clock.now + 120
+
+
+def test_hint_wins_over_the_table_when_longer() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    fail(health, 429, hint=42.0)
+    assert health.blocked_until("a", "m") == clock.now + 42
+
+
+def test_last_error_is_kept_short() -> None:
+    health = Health(FakeClock())
+    health.fail("a", "p", "m", rule_of(500), status=500, message="x" * 500)
+    assert len(health.view("a").last_error or "") == 100
+
+
+def test_connection_test_notes_failure_without_cooldown_and_success_clears() -> None:
+    health = Health(FakeClock())
+    health.tested("a", ok=False, message="Invalid API key", kind="upstream_auth_error", source="upstream", status=401)
+    assert health.view("a").test_status == "error"
+    assert health.blocked_until("a", "m") is None
+    health.tested("a", ok=True)
+    assert health.view("a").test_status == "active"
+    assert health.view("a").last_error is None
+
+
+def test_clear_all_counts_the_troubled_and_lifts_locks() -> None:
+    health = Health(FakeClock())
+    fail(health, 429, account="a")
+    fail(health, 500, account="b")
+    fail(health, 404, account="c")
+    assert health.clear_all() == 2
+    assert health.cooling() == {}
+    assert health.locks() == []
+
+
+def test_restored_state_blocks_until_its_time_and_forget_removes_it() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    health.restore("a", AccountHealth(rate_limited_until=clock.now + 5, backoff_level=3))
+    assert health.blocked_until("a", "m") == clock.now + 5
+    health.forget("a")
+    assert health.blocked_until("a", "m") is None

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+
+from omniroute.errors import OmniError
+from omniroute.gateway.resolve import resolve, specificity
+from omniroute.gateway.snapshot import Connection, GatewaySettings, Snapshot
+from omniroute.upstream.providers import Model, Provider
+
+
+def provider(id_: str, alias: str = "", wire: str = "openai-chat", **more: object) -> Provider:
+    return Provider(id_, alias or id_, id_.title(), wire, f"https://{id_}.example/v1", **more)  # type: ignore[arg-type]
+
+
+def models(*ids: str) -> dict[str, Model]:
+    return {id_: Model(id_) for id_ in ids}
+
+
+ALPHA = provider("alpha", models=models("a-1", "shared", "vendor/a-2"))
+BETA = provider("beta", "bt", models={"shared": Model("shared"), "b-codex": Model("b-codex", wire="openai-responses")})
+GAMMA = provider("gamma", "gm", models=models("only-gamma", "g-new"), renames={"g-old": "g-new"})
+NODE = provider("node-1", "", node=True, prefix="home")
+MEDIA = provider("media", wire="")
+
+
+def build(*, active: tuple[str, ...] = (), **settings: object) -> Snapshot:
+    providers = {p.id: p for p in (ALPHA, BETA, GAMMA, NODE, MEDIA)}
+    return Snapshot(
+        default_provider="alpha",
+        providers=providers,
+        prefixes={"alpha": "alpha", "beta": "beta", "bt": "beta", "gamma": "gamma", "gm": "gamma", "home": "node-1", "media": "media"},
+        connections={id_: (Connection(f"c-{id_}", id_, "one"),) for id_ in active},
+        models={"a-1": ("alpha",), "shared": ("beta", "gamma"), "both": ("alpha", "beta"), "only-gamma": ("gamma",)},
+        aliases={"fast": "bt/shared", "loop": "loop2", "loop2": "loop", "self": "self"},
+        settings=GatewaySettings(**settings),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "provider_id", "model"),
+    [
+        ("alpha/a-1", "alpha", "a-1"),
+        ("bt/shared", "beta", "shared"),
+        ("alpha/vendor/a-2", "alpha", "vendor/a-2"),
+        ("home/qwen:7b", "node-1", "qwen:7b"),
+        ("gm/g-old", "gamma", "g-new"),
+        ("fast", "beta", "shared"),
+        ("a-1", "alpha", "a-1"),
+        ("only-gamma", "gamma", "only-gamma"),
+        ("never-heard-of", "alpha", "never-heard-of"),
+        ("both", "alpha", "both"),
+        ("self", "alpha", "self"),
+    ],
+)
+def test_names_resolve(name: str, provider_id: str, model: str) -> None:
+    route = resolve(build(), name)
+    assert (route.provider.id, route.model) == (provider_id, model)
+
+
+def test_a_bare_name_offered_by_several_is_ambiguous_until_one_has_an_account() -> None:
+    with pytest.raises(OmniError, match=r"Ambiguous model 'shared'\. Use provider/model prefix") as error:
+        resolve(build(), "shared")
+    assert error.value.param == "model"
+    assert resolve(build(active=("gamma",)), "shared").provider.id == "gamma"
+    assert resolve(build(active=("beta",)), "both").provider.id == "beta"
+
+
+def test_an_unknown_prefix_has_no_credentials() -> None:
+    with pytest.raises(OmniError, match="No credentials for provider: zeta"):
+        resolve(build(), "zeta/m")
+
+
+@pytest.mark.parametrize("name", ["../etc", "a/..\\b", "a\nb", "a\x00", "x" * 513])
+def test_dangerous_names_are_refused(name: str) -> None:
+    with pytest.raises(OmniError, match="Invalid model format"):
+        resolve(build(), name)
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_missing_model_is_named(name: str) -> None:
+    with pytest.raises(OmniError, match="Missing model"):
+        resolve(build(), name)
+
+
+def test_a_circle_of_aliases_ends_in_an_error() -> None:
+    with pytest.raises(OmniError, match="circle"):
+        resolve(build(), "loop")
+
+
+def test_the_most_specific_wildcard_alias_wins_and_exact_aliases_go_first() -> None:
+    snapshot = build(wildcard_aliases=(("*", "alpha/a-1"), ("gpt-*", "gm/only-gamma"), ("GPT-4?", "bt/shared"), ("fast", "gm/x")))
+    assert resolve(snapshot, "gpt-5").provider.id == "gamma"
+    assert resolve(snapshot, "gpt-4o").model == "shared"
+    assert resolve(snapshot, "other/thing").model == "a-1"
+    assert resolve(snapshot, "fast").provider.id == "beta"
+
+
+def test_specificity_follows_its_formula() -> None:
+    assert specificity("gpt-4?") == 10 * 5 - 5 + 6
+    assert specificity("a/*") == 10 * 1 - 50 + 3
+
+
+def test_a_models_own_wire_wins_over_its_providers() -> None:
+    assert resolve(build(), "beta/b-codex").wire == "openai-responses"
+
+
+def test_blocked_and_chatless_providers_are_refused() -> None:
+    with pytest.raises(OmniError, match="blocked"):
+        resolve(build(blocked_providers=frozenset({"beta"})), "bt/shared")
+    with pytest.raises(OmniError, match="no chat models"):
+        resolve(build(), "media/x")
+
+
+def test_dedicated_routes_add_the_prefix_and_refuse_a_foreign_one() -> None:
+    snapshot = build()
+    assert resolve(snapshot, "shared", only="bt").provider.id == "beta"
+    assert resolve(snapshot, "beta/shared", only="beta").model == "shared"
+    assert resolve(snapshot, "vendor/a-2", only="alpha").model == "vendor/a-2"
+    assert resolve(snapshot, "meta/llama", only="alpha").model == "meta/llama"
+    with pytest.raises(OmniError, match=r'Model "bt/shared" does not belong to provider "alpha"\. Expected prefix: alpha/'):
+        resolve(snapshot, "bt/shared", only="alpha")
+    with pytest.raises(OmniError, match="Unknown provider: nobody"):
+        resolve(snapshot, "x", only="nobody")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+
+from omniroute.errors import Retry
+from omniroute.gateway.retry import PROFILES, cooldown, judge, parse_span, retry_hint, span_text
+
+NOW = 1_750_000_000.0
+
+
+@pytest.mark.parametrize("status", [400, 405, 409, 413, 415, 422])
+def test_request_scoped_statuses_are_never_retried_and_never_blame_the_account(status: int) -> None:
+    verdict = judge(status, "rate limit exceeded in your prompt")
+    assert verdict == (Retry.NONE, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "reason", "scope"),
+    [
+        (401, "bad key", "auth_error", "account"),
+        (402, "pay", "quota_exhausted", "account"),
+        (403, "nope", "quota_exhausted", "account"),
+        (404, "no such model", "unknown", "model"),
+        (429, "slow down", "rate_limit_exceeded", "account"),
+        (503, "Model is overloaded", "model_capacity", "model"),
+        (529, "Overloaded", "model_capacity", "model"),
+        (429, "Quota exceeded for today", "quota_exhausted", "account"),
+        (500, "boom", "server_error", "account"),
+        (502, "boom", "server_error", "account"),
+        (504, "boom", "server_error", "account"),
+        (0, "refused", "unknown", "account"),
+        (418, "teapot", "unknown", "account"),
+        (403, "Request not allowed", "rate_limit_exceeded", "account"),
+    ],
+)
+def test_a_failure_moves_to_the_next_account_and_names_its_reason(status: int, message: str, reason: str, scope: str) -> None:
+    retry, rule = judge(status, message)
+    assert retry is Retry.NEXT_ACCOUNT
+    assert rule is not None
+    assert (rule.reason, rule.scope) == (reason, scope)
+
+
+def test_rate_limit_cooldown_doubles_per_level_and_stops_at_two_minutes() -> None:
+    _, rule = judge(429, "")
+    assert rule is not None
+    level, seen = 0, []
+    for _ in range(18):
+        seconds, level = cooldown(rule, level, None, PROFILES["apikey"], 429)
+        seen.append(seconds)
+    assert seen[:8] == [1, 2, 4, 8, 16, 32, 64, 120]
+    assert set(seen[8:]) == {120}
+    assert level == 15
+
+
+def test_transient_cooldown_starts_at_the_profiles_value_and_stops_at_its_level() -> None:
+    _, rule = judge(502, "")
+    assert rule is not None
+    level, seen = 0, []
+    for _ in range(7):
+        seconds, level = cooldown(rule, level, None, PROFILES["apikey"], 502)
+        seen.append(seconds)
+    assert seen == [3, 6, 12, 24, 48, 60, 60]
+    assert level == 5
+    assert cooldown(rule, 0, None, PROFILES["oauth"], 502)[0] == 5
+
+
+def test_a_hint_lengthens_a_cooldown_never_shortens_it_and_is_capped_at_a_day() -> None:
+    _, rule = judge(429, "")
+    assert rule is not None
+    assert cooldown(rule, 0, 30.0, PROFILES["apikey"], 429)[0] == 30
+    assert cooldown(rule, 6, 5.0, PROFILES["apikey"], 429)[0] == 64
+    assert cooldown(rule, 0, 1e9, PROFILES["apikey"], 429)[0] == 86400
+
+
+def test_rate_limit_floor_of_the_profile_applies_only_without_a_hint() -> None:
+    _, rule = judge(429, "")
+    assert rule is not None
+    assert cooldown(rule, 0, None, PROFILES["oauth"], 429)[0] == 60
+    assert cooldown(rule, 0, 2.0, PROFILES["oauth"], 429)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("33s", 33), ("1m30s", 90), ("500ms", 0.5), ("2h7m23s", 7643), ("60", 60), ("1.5s", 1.5), ("soon", None), ("-3", 0)],
+)
+def test_spans(text: str, seconds: float | None) -> None:
+    assert parse_span(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "hint"),
+    [
+        ([(b"retry-after", b"2")], "", 2),
+        ([(b"retry-after-ms", b"1500"), (b"retry-after", b"9")], "", 1.5),
+        ([(b"retry-after-ms", b"0"), (b"retry-after", b"1")], "", 1),
+        ([(b"retry-after", b"Sun, 15 Jun 2025 15:07:20 GMT")], "", 1_750_000_040 - NOW),
+        ([(b"retry-after", b"garbage")], "", None),
+        ([], "Rate limit. Please retry after 20s.", 20),
+        ([], "quota will reset after 2h7m23s", 7643),
+        ([], "Please try again in 1.2s", 1.2),
+        ([], "nothing", None),
+    ],
+)
+def test_hints_come_from_fields_then_from_words(headers: list[tuple[bytes, bytes]], message: str, hint: float | None) -> None:
+    assert retry_hint(headers, message, NOW) == hint
+
+
+def test_span_text_is_for_people() -> None:
+    assert [span_text(s) for s in (0.2, 65, 3600, 7643)] == ["1s", "1m 5s", "1h", "2h 7m 23s"]
