@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -22,6 +23,7 @@ from .gateway.job import Gateway
 from .gateway.live import Live
 from .gateway.routes import DATA_ROUTES, DataPlane
 from .gateway.snapshot import Connection, Snapshot
+from .manage.account import has_password
 from .manage.call import Services
 from .manage.plane import ControlPlane
 from .manage.routes import MANAGE_ROUTES
@@ -61,6 +63,7 @@ class App:
             restart=lambda: self.stop(again=True),
             shutdown=lambda: self.stop(again=False),
             started_at=clock.time(),
+            local_token=secrets.token_urlsafe(32),
         )
         self.edge = Edge(
             [
@@ -98,7 +101,10 @@ class App:
         self.listener = Listener(
             self.edge, settings.limits, self.clock, strict=settings.strict_http, tls=tls_context(settings)
         )
-        await self.listener.start(settings.host, settings.port, sockets=sockets)
+        if sockets:
+            await self.listener.adopt(sockets)
+        else:
+            await self.listener.start(settings.host, settings.port)
         return self.listener.port
 
     async def start_demo(self) -> None:
@@ -110,7 +116,7 @@ class App:
     async def _check_address(self) -> None:
         if self.settings.host in LOOPBACK:
             return
-        if not await self.store.has_password():
+        if not await has_password(self.services):
             raise SettingsError(
                 f"HOST={self.settings.host} is reachable from other machines, so a password is needed first: "
                 "set INITIAL_PASSWORD, or set one on the admin page while bound to 127.0.0.1"

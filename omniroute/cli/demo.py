@@ -10,13 +10,13 @@ import click
 import msgspec
 
 from ..app import App
+from ..proto.h1_client import Origin
 from ..proto.ndjson import NDJSONReader
 from ..proto.sse import SSEReader
 from ..settings import Settings
 from ..translate.collect import collect
 from ..translate.conversation import Text
 from ..translate.formats import FORMATS
-from ..upstream.send import Origin
 from .output import bad, console, good
 from .serve import start
 

@@ -11,6 +11,7 @@ import click
 from .. import __version__, log
 from ..app import App, restart_process, run
 from ..errors import OmniError
+from ..manage.account import has_password
 from ..settings import Settings, SettingsError
 from . import backend
 from .output import console
@@ -61,7 +62,7 @@ async def _life(settings: Settings, then: Then | None) -> bool:
     try:
         port = await _listen(app)
         word = backend.announce(settings, port, app.services.local_token)
-        console.print(banner(settings, port, await app.store.has_password()))
+        console.print(banner(settings, port, await has_password(app.services)))
         if then is not None:
             await then(app, port)
         await app.wait()

@@ -8,15 +8,15 @@ from urllib.parse import quote
 import msgspec
 
 from ..errors import OmniError
+from ..proto.h1_client import Origin
 from ..proto.headers import Headers
 from ..translate.conversation import Ask
 from ..translate.events import Failure
 from ..translate.format import Target
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek
-from ..upstream.credentials import auth_headers, endpoint
-from ..upstream.providers import Provider
-from ..upstream.send import Origin
+from ..upstream.credentials import CHAT_OPERATION, base_url_of, call_headers, endpoint
+from ..upstream.providers import Provider, quirks_of
 from .resolve import Route
 from .retry import span_text
 from .snapshot import Connection, Snapshot
@@ -64,12 +64,12 @@ class Doors:
 
 def _open(route: Route, account: Connection) -> Door:
     provider = route.provider
-    plain = endpoint(provider, account.base_url, route.wire, model=route.model, data=account.data)
-    stream = endpoint(provider, account.base_url, route.wire, model=route.model, stream=True, data=account.data)
-    headers = [(name.lower().encode(), value.encode()) for name, value in provider.headers]
-    headers += auth_headers(provider, account.secret)
+    base = base_url_of(provider, account.base_url, account.data)
+    operation = CHAT_OPERATION[route.wire]
+    plain = endpoint(provider, base, operation, route.model, wire=route.wire)
+    stream = endpoint(provider, base, operation, route.model, stream=True, wire=route.wire)
     label = f"{provider.prefix or provider.id}/{quote(account.name, safe=' @.-_')}"
-    return Door(plain.origin, plain.path, stream.path, headers, label)
+    return Door(Origin(*plain.origin), plain.path, stream.path, call_headers(provider, account.secret), label)
 
 
 class Prepared(NamedTuple):
@@ -83,7 +83,7 @@ class Prepared(NamedTuple):
 
 def same_wire(found: Peek, route: Route, wire: str) -> Prepared:
     """The client's own bytes with the model's name replaced."""
-    body, strip = RELAYS[wire].prepare(found, route.model, route.provider.quirks)
+    body, strip = RELAYS[wire].prepare(found, route.model, quirks_of(route.provider, route.model))
     return Prepared(body, (), {}, strip)
 
 
@@ -93,7 +93,7 @@ def translated(ask: Ask, route: Route) -> Prepared:
     target = Target(
         route.model,
         known.max_output if known is not None else 0,
-        route.provider.quirks,
+        quirks_of(route.provider, route.model),
         known.abilities if known is not None else frozenset(),
     )
     rendered = FORMATS[route.wire].encode_request(ask, target)

@@ -6,6 +6,7 @@ constant time, and proxy headers never make a caller *more* trusted.
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from ipaddress import ip_address
 
 from ..errors import OmniError
@@ -39,6 +40,9 @@ async def identify(call: Call) -> Actor:
     key = _find_key(call)
     if key is not None and "manage" in key.scopes:
         return Actor(f"apikey:{key.id}")
+    token = call.services.local_token
+    if token and is_local(call) and compare_digest(_key_text(call).encode("latin-1"), token.encode()):
+        return Actor("system")
     return Actor()
 
 

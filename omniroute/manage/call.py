@@ -56,6 +56,7 @@ class Services:
     restart: Callable[[], object]
     shutdown: Callable[[], object]
     started_at: float
+    local_token: str = ""  # of the command line on this machine; see cli/backend.py
     logins: Logins = field(default_factory=Logins)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 

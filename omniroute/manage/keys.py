@@ -11,7 +11,8 @@ from ..store.keys import DEFAULT_SCOPES, KeyRow
 from .bodies import Name, given
 from .call import Call, Invalid, Reply, refused, whole
 
-Scopes = Annotated[list[Literal["inference", "manage"]], Meta(min_length=1)]
+Scope = Literal["inference", "manage"]
+Scopes = Annotated[list[Scope], Meta(min_length=1)]
 Models = Annotated[list[Annotated[str, Meta(min_length=1, max_length=300)]], Meta(max_length=1000)]
 _TEXTS: Final = {"allowedModels": "allowedModels must be an array", "allowedModels.*": "Each model ID must be a string"}
 
@@ -22,7 +23,7 @@ class KeyBody(Struct, rename="camel", kw_only=True):
     label: Name | None = None
     allowed_models: Models = []
     no_log: bool = False
-    scopes: Scopes = [*DEFAULT_SCOPES]
+    scopes: Scopes | None = None
     expires_at: str | None = None
 
 
@@ -104,7 +105,7 @@ async def create(call: Call) -> Reply:
         name.strip(),
         allowed_models=body.allowed_models,
         no_log=body.no_log,
-        scopes=list(dict.fromkeys(body.scopes)),
+        scopes=list(dict.fromkeys(body.scopes or DEFAULT_SCOPES)),
         expires_at=_moment(body.expires_at),
     )
     await call.audit("key.create", row.id, {"name": row.name, "scopes": row.scopes})

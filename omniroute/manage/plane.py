@@ -67,7 +67,8 @@ def send(exchange: Exchange, reply: Reply) -> None:
         body = msgspec.json.encode(reply.body)
         headers = _JSON + headers
     names = {name for name, _ in headers}
-    exchange.respond(reply.status, headers + [pair for pair in _SAFE if pair[0] not in names], body)
+    headers += [pair for pair in _SAFE if pair[0] not in names]
+    exchange.respond(reply.status, [*headers, *exchange.request.reply_headers], body)
 
 
 def render_error(error: OmniError, request_id: str) -> Reply:

@@ -16,14 +16,17 @@ from itertools import chain, zip_longest
 from typing import Any, Final, TypeVar
 
 from ..clock import Clock
-from ..tasks import cancel, spawn
+from ..tasks import spawn
 from .h1_client import Origin, TransportError
 
 P = TypeVar("P", bound=asyncio.Protocol)
 Address = tuple[int, tuple[Any, ...]]  # socket family, socket address
 
 STAGGER: Final = 0.25  # seconds before the next address is tried beside the first (RFC 8305 section 5)
-_NEVER: Final = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128")))
+_NEVER: Final = tuple(map(ip_network, (
+    "169.254.0.0/16", "fe80::/10",  # link-local, where most clouds have their metadata service
+    "100.100.100.200/32", "fd00:ec2::254/128", "fd20:ce::254/128",  # the others
+)))  # fmt: skip
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
@@ -55,16 +58,19 @@ def allowed(host: str, allow_private: bool) -> bool:
         return True
     if any(address in network for network in _NEVER if network.version == address.version):
         return False
-    if address.is_multicast or address.is_unspecified:
-        return False
-    return allow_private or address.is_global
+    return not address.is_multicast and (allow_private or address.is_global)
 
 
 async def resolve(host: str, port: int) -> list[Address]:
     """Addresses to try, families taking turns (RFC 8305 section 4).  Raises :class:`TransportError` ``dns``."""
-    loop = asyncio.get_running_loop()
     try:
-        rows = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        version = ip_address(host).version
+    except ValueError:
+        pass
+    else:
+        return [(socket.AF_INET, (host, port)) if version == 4 else (socket.AF_INET6, (host, port, 0, 0))]
+    try:
+        rows = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise TransportError("dns", f"no address found for {host}") from None
     found: list[Address] = list(dict.fromkeys((row[0], row[4]) for row in rows))
@@ -166,9 +172,7 @@ async def _open(origin: Origin, factory: Callable[[], P], allow_private: bool, t
         )
     except ssl.SSLError as error:
         raise TransportError("tls", f"TLS with {origin.host} failed: {error.reason or type(error).__name__}") from None
-    except OSError as error:
-        if isinstance(error, TimeoutError) and error.errno is None:
-            raise
+    except OSError:
         if sock is not None and secure:
             raise TransportError("tls", f"TLS with {origin.host} was broken off") from None
         raise TransportError("refused", f"{origin.host} refused the connection") from None

@@ -190,6 +190,14 @@ class H1Connection(asyncio.Protocol):
             self._transport.abort()
             self._on_closed(self)
 
+    def fail(self, error: TransportError) -> None:
+        """Close at once; the sink, if any, hears *error*."""
+        if self._state is not _CLOSED:
+            sink = self.sink
+            error.sent_bytes = max(0, self._size - self._transport.get_write_buffer_size())
+            self.close()
+            sink.on_error(error)
+
     def pause(self) -> None:
         """Stop reading, so that the origin feels the back-pressure."""
         if not self._paused and self._state is _BODY:
@@ -295,9 +303,9 @@ class H1Connection(asyncio.Protocol):
         if self._complete:
             self._finish()
         elif self._fault is not None:
-            self._fail(self._fault)
+            self.fail(self._fault)
         elif self._quiet > self._limits.head_bytes:
-            self._fail(TransportError("too_large", "the answer's head or trailer is too large"))
+            self.fail(TransportError("too_large", "the answer's head or trailer is too large"))
 
     def _deliver_head(self) -> None:
         self._state = _BODY
@@ -317,7 +325,7 @@ class H1Connection(asyncio.Protocol):
             try:
                 data = self._decoder.feed(data)
             except DecodingError as error:
-                self._fail(TransportError(error.reason, str(error)))
+                self.fail(TransportError(error.reason, str(error)))
                 return
         if data:
             self.sink.on_data(data)
@@ -331,7 +339,7 @@ class H1Connection(asyncio.Protocol):
             try:
                 decoder.finish()
             except DecodingError as error:
-                self._fail(TransportError(error.reason, str(error)))
+                self.fail(TransportError(error.reason, str(error)))
                 return
         sink, self.sink = self.sink, _NOBODY
         self._complete = False
@@ -360,14 +368,7 @@ class H1Connection(asyncio.Protocol):
         elif state is not _CLOSED:
             begun = state is _BODY or self._quiet > 0
             reason: Reason = "reset" if cause is not None else "truncated" if begun else "closed"
-            self._fail(TransportError(reason, f"connection {reason}", reused=self._requests > 1 and not begun))
-
-    def _fail(self, error: TransportError) -> None:
-        if self._state is not _CLOSED:
-            sink = self.sink
-            error.sent_bytes = max(0, self._size - self._transport.get_write_buffer_size())
-            self.close()
-            sink.on_error(error)
+            self.fail(TransportError(reason, f"connection {reason}", reused=self._requests > 1 and not begun))
 
     # -- deadlines: one timer, set again only when it fires or is too late, so that a call usually costs none
 
@@ -388,4 +389,4 @@ class H1Connection(asyncio.Protocol):
             self.close()
         else:
             what = "the answer's head" if self._state is _HEAD else "more of the answer"
-            self._fail(TransportError("timeout", f"no sign of {what} in time"))
+            self.fail(TransportError("timeout", f"no sign of {what} in time"))

@@ -21,8 +21,8 @@ from .db import Database, Transaction
 FLUSH_SECONDS: Final = 0.15
 RETRY_SECONDS: Final = 1.0  # after a write failed
 RECORDS: Final = 10_000
-BODIES: Final = 64  # calls of one batch that keep their bodies
-ERROR_BODIES: Final = 256  # the same for failed calls
+BODIES: Final = 32  # calls of one batch that keep their bodies
+ERROR_BODIES: Final = 128  # the same for failed calls
 _COMPLAIN_SECONDS: Final = 60.0
 
 _log = logging.getLogger("omniroute.store")

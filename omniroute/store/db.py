@@ -102,6 +102,7 @@ class Database:
         self._owner = owner
         self._lock = asyncio.Lock()
         self._level = ""
+        self._closed = False
 
     @classmethod
     async def open(cls, path: Path, clock: Clock, *, owner: bool = True) -> Database:
@@ -131,6 +132,8 @@ class Database:
     async def _transaction(self, level: str, publish: bool) -> AsyncIterator[Transaction]:
         await self._lock.acquire()
         try:
+            if self._closed:
+                raise OmniError("internal", f"Database {self.path.name}: it is closed")
             await self._begin(level)
             yield self._writer
         except BaseException:
@@ -147,7 +150,7 @@ class Database:
         await self._writer.execute("BEGIN IMMEDIATE")
 
     async def _rollback(self) -> None:
-        with suppress(OmniError, sqlite3.Error):  # nothing was begun, or SQLite rolled back by itself
+        with suppress(OmniError, sqlite3.Error, ValueError):  # nothing was begun, or SQLite rolled back by itself, or closed
             await self._writer.execute("ROLLBACK")
 
     async def _commit(self, publish: bool) -> OmniError | sqlite3.Error | None:
@@ -174,14 +177,18 @@ class Database:
         return await self._reader.fetch_one(sql, parameters)
 
     async def close(self) -> None:
-        """Mark a clean end and close; errors of a lost disk are swallowed, there is nothing left to save."""
+        """Mark a clean end and close, after what is being written.  A lost disk is no error here: nothing can be saved."""
+        if self._closed:
+            return
         if self._owner:
             with suppress(OmniError, sqlite3.Error):
                 async with self.transaction() as tx:
                     await tx.execute(_STATE, (_CLEAN,))
-        for connection in self._connections:
-            with suppress(sqlite3.Error):
-                await connection.close()
+        async with self._lock:
+            self._closed = True
+            for connection in self._connections:
+                with suppress(sqlite3.Error):
+                    await connection.close()
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ..clock import Clock, Timer
+from ..clock import Clock
+from ..errors import OmniError
 from ..gateway.snapshot import Snapshot
 from ..settings import Settings
-from ..tasks import spawn
+from ..tasks import cancel, spawn
 from ..upstream.providers import Catalog
 from .aliases import Aliases
 from .audit import Audit
@@ -28,6 +31,7 @@ from .publish import Publisher
 from .usage import Usage
 from .vault import Vault, kept_secret, make_vault, prepare_folder
 
+_log = logging.getLogger("omniroute.store")
 _HOST_IDS: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 _HOUSEKEEPING_SECONDS: Final = 3600.0
 _SEEDED: Final = "seeded:"  # db_meta: a deleted seed does not come back
@@ -49,7 +53,7 @@ class Store:
         self.on_publish: Callable[[Snapshot], object] | None = None
         self._batch = Batch(db, clock)
         self._publisher = Publisher(catalog, vault, settings, key_secret)
-        self._housekeeping: Timer | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
         self.connections = Connections(db, vault, self._batch, clock)
         self.nodes = Nodes(db, clock)
         self.keys = Keys(db, clock, key_secret, machine_id(folder, settings.machine_id_salt))
@@ -75,7 +79,7 @@ class Store:
         await store.connections.seal_clear_texts()
         if owner:
             await store._seed()
-            store._arm(0.0)
+            store._housekeeping = spawn(store._keep_house(), "housekeeping")
         await store.publish()
         return store
 
@@ -108,20 +112,21 @@ class Store:
             async with self.db.transaction() as tx:
                 await tx.execute("INSERT OR IGNORE INTO db_meta VALUES (?, '1')", (_SEEDED + provider.id,))
 
-    def _arm(self, seconds: float) -> None:
-        self._housekeeping = self.clock.call_later(seconds, lambda: spawn(self._keep_house(), "housekeeping"))
-
     async def _keep_house(self) -> None:
-        """Delete rows past their retention: usage after its days, audit rows after twice as many."""
-        days = await self.config.get("logRetentionDays", self.settings.log_retention_days)
-        self._arm(_HOUSEKEEPING_SECONDS)
-        await self.usage.prune(days)
-        await self.audit.prune(2 * days)
+        """Each hour, delete rows past their retention: usage after its days, audit rows after twice as many."""
+        while True:
+            days = await self.config.get("logRetentionDays", self.settings.log_retention_days)
+            try:
+                await self.usage.prune(days)
+                await self.audit.prune(2 * days)
+            except (OmniError, sqlite3.Error) as error:
+                _log.error("old rows cannot be deleted: %s", error)
+            await self.clock.sleep(_HOUSEKEEPING_SECONDS)
 
     async def close(self) -> None:
         """Write what is queued, mark a clean end, close the file."""
         if self._housekeeping is not None:
-            self._housekeeping.cancel()
+            await cancel(self._housekeeping)
         await self._batch.close()
         await self.db.close()
 

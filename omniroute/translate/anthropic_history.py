@@ -89,7 +89,8 @@ class Blocks:
         return [out for block in blocks for out in self._assistant(block)]
 
     def system(self, blocks: list[Block]) -> list[Written]:
-        return [out for block in blocks if isinstance(block, Text) for out in text_block(block.text, block.cache)]
+        """Texts; in mid-conversation also what this vendor itself puts into system messages."""
+        return [out for block in blocks if not isinstance(block, Media) for out in self._user(block)]
 
     def result(self, result: ToolResult, call: str) -> Json:
         """The result of the call that was written with the id *call*."""
@@ -304,9 +305,11 @@ class Messages:
     def _fold_system(self) -> None:
         """Where the role is not legal: a marked text in the user's message, at its place."""
         for block in self._system:
-            self._notes.add(Lost.SYSTEM_TURNS)
-            assert isinstance(block, dict)
-            self._rest.append({**block, "text": _REMINDER % block["text"]})
+            if isinstance(block, dict):
+                self._notes.add(Lost.SYSTEM_TURNS)
+                self._rest.append({**block, "text": _REMINDER % block["text"]})
+            else:
+                self._notes.add(Lost.SERVER_BLOCKS)
         self._system = []
 
     def _trim_prefill(self) -> None:

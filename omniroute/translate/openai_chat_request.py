@@ -33,7 +33,7 @@ from .conversation import (
 from .jsonio import Shape, bad, join, members
 from .openai_chat_error import WIRE
 from .openai_chat_media import media_of_url
-from .openai_chat_shapes import Detail
+from .openai_chat_shapes import ABSENT, Detail
 
 # --------------------------------------------------------------------------- shapes
 
@@ -67,22 +67,22 @@ class _Message(Struct):
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
     refusal: str | None = None
-    audio: Raw | None = None
-    reasoning_content: Raw | None = None
-    reasoning: Raw | None = None
-    reasoning_details: Raw | None = None
+    audio: Raw = ABSENT
+    reasoning_content: Raw = ABSENT
+    reasoning: Raw = ABSENT
+    reasoning_details: Raw = ABSENT
 
 
 class _Part(Struct):
     type: str | None = None
-    text: Raw | None = None
-    refusal: Raw | None = None
-    image_url: Raw | None = None
-    video_url: Raw | None = None
-    input_audio: Raw | None = None
-    file: Raw | None = None
-    thinking: Raw | None = None
-    cache_control: Raw | None = None
+    text: Raw = ABSENT
+    refusal: Raw = ABSENT
+    image_url: Raw = ABSENT
+    video_url: Raw = ABSENT
+    input_audio: Raw = ABSENT
+    file: Raw = ABSENT
+    thinking: Raw = ABSENT
+    cache_control: Raw = ABSENT
 
 
 class _Url(Struct):
@@ -104,16 +104,16 @@ class _File(Struct):
 class _Declared(Struct):
     name: str
     description: str | None = None
-    parameters: Raw | None = None
+    parameters: Raw = ABSENT
     strict: bool | None = None
-    format: Raw | None = None
+    format: Raw = ABSENT
 
 
 class _Tool(Struct):
     type: str | None = None
-    function: Raw | None = None
-    custom: Raw | None = None
-    cache_control: Raw | None = None
+    function: Raw = ABSENT
+    custom: Raw = ABSENT
+    cache_control: Raw = ABSENT
 
 
 class _Named(Struct):
@@ -139,7 +139,7 @@ class _Choice(Struct):
 
 
 class _Schema(Struct):
-    schema: Raw | None = None
+    schema: Raw = ABSENT
     name: str | None = None
     description: str | None = None
     strict: bool | None = None
@@ -147,7 +147,7 @@ class _Schema(Struct):
 
 class _Format(Struct):
     type: str
-    json_schema: Raw | None = None
+    json_schema: Raw = ABSENT
 
 
 class _StreamOptions(Struct):
@@ -192,25 +192,28 @@ _STREAM_OPTIONS: Final[Shape[_StreamOptions]] = Shape(_StreamOptions)
 _THOUGHT: Final[Shape[_Thought]] = Shape(_Thought)
 
 
-def _said(raw: Raw | None) -> bool:
-    return raw is not None and bytes(raw) != b"null"
+def _said(raw: Raw) -> bool:
+    return bytes(raw) not in (b"", b"null")
+
+
+def _bytes(raw: Raw) -> bytes | None:
+    """What only travels; None = not said."""
+    return bytes(raw) if _said(raw) else None
 
 
 # --------------------------------------------------------------------------- content parts
 
 
-def _cache(raw: Raw | None) -> CacheHint | None:
-    found = _CACHE.get(raw) if raw is not None else None
+def _cache(raw: Raw) -> CacheHint | None:
+    found = _CACHE.get(raw) if _said(raw) else None
     return CacheHint(found.ttl) if found is not None else None
 
 
 def _text(part: _Part, path: str) -> Block | None:
-    assert part.text is not None
     return Text(_STRING.read(part.text, join(path, "text")), _cache(part.cache_control))
 
 
 def _image(part: _Part, path: str) -> Block | None:
-    assert part.image_url is not None
     where = _URL.read(part.image_url, join(path, "image_url"))
     media = media_of_url("image", where if isinstance(where, str) else where.url)
     media.detail = None if isinstance(where, str) else where.detail
@@ -219,13 +222,11 @@ def _image(part: _Part, path: str) -> Block | None:
 
 
 def _video(part: _Part, path: str) -> Block | None:
-    assert part.video_url is not None
     where = _URL.read(part.video_url, join(path, "video_url"))
     return media_of_url("video", where if isinstance(where, str) else where.url)
 
 
 def _audio(part: _Part, path: str) -> Block | None:
-    assert part.input_audio is not None
     audio = _AUDIO.read(part.input_audio, join(path, "input_audio"))
     if isinstance(audio, str):  # Mistral: base64 or a link, nobody says which
         return None
@@ -233,7 +234,6 @@ def _audio(part: _Part, path: str) -> Block | None:
 
 
 def _file(part: _Part, path: str) -> Block | None:
-    assert part.file is not None
     file = _FILE.read(part.file, join(path, "file"))
     if file.file_data is None:
         return Media("document", file_id=file.file_id, name=file.filename) if file.file_id else None
@@ -246,17 +246,15 @@ def _file(part: _Part, path: str) -> Block | None:
 
 
 def _refusal(part: _Part, path: str) -> Block | None:
-    assert part.refusal is not None
     return Refusal(_STRING.read(part.refusal, join(path, "refusal")))
 
 
 def _thinking(part: _Part, path: str) -> Block | None:
     """Mistral's thinking part, whose text is a list of texts."""
-    assert part.thinking is not None
     inner = _PARTS.get(part.thinking)
     if inner is None:
         return None
-    return Thinking(inner if isinstance(inner, str) else "".join([_STRING.get(p.text or b"") or "" for p in inner]))
+    return Thinking(inner if isinstance(inner, str) else "".join([_STRING.get(p.text) or "" for p in inner]))
 
 
 # type -> (the member that must be there, its reader; None = keep the part as it is)
@@ -328,7 +326,7 @@ class _Messages:
         blocks = [*_thoughts(message), *_blocks(message.content, join(path, "content"))]
         if message.refusal:
             blocks.append(Refusal(message.refusal))
-        if message.audio is not None and _said(message.audio):
+        if _said(message.audio):
             blocks.append(Opaque(WIRE, "audio", bytes(message.audio)))
         for number, call in enumerate(message.tool_calls or ()):
             blocks.append(self._call(call, join(join(path, "tool_calls"), number)))
@@ -340,7 +338,7 @@ class _Messages:
         self.turns.append(Turn("assistant", blocks, message.name))
 
     def _call(self, call: _Call, path: str) -> Block:
-        if call.custom is not None:
+        if call.custom is not None and call.custom.name:
             return ToolCall(call.id or "", call.custom.name, call.custom.input or "", kind="custom")
         if call.function is None:
             raise _missing(join(path, "function"))
@@ -369,9 +367,8 @@ def _thoughts(message: _Message) -> list[Block]:
     """Thinking in history: ``reasoning_content`` or ``reasoning``, with signatures in ``reasoning_details``."""
     text = ""
     for raw in (message.reasoning_content, message.reasoning):
-        text = text or (_STRING.get(raw) if raw is not None else None) or ""
-    details = _DETAILS.get(message.reasoning_details) if message.reasoning_details is not None else None
-    details = [d for d in details or () if d.text or d.summary or d.signature or d.data]
+        text = text or _STRING.get(raw) or ""
+    details = [d for d in _DETAILS.get(message.reasoning_details) or () if d.text or d.summary or d.signature or d.data]
     if not details:
         return [Thinking(text)] if text else []
     said = any(d.text or d.summary for d in details)
@@ -397,23 +394,21 @@ def _tools(ask: Ask, raw: Raw) -> None:
     for number, item in enumerate(_ITEMS.read(raw, "tools")):
         path = join("tools", number)
         tool = _TOOL.read(item, path)
-        if tool.function is not None and tool.type in ("function", None):
+        if _said(tool.function) and tool.type in ("function", None):
             ask.tools.append(_function(tool.function, join(path, "function")))
             ask.tools[-1].cache = _cache(tool.cache_control)
         elif tool.type == "function":
             raise _missing(join(path, "function"))
-        elif tool.type == "custom" and tool.custom is not None:
+        elif tool.type == "custom" and _said(tool.custom):
             custom = _DECLARED.read(tool.custom, join(path, "custom"))
-            grammar = bytes(custom.format) if custom.format is not None else None
-            ask.tools.append(Tool(custom.name, custom.description, kind="custom", grammar=grammar))
+            ask.tools.append(Tool(custom.name, custom.description, kind="custom", grammar=_bytes(custom.format)))
         else:
             ask.tools.append(Tool(tool.type or "tool", kind="server", wire=WIRE, raw=bytes(item)))
 
 
 def _function(raw: Raw, path: str) -> Tool:
     function = _DECLARED.read(raw, path)
-    schema = bytes(function.parameters) if function.parameters is not None and _said(function.parameters) else None
-    return Tool(function.name, function.description, schema, strict=function.strict)
+    return Tool(function.name, function.description, _bytes(function.parameters), strict=function.strict)
 
 
 def _functions(ask: Ask, raw: Raw) -> None:
@@ -502,11 +497,10 @@ def _response_format(ask: Ask, raw: Raw) -> None:
     elif shape.type == "json_object":
         ask.response_format = ResponseFormat("json")
     elif shape.type == "json_schema":
-        if shape.json_schema is None:
+        if not _said(shape.json_schema):
             raise _missing("response_format.json_schema")
         inner = _SCHEMA.read(shape.json_schema, "response_format.json_schema")
-        schema = bytes(inner.schema) if inner.schema is not None else None
-        ask.response_format = ResponseFormat("schema", schema, inner.name, inner.description, inner.strict)
+        ask.response_format = ResponseFormat("schema", _bytes(inner.schema), inner.name, inner.description, inner.strict)
     else:
         ask.extra["response_format"] = bytes(raw)
 

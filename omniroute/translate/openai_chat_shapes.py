@@ -127,7 +127,8 @@ _decode: Final = msgspec.json.Decoder(Chunk).decode
 _decode_any: Final = msgspec.json.Decoder().decode
 _MENDS: Final = 16
 _ESSENTIAL: Final = frozenset(
-    "choices delta message content tool_calls function function_call custom name arguments input".split()
+    ("choices", "delta", "message", "content", "tool_calls", "function", "function_call", "custom")
+    + ("name", "arguments", "input")
 )
 
 

@@ -139,7 +139,7 @@ class ChatDecoder:
         if data[:1] != b"{":
             return self._not_an_object(data)
         chunk = read_chunk(data)
-        if name == b"error" or (chunk.error is not ABSENT or chunk.choices is None) and _is_error(chunk):
+        if name == b"error" or ((chunk.error is not ABSENT or chunk.choices is None) and _is_error(chunk)):
             return self._fail(chunk, data)
         return self.take(chunk)
 
@@ -180,7 +180,7 @@ class ChatDecoder:
 
     def _reason(self) -> Finish:
         finish = self._finish or Finish("stop")
-        if self._made and finish.reason == "stop":
+        if self._ids and finish.reason == "stop":
             finish.reason = "tool_calls"
         return finish
 
@@ -314,8 +314,9 @@ class ChatDecoder:
         """The members that few answers have."""
         if delta.refusal:
             self._put(RefusalDelta(delta.refusal), out)
-        if delta.function_call is not None:
-            self._arguments(self._call_at("legacy", ""), delta.function_call.name, delta.function_call, out)
+        legacy = delta.function_call
+        if legacy is not None and (legacy.name or legacy.arguments):
+            self._arguments(self._call_at("legacy", ""), legacy.name, legacy, out)
         for raw in delta.annotations or ():
             self._annotation(raw, out)
         for image in delta.images or ():
@@ -337,10 +338,11 @@ class ChatDecoder:
     # ------------------------------------------------------------------ tool calls
 
     def _call(self, delta: CallDelta, position: int, out: list[Event]) -> None:
-        if delta.custom is not None:
+        custom = delta.custom
+        if custom is not None and (custom.name or custom.input):
             call = self._call_at(self._key(delta, position), delta.id or "")
             call.kind = "custom"
-            self._arguments(call, delta.custom.name, Function(arguments=delta.custom.input), out)
+            self._arguments(call, custom.name, Function(arguments=custom.input), out)
             return
         function = delta.function or Function()
         key = self._key(delta, position)

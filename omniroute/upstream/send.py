@@ -29,24 +29,304 @@ _PORTS: Final = {"http": 80, "https": 443}
 _JOIN: Final = 16 * 1024  # a body up to here is copied behind its head: one buffer is cheaper to send than two
 
 
+class _Push:
+    """The sink of an attached call: its callbacks, with nothing in between."""
+
+    __slots__ = ("on_data", "on_end", "on_error")
+
+    def __init__(
+        self, on_data: Callable[[bytes], None], on_end: Callable[[], None], on_error: Callable[[TransportError], None]
+    ) -> None:
+        self.on_data = on_data
+        self.on_end = on_end
+        self.on_error = on_error
+
+    def on_head(self, status: int, headers: Headers) -> None: ...
+
+
 class Call:
     """An answer whose head has arrived.
 
-    It is then the owner's to end: :meth:`read`, :meth:`attach` until one of the endings is called, or :meth:`cancel`.
-    ``stream_buffer`` bytes wait here at most until the owner says which; then the origin is paused.
+    It is then the owner's to end: :meth:`read`, or :meth:`attach` until an ending is called, or :meth:`cancel`.  Until the
+    owner says which, ``stream_buffer`` bytes are kept at most; then the origin is paused.
     """
 
-    __slots__ = ("_connection", "_ended", "_error", "_limit", "_pieces", "_sink", "_size", "_waiter", "_whole", "headers", "status")
+    __slots__ = (
+        "_cancelled", "_connection", "_ended", "_error", "_limit", "_pieces", "_push", "_size", "_waiter", "_whole", "headers", "status",
+    )  # fmt: skip
 
-    def __init__(self, whole: bool, limit: int) -> None:
+    def __init__(self, connection: H1Connection, waiter: asyncio.Future[None], whole: bool, limit: int) -> None:
         self.status = 0
         self.headers: Headers = []
-        self._whole = whole  # whether the waiter waits for the end, or for the head
-        self._limit = limit  # bytes of the whole, or bytes that wait to be asked for
+        self._connection = connection
+        self._waiter = waiter
+        self._whole = whole  # the waiter waits for the end, not for the head
+        self._limit = limit  # bytes of the whole, or bytes that may wait to be asked for
         self._pieces: list[bytes] = []
         self._size = 0
         self._ended = False
+        self._cancelled = False
         self._error: TransportError | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._connection: H1Connection | None = None
-        self._sink: ResponseSink = self
+        self._push: _Push | None = None
+
+    @property
+    def last_activity(self) -> float:
+        """``clock.monotonic()`` of the last byte received."""
+        return self._connection.last_activity
+
+    async def read(self, limit: int) -> bytes:
+        """The rest of the body.
+
+        Raises :class:`TransportError`: ``too_large`` beyond *limit* bytes, ``timeout`` after ``stream_idle_timeout`` of
+        silence, ``truncated``, ``reset``, ``protocol``, and ``cancelled`` after :meth:`cancel`.
+        """
+        if not (self._ended or self._error):
+            self._whole, self._limit = True, limit
+            self._waiter = asyncio.get_running_loop().create_future()
+            if self._size <= limit:
+                self.resume()
+                try:
+                    await self._waiter
+                except asyncio.CancelledError:
+                    self.cancel()
+                    raise
+        if self._size > limit:
+            self.cancel()
+            raise TransportError("too_large", "the answer is larger than its limit")
+        if self._error is not None:
+            raise self._error
+        return self.take()
+
+    def take(self) -> bytes:
+        """The body bytes that have arrived and were not taken yet."""
+        pieces, self._pieces = self._pieces, []
+        self._size = 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def attach(
+        self, on_data: Callable[[bytes], None], on_end: Callable[[], None], on_error: Callable[[TransportError], None]
+    ) -> None:
+        """Push the rest of the body: what has arrived at once, then each read from within the protocol's own callback.
+
+        One of *on_end* and *on_error* is called last, perhaps before this returns, unless :meth:`cancel` comes first.
+        Silence is the caller's to watch (:attr:`last_activity`).
+        """
+        connection = self._connection
+        self._push = push = _Push(on_data, on_end, on_error)
+        if connection.sink is self:
+            connection.sink = push
+            connection.watch_silence(inf)
+            connection.resume()
+        if self._pieces:
+            on_data(self.take())
+        if self._cancelled:
+            return
+        if self._error is not None:
+            on_error(self._error)
+        elif self._ended:
+            on_end()
+
+    def pause(self) -> None:
+        """Let the origin wait; nothing more is read until :meth:`resume`."""
+        if self._connection.sink is (self._push or self):
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Undo :meth:`pause`."""
+        if self._connection.sink is (self._push or self):
+            self._connection.resume()
+
+    def cancel(self) -> None:
+        """Close the connection at once, unless the answer is complete.  No callback is called any more."""
+        self._cancelled = True
+        self._connection.cancel(self._push or self)
+        if not self._ended and self._error is None:
+            self._error = TransportError("cancelled")
+            if self._whole and not self._waiter.done():
+                self._waiter.set_exception(self._error)
+
+    # -- ResponseSink, until attach()
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self.status = status
+        self.headers = headers
+        if not self._whole and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def on_data(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > self._limit:
+            if not self._whole:
+                self._connection.pause()
+            else:
+                self._connection.cancel(self)
+                self.on_error(TransportError("too_large", "the answer is larger than its limit"))
+
+    def on_end(self) -> None:
+        self._ended = True
+        if self._whole and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def on_error(self, error: TransportError) -> None:
+        self._error = error
+        if not self._waiter.done():
+            self._waiter.set_exception(error)
+
+
+@lru_cache(maxsize=1024)
+def _host(origin: Origin) -> bytes:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    port = "" if _PORTS.get(origin.scheme) == origin.port else f":{origin.port}"
+    return f"host: {host}{port}".encode("ascii" if host.isascii() else "idna")
+
+
+def request_pieces(origin: Origin, method: str, path: bytes, headers: Headers, body: Body) -> list[Data]:
+    """A request ready to be written; the body's pieces are not copied, unless they are small.
+
+    Framing fields in *headers* are left out, ours are added.  Raises :class:`TransportError` ``protocol`` when a field or
+    the path could be read as more than itself (a line break, NUL, a space in the path).
+    """
+    pieces: list[Data] = [body] if isinstance(body, (bytes, memoryview)) else list(body)
+    length = sum(map(len, pieces))
+    lines = [b"%b %b HTTP/1.1" % (method.encode(), path), _host(origin)]
+    lines += [b"%b: %b" % field for field in headers if field[0] not in _OURS]
+    if length or method in _BODIED:
+        lines.append(b"content-length: %d" % length)
+    lines += (b"", b"")
+    head = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count(b"\r\n") != breaks or head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head or b" " in path:
+        raise TransportError("protocol", "a request header field or the path holds a line break, NUL or space")
+    return [b"".join([head, *pieces])] if length <= _JOIN else [head, *pieces]
+
+
+class Client:
+    """All calls of the process.  ``ssl_context`` replaces the system's authorities; ``allow_private``: see :mod:`..proto.dial`."""
+
+    def __init__(
+        self, limits: Limits, clock: Clock, *, ssl_context: ssl.SSLContext | None = None, allow_private: bool = True
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._tls = ssl_context
+        self._allow_private = allow_private
+        self._pool: Pool[H1Connection] = Pool(limits.pool_per_origin, limits.pool_idle)
+        self._connections: set[H1Connection] = set()
+        self._closed = False
+        self._dialled = self._reused = self._retried = 0
+
+    async def open(
+        self,
+        origin: Origin,
+        method: str,
+        path: bytes,
+        headers: Headers,
+        body: Body = b"",
+        *,
+        connect_timeout: float | None = None,
+        first_byte_timeout: float | None = None,
+        idle_timeout: float | None = None,
+    ) -> Call:
+        """Send a request; returns when the final answer's head has arrived.
+
+        *headers* have lower-case names and no framing fields.  Timeouts are seconds, None takes the limits'.  Raises
+        :class:`TransportError`.  Cancelling the caller closes the connection.
+        """
+        pieces = request_pieces(origin, method, path, headers, body)
+        times = (connect_timeout, first_byte_timeout, idle_timeout)
+        return await self._perform(origin, method, pieces, False, self._limits.stream_buffer, times)
+
+    async def fetch(
+        self,
+        origin: Origin,
+        method: str,
+        path: bytes,
+        headers: Headers,
+        body: Body = b"",
+        *,
+        limit: int,
+        connect_timeout: float | None = None,
+        first_byte_timeout: float | None = None,
+        idle_timeout: float | None = None,
+    ) -> tuple[int, Headers, bytes]:
+        """Status, fields and whole body, at most *limit* bytes, in one await.  Otherwise as :meth:`open`."""
+        pieces = request_pieces(origin, method, path, headers, body)
+        times = (connect_timeout, first_byte_timeout, idle_timeout)
+        call = await self._perform(origin, method, pieces, True, limit, times)
+        return call.status, call.headers, call.take()
+
+    async def close(self) -> None:
+        """Close every connection; calls under way fail with ``closed``, later ones too."""
+        self._closed = True
+        for connection in list(self._connections):
+            connection.fail(TransportError("closed", "the client was closed"))
+
+    def stats(self) -> dict[str, int]:
+        """Connections now (``open``, ``idle``) and counts since the start (``dialled``, ``reused``, ``retried``)."""
+        return {
+            "open": len(self._connections),
+            "idle": len(self._pool),
+            "dialled": self._dialled,
+            "reused": self._reused,
+            "retried": self._retried,
+        }
+
+    async def _perform(
+        self, origin: Origin, method: str, pieces: list[Data], whole: bool, limit: int, times: tuple[float | None, ...]
+    ) -> Call:
+        connect_timeout, first_byte_timeout, idle_timeout = times
+        connection = self._pool.take(origin, self._clock.monotonic())
+        if connection is not None:
+            self._reused += 1
+        while True:
+            if connection is None:
+                connection = await self._dial(origin, connect_timeout)
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            call = Call(connection, waiter, whole, limit)
+            connection.request(
+                pieces, call, method=method, first_byte_timeout=first_byte_timeout, idle_timeout=idle_timeout
+            )
+            try:
+                await waiter
+            except TransportError as error:
+                if not error.reused:
+                    raise
+                connection = None  # it died of age, not of this request: once more on a fresh one, which is never "reused"
+                self._retried += 1
+            except asyncio.CancelledError:
+                call.cancel()
+                raise
+            else:
+                return call
+
+    async def _dial(self, origin: Origin, timeout: float | None) -> H1Connection:
+        self._refuse_closed()
+        self._dialled += 1
+        connection = await dial(
+            origin,
+            lambda: H1Connection(origin, self._limits, self._clock, self._on_idle, self._on_closed),
+            self._clock,
+            timeout=self._limits.connect_timeout if timeout is None else timeout,
+            allow_private=self._allow_private,
+            tls=self._tls,
+        )
+        if self._closed or not connection.reusable:
+            connection.close()
+            self._refuse_closed()
+            raise TransportError("closed", "the connection was closed as soon as it stood")
+        self._connections.add(connection)
+        return connection
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise TransportError("closed", "the client was closed")
+
+    def _on_idle(self, connection: H1Connection) -> None:
+        surplus = connection if self._closed else self._pool.put(connection)
+        if surplus is not None:
+            surplus.close()
+
+    def _on_closed(self, connection: H1Connection) -> None:
+        self._connections.discard(connection)
+        self._pool.drop(connection)

@@ -89,7 +89,7 @@ CREATE TABLE IF NOT EXISTS api_keys (
 
 -- tokens_input holds all prompt tokens, cached ones included; cost: US dollars, NULL = price unknown
 CREATE TABLE IF NOT EXISTS usage_history (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  id INTEGER PRIMARY KEY,
   provider TEXT,
   model TEXT,
   connection_id TEXT,

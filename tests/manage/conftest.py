@@ -1,0 +1,47 @@
+"""Control planes for the tests of this folder, with password hashing made cheap."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes_manage import PASSWORD, Admin
+
+_scrypt = hashlib.scrypt
+
+
+@pytest.fixture(autouse=True)
+def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cheap(text: bytes, **parameters: Any) -> bytes:
+        return _scrypt(text, **{**parameters, "n": 2, "r": 1, "p": 1})
+
+    monkeypatch.setattr(hashlib, "scrypt", cheap)
+
+
+@pytest.fixture
+def make_admin(tmp_path: Path) -> Iterator[Callable[..., Admin]]:
+    made: list[Admin] = []
+
+    def make(**settings: Any) -> Admin:
+        made.append(Admin(tmp_path / f"data{len(made)}", **settings))
+        return made[-1]
+
+    yield make
+    for admin in made:
+        admin.close()
+
+
+@pytest.fixture
+def admin(make_admin: Callable[..., Admin]) -> Admin:
+    """A fresh gateway: no password, so open to this machine."""
+    return make_admin()
+
+
+@pytest.fixture
+def guarded(make_admin: Callable[..., Admin]) -> Admin:
+    """A gateway with a password, nobody logged in."""
+    return make_admin(initial_password=PASSWORD)
