@@ -30,6 +30,7 @@ _WORDS: Final = {"str": "string", "int": "number", "float": "number", "bool": "b
 _LABELS: Final = {"apiKey": "API key", "baseUrl": "Base URL", "apiType": "API type"}
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _BOUND = re.compile(r"Expected `(\w+)[^`]*`(?: of length)? (>=|<=|>|<) (\S+)")
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
 _KINDS = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
 
 
@@ -79,6 +80,8 @@ def _explain(name: str, kind: Any, value: object, complaint: str) -> tuple[str, 
     if found := _PLACE.search(complaint):
         path += re.sub(r"\[(\w+)\]", r".\1", found[1].replace("[...]", ".*"))
         complaint = complaint[: found.start()]
+    if found := _MISSING.match(complaint):
+        return f"{path}.{found[1]}", _required(found[1])
     if complaint.startswith("Invalid enum value") and (options := _options(kind)):
         return path, f"Invalid option: expected one of {options}"
     if isinstance(value, str) and not value.strip() and ("length >=" in complaint or "regex" in complaint):

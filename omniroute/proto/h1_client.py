@@ -34,7 +34,7 @@ Reason = Literal[
 
 
 class Origin(NamedTuple):
-    """Where connections can be shared (RFC 6454): ``scheme`` is http or https, ``host`` a name or an address without brackets."""
+    """Where connections can be shared (RFC 6454): ``host`` is a name, or an address without brackets."""
 
     scheme: str
     host: str
@@ -95,9 +95,9 @@ class H1Connection(asyncio.Protocol):
     """``on_idle`` is called when the connection can take another request, ``on_closed`` once when it never will again."""
 
     __slots__ = (
-        "_clock", "_complete", "_deadline", "_decoder", "_dirty", "_fault", "_framing", "_head", "_headers", "_limits", "_method",
-        "_on_closed", "_on_idle", "_parser", "_paused", "_pieces", "_quiet", "_requests", "_silence", "_size", "_state", "_status", "_timer",
-        "_timer_at", "_transport", "idle_since", "last_activity", "origin", "sink",
+        "_clock", "_complete", "_deadline", "_decoder", "_dirty", "_fault", "_framing", "_head", "_headers", "_limits",
+        "_method", "_on_closed", "_on_idle", "_parser", "_paused", "_pieces", "_quiet", "_requests", "_silence", "_size",
+        "_state", "_status", "_timer", "_timer_at", "_transport", "idle_since", "last_activity", "origin", "sink",
     )  # fmt: skip
 
     def __init__(
@@ -211,7 +211,7 @@ class H1Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def watch_silence(self, seconds: float) -> None:
-        """From now on, end a body after *seconds* without a byte; ``inf`` = the sink watches :attr:`last_activity` itself."""
+        """From now on, end a body after *seconds* without a byte; ``inf``: the sink watches :attr:`last_activity`."""
         self._silence = seconds
         if self._state is _BODY:
             self._watch(self.last_activity + seconds)

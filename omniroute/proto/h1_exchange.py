@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import OmniError
 from .exchange import Exchange, Request
 from .flow import ByteQueue
-from .heads import CHUNKED_FIELD, CLOSE, KEEP_ALIVE, NO_BODY_STATUS, stream_head, whole_head
 from .headers import Headers
+from .heads import CHUNKED_FIELD, CLOSE, KEEP_ALIVE, NO_BODY_STATUS, stream_head, whole_head
 
 if TYPE_CHECKING:
     from .h1_server import H1Server
@@ -22,8 +22,8 @@ _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""
+    for data in ():
+        yield data
 
 
 class H1Exchange(Exchange):
@@ -113,7 +113,7 @@ class H1Exchange(Exchange):
         if not self._chunked:
             connection.transport.writelines((head, data) if head else (data,))
         elif size < _JOIN_BELOW:
-            connection.transport.write(b"%b%x\r\n%b\r\n" % (head, size, data))
+            connection.transport.write(b"".join((head, b"%x\r\n" % size, data, b"\r\n")))
         else:
             connection.transport.writelines((b"%b%x\r\n" % (head, size), data, b"\r\n"))
 

@@ -29,19 +29,19 @@ _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII without "
 _VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?")
 _BROKEN: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 # RFC 9112 section 3.2 with RFC 3986 section 3.2.2: a name, an IPv4 or a bracketed IPv6 address; the port may be empty.
-_HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?")
+_HOST: Final = re.compile(rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
 _VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _SINGLE: Final = (b"host", b"content-length", b"transfer-encoding", b"expect")
 _MAX_EMPTY_LINES: Final = 4  # before a request line (RFC 9112 section 2.2)
 
-# What was read once is looked up afterwards.  Clients repeat themselves: of twenty lines they send, eighteen are the same in
-# every request.  The tables are bounded, hold short lines only and nothing that may be a secret; a full one is left as it is.
+# What was read once is looked up afterwards.  Clients repeat themselves: of twenty lines they send, eighteen are the same
+# in every request.  The tables are bounded, hold short lines and nothing that may be a secret; a full one is left as it is.
 _MAX_ENTRIES: Final = 1024
 _MAX_ENTRY: Final = 128
 _SDK_FIELDS: Final = b"x-stainless-"  # generated SDKs describe themselves in half a dozen of these
 _REPEATED: Final = frozenset(
-    b"accept accept-encoding accept-language anthropic-beta anthropic-version connection content-type host user-agent".split()
+    b"accept accept-encoding accept-language connection content-type host user-agent anthropic-version anthropic-beta".split()
 )
 _request_lines: Final[dict[bytes, tuple[str, str, str]]] = {}
 _field_lines: Final[dict[bytes, tuple[bytes, bytes]]] = {}

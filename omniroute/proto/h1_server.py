@@ -192,9 +192,7 @@ class H1Server(asyncio.Protocol):
         if request is not None:
             self._admit(request)
             return True
-        if self._eof:
-            self._close(linger=False)
-        elif self.server.draining and not parser.pending:
+        if self._eof or (self.server.draining and not parser.pending):
             self._close(linger=False)
         else:
             self._wait_for_head()
@@ -212,8 +210,8 @@ class H1Server(asyncio.Protocol):
             self._reading = not parser.complete
             exchange.respond(refusal.status, refusal.headers, refusal.body)
             return
-        except Exception as error:
-            _log.error("admit() failed: %s", type(error).__name__, exc_info=error)
+        except Exception:
+            _log.exception("admit() failed")
             self._reading = not parser.complete
             self.fail(exchange)
             return
@@ -284,8 +282,8 @@ class H1Server(asyncio.Protocol):
     async def _handle(self, exchange: H1Exchange) -> None:
         try:
             await self.server.app.handle(exchange)
-        except Exception as error:
-            _log.error("handler failed: %s", type(error).__name__, exc_info=error)
+        except Exception:
+            _log.exception("handler failed")
         finally:
             exchange.task = None
             if not (exchange.finished or exchange.gone):

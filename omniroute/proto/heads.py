@@ -27,7 +27,7 @@ CHUNKED_FIELD: Final = b"transfer-encoding: chunked\r\n"
 NO_BODY_STATUS: Final = frozenset({204, 304})
 _SERVERS_OWN: Final = frozenset({b"connection", b"content-length", b"date", b"keep-alive", b"transfer-encoding"})
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_known_names: Final[set[bytes]] = set()
+_prefixes: Final[dict[bytes, bytes]] = {}  # checked names -> "name: "; never one of the server's own
 _MAX_KNOWN: Final = 1024
 
 
@@ -54,13 +54,13 @@ def status_line(status: int) -> bytes:
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def _check_names(headers: Headers) -> None:
-    for name, _ in headers:
-        if name not in _known_names:
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"invalid header name {name!r}")
-            if len(_known_names) < _MAX_KNOWN:
-                _known_names.add(name)
+def _prefix(name: bytes) -> bytes:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"invalid header name {name!r}")
+    prefix = name + b": "
+    if len(_prefixes) < _MAX_KNOWN:
+        _prefixes[name] = prefix
+    return prefix
 
 
 def fields(headers: Headers) -> bytes:
@@ -68,11 +68,15 @@ def fields(headers: Headers) -> bytes:
 
     Raises ``ValueError`` for a name that is no token or a value with CR, LF or NUL.
     """
-    lines = [name + b": " + value + b"\r\n" for name, value in headers if name not in _SERVERS_OWN]
-    block = b"".join(lines)
-    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines) or b"\0" in block:
+    try:
+        lines = [_prefixes[name] + value for name, value in headers]
+    except KeyError:
+        lines = [(_prefixes.get(n) or _prefix(n)) + value for n, value in headers if n.lower() not in _SERVERS_OWN]
+    lines.append(b"")
+    block = b"\r\n".join(lines)
+    ends = len(lines) - 1
+    if block.count(b"\n") != ends or block.count(b"\r") != ends or b"\0" in block:
         raise ValueError("control character in a header field")
-    _check_names(headers)
     return block
 
 

@@ -76,7 +76,7 @@ class Listener:
             server.close()
 
     async def drain(self, seconds: float) -> int:
-        """Stop accepting, close idle connections, let running exchanges finish, then abort; returns how many were aborted."""
+        """Stop accepting, close idle connections, let running exchanges finish, abort the rest; returns how many that were."""
         state = self.state
         self._stop_accepting()
         self._servers.clear()

@@ -1,7 +1,7 @@
 """Server-sent events, read as they arrive (WHATWG HTML section 9.2.6).
 
-Line ends may be LF, CRLF or CR, mixed; a byte order mark at the start is skipped; comments, ``id`` and ``retry`` are ignored;
-the fields of one event may come in any order.  Two departures, both needed by real providers: :meth:`SSEReader.finish` hands
+Line ends may be LF, CRLF or CR, mixed; a byte order mark at the start is skipped; comments, ``id`` and ``retry`` are
+ignored; the fields of one event may come in any order.  Two departures, both needed by real providers: :meth:`SSEReader.finish` hands
 out a last event that no blank line ended, and the bytes are not decoded (JSON readers want bytes).
 
 An event that arrives in many pieces is joined once, when its blank line has come: linear time at any split.
@@ -42,7 +42,7 @@ def _parse(blocks: list[bytes], limit: int) -> list[Event]:
         end = block.find(b"\n")
         if end < 0 and block.startswith(b"data: "):
             events.append((b"", block[6:]))
-        elif end > 0 and block.startswith(b"\ndata: ", end) and block.startswith(b"event: ") and block.find(b"\n", end + 1) < 0:
+        elif block.startswith(b"event: ") and block.startswith(b"\ndata: ", end) and block.find(b"\n", end + 1) < 0:
             events.append((block[7:end], block[end + 7 :]))
         elif block and (event := _fields(block)) is not None:
             events.append(event)

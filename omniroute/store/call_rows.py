@@ -19,7 +19,7 @@ from .db import Transaction
 BODY_BYTES: Final = 8 * 1024  # a longer body is kept as a preview
 PREVIEW_BYTES: Final = 2 * 1024
 LOG_ROWS: Final = 500
-LOG_BATCH: Final = 100  # rows of one batch, twice that with failures: above some 600 calls a second the log is a sample
+LOG_BATCH: Final = 100  # rows of one batch and as many failures; in a flood the log is a sample
 _REDACTED: Final = "[redacted]"
 
 _NAMES: Final = ("token", "api_key", "api-key", "apikey", "authorization", "password", "secret")  # ends of field names
@@ -37,7 +37,8 @@ def _field_pattern() -> re.Pattern[str]:
 
 _FIELD: Final = _field_pattern()
 _BEARER: Final = re.compile(r"([Bb]earer\s+)[\w.~+/=-]+")
-_KEY: Final = re.compile(r"sk-[\w-]{8,}")
+_KEY_STARTS: Final = ("sk-", "gsk_", "ghp_", "hf_", "r8_", "AIza", "nvapi-", "pplx-")
+_KEY: Final = re.compile(rf"\b(?:{'|'.join(_KEY_STARTS)})[\w-]{{8,}}")
 
 
 class Clip(NamedTuple):
@@ -66,7 +67,7 @@ def redact(text: str) -> str:
     text = _FIELD.sub(r"\1" + _REDACTED, text)
     if "earer" in text:
         text = _BEARER.sub(r"\1" + _REDACTED, text)
-    return _KEY.sub(_REDACTED, text) if "sk-" in text else text
+    return _KEY.sub(_REDACTED, text) if any(start in text for start in _KEY_STARTS) else text
 
 
 def body_text(part: Clip | None) -> str | None:

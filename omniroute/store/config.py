@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-import orjson
-
 from . import keyvalue
 from .db import Database
 
@@ -125,10 +123,10 @@ class Config:
 
     async def get(self, name: str, default: Any = None) -> Any:
         """The stored value, else *default*, else the table's default."""
-        record = await self._db.fetch_one(keyvalue.GET, (NAMESPACE, name))
-        if record is not None:
-            return orjson.loads(record["value"])
-        return DEFAULTS.get(name) if default is None else default
+        value = await keyvalue.get(self._db, NAMESPACE, name)
+        if value is None:
+            return DEFAULTS.get(name) if default is None else default
+        return value
 
     async def all(self) -> dict[str, Any]:
         """Stored settings over the defaults, without the password's hash."""

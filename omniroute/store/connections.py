@@ -85,17 +85,17 @@ UPDATE provider_connections SET priority = ranked.place
 FROM (SELECT id, row_number() OVER ({ORDER}) AS place FROM provider_connections WHERE provider = ?) AS ranked
 WHERE ranked.id = provider_connections.id AND provider_connections.priority <> ranked.place
 """
-_DEFAULTED: Final = {
-    name: default
-    for name, default in zip(ConnectionRow.__struct_fields__[2:], ConnectionRow.__struct_defaults__, strict=False)
-    if isinstance(default, str | int | bool)
-}
+_LAST: Final = "SELECT coalesce(max(priority), 0) AS priority FROM provider_connections WHERE provider = ?"
+_DEFAULTS: Final[dict[str, Any]] = {  # instead of NULL
+    "auth_type": "apikey", "name": "", "priority": 1, "is_active": True, "test_status": "unknown", "backoff_level": 0,
+    "consecutive_use_count": 0, "rate_limit_protection": False, "created_at": "", "updated_at": "",
+}  # fmt: skip
 
 
 def row_of(record: Row) -> ConnectionRow:
     """A table row as a :class:`ConnectionRow`; NULL where a value is required becomes the default."""
     values: dict[str, Any] = {name: record[name] for name in _PLAIN}
-    values.update((name, default) for name, default in _DEFAULTED.items() if values.get(name) is None and name in values)
+    values.update((name, default) for name, default in _DEFAULTS.items() if values[name] is None)
     for name in ("is_active", "rate_limit_protection"):
         values[name] = bool(values[name])
     values["provider_specific_data"] = json_object(record["provider_specific_data"])
@@ -151,16 +151,17 @@ class Connections:
         *others* are columns of :data:`CHANGEABLE`.  Without *priority* it goes last.  Connections of a node carry a copy of
         the node's prefix, API type, base URL and name.
         """
-        values = _columns({**others, "name": name, "api_key": api_key or None, "priority": priority})
+        values = {**others, "name": name, "api_key": api_key, "priority": priority}
+        values = {key: value for key, value in _checked(values).items() if value not in (None, "")}
+        data = {**values.pop("provider_specific_data", {}), **({"baseUrl": base_url} if base_url else {})}
         async with self._db.change() as tx:
-            data = {**(values.pop("provider_specific_data", None) or {}), **({"baseUrl": base_url} if base_url else {})}
             data |= await node_copy(tx, provider)
-            id = await _twin(tx, provider, values)
-            if id is None:
-                id = await self._insert(tx, provider, values, data)
+            if (twin := await _twin(tx, provider, values)) is None:
+                id = await self._insert(tx, provider, {**values, "provider_specific_data": data})
             else:
-                given = {key: value for key, value in values.items() if value is not None}
-                await self._write(tx, id, {**given, **({"provider_specific_data": data} if data else {})})
+                id = str(twin["id"])
+                data = json_object(twin["provider_specific_data"]) | data
+                await self._write(tx, id, {**values, "provider_specific_data": data})
             await tx.execute(_RENUMBER, (provider,))
             record = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
         assert record is not None
@@ -173,9 +174,10 @@ class Connections:
             if before is None:
                 return None
             if "base_url" in changes:
-                data = changes.setdefault("provider_specific_data", json_object(before["provider_specific_data"]))
-                data["baseUrl"] = changes.pop("base_url")
-            await self._write(tx, id, _columns(changes))
+                data = changes.get("provider_specific_data") or json_object(before["provider_specific_data"])
+                changes["provider_specific_data"] = {**data, "baseUrl": changes.pop("base_url")}
+            values = {key: _DEFAULTS.get(key) if value is None else value for key, value in _checked(changes).items()}
+            await self._write(tx, id, values)
             if "priority" in changes:
                 await tx.execute(_RENUMBER, (before["provider"],))
             record = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
@@ -213,16 +215,12 @@ class Connections:
                     await tx.execute(f"UPDATE provider_connections SET {sets} WHERE id = ?", [*row.values(), id])
         return len(clear)
 
-    async def _insert(self, tx: Transaction, provider: str, values: dict[str, Any], data: dict[str, Any]) -> str:
-        id = str(uuid4())
-        last = await tx.fetch_one("SELECT coalesce(max(priority), 0) AS top FROM provider_connections WHERE provider = ?",
-                                  (provider,))  # fmt: skip
+    async def _insert(self, tx: Transaction, provider: str, values: dict[str, Any]) -> str:
+        id, now = str(uuid4()), iso(self._clock.time())
+        last = await tx.fetch_one(_LAST, (provider,))
         assert last is not None
-        if values.get("priority") is None:
-            values["priority"] = last["top"] + 1
-        now = iso(self._clock.time())
-        fixed = {"id": id, "provider": provider, "created_at": now, "updated_at": now, "provider_specific_data": data}
-        row = {key: value for key, value in self._sealed({**values, **fixed}).items() if value is not None}
+        row = self._sealed({"priority": last["priority"] + 1, **values})
+        row = {**row, "id": id, "provider": provider, "created_at": now, "updated_at": now}
         marks = ", ".join("?" * len(row))
         await tx.execute(f"INSERT INTO provider_connections ({', '.join(row)}) VALUES ({marks})", [*row.values()])
         return id
@@ -232,16 +230,15 @@ class Connections:
         sets = ", ".join(f"{key} = ?" for key in row)
         await tx.execute(f"UPDATE provider_connections SET {sets} WHERE id = ?", [*row.values(), id])
 
-    def _sealed(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {key: self._vault.seal(value) if key in SEALED and value else value for key, value in
-                ((key, _stored(key, value)) for key, value in values.items())}  # fmt: skip
+    def _sealed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        stored = {key: _stored(key, value) for key, value in values.items()}
+        return {key: self._vault.seal(value) if key in SEALED and value else value for key, value in stored.items()}
 
 
-def _columns(changes: Mapping[str, Any]) -> dict[str, Any]:
-    if unknown := changes.keys() - CHANGEABLE:
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    if unknown := values.keys() - CHANGEABLE:
         raise ValueError(f"not columns of a connection: {sorted(unknown)}")
-    return {key: _DEFAULTED[key] if value is None and key in _DEFAULTED and key != "priority" else value
-            for key, value in changes.items()}  # fmt: skip
+    return values
 
 
 def _stored(column: str, value: Any) -> Any:
@@ -252,15 +249,14 @@ def _stored(column: str, value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
 
-async def _twin(tx: Transaction, provider: str, values: dict[str, Any]) -> str | None:
+async def _twin(tx: Transaction, provider: str, values: Mapping[str, Any]) -> Row | None:
     column = "email" if values.get("auth_type") == "oauth" else "name"
     if not values.get(column):
         return None
-    record = await tx.fetch_one(
-        f"SELECT id FROM provider_connections WHERE provider = ? AND {column} = ? ORDER BY priority LIMIT 1",
+    return await tx.fetch_one(
+        f"SELECT id, provider_specific_data FROM provider_connections WHERE provider = ? AND {column} = ? ORDER BY priority",
         (provider, values[column]),
     )
-    return record["id"] if record else None
 
 
 async def node_copy(tx: Transaction, provider: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import orjson
 
 from .db import Row, Transaction
 
-GET: Final = "SELECT value FROM key_value WHERE namespace = ? AND key = ?"
+_GET: Final = "SELECT value FROM key_value WHERE namespace = ? AND key = ?"
 _ALL: Final = "SELECT key, value FROM key_value WHERE namespace = ? ORDER BY key"
 _SET: Final = "INSERT INTO key_value VALUES (?, ?, ?) ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value"
 _DELETE: Final = "DELETE FROM key_value WHERE namespace = ? AND key = ?"
@@ -22,13 +22,21 @@ class Reader(Protocol):
 
 async def read(source: Reader, namespace: str) -> dict[str, Any]:
     """All values of *namespace*, sorted by key; a value that is no JSON (hand-edited) is left out."""
-    values = {}
-    for record in await source.fetch(_ALL, (namespace,)):
-        try:
-            values[record["key"]] = orjson.loads(record["value"])
-        except orjson.JSONDecodeError:
-            continue
-    return values
+    values = {record["key"]: _value(record["value"]) for record in await source.fetch(_ALL, (namespace,))}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _value(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+async def get(source: Reader, namespace: str, key: str) -> Any:
+    """One value; None when it is absent or no JSON."""
+    records = await source.fetch(_GET, (namespace, key))
+    return _value(records[0]["value"]) if records else None
 
 
 async def write(tx: Transaction, namespace: str, key: str, value: Any) -> bool:

@@ -20,7 +20,7 @@ from ..upstream.providers import Catalog
 from .aliases import Aliases
 from .audit import Audit
 from .batch import Batch
-from .config import Config
+from .config import Config, sound
 from .connections import Connections
 from .custom_models import CustomModels
 from .db import Database, Transaction
@@ -115,8 +115,8 @@ class Store:
     async def _keep_house(self) -> None:
         """Each hour, delete rows past their retention: usage after its days, audit rows after twice as many."""
         while True:
-            days = await self.config.get("logRetentionDays", self.settings.log_retention_days)
             try:
+                days = sound(await self.config.all()).get("logRetentionDays", self.settings.log_retention_days)
                 await self.usage.prune(days)
                 await self.audit.prune(2 * days)
             except (OmniError, sqlite3.Error) as error:

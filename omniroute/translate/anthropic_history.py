@@ -8,7 +8,6 @@ ids and names in ``[a-zA-Z0-9_-]``; a final assistant text does not end in white
 from __future__ import annotations
 
 import binascii
-from itertools import chain
 from typing import Any, Final
 
 from msgspec import Raw
@@ -29,6 +28,7 @@ from .conversation import (
 )
 from .fidelity import Lost, reject
 from .names import Names, fit, object_text
+from .repair import repair
 
 Json = dict[str, Any]
 Written = Json | Raw
@@ -79,8 +79,8 @@ class Blocks:
         self._own = ask.wire == WIRE
         self._names = names
         self._notes = notes
-        self._used: set[str] = set()  # ids of calls written so far
-        self.open: dict[str, list[str]] = {}  # calls without result: the client's id -> ids written for it
+        self._ids: dict[str, str] = {}  # of calls: the client's -> the one last written for it
+        self._used: set[str] = set()  # those written
 
     def user(self, blocks: list[Block]) -> list[Written]:
         return [out for block in blocks for out in self._user(block)]
@@ -92,19 +92,13 @@ class Blocks:
         """Texts; in mid-conversation also what this vendor itself puts into system messages."""
         return [out for block in blocks if not isinstance(block, Media) for out in self._user(block)]
 
-    def result(self, result: ToolResult, call: str) -> Json:
-        """The result of the call that was written with the id *call*."""
-        out: Json = {"type": "tool_result", "tool_use_id": call}
+    def result(self, result: ToolResult) -> Json:
+        out: Json = {"type": "tool_result", "tool_use_id": self._ids.get(result.id) or fit(result.id, ID_LIMIT)}
         if content := self.user(result.blocks):
             out["content"] = content
         if result.is_error:
             out["is_error"] = True
         return cached(out, result.cache)
-
-    def stray_result(self, result: ToolResult) -> list[Written]:
-        """A result that answers no call: as text, so that nothing is lost."""
-        label = f"[Result of tool call {result.id}]" if result.id else "[Result of a tool call]"
-        return [*text_block(label), *self.user(result.blocks)]
 
     def _user(self, block: Block) -> list[Written]:
         match block:
@@ -173,11 +167,11 @@ class Blocks:
 
     def _call_id(self, given: str) -> str:
         """An id that fits the wire and no earlier call has: some vendors use theirs again in later turns."""
-        sent = fit(given or "call", ID_LIMIT)
+        sent = fit(given, ID_LIMIT)
         while sent in self._used:
             sent = fit(f"{sent}.{len(self._used)}", ID_LIMIT)
         self._used.add(sent)
-        self.open.setdefault(given, []).append(sent)
+        self._ids[given] = sent
         return sent
 
     # ----- media
@@ -234,7 +228,7 @@ def _plain_text(data: str, mime: str) -> str:
 
 
 class Messages:
-    """Turns -> messages.  What stands between two assistant messages is one user message, its tool results first."""
+    """Turns -> messages.  All that stands between two assistant messages is one user message, its tool results first."""
 
     def __init__(self, blocks: Blocks, notes: Notes, system_role: bool) -> None:
         self._blocks = blocks
@@ -246,18 +240,20 @@ class Messages:
         self._system: list[Written] = []  # system text that nothing has followed yet
 
     def write(self, turns: list[Turn]) -> list[Json]:
-        for turn in turns:
+        repaired, notes = repair(turns)
+        for note in notes:
+            self._notes.add(note)
+        for turn in repaired:
             match turn.role:
                 case "assistant":
                     self._assistant(turn)
                 case "tool":
-                    self._tool(turn.blocks)
+                    self._results += [self._blocks.result(b) for b in turn.blocks if isinstance(b, ToolResult)]
                 case "system":
                     self._system += self._blocks.system(turn.blocks)
                 case _:
-                    self._tool(turn.blocks)
                     self._fold_system()
-                    self._rest += self._blocks.user([b for b in turn.blocks if not isinstance(b, ToolResult)])
+                    self._rest += self._blocks.user(turn.blocks)
             if turn.name:
                 self._notes.add(Lost.PARTICIPANT_NAME)
         self._end_user()
@@ -277,21 +273,8 @@ class Messages:
         else:
             self.out.append({"role": "assistant", "content": content})
 
-    def _tool(self, blocks: list[Block]) -> None:
-        for block in blocks:
-            if not isinstance(block, ToolResult):
-                continue
-            if calls := self._blocks.open.get(block.id):
-                self._results.append(self._blocks.result(block, calls.pop(0)))
-            else:
-                self._notes.add(Lost.ORPHAN_TOOL_RESULT)
-                self._rest += self._blocks.stray_result(block)
-
     def _end_user(self) -> None:
         """Complete the user message before an assistant message, or at the end."""
-        for call in chain.from_iterable(self._blocks.open.values()):
-            self._notes.add(Lost.ORPHAN_TOOL_CALL)
-            self._results.append({"type": "tool_result", "tool_use_id": call})
         system = self._system
         if not (self._system_role and (self._results or self._rest)):
             self._fold_system()
@@ -300,7 +283,7 @@ class Messages:
             self.out.append({"role": "user", "content": content})
         if system:
             self.out.append({"role": "system", "content": system})
-        self._blocks.open, self._results, self._rest, self._system = {}, [], [], []
+        self._results, self._rest, self._system = [], [], []
 
     def _fold_system(self) -> None:
         """Where the role is not legal: a marked text in the user's message, at its place."""

@@ -216,7 +216,7 @@ class ChatEncoder:
     def feed(self, events: Sequence[Event]) -> bytes:
         out: list[bytes] = []
         for event in events:
-            if type(event) is TextDelta and event.logprobs is None and self._head and not self._ended and not self._bare:
+            if type(event) is TextDelta and self._plain and event.text and event.logprobs is None:
                 out += (self._head, b'{"content":', encode(event.text), self._tail)
             elif not self._ended:
                 if not self._head and not isinstance(event, (Start, Failure)):
@@ -233,6 +233,11 @@ class ChatEncoder:
             return b""
         self._ended = True
         return encode_stream_error(failure)
+
+    @property
+    def _plain(self) -> bool:
+        """Nothing has to be written before a text delta."""
+        return bool(self._head) and not self._ended and not self._bare
 
     # ------------------------------------------------------------------ one method per event
 
@@ -264,7 +269,7 @@ class ChatEncoder:
 
     def _text(self, event: TextDelta) -> bytes:
         if event.logprobs is None:
-            return self._delta(b'"content":' + encode(event.text))
+            return self._delta(b'"content":' + encode(event.text)) if event.text else b""
         end = b'},"logprobs":{"content":' + compact(event.logprobs) + b',"refusal":null},"finish_reason":null' + self._close
         before = self._end_call()
         return before + self._head + b'{"content":' + encode(event.text) + end

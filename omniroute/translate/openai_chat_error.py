@@ -173,7 +173,7 @@ def _phrase(status: int) -> str:
 def error_object(failure: Failure) -> dict[str, Any]:
     """The ``error`` member.  Words of another wire are replaced by OpenAI's for the status."""
     words = wire_words(failure.status)
-    own = failure.wire in _OWN_WORDS
+    own = failure.wire in _OWN_WORDS and bool(failure.type or failure.code)
     kind = failure.type if own and failure.type else words.openai_type
     code = (failure.code or None) if own else words.openai_code
     return {"message": failure.message, "type": kind, "param": failure.param, "code": code}

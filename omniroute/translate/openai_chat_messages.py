@@ -35,6 +35,7 @@ class Messages:
         self.native_custom = native_custom
         self.lost: list[str] = []
         self.out: list[dict[str, Any]] = []
+        self.media: list[_Part] = []  # of tool results, for the next user message
 
     def render(self) -> list[dict[str, Any]]:
         if self.ask.system:
@@ -42,15 +43,24 @@ class Messages:
         turns, notes = repair(self.ask.turns)
         self.lost += notes
         for turn in turns:
+            if self.media and turn.role != "user":
+                self._user([], None)
             if turn.role == "system":
                 self._system(turn.blocks, turn.name)
             elif turn.role == "user":
-                self._message("user", self._content(turn.blocks), turn.name)
+                self._user(turn.blocks, turn.name)
             elif turn.role == "assistant":
                 self._assistant(turn)
             else:
                 self._results([block for block in turn.blocks if isinstance(block, ToolResult)])
+        if self.media:
+            self._user([], None)
         return self.out
+
+    def _user(self, blocks: list[Block], name: str | None) -> None:
+        """Behind tool results their media come first: one message, since many templates refuse two users in a row."""
+        media, self.media = self.media, []
+        self._message("user", [*media, *self._parts(blocks)] if media else self._content(blocks), name)
 
     def _message(self, role: str, content: str | list[_Part] | None, name: str | None = None) -> dict[str, Any]:
         message: dict[str, Any] = {"role": role, "content": content}
@@ -192,15 +202,12 @@ class Messages:
     # ------------------------------------------------------------------ tool results
 
     def _results(self, results: list[ToolResult]) -> None:
-        media: list[_Part] = []
         for result in results:
             content, followed = self._result(result)
             self.out.append({"role": "tool", "tool_call_id": result.id, "content": content})
             if followed:
-                media.append({"type": "text", "text": f"From the result of the tool call {result.id}:"})
-                media += followed
-        if media:
-            self._message("user", media)
+                self.media.append({"type": "text", "text": f"From the result of the tool call {result.id}:"})
+                self.media += followed
 
     def _result(self, result: ToolResult) -> tuple[str | list[_Part], list[_Part]]:
         """(content of the tool message, media that must follow it)."""

@@ -8,6 +8,7 @@ few members that routing needs are read.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ _TYPE_OF: Final = {
     ord("f"): "boolean",
     ord("n"): "null",
 }
+
+_MODEL_FIRST: Final = re.compile(rb'(\{\s*"model"\s*:\s*)"')
 
 
 class Peek:
@@ -138,8 +141,8 @@ def patch(found: Peek, changes: Mapping[str, bytes | None]) -> bytes:
     """The body with the members in *changes* (JSON text) replaced or added, None removing one; the rest as it arrived."""
     raw, members = found.raw, found.members
     model = changes.get("model")
-    if len(changes) == 1 and model is not None and raw.startswith(b'{"model":'):
-        return b'{"model":' + model + raw[9 + len(memoryview(members["model"])) :]
+    if len(changes) == 1 and model is not None and (head := _MODEL_FIRST.match(raw)):
+        return head[1] + model + raw[head.end(1) + len(memoryview(members["model"])) :]
     merged: dict[str, Any] = {**members, **changes}
     parts: list[Any] = []
     for name, value in merged.items():

@@ -5,7 +5,6 @@ Everything here is pure, so the gateway works it out once per connection and sna
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from collections.abc import Mapping
@@ -13,9 +12,11 @@ from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 from ..errors import OmniError
+from ..proto.dial import allowed
+from ..proto.h1_client import Origin
+from ..proto.headers import Headers
 from .providers import Provider
 
-Headers = list[tuple[bytes, bytes]]
 Operation = Literal[
     "chat", "responses", "messages", "generate", "count_tokens", "models", "embeddings", "images", "transcriptions"
 ]
@@ -65,8 +66,8 @@ class Endpoint(NamedTuple):
     path: bytes
 
     @property
-    def origin(self) -> tuple[str, str, int]:
-        return self.scheme, self.host, self.port
+    def origin(self) -> Origin:
+        return Origin(self.scheme, self.host, self.port)
 
 
 _OPENAI: Final[Mapping[str, str]] = {
@@ -105,8 +106,10 @@ def endpoint(
 ) -> Endpoint:
     """Where *operation* is served.  *base_url* comes from :func:`base_url_of`; *wire* overrides the provider's.
 
-    Raises ``OmniError("not_supported")`` when the wire has no such operation.
+    Raises ``OmniError("not_supported")`` when the wire has no such operation, or the provider is no server at all.
     """
+    if not base_url:
+        raise OmniError("not_supported", f"{provider.name} has no address")
     path = PATHS[wire or provider.wire].get(operation)
     if path is None:
         raise OmniError("not_supported", f"{provider.name} has no {operation} endpoint")
@@ -167,19 +170,13 @@ def base_url_of(provider: Provider, override: str = "", data: Mapping[str, Any] 
 _METADATA_HOSTS: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
 )
-_METADATA: Final = frozenset(
-    ipaddress.ip_address(text)
-    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
-)
-_BROADCAST: Final = ipaddress.ip_address("255.255.255.255")
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 def check_base_url(url: str, allow_private: bool) -> None:
     """Refuse base URLs that must never be called.  Raises ``OmniError("invalid_request", param="baseUrl")``.
 
-    Loopback is always fine.  What a host name resolves to is judged again, by :func:`address_allowed`, when it is dialled.
+    Loopback is always fine.  What a host name resolves to is judged when it is dialled.
     """
     problem = _url_problem(url, allow_private)
     if problem:
@@ -210,37 +207,21 @@ def _url_problem(url: str, allow_private: bool) -> str:
 
 
 def address_allowed(host: str, allow_private: bool) -> bool:
-    """Whether calls may go to *host*; True for names, which are judged once resolved.
+    """Whether calls may go to *host*; True for names, which are judged once they are resolved.
 
-    Link-local, metadata, multicast and reserved addresses are never allowed, in whatever notation or IPv6 wrapping (mapped,
-    6to4, NAT64); loopback always; other private ones only with *allow_private*.
+    The rule is :func:`..proto.dial.allowed`, applied to whatever a resolver would take for an address, also ``0xa9fea9fe``,
+    ``2852039166`` or ``169.254.43518``.
     """
-    address = _address(host)
-    if address is None:
-        return True
-    if address.is_loopback or address.is_unspecified:
-        return True
-    if address in _METADATA or address.is_link_local or address.is_multicast or address == _BROADCAST:
-        return False
-    if address.is_reserved:
-        return False
-    return allow_private or address.is_global
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that *host* means to a resolver, also as ``0xa9fea9fe``, ``2852039166`` or ``169.254.43518``."""
+    host = host.rstrip(".")
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        return allowed(host, allow_private)
     except ValueError:
-        if not re.fullmatch(r"[0-9a-fA-FxX.]*[0-9a-fA-F]\.?", host) or not host[0].isdigit():
-            return None
-        try:
-            return ipaddress.IPv4Address(socket.inet_aton(host.rstrip(".")))
-        except (OSError, ValueError):
-            return None
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        return inner or address
-    return address
+        if not _LEGACY.fullmatch(host):
+            return True
+    try:
+        return allowed(socket.inet_ntoa(socket.inet_aton(host)), allow_private)
+    except OSError:
+        return True
+
+
+_LEGACY: Final = re.compile(r"[0-9][0-9a-fA-FxX.]*")  # what inet_aton(3) may read as an IPv4 address

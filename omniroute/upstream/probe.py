@@ -14,13 +14,13 @@ from msgspec import Struct
 
 from ..clock import Clock
 from ..errors import OmniError
-from ..proto.h1_client import TransportError
+from ..proto.h1_client import Origin, TransportError
+from ..proto.headers import Headers
 from .credentials import CHAT_OPERATION, Endpoint, auth_headers, base_url_of, beside, call_headers, endpoint, needs_secret
 from .listing import PAGES, first_page, items_of, next_page, static_models
 from .providers import Model, Provider
 from .verdict import Diagnosis, Question, Reply, headline, judge, read_reply, short
 
-Headers = list[tuple[bytes, bytes]]
 TIMEOUT: Final = 15.0  # seconds, for one validation or one listing as a whole
 ANSWER_LIMIT: Final = 16 * 1024 * 1024  # bytes; the longest known model list has 2 MB
 _JSON: Final = [(b"accept", b"application/json"), (b"user-agent", b"omniroute")]
@@ -40,7 +40,7 @@ class Fetcher(Protocol):
     """What this module needs of ``upstream/send.py``.  Raises TransportError; follows no redirect."""
 
     async def fetch(
-        self, origin: tuple[str, str, int], method: str, path: bytes, headers: Headers, body: bytes = b"", *, limit: int
+        self, origin: Origin, method: str, path: bytes, headers: Headers, body: bytes = b"", *, limit: int
     ) -> tuple[int, Headers, bytes]: ...
 
 
@@ -59,7 +59,7 @@ class Prober:
         began = self._clock.monotonic()
         secret = secret.strip()
         status, diagnosis = await self._diagnose(provider, secret, base_url, data)
-        valid = diagnosis.type == "ok" or (diagnosis.type == "upstream_rate_limited")
+        valid = diagnosis.type in ("ok", "upstream_rate_limited")
         return Validation(
             valid=valid,
             error=None if valid else headline(diagnosis),
@@ -71,12 +71,13 @@ class Prober:
     async def _diagnose(
         self, provider: Provider, secret: str, base_url: str, data: Mapping[str, Any] | None
     ) -> tuple[int | None, Diagnosis]:
-        if not (base_url or provider.base_url):
-            return None, Diagnosis("ok", "local", "Served inside the gateway")
         if not secret and needs_secret(provider):
             return None, Diagnosis("auth_missing", "local", f"{provider.name} needs an API key", "missing_key")
         try:
-            questions = _questions(provider, base_url_of(provider, base_url, data))
+            base = base_url_of(provider, base_url, data)
+            if not base:
+                return None, Diagnosis("ok", "local", "Served inside the gateway")
+            questions = _questions(provider, base)
             headers = _headers(provider, secret)
         except OmniError as error:
             return None, Diagnosis("runtime_error", "validation", error.message, error.kind)
@@ -88,7 +89,9 @@ class Prober:
         except TimeoutError:
             return None, Diagnosis("network_error", "upstream", f"No answer within {self._timeout:g} seconds", "timeout")
         except TransportError as error:
-            return None, Diagnosis("network_error", "upstream", _network_text(questions[0].place, error, secret), "network")
+            return None, Diagnosis(
+                "network_error", "upstream", _network_text(questions[0].place, error, secret), error.reason
+            )
         except OmniError as error:
             return None, Diagnosis("upstream_error", "upstream", short(error.message, secret), error.kind)
 
@@ -121,7 +124,7 @@ class Prober:
         Raises OmniError: ``unauthenticated`` without a key, ``invalid_request`` when there is nothing to list, the upstream
         kinds with the upstream's status otherwise.
         """
-        if not provider.lists_models or not (base_url or provider.base_url):
+        if not provider.lists_models:
             return static_models(provider)
         secret = secret.strip()
         if not secret and needs_secret(provider):
@@ -131,9 +134,7 @@ class Prober:
             async with asyncio.timeout(self._timeout):
                 return await self._pages(provider, place, _headers(provider, secret))
         except TimeoutError:
-            raise OmniError(
-                "upstream_timeout", f"Failed to fetch models: no answer within {self._timeout:g} seconds"
-            ) from None
+            raise OmniError("upstream_timeout", f"Failed to fetch models: no answer within {self._timeout:g} s") from None
         except TransportError as error:
             raise OmniError("upstream_network", f"Failed to fetch models: {_network_text(place, error, secret)}") from None
 

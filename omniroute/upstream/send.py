@@ -15,7 +15,7 @@ from typing import Final
 
 from ..clock import Clock
 from ..proto.dial import dial
-from ..proto.h1_client import H1Connection, Origin, ResponseSink, TransportError
+from ..proto.h1_client import H1Connection, Origin, TransportError
 from ..proto.headers import Headers
 from ..settings import Limits
 from .pool import Pool
@@ -23,7 +23,9 @@ from .pool import Pool
 Data = bytes | memoryview
 Body = Data | Sequence[Data]
 
-_OURS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"te", b"upgrade", b"expect"})
+_OURS: Final = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"te", b"upgrade", b"expect"}
+)
 _BODIED: Final = frozenset({"POST", "PUT", "PATCH"})
 _PORTS: Final = {"http": 80, "https": 443}
 _JOIN: Final = 16 * 1024  # a body up to here is copied behind its head: one buffer is cheaper to send than two
@@ -52,7 +54,8 @@ class Call:
     """
 
     __slots__ = (
-        "_cancelled", "_connection", "_ended", "_error", "_limit", "_pieces", "_push", "_size", "_waiter", "_whole", "headers", "status",
+        "_cancelled", "_connection", "_ended", "_error", "_limit", "_pieces", "_push", "_size", "_waiter", "_whole",
+        "headers", "status",
     )  # fmt: skip
 
     def __init__(self, connection: H1Connection, waiter: asyncio.Future[None], whole: bool, limit: int) -> None:
@@ -80,19 +83,18 @@ class Call:
         Raises :class:`TransportError`: ``too_large`` beyond *limit* bytes, ``timeout`` after ``stream_idle_timeout`` of
         silence, ``truncated``, ``reset``, ``protocol``, and ``cancelled`` after :meth:`cancel`.
         """
-        if not (self._ended or self._error):
-            self._whole, self._limit = True, limit
-            self._waiter = asyncio.get_running_loop().create_future()
-            if self._size <= limit:
-                self.resume()
-                try:
-                    await self._waiter
-                except asyncio.CancelledError:
-                    self.cancel()
-                    raise
         if self._size > limit:
             self.cancel()
             raise TransportError("too_large", "the answer is larger than its limit")
+        if not (self._ended or self._error):
+            self._whole, self._limit = True, limit
+            self._waiter = asyncio.get_running_loop().create_future()
+            self.resume()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self.cancel()
+                raise
         if self._error is not None:
             raise self._error
         return self.take()
@@ -196,13 +198,16 @@ def request_pieces(origin: Origin, method: str, path: bytes, headers: Headers, b
     lines += (b"", b"")
     head = b"\r\n".join(lines)
     breaks = len(lines) - 1
-    if head.count(b"\r\n") != breaks or head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head or b" " in path:
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head or b" " in path:
         raise TransportError("protocol", "a request header field or the path holds a line break, NUL or space")
     return [b"".join([head, *pieces])] if length <= _JOIN else [head, *pieces]
 
 
 class Client:
-    """All calls of the process.  ``ssl_context`` replaces the system's authorities; ``allow_private``: see :mod:`..proto.dial`."""
+    """All calls of the process.
+
+    ``ssl_context`` replaces the system's authorities; ``allow_private`` is explained in :func:`..proto.dial.allowed`.
+    """
 
     def __init__(
         self, limits: Limits, clock: Clock, *, ssl_context: ssl.SSLContext | None = None, allow_private: bool = True
@@ -284,9 +289,7 @@ class Client:
                 connection = await self._dial(origin, connect_timeout)
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             call = Call(connection, waiter, whole, limit)
-            connection.request(
-                pieces, call, method=method, first_byte_timeout=first_byte_timeout, idle_timeout=idle_timeout
-            )
+            connection.request(pieces, call, method=method, first_byte_timeout=first_byte_timeout, idle_timeout=idle_timeout)
             try:
                 await waiter
             except TransportError as error:

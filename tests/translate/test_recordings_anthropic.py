@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +9,13 @@ from typing import Any
 import pytest
 from shared import needs_shared, recordings, tool
 
+from omniroute.errors import OmniError
 from omniroute.proto.sse import SSEReader
 from omniroute.translate.anthropic import FORMAT
 from omniroute.translate.collect import collect
 from omniroute.translate.events import Event, Failure, Start
 from omniroute.translate.format import Format, Stamp, Target
+from omniroute.translate.openai_chat import FORMAT as CHAT
 
 pytestmark = needs_shared
 
@@ -25,16 +26,6 @@ STREAMS = [id_ for id_ in ANSWERS if EXCHANGES[id_]["stream"]]
 ERRORS = [id_ for id_, recording in EXCHANGES.items() if recording["response"]["status"] != 200]
 EVERY_BYTE = 4096
 CUTS = 150
-
-
-def openai_chat() -> Format:
-    chat: Format = importlib.import_module("omniroute.translate.openai_chat").FORMAT
-    return chat
-
-
-def pieces_of(body: bytes, sizes: list[int]) -> list[bytes]:
-    edges = [0, *sizes, len(body)]
-    return [body[a:b] for a, b in zip(edges, edges[1:], strict=False)]
 
 
 def sse_events(pieces: list[bytes]) -> list[tuple[bytes, bytes]]:
@@ -67,12 +58,8 @@ def meaning(wire: str, text: str, stream: bool) -> Any:
     return tool("semantics").from_response(wire, text, stream, 200)
 
 
-def text_of(found: Any) -> str:
-    return found.text
-
-
 SAME: dict[str, Callable[[Any], Any]] = {
-    "text": text_of,
+    "text": lambda m: m.text,
     "thinking": lambda m: m.thinking,
     "tool calls": lambda m: [(call.name, call.arguments, call.id) for call in m.tool_calls],
     "finish": lambda m: m.finish,
@@ -119,11 +106,10 @@ def test_an_answer_written_again_in_its_own_wire_means_the_same(id_: str, stream
 @pytest.mark.parametrize("id_", ANSWERS)
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 def test_an_answer_written_in_the_chat_wire_means_the_same(id_: str, stream: bool) -> None:
-    chat = openai_chat()
     recording = EXCHANGES[id_]
     expected = meaning("anthropic-messages", recording["response"]["body"], recording["stream"])
     events = read(recording)
-    text = as_stream(chat, events) if stream else as_whole(chat, events)
+    text = as_stream(CHAT, events) if stream else as_whole(CHAT, events)
     found = meaning("openai-chat", text, stream)
     assert found.well_formed == []
     wanted = look(expected, SAME)
@@ -137,7 +123,7 @@ def test_a_stream_split_anywhere_gives_the_same_events(id_: str) -> None:
     whole = sse_events([body])
     step = 1 if len(body) <= EVERY_BYTE else len(body) // CUTS
     for cut in range(1, len(body), step):
-        assert sse_events(pieces_of(body, [cut])) == whole, f"cut at byte {cut}"
+        assert sse_events([body[:cut], body[cut:]]) == whole, f"cut at byte {cut}"
     assert sse_events([body[at : at + 1] for at in range(len(body))]) == whole
     events = read_stream(body)
     assert isinstance(events[0], Start)
@@ -166,7 +152,11 @@ def test_an_error_body_is_read_and_given_on_as_it_came(id_: str) -> None:
 # --------------------------------------------------------------------------- requests
 
 QUIRKS = frozenset({"mid_system", "output_format"})
-SENT = {id_: recording["request"]["body"] for id_, recording in EXCHANGES.items() if isinstance(recording["request"]["body"], dict)}
+SENT = {
+    id_: recording["request"]["body"]
+    for id_, recording in EXCHANGES.items()
+    if isinstance(recording["request"]["body"], dict)
+}
 CLAMPED = {"anthropic-validation-error-carries-identity-0-9f3d4382"}  # its temperature is -5
 
 
@@ -218,18 +208,38 @@ def plain_parts(found: Any) -> list[tuple[str, ...]]:
     return parts
 
 
-# What chat messages cannot hold in the same shape, by recording; ``test_openai_chat`` has the cases.
-NOT_EQUAL_ACROSS: dict[str, str] = {}
+# What chat messages hold in another shape, and what they cannot hold at all.
+EMULATED_ACROSS = {
+    "anthropic-citations-with-anthropic-claude-haiku-4-5-ci-0-d9479496": "document_citations",  # its title becomes a text
+    "anthropic-citations-with-anthropic-claude-haiku-4-5-st-0-4cfd2dc6": "document_citations",
+    "anthropic-multimodal-tool-attachments-anthropic-claude-1-269f6e8d": "tool_result_media",
+}
+REJECTED_ACROSS = {
+    "anthropic-testanthropicfileuploadintegration-test-desc-1-b1e702de": "file_id",
+    "anthropic-testcrewmultimodalfileupload-test-image-uplo-1-489e9502": "file_id",
+}
 
 
-@pytest.mark.parametrize("id_", sorted(SENT.keys() - NOT_EQUAL_ACROSS.keys()))
+@pytest.mark.parametrize("id_", sorted(SENT.keys() - EMULATED_ACROSS.keys() - REJECTED_ACROSS.keys()))
 def test_a_request_written_in_the_chat_wire_asks_the_same(id_: str) -> None:
-    chat = openai_chat()
     ask = FORMAT.decode_request(json.dumps(SENT[id_]).encode())
-    rendered = chat.encode_request(ask, Target("the-model"))
+    rendered = CHAT.encode_request(ask, Target("the-model"))
     found, expected = asked("openai-chat", json.loads(rendered.body)), asked("anthropic-messages", SENT[id_])
     assert plain_parts(found) == plain_parts(expected)
     functions = [tool_ for tool_ in expected.tools if tool_.kind == "function"]
     assert [(t.name, t.description, t.schema) for t in found.tools] == [(t.name, t.description, t.schema) for t in functions]
     assert found.system == expected.system
     assert (found.max_tokens, found.stop, found.stream) == (expected.max_tokens, expected.stop, expected.stream)
+
+
+@pytest.mark.parametrize(("id_", "name"), EMULATED_ACROSS.items())
+def test_what_the_chat_wire_says_in_another_way_is_named(id_: str, name: str) -> None:
+    ask = FORMAT.decode_request(json.dumps(SENT[id_]).encode())
+    assert name in CHAT.encode_request(ask, Target("the-model")).dropped
+
+
+@pytest.mark.parametrize(("id_", "name"), REJECTED_ACROSS.items())
+def test_what_the_chat_wire_cannot_hold_is_a_clear_error(id_: str, name: str) -> None:
+    ask = FORMAT.decode_request(json.dumps(SENT[id_]).encode())
+    with pytest.raises(OmniError, match=name):
+        CHAT.encode_request(ask, Target("the-model"))

@@ -138,7 +138,9 @@ def test_anthropic_is_asked_for_one_token_of_its_cheapest_model() -> None:
 
 
 def test_gemini_says_400_for_a_bad_key() -> None:
-    said = {"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT"}}
+    said = {
+        "error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT"}
+    }
     result, calls = validate(PROVIDERS["gemini"], json(400, said))
     assert (result.valid, result.error, result.diagnosis.type) == (False, "Invalid API key", "upstream_auth_error")
     assert calls[0].path == b"/v1beta/models"
@@ -234,8 +236,13 @@ def test_odd_error_bodies_do_no_harm(data: Any) -> None:
 
 
 def test_an_unreachable_host_is_a_network_error() -> None:
-    result, _ = validate(PROVIDERS["openai"], TransportError(f"refused {KEY}"))
-    assert (result.valid, result.status, result.diagnosis.type) == (False, None, "network_error")
+    result, _ = validate(PROVIDERS["openai"], TransportError("refused", f"no luck with {KEY}"))
+    assert (result.valid, result.status, result.diagnosis.type, result.diagnosis.code) == (
+        False,
+        None,
+        "network_error",
+        "refused",
+    )
     assert result.error is not None
     assert result.error.startswith("Could not reach api.openai.com: ")
 
@@ -321,7 +328,8 @@ def test_anthropic_lists_are_followed_by_last_id() -> None:
 def test_gemini_lists_are_followed_by_token() -> None:
     first = {"models": [{"name": "models/gemini-a", "inputTokenLimit": 5}], "nextPageToken": "t=1"}
     found, calls = models(PROVIDERS["gemini"], json(200, first), json(200, {"models": [{"name": "models/gemini-b"}]}))
-    assert [(item["id"], item["name"]) for item in found] == [("gemini-a", "models/gemini-a"), ("gemini-b", "models/gemini-b")]
+    assert [item["id"] for item in found] == ["gemini-a", "gemini-b"]
+    assert found[0]["name"] == "models/gemini-a"
     assert calls[1].path == b"/v1beta/models?pageSize=1000&pageToken=t%3D1"
 
 
@@ -373,9 +381,21 @@ def test_what_is_not_a_list_is_said_to_be_none(body: bytes) -> None:
     ("provider", "answers", "secret", "kind", "text"),
     [
         (PROVIDERS["openai"], [], "", "unauthenticated", "No valid token found"),
-        (PROVIDERS["openai"], [TransportError(f"reset {KEY}")], KEY, "upstream_network", "Could not reach api.openai.com"),
+        (
+            PROVIDERS["openai"],
+            [TransportError("reset", f"no luck with {KEY}")],
+            KEY,
+            "upstream_network",
+            "Could not reach api.openai.com",
+        ),
         (PROVIDERS["openai"], [1e9], KEY, "upstream_timeout", "no answer within"),
-        (Provider("p", "p", "P", "", "https://p", lists_models=False), [], KEY, "invalid_request", "Provider p does not support"),
+        (
+            Provider("p", "p", "P", "", "https://p", lists_models=False),
+            [],
+            KEY,
+            "invalid_request",
+            "Provider p does not support",
+        ),
         (PROVIDERS["cloudflare"], [], KEY, "invalid_request", 'needs "account"'),
     ],
 )

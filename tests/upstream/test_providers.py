@@ -22,7 +22,9 @@ HEAD = """
 top_k = "chat: takes top_k"
 [reserved]
 """
-ROW = HEAD + """
+ROW = (
+    HEAD
+    + """
 [provider.one]
 name = "One"
 alias = "o"
@@ -37,6 +39,7 @@ resp   -       -      -    -   -     -  -   wire=openai-responses
 say    -       -      -    -   -     -  -   speech
 '''
 """
+)
 
 
 def test_a_model_line_becomes_a_model() -> None:
@@ -125,7 +128,9 @@ def test_prices_are_found(provider: str, model: str, dollars: float) -> None:
     assert price.input == dollars
 
 
-@pytest.mark.parametrize(("provider", "model"), [("openai", "never-heard-of"), ("nobody", "gpt-4o"), ("openai", "whisper-1")])
+@pytest.mark.parametrize(
+    ("provider", "model"), [("openai", "never-heard-of"), ("nobody", "gpt-4o"), ("openai", "whisper-1")]
+)
 def test_unknown_prices_are_none(provider: str, model: str) -> None:
     assert load_catalog().price(provider, model) is None
 

@@ -1,0 +1,59 @@
+"""The lockout's arithmetic."""
+
+from __future__ import annotations
+
+from omniroute.manage.logins import ATTEMPTS, Logins
+
+
+def test_the_fifth_failure_locks() -> None:
+    logins = Logins()
+    assert [logins.begin("192.0.2.1", float(t)) for t in range(5)] == [0.0] * 5
+    assert logins.begin("192.0.2.1", 5.0) == 4.0 + 900 - 5
+    assert logins.locked("192.0.2.1", 5.0)
+
+
+def test_failures_older_than_five_minutes_do_not_count() -> None:
+    logins = Logins()
+    for t in range(4):
+        logins.begin("192.0.2.1", float(t))
+    assert logins.begin("192.0.2.1", 400.0) == 0.0
+    assert not logins.locked("192.0.2.1", 400.0)
+
+
+def test_success_forgives() -> None:
+    logins = Logins()
+    for _ in range(4):
+        logins.begin("192.0.2.1", 0.0)
+    logins.succeed("192.0.2.1")
+    assert all(logins.begin("192.0.2.1", 1.0) == 0.0 for _ in range(ATTEMPTS))
+
+
+def test_the_lock_ends_after_fifteen_minutes() -> None:
+    logins = Logins()
+    for _ in range(5):
+        logins.begin("192.0.2.1", 0.0)
+    assert logins.begin("192.0.2.1", 899.0) == 1.0
+    assert logins.begin("192.0.2.1", 900.0) == 0.0
+
+
+def test_addresses_are_separate_but_an_ipv6_network_is_one() -> None:
+    logins = Logins()
+    for number in range(5):
+        logins.begin(f"2001:db8::{number}", 0.0)
+    assert logins.locked("2001:db8::ffff", 0.0)
+    assert not logins.locked("2001:db8:0:1::1", 0.0)
+    assert not logins.locked("192.0.2.1", 0.0)
+
+
+def test_a_mapped_address_is_the_ipv4_one() -> None:
+    logins = Logins()
+    for _ in range(5):
+        logins.begin("::ffff:192.0.2.1", 0.0)
+    assert logins.locked("192.0.2.1", 0.0)
+
+
+def test_memory_is_bounded() -> None:
+    logins = Logins()
+    for number in range(10_050):
+        logins.begin(f"host-{number}", 0.0)
+    assert len(logins._records) <= 10_000
