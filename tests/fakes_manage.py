@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 from fakes import FakeClock
 from fakes_exchange import FakeExchange
+
 from omniroute.gateway.live import Live
+from omniroute.gateway.retry import judge
 from omniroute.manage.call import Services
 from omniroute.manage.plane import ControlPlane
-from omniroute.manage.routes import manage_routes
+from omniroute.manage.routes import MANAGE_ROUTES
 from omniroute.proto.exchange import Request
 from omniroute.proto.routes import RouteTable
 from omniroute.settings import Settings
@@ -87,7 +89,7 @@ class Admin:
             started_at=self.clock.time() - 60,
         )
         self.plane = ControlPlane(self.services)
-        self.table = RouteTable(manage_routes(self.settings))
+        self.table = RouteTable(MANAGE_ROUTES)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -144,6 +146,12 @@ class Admin:
         """The text of a new gateway key."""
         _, text = self.run(self.store.keys.create("k", scopes=scopes or ("inference",)))
         return text
+
+    def fail(self, connection_id: str, provider: str = "openai", status: int = 429, model: str = "m") -> None:
+        """Let a call of this account fail, as the data plane would note it."""
+        rule = judge(status, "Too many requests").rule
+        assert rule is not None
+        self.live.health.fail(connection_id, provider, model, rule, status=status, message="Too many requests")
 
     def node(self, prefix: str = "mock", **fields: str) -> str:
         """The id of a new node."""

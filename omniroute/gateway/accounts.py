@@ -19,6 +19,8 @@ class Choice(NamedTuple):
 def choose(snapshot: Snapshot, live: Live, route: Route) -> Choice:
     """Fill-first: lowest priority number first (the snapshot has them in that order), those that are cooling left out."""
     accounts = snapshot.connections.get(route.provider.id, ())
+    if live.health.calm:
+        return Choice(accounts, ())
     blocked_until = live.health.blocked_until
     free: list[Connection] = []
     blocked: list[tuple[Connection, float]] = []

@@ -19,7 +19,7 @@ from ..translate.events import Event, Failure, Start
 from ..translate.format import BadAnswer, Stamp
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek
-from ..translate.relay import Pipe, usage_of
+from ..translate.relay import Pipe
 from ..upstream.send import Call
 from . import render, retry
 from .answer import head, respond
@@ -76,11 +76,11 @@ async def _whole(
     )
     if status >= 300:
         return upstream_failure(gateway, route, status, received, body)
-    if _is(received, b"event-stream") or _is(received, b"ndjson"):
+    if not _is(received, b"/json") and (_is(received, b"event-stream") or _is(received, b"ndjson")):
         return _answer_events(gateway, job, route, prepared, received, fold(route.wire, body))
     if route.wire != job.wire:
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
-    job.upstream_model, job.usage = usage_of(job.wire, body)
+    job.upstream_model, job.usage = RELAYS[job.wire].usage(body)
     respond(gateway, job, status, [render.JSON_TYPE, *render.answer_fields(received)], body)
     return None
 
@@ -187,7 +187,7 @@ def _answer_events(
 
 def _is(fields: Headers, word: bytes) -> bool:
     kind = get(fields, b"content-type")
-    return kind is not None and word in kind.lower()
+    return kind is not None and (word in kind or word in kind.lower())
 
 
 def upstream_failure(gateway: Gateway, route: Route, status: int, received: Headers, body: bytes) -> Failure:

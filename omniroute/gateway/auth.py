@@ -40,14 +40,39 @@ def find(snapshot: Snapshot, text: str) -> GatewayKey | None:
     return snapshot.keys.get(digest(snapshot.key_secret, text)) if text else None
 
 
-def authenticate(snapshot: Snapshot, request: Request, now: float, *, required: bool) -> GatewayKey | None:
+class Keyring:
+    """Keys by the text that was presented, so that a client's every request need not be hashed again.
+
+    Lives in memory and as long as its snapshot; only texts that proved right are remembered, so it cannot be filled with
+    guesses, and a dictionary's look-up tells a guesser nothing that the keyed hash would not.
+    """
+
+    __slots__ = ("_known", "_snapshot")
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+        self._known: dict[str, GatewayKey] = {}
+
+    def find(self, snapshot: Snapshot, text: str) -> GatewayKey | None:
+        """As :func:`find`."""
+        if snapshot is not self._snapshot:
+            self._snapshot, self._known = snapshot, {}
+        key = self._known.get(text)
+        if key is None and (key := find(snapshot, text)) is not None:
+            self._known[text] = key
+        return key
+
+
+def authenticate(
+    snapshot: Snapshot, request: Request, now: float, *, required: bool, keyring: Keyring | None = None
+) -> GatewayKey | None:
     """The caller's key, or None for an anonymous caller where that is allowed.
 
     A key that is sent is always looked up; one that is unknown counts only where a key is required, because many agents
     insist on sending some text.  Raises ``OmniError("unauthenticated")``.
     """
     text = presented_key(request)
-    key = find(snapshot, text)
+    key = (keyring.find(snapshot, text) if keyring is not None else find(snapshot, text)) if text else None
     if key is not None and key.expires_at is not None and key.expires_at <= now:
         raise OmniError("unauthenticated", "API key has expired: create a new one with 'omniroute keys create'")
     if key is not None and "inference" not in key.scopes:

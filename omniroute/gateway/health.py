@@ -57,9 +57,15 @@ class Health:
         self.on_change = on_change
         self.profiles: Mapping[str, Profile] = PROFILES
 
+    @property
+    def calm(self) -> bool:
+        """Nothing is known to be wrong with anything."""
+        return not self._accounts and not self._locks
+
     def restore(self, connection_id: str, state: AccountHealth) -> None:
         """Put back what an earlier run of the process stored."""
-        self._accounts[connection_id] = state
+        if state != AccountHealth():
+            self._accounts[connection_id] = state
 
     def view(self, connection_id: str) -> AccountHealth:
         """A copy of the account's state; a fresh one when nothing is known."""
@@ -68,7 +74,7 @@ class Health:
 
     def blocked_until(self, connection_id: str, model: str) -> float | None:
         """Unix time until which the account may not be asked for *model*; None = free."""
-        if not self._accounts and not self._locks:
+        if self.calm:
             return None
         now = self._clock.time()
         state = self._accounts.get(connection_id)
@@ -77,13 +83,6 @@ class Health:
         if lock is not None and (until is None or lock.until > until):
             until = lock.until
         return until if until is not None and until > now else None
-
-    def used(self, connection_id: str) -> None:
-        """The account has just been chosen."""
-        state = self._accounts.get(connection_id)
-        if state is None:
-            state = self._accounts[connection_id] = AccountHealth()
-        state.last_used_at = self._clock.time()
 
     def succeed(self, connection_id: str, model: str) -> None:
         """An answer came: all error state is cleared."""

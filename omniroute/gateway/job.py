@@ -12,8 +12,9 @@ from ..translate.formats import FORMATS
 from ..translate.peek import Peek
 from ..upstream.send import Client
 from . import render
+from .auth import Keyring
 from .live import Live
-from .resolve import Route
+from .resolve import Route, RouteCache
 from .snapshot import Connection, GatewayKey
 
 
@@ -27,6 +28,8 @@ class Gateway:
         self.clock = clock
         self.require_key = require_key
         self.doors = render.Doors()
+        self.keyring = Keyring()
+        self.routes = RouteCache()
 
 
 class Job:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 
 from ..clock import Clock
@@ -19,13 +19,13 @@ class Live:
         self.snapshot = snapshot  # swapped whole by the control plane
         self.health = Health(clock)
         self.on_record = on_record
-        self.in_flight: Counter[tuple[str, str, str]] = Counter()  # (provider, model, connection id)
+        self.in_flight: dict[tuple[str, str, str], int] = {}  # (provider, model, connection id)
         self.recent: deque[tuple[float, str, str, float]] = deque(maxlen=1000)  # (at, provider, model, duration ms)
         self.draining = False
 
     def begin(self, target: tuple[str, str, str]) -> None:
         """One more call to *target*."""
-        self.in_flight[target] += 1
+        self.in_flight[target] = self.in_flight.get(target, 0) + 1
 
     def finish(self, target: tuple[str, str, str]) -> None:
         """One call less; a count that reaches zero is removed, so the table stays small."""

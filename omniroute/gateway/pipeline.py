@@ -20,7 +20,7 @@ from .answer import refuse
 from .attempt import attempt, blame
 from .job import Gateway, Job
 from .record import record
-from .resolve import Route, no_credentials, resolve
+from .resolve import Route, no_credentials
 from .snapshot import Snapshot
 
 _log = logging.getLogger("omniroute.gateway")
@@ -30,9 +30,7 @@ CLIENT_GONE: Final = 499
 async def serve(gateway: Gateway, exchange: Exchange, wire: str, only: str = "") -> None:
     """Answer one chat request in *wire*; always answers, always records."""
     job = Job(exchange, wire, only, gateway.clock.monotonic())
-    task = asyncio.current_task()
-    assert task is not None
-    exchange.on_gone = task.cancel
+    # on_gone stays unset, so a client that leaves cancels this task, and with it the call upstream
     try:
         failure = await run(gateway, job)
         if failure is not None:
@@ -48,7 +46,6 @@ async def serve(gateway: Gateway, exchange: Exchange, wire: str, only: str = "")
         _log.exception("request %s failed", exchange.request.id)
         refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
     finally:
-        exchange.on_gone = None
         gateway.live.on_record(record(gateway, job))
 
 
@@ -56,10 +53,12 @@ async def run(gateway: Gateway, job: Job) -> Failure | None:
     """Answer the client, or say why not (nothing has been sent then)."""
     live, request = gateway.live, job.exchange.request
     snapshot = live.snapshot
-    job.key = auth.authenticate(snapshot, request, gateway.clock.time(), required=gateway.require_key)
-    job.peek = peek(request.body, RELAYS[job.wire].fields)
+    job.key = auth.authenticate(
+        snapshot, request, gateway.clock.time(), required=gateway.require_key, keyring=gateway.keyring
+    )
+    job.peek = peek(request.body, RELAYS[job.wire].members)
     job.requested = job.peek.model
-    route = job.route = resolve(snapshot, job.requested, only=job.only)
+    route = job.route = gateway.routes.resolve(snapshot, job.requested, job.only)
     check_request(job, route)
     choice = accounts.choose(snapshot, live, route)
     if not choice.free:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..translate.events import Usage
-from .cost import cost, price_of
+from .cost import cost
 from .job import Gateway, Job
 from .usage import CallRecord
 
@@ -15,8 +15,6 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
     usage = job.usage
     if usage is None and job.status in (200, 499) and job.attempts:
         usage = Usage(input=len(request.body) // 4, output=job.pieces, estimated=True)
-    snapshot = gateway.live.snapshot
-    price = price_of(snapshot, route.provider, route.model) if route is not None and usage is not None else None
     return CallRecord(
         id=request.id,
         at=gateway.clock.time() - (now - job.began),
@@ -41,7 +39,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
         tokens_cache_write=usage.cache_write if usage is not None else None,
         tokens_reasoning=usage.reasoning if usage is not None else None,
         estimated=usage is not None and usage.estimated,
-        cost=cost(usage, price),
+        cost=cost(usage, route.price) if route is not None else None,
         error=job.failure.message[:500] if job.failure is not None else "",
         attempts=job.attempts,
         route=job.notes,

@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ..errors import OmniError
-from ..upstream.providers import Provider
+from ..upstream.providers import Price, Provider
+from .cost import price_of
 from .snapshot import Snapshot
 
 ALIAS_DEPTH: Final = 5
@@ -24,6 +25,29 @@ class Route(NamedTuple):
     model: str
     wire: str
     via: str
+    price: Price | None
+
+
+class RouteCache:
+    """Routes by name, as long as their snapshot; agents ask for the same two models all day.  Failures are not kept."""
+
+    __slots__ = ("_routes", "_snapshot")
+    _MOST: Final = 4096
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+        self._routes: dict[tuple[str, str], Route] = {}
+
+    def resolve(self, snapshot: Snapshot, name: str, only: str) -> Route:
+        """As :func:`resolve`."""
+        if snapshot is not self._snapshot:
+            self._snapshot, self._routes = snapshot, {}
+        route = self._routes.get((name, only))
+        if route is None:
+            route = resolve(snapshot, name, only=only)
+            if len(self._routes) < self._MOST:
+                self._routes[name, only] = route
+        return route
 
 
 def resolve(snapshot: Snapshot, name: str, *, only: str = "") -> Route:
@@ -99,7 +123,7 @@ def _route(snapshot: Snapshot, provider_id: str, model: str, via: str) -> Route:
     wire = known.wire if known is not None and known.wire else provider.wire
     if not wire:
         raise OmniError("invalid_request", f"Provider '{provider_id}' has no chat models", param="model")
-    return Route(provider, model, wire, via)
+    return Route(provider, model, wire, via, price_of(snapshot, provider, model))
 
 
 def _unknown(snapshot: Snapshot, provider_id: str, model: str) -> Route:

@@ -132,7 +132,7 @@ class Route(NamedTuple):
     """One row of the management table.
 
     ``request`` is the Struct the body must fit (None: the body is not looked at), ``reply`` the type for the API document,
-    ``failure`` the text of an unexpected 500, ``body_limit`` in bytes (0: the management default).
+    ``failure`` the text of an unexpected 500, ``body_limit`` in bytes (0: what the plane allows).
     """
 
     method: str

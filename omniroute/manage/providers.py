@@ -55,6 +55,9 @@ class ConnectionChange(Struct, rename="camel", kw_only=True):
     health_check_interval: Annotated[int, Meta(ge=0, le=1440 * 30)] | UnsetType | None = UNSET
 
 
+_TIMES: Final = {"last_error_at": "lastErrorAt", "rate_limited_until": "rateLimitedUntil", "last_tested": "lastTested"}
+
+
 class Message(Struct):
     message: str
 
@@ -106,9 +109,9 @@ async def change(call: Call) -> Reply:
         changes["name"] = changes["name"].strip()
     if isinstance(changes.get("error_code"), int):
         changes["error_code"] = str(changes["error_code"])
-    for name in ("last_error_at", "rate_limited_until", "last_tested"):
+    for name, shown in _TIMES.items():
         if changes.get(name) and unix(changes[name]) is None:
-            raise Invalid((name, "Invalid ISO 8601 date-time"))
+            raise Invalid((shown, "Invalid ISO 8601 date-time"))
     row = await call.store.connections.update(before.id, **changes) if changes else before
     if row is None:
         raise refused(404, "Connection not found")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..settings import Settings
 from . import auth, keys, monitoring, nodes, provider_tests, providers, settings, static, system, usage
 from .call import Route
 from .connection_view import ConnectionList, OneConnection, Validity
@@ -68,9 +67,3 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/admin_ui/{file*}", static.asset_file, "P", None, None, "A file of the admin pages"),
     Route("GET", "/favicon.ico", static.icon, "P", None, None, "The icon"),
 )  # fmt: skip
-
-
-def manage_routes(config: Settings) -> tuple[Route, ...]:
-    """The table with every body limit filled in."""
-    limit = config.limits.manage_body
-    return tuple(route if route.body_limit else route._replace(body_limit=limit) for route in MANAGE_ROUTES)

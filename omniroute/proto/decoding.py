@@ -16,7 +16,8 @@ Cause = Literal["protocol", "too_large", "truncated"]
 _PIECE: Final = 256 * 1024
 _FREE: Final = 1024 * 1024  # decoded bytes that any answer may have, whatever its ratio
 _RATIO: Final = 100  # decoded bytes per coded byte beyond that; text reaches 10 to 30
-_GZIP: Final = 16 + zlib.MAX_WBITS
+_EITHER: Final = 0  # deflate, with or without the zlib wrapper
+_WINDOWS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": _EITHER}
 
 
 class DecodingError(ValueError):
@@ -30,21 +31,17 @@ class DecodingError(ValueError):
 def decoder_for(headers: Headers, total: int) -> Decoder | None:
     """The decoder that the fields ask for; None for identity, and for codings we do not have (passed on as they are)."""
     codings = get_all(headers, b"content-encoding")
-    if len(codings) != 1:
-        return None
-    coding = codings[0].strip().lower()
-    if coding in (b"gzip", b"x-gzip"):
-        return Decoder(_GZIP, total)
-    return Decoder(0, total) if coding == b"deflate" else None
+    window = _WINDOWS.get(codings[0].strip().lower()) if len(codings) == 1 else None
+    return None if window is None else Decoder(window, total)
 
 
 class Decoder:
-    """One coded body.  ``total``: most decoded bytes.  zlib window bits 0 = deflate, with or without the zlib wrapper."""
+    """One coded body.  ``total``: most decoded bytes."""
 
     __slots__ = ("_inflate", "_pending", "_read", "_total", "_written")
 
     def __init__(self, window: int, total: int) -> None:
-        self._inflate = zlib.decompressobj(window) if window else None
+        self._inflate = None if window == _EITHER else zlib.decompressobj(window)
         self._pending = b""  # the first byte of a deflate body, while its second is awaited
         self._total = total
         self._read = 0

@@ -1,8 +1,9 @@
 """Server-sent events, read as they arrive (WHATWG HTML section 9.2.6).
 
 Line ends may be LF, CRLF or CR, mixed; a byte order mark at the start is skipped; comments, ``id`` and ``retry`` are
-ignored; the fields of one event may come in any order.  Two departures, both needed by real providers: :meth:`SSEReader.finish` hands
-out a last event that no blank line ended, and the bytes are not decoded (JSON readers want bytes).
+ignored; the fields of one event may come in any order.  Two departures, both needed by real providers:
+:meth:`SSEReader.finish` hands out a last event that no blank line ended, and the bytes are not decoded (JSON readers want
+bytes).
 
 An event that arrives in many pieces is joined once, when its blank line has come: linear time at any split.
 """

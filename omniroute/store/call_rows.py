@@ -121,8 +121,8 @@ def log_rows(entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
         yield (
             _new_id(), iso(r.at), r.method, r.path, r.status, r.model, r.provider, r.account, r.connection_id or None,
             r.duration_ms, r.tokens_in, r.tokens_out, r.source_format, r.target_format, r.key_id or None, r.key_name or None,
-            r.combo or None, body_text(request), body_text(response), redact(r.error) if r.error else None, r.id, r.requested_model,
-            r.first_byte_ms, r.attempts, r.route or None, r.cost,
+            r.combo or None, body_text(request), body_text(response), redact(r.error) if r.error else None, r.id,
+            r.requested_model, r.first_byte_ms, r.attempts, r.route or None, r.cost,
         )  # fmt: skip
 
 

@@ -57,6 +57,11 @@ def digest(text: str, secret: bytes) -> bytes:
     return hmac.new(secret, text.encode(), hashlib.sha256).digest()
 
 
+def mask_ends(text: str) -> tuple[str, str]:
+    """What may be shown of a key: its first 8 and last 4 characters, less of the short ones of earlier installations."""
+    return (text[:8], text[-4:]) if len(text) >= 24 else (text[:4], text[-2:])
+
+
 def row_of(record: Row) -> KeyRow:
     return KeyRow(
         id=record["id"],
@@ -109,7 +114,7 @@ class Keys:
         id, now = str(uuid4()), iso(self._clock.time())
         values = (
             id, name, stored_key(text, self.secret), self.machine_id, _json(allowed_models), int(no_log), _json(scopes),
-            expires_at, text[:8], text[-4:], now,
+            expires_at, *mask_ends(text), now,
         )  # fmt: skip
         async with self._db.change() as tx:
             await tx.execute(_INSERT, values)
@@ -158,7 +163,7 @@ class Keys:
         async with self._db.change() as tx:
             for id, text in found:
                 await tx.execute("UPDATE api_keys SET key = ?, key_head = ?, key_tail = ? WHERE id = ?",
-                                 (stored_key(text, self.secret), text[:8], text[-4:], id))  # fmt: skip
+                                 (stored_key(text, self.secret), *mask_ends(text), id))  # fmt: skip
         return len(found)
 
 

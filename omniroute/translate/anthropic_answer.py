@@ -277,7 +277,7 @@ def decode_answer(body: bytes) -> list[Event]:
     message = MESSAGE.answer(body)
     if message.content is None:
         if (failure := read_error(body)) is not None:
-            return [failure]
+            return [Start(), failure]
         raise BadAnswer("an answer without content")
     events: list[Event] = [Start(message.id or "", message.model or "")]
     tools = False

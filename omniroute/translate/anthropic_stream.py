@@ -72,7 +72,14 @@ _decode: Final = msgspec.json.Decoder(_Event).decode
 _OBJECT: Final[Shape[dict[str, Any]]] = Shape(dict[str, Any])
 _LOOSE: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _LOOSE_TYPE: Final[Shape[str]] = Shape(str)
+_KNOWN_DELTAS: Final = frozenset({"text_delta", "thinking_delta", "signature_delta", "citations_delta", "input_json_delta"})
+HELD_BYTES: Final = 32 * 1024 * 1024  # of one answer's blocks that must be gathered whole; an answer is never that long
 _CUT: Final = "The provider's stream ended before the answer was complete."
+
+
+def _delta_type(event: dict[str, Raw]) -> str | None:
+    delta = _LOOSE.get(event.get("delta", ABSENT))
+    return _LOOSE_TYPE.get(delta.get("type", ABSENT)) if delta is not None else None
 
 
 class Decoder:
@@ -85,7 +92,8 @@ class Decoder:
         self._index: int | None = None
         self._closed: set[int] = set()
         self._whole: dict[str, Any] = {}  # the open block, when it is an unknown one
-        self._json: list[str] = []  # its input
+        self._texts: dict[str, list[str]] = {}  # what its deltas add to its texts; "partial_json" is its input
+        self._held = 0  # characters of them
         self._call = ToolUse()  # the open tool call
         self._arguments = False  # it has had some
         self._tools = False
@@ -99,7 +107,7 @@ class Decoder:
         try:
             event = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return self._odd(data, error)
+            return self._led(self._odd(data, error))
         delta = event.delta
         if event.type == "content_block_delta" and delta is not None:
             if event.index == self._index:
@@ -110,21 +118,23 @@ class Decoder:
                     return (ToolArguments(delta.partial_json),)
                 if delta.type == "thinking_delta" and self._kind == "thinking":
                     return (ThinkingDelta(delta.thinking),)
-            return self._delta(event, delta, data)
+            return self._led(self._delta(event, delta, data))
         handler = _ON.get(event.type)
         if handler is not None:
-            return handler(self, event, data)
-        if present(event.error):
-            return self._error(event, data)
-        return ()
+            return self._led(handler(self, event, data))
+        return self._led(self._error(event, data)) if present(event.error) else ()
 
     def eof(self) -> Sequence[Event]:
         if self._done:
             return ()
-        if self._stop:
-            return self._finish()
-        self._done = True
-        return (Failure(502, _CUT, wire=WIRE),)
+        return self._led(self._finish() if self._stop else self._fail(Failure(502, _CUT)))
+
+    def _led(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Start comes first, also where the vendor did not say it."""
+        if self._started or not events:
+            return events
+        self._started = True
+        return events if isinstance(events[0], Start) else [Start(), *events]
 
     # ----- one method per event of the wire
 
@@ -134,20 +144,22 @@ class Decoder:
         if text in (b"", b"[DONE]"):
             return ()
         event = _LOOSE.get(data)
-        kind = _LOOSE_TYPE.get(event.get("type", Raw(b'""'))) if event is not None else None
+        kind = _LOOSE_TYPE.get(event.get("type", ABSENT)) if event is not None else None
         if event is None or kind in ("message_start", "content_block_start", "message_delta"):
             raise BadAnswer(f"unreadable event: {error}") from None
         if "error" in event and (failure := read_error(data)) is not None:
             return self._fail(failure)
-        if kind == "content_block_delta" and self._whole:
-            return self._gather(data)
+        if kind == "content_block_delta":
+            if self._whole:
+                return self._gather(data)
+            if _delta_type(event) in _KNOWN_DELTAS:
+                raise BadAnswer(f"unreadable delta: {error}") from None
         return ()
 
     def _message_start(self, event: _Event, data: bytes) -> Sequence[Event]:
         if self._started:
             return ()  # some proxies say it twice
         message = MESSAGE.answer(event.message) if present(event.message) else Message()
-        self._started = True
         events: list[Event] = [Start(message.id or "", message.model or "")]
         events += self._note_usage(message.usage)
         for raw in message.content or ():
@@ -160,9 +172,7 @@ class Decoder:
     def _block_start(self, event: _Event, data: bytes) -> Sequence[Event]:
         if not present(event.content_block):
             raise BadAnswer("content_block_start without content_block")
-        events: list[Event] = [] if self._started else [Start()]
-        self._started = True
-        events += self._close()
+        events = self._close()
         raw = event.content_block
         kind = self._kind = block_type(raw)
         self._index = event.index
@@ -175,7 +185,7 @@ class Decoder:
         elif kind in ("text", "thinking", "redacted_thinking"):
             events += read_block(raw, kind)
         else:
-            self._whole, self._json = _OBJECT.answer(raw), []
+            self._whole, self._texts = _OBJECT.answer(raw), {}
         return events
 
     def _delta(self, event: _Event, delta: _Delta, data: bytes) -> Sequence[Event]:
@@ -184,8 +194,7 @@ class Decoder:
             raise BadAnswer("interleaved content blocks")
         if self._whole:
             return self._gather(data)
-        events: list[Event] = [] if self._started else [Start()]
-        self._started = True
+        events: list[Event] = []
         kind = _BLOCK_OF_DELTA.get(delta.type, "")
         if kind and kind != self._kind:  # no block start, or that of another kind
             events += self._close()
@@ -235,8 +244,7 @@ class Decoder:
         return (failure,)
 
     def _finish(self) -> Sequence[Event]:
-        events: list[Event] = [] if self._started else [Start()]
-        events += self._close()
+        events = self._close()
         self._done = True
         events.append(read_finish(self._stop or ("tool_use" if self._tools else "end_turn"), self._stop_sequence))
         return events
@@ -249,29 +257,35 @@ class Decoder:
             self._closed.add(self._index)
         self._index = None
         if self._whole:
-            whole, self._whole = self._whole, {}
-            text = "".join(self._json)
-            if text:
-                whole["input"] = _OBJECT.get(text.encode("utf-8", "replace")) or {}
-            return [OpaquePart(WIRE, kind, encode(whole))]
+            return [OpaquePart(WIRE, kind, self._take_whole())]
         if kind == "tool_use" and not self._arguments:
             return [ToolArguments(arguments_text(self._call)), BlockEnd()]
         return [BlockEnd()]
 
+    def _take_whole(self) -> bytes:
+        whole, self._whole = self._whole, {}
+        for key, pieces in self._texts.items():
+            text = "".join(pieces)
+            if key == "partial_json":
+                whole["input"] = _OBJECT.get(text.encode()) or {}
+            else:
+                start = whole.get(key)
+                whole[key] = start + text if isinstance(start, str) else text
+        return encode(whole)
+
     def _gather(self, data: bytes) -> Sequence[Event]:
         """Add a delta to the unknown block: ``partial_json`` to its input, citations to its list, texts to its own texts."""
         delta = _OBJECT.answer(data).get("delta")
+        self._held += len(data)
+        if self._held > HELD_BYTES:
+            raise BadAnswer("the answer is too long")
         for key, value in delta.items() if isinstance(delta, dict) else ():
-            if key == "type":
-                continue
-            if key == "partial_json":
-                self._json.append(str(value))
-            elif key == "citation":
+            if key == "citation":
                 known = self._whole.get("citations")
                 self._whole["citations"] = [*(known if isinstance(known, list) else ()), value]
-            elif isinstance(value, str) and isinstance(self._whole.get(key), str):
-                self._whole[key] += value
-            else:
+            elif isinstance(value, str) and key != "type":
+                self._texts.setdefault(key, []).append(value)
+            elif key != "type":
                 self._whole[key] = value
         return ()
 

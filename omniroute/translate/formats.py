@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from . import anthropic, openai_chat
-from .events import Failure
+from .events import Failure, Usage
 from .format import Format
 from .peek import Peek, patch
-from .relay import AnthropicTap, ChatTap, Pipe
+from .relay import AnthropicTap, ChatTap, Pipe, anthropic_usage, chat_usage
 
 FORMATS: Final[dict[str, Format]] = {f.name: f for f in (openai_chat.FORMAT, anthropic.FORMAT)}
 
 
+class _Common(Struct):
+    model: str | None = None
+    messages: list[Raw] | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    tools: list[Raw] | None = None
+
+
+class _ChatMembers(_Common):
+    stream_options: dict[str, Raw] | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    tool_choice: str | dict[str, Raw] | None = None
+    response_format: dict[str, Raw] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    logprobs: bool | None = None
+    user: str | None = None
+
+
+class _AnthropicMembers(_Common):
+    system: str | list[Raw] | None = None
+    top_k: int | None = None
+    stop_sequences: list[str] | None = None
+    tool_choice: dict[str, Raw] | None = None
+    thinking: dict[str, Raw] | None = None
+    metadata: dict[str, Raw] | None = None
+
+
 class RelayRules(Struct, frozen=True):
-    """How one wire is relayed: the types of its main request members, the request's patches, the tap on its streams.
+    """How one wire is relayed: its main request members with their types, the request's patches, the tap on its streams.
 
     ``prepare(peek, model, quirks)`` gives the request to send and whether the usage chunk must be taken out of the answer.
     """
 
-    fields: Mapping[str, str]
+    members: msgspec.json.Decoder[Any]
     required: tuple[str, ...]
     prepare: Callable[[Peek, str, frozenset[str]], tuple[bytes, bool]]
     tap: Callable[[Callable[[Failure], bytes], bool], Pipe]
+    usage: Callable[[bytes], tuple[str, Usage | None]]  # (model, usage) of a whole answer
 
 
 def _model_patch(found: Peek, model: str) -> dict[str, bytes | None]:
@@ -51,48 +85,17 @@ def _prepare_chat(found: Peek, model: str, quirks: frozenset[str]) -> tuple[byte
 
 RELAYS: Final[dict[str, RelayRules]] = {
     "openai-chat": RelayRules(
-        fields={
-            "model": "string",
-            "messages": "array",
-            "stream": "boolean",
-            "stream_options": "object",
-            "temperature": "number",
-            "top_p": "number",
-            "n": "number",
-            "max_tokens": "number",
-            "max_completion_tokens": "number",
-            "stop": "string|array",
-            "tools": "array",
-            "tool_choice": "string|object",
-            "response_format": "object",
-            "frequency_penalty": "number",
-            "presence_penalty": "number",
-            "seed": "number",
-            "logprobs": "boolean",
-            "user": "string",
-        },
+        members=msgspec.json.Decoder(_ChatMembers),
         required=("messages",),
         prepare=_prepare_chat,
         tap=lambda fail, strip: ChatTap(fail, openai_chat.FORMAT.decode_error, strip),
+        usage=chat_usage,
     ),
     "anthropic": RelayRules(
-        fields={
-            "model": "string",
-            "messages": "array",
-            "system": "string|array",
-            "stream": "boolean",
-            "max_tokens": "number",
-            "temperature": "number",
-            "top_p": "number",
-            "top_k": "number",
-            "stop_sequences": "array",
-            "tools": "array",
-            "tool_choice": "object",
-            "thinking": "object",
-            "metadata": "object",
-        },
+        members=msgspec.json.Decoder(_AnthropicMembers),
         required=("messages",),
         prepare=_prepare_plain,
         tap=lambda fail, strip: AnthropicTap(fail, anthropic.FORMAT.decode_error),
+        usage=anthropic_usage,
     ),
 }

@@ -126,10 +126,8 @@ class Chunk(Struct, gc=False):
 _decode: Final = msgspec.json.Decoder(Chunk).decode
 _decode_any: Final = msgspec.json.Decoder().decode
 _MENDS: Final = 16
-_ESSENTIAL: Final = frozenset(
-    ("choices", "delta", "message", "content", "tool_calls", "function", "function_call", "custom")
-    + ("name", "arguments", "input")
-)
+_CALL_MEMBERS: Final = ("tool_calls", "function", "function_call", "custom", "name", "arguments", "input")
+_ESSENTIAL: Final = frozenset(("choices", "delta", "message", "content", *_CALL_MEMBERS))
 
 
 def read_chunk(data: bytes) -> Chunk:

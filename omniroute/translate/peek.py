@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -18,67 +18,78 @@ from msgspec import Raw
 from ..errors import OmniError
 
 _members = msgspec.json.Decoder(dict[str, Raw])
-_text = msgspec.json.Decoder(str)
 _usage_wish = msgspec.json.Decoder(dict[str, Raw])
-
-# The first byte of a JSON value tells its type (RFC 8259 section 3).
-_TYPE_OF: Final = {
-    **dict.fromkeys(b"-0123456789", "number"),
-    ord('"'): "string",
-    ord("{"): "object",
-    ord("["): "array",
-    ord("t"): "boolean",
-    ord("f"): "boolean",
-    ord("n"): "null",
-}
-
 _MODEL_FIRST: Final = re.compile(rb'(\{\s*"model"\s*:\s*)"')
+_WHERE: Final = re.compile(r"(.*) - at `\$\.?(.*)`")
+_WORDS: Final = {"str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "null",
+                 "array": "an array", "object": "an object"}  # fmt: skip
+
+
+class Known(Protocol):
+    """What a wire's Struct of known members has at least; its types are what is checked."""
+
+    model: str | None
+    stream: bool | None
 
 
 class Peek:
-    """The members of one body.  ``raw`` is the body as sent."""
+    """The members of one body.  ``raw`` is the body as sent, ``members`` its top-level values as sent."""
 
     __slots__ = ("include_usage", "members", "model", "raw", "stream")
 
-    def __init__(self, raw: bytes, members: dict[str, Raw]) -> None:
+    def __init__(self, raw: bytes, members: dict[str, Raw], known: Known) -> None:
         self.raw = raw
         self.members = members
-        self.model = ""
-        self.stream = False
+        self.model = known.model or ""
+        self.stream = known.stream is True
         self.include_usage = False
 
 
-def peek(body: bytes, types: Mapping[str, str]) -> Peek:
-    """Cut *body* into members and check those in *types* (member -> JSON type, ``"a|b"`` for either; null always passes).
+def peek(body: bytes, types: msgspec.json.Decoder[Any]) -> Peek:
+    """Cut *body* into members and check those that *types*, a decoder of a wire's known members, names.
 
     Raises ``OmniError("invalid_request")`` with ``param`` naming the member.
     """
     try:
         members = _members.decode(body)
-    except msgspec.ValidationError:
-        raise OmniError("invalid_request", "Invalid JSON body: the body must be a JSON object", param="body") from None
+        known = types.decode(body if len(body) < _SMALL else _without_bulk(members))
+    except msgspec.ValidationError as error:
+        raise _wrong_type(error) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise OmniError("invalid_request", f"Invalid JSON body: {_reason(error)}", param="body") from None
     if not body.isascii():
         _check_utf8(body)
     _check_duplicates(body, members)
-    found = Peek(body, members)
-    for name, value in members.items():
-        expected = types.get(name)
-        if expected is not None:
-            actual = _TYPE_OF[memoryview(value)[0]]
-            if actual != "null" and actual not in expected:
-                raise OmniError("invalid_request", f"Invalid '{name}': expected {_or(expected)}, got {actual}", param=name)
-    found.model = text_member(members, "model")
-    stream = members.get("stream")
-    found.stream = stream is not None and bytes(stream) == b"true"
+    found = Peek(body, members, known)
     if found.stream and (options := members.get("stream_options")) is not None:
         found.include_usage = _wants_usage(bytes(options))
     return found
 
 
-def _or(expected: str) -> str:
-    return " or ".join(f"{'an' if word[0] in 'aeiou' else 'a'} {word}" for word in expected.split("|"))
+_SMALL: Final = 4096
+
+
+def _without_bulk(members: Mapping[str, Raw]) -> bytes:
+    """The small members alone, and of the big ones only whether they are arrays or objects: no second look at 80 KB."""
+    parts = []
+    for name, raw in members.items():
+        value = memoryview(raw)
+        if len(value) < 256:
+            parts.append(b"%b:%b" % (msgspec.json.encode(name), value))
+        elif value[0] != 0x22:  # strings have no types inside
+            parts.append(b"%b:%b" % (msgspec.json.encode(name), b"[]" if value[0] == 0x5B else b"{}"))
+        else:
+            parts.append(b'%b:""' % msgspec.json.encode(name))
+    return b"{" + b",".join(parts) + b"}"
+
+
+def _wrong_type(error: msgspec.ValidationError) -> OmniError:
+    """``Expected `str`, got `int` - at `$.model``` -> our words, with the member named."""
+    found = _WHERE.fullmatch(str(error))
+    if found is None or not found[2]:
+        return OmniError("invalid_request", "Invalid JSON body: the body must be a JSON object", param="body")
+    text = re.sub(r"`([^`]+)`", lambda m: " or ".join(_WORDS.get(w, w) for w in m[1].split(" | ") if w != "null"), found[1])
+    return OmniError("invalid_request", f"Invalid '{found[2]}': {text[0].lower()}{text[1:]}", param=found[2])
 
 
 def _reason(error: Exception) -> str:
@@ -116,17 +127,6 @@ def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
     json.loads(body, object_pairs_hook=note)
     if twice:
         raise OmniError("invalid_request", f"Invalid JSON body: '{twice[0]}' is given twice", param=twice[0])
-
-
-def text_member(members: Mapping[str, Raw], name: str) -> str:
-    """The text of a string member; "" when absent or null."""
-    raw = members.get(name)
-    if raw is None or bytes(raw) == b"null":
-        return ""
-    try:
-        return _text.decode(raw)
-    except msgspec.MsgspecError:
-        raise OmniError("invalid_request", f"Invalid '{name}': expected a string", param=name) from None
 
 
 def _wants_usage(options: bytes) -> bool:

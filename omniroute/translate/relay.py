@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from .events import Failure, Usage
+from .format import BadAnswer
 from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat
 
+W = TypeVar("W")
 HELD_BYTES: Final = 64 * 1024  # of one incomplete event; more goes through as it is
 
 
@@ -52,11 +54,26 @@ _EVENT: Final = re.compile(rb".*?(?:\n\n|\r\n\r\n|\r\r|\n\r\n)|.+\Z", re.DOTALL)
 _DATA: Final = re.compile(rb"^data: ?([^\r\n]*)", re.MULTILINE)
 
 
+def data_of(event: bytes) -> bytes:
+    """The data of one SSE event."""
+    lines = _DATA.findall(event if b"\r" not in event else event.replace(b"\r", b"\n"))
+    return lines[0] if len(lines) == 1 else b"\n".join(lines)
+
+
+def boundary_before(blob: bytes, at: int) -> int:
+    """Where the event that *at* lies in begins."""
+    if b"\r" not in blob:
+        return blob.rfind(b"\n\n", 0, at) + 2 if b"\n\n" in blob[:at] else 0
+    end = 0
+    for found in _BOUNDARY.finditer(blob, 0, at):
+        end = found.end()
+    return end
+
+
 def events_of(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(event as sent, its data) for each SSE event of *blob*, which holds whole events."""
     for found in _EVENT.finditer(blob):
-        raw = found[0]
-        yield raw, b"\n".join(_DATA.findall(raw.replace(b"\r", b"\n")))
+        yield found[0], data_of(found[0])
 
 
 class Tap:
@@ -180,6 +197,9 @@ def _says_something(choice: _ChatChoice) -> bool:
     )
 
 
+_CHAT_WORDS: Final = (b'"usage":{', b'"usage": {', b'finish_reason":"', b'finish_reason": "', b'"error"', b"[DONE]")
+
+
 class ChatTap(Tap):
     """``chat.completion.chunk`` streams.  ``strip_usage``: take out the usage chunk that only we wanted."""
 
@@ -194,11 +214,22 @@ class ChatTap(Tap):
         self._strip = strip_usage
 
     def _look(self, blob: bytes) -> bytes:
-        if self.meaningful and not (
-            b'"usage"' in blob or b'finish_reason":"' in blob or b'finish_reason": "' in blob or b'"error"' in blob or b"[DONE]" in blob
-        ):
-            return blob
-        return b"".join([raw for raw, data in events_of(blob) if self._keep(data)])
+        """Read only the events that may matter: the first ones, then those from the first telling word on."""
+        start = 0
+        kept: list[bytes] = []
+        if not self.meaningful:
+            for found in _EVENT.finditer(blob):
+                start = found.end()
+                if self._keep(data_of(found[0])):
+                    kept.append(found[0])
+                if self.meaningful:
+                    break
+        hits = [at for word in _CHAT_WORDS if (at := blob.find(word, start)) >= 0]
+        if not hits:
+            return blob if not kept and not start else b"".join([*kept, blob[start:]])
+        begin = max(start, boundary_before(blob, min(hits)))
+        rest = [raw for raw, data in events_of(blob[begin:]) if self._keep(data)]
+        return b"".join([*kept, blob[start:begin], *rest])
 
     def _keep(self, data: bytes) -> bool:
         """Learn from one event; False takes it out."""
@@ -256,6 +287,9 @@ _THINKING: Final = ("thinking", "redacted_thinking")
 _COMMITS: Final = ("content_block_delta", "content_block_stop", "message_delta", "message_stop")
 
 
+_ANTHROPIC_WORDS: Final = (b"content_block_st", b"message_", b'"error"', b"event: error")
+
+
 class AnthropicTap(Tap):
     """Anthropic ``message_*`` and ``content_block_*`` streams, with the leading thinking block's stop held back."""
 
@@ -267,13 +301,19 @@ class AnthropicTap(Tap):
         self._held: list[bytes] = []
 
     def _look(self, blob: bytes) -> bytes:
-        if (
-            self.meaningful
-            and not self._held
-            and not (b"content_block_st" in blob or b"message_" in blob or b'"error"' in blob or b"event: error" in blob)
-        ):
-            return blob
-        return b"".join([self._pass(raw, data) for raw, data in events_of(blob)])
+        """Deltas, which are nearly everything, pass unread once something was said and nothing is held."""
+        out: list[bytes] = []
+        start = 0
+        while start < len(blob):
+            if self.meaningful and not self._held:
+                hits = [at for word in _ANTHROPIC_WORDS if (at := blob.find(word, start)) >= 0]
+                begin = max(start, boundary_before(blob, min(hits))) if hits else len(blob)
+                out.append(blob[start:begin])
+                start = begin
+            if start < len(blob) and (found := _EVENT.match(blob, start)):
+                out.append(self._pass(found[0], data_of(found[0])))
+                start = found.end()
+        return b"".join(out)
 
     def _pass(self, raw: bytes, data: bytes) -> bytes:
         try:
@@ -331,24 +371,39 @@ def _later(known: Usage | None, counts: AnthropicUsage) -> Usage:
     return later
 
 
-class _Whole(Struct):
+class _ChatWhole(Struct):
     model: str | None = None
-    usage: Raw = _ABSENT
+    usage: ChatUsage | None = None
 
 
-_whole = msgspec.json.Decoder(_Whole)
-_chat_usage = msgspec.json.Decoder(ChatUsage)
-_anthropic_usage = msgspec.json.Decoder(AnthropicUsage)
+class _AnthropicWhole(Struct):
+    model: str | None = None
+    usage: AnthropicUsage | None = None
 
 
-def usage_of(wire: str, body: bytes) -> tuple[str, Usage | None]:
-    """(model, usage) of a whole answer; ("", None) where the body says nothing that can be read."""
+_chat_whole = msgspec.json.Decoder(_ChatWhole)
+_anthropic_whole = msgspec.json.Decoder(_AnthropicWhole)
+
+
+def chat_usage(body: bytes) -> tuple[str, Usage | None]:
+    """(model, usage) of a whole chat completion.  Raises ``BadAnswer`` when the body is no JSON object."""
+    whole = _read_whole(_chat_whole, body)
+    return (whole.model or "", from_chat(whole.usage) if whole.usage is not None else None) if whole is not None else ("", None)
+
+
+def anthropic_usage(body: bytes) -> tuple[str, Usage | None]:
+    """(model, usage) of a whole message.  Raises ``BadAnswer`` when the body is no JSON object."""
+    whole = _read_whole(_anthropic_whole, body)
+    return (whole.model or "", from_anthropic(whole.usage) if whole.usage is not None else None) if whole is not None else ("", None)
+
+
+def _read_whole(decoder: msgspec.json.Decoder[W], body: bytes) -> W | None:
+    """None where a member has a type that no vendor should give it: the answer still goes through."""
     try:
-        whole = _whole.decode(body)
-        if bytes(whole.usage) in _NOTHING:
-            return whole.model or "", None
-        if wire == "anthropic":
-            return whole.model or "", from_anthropic(_anthropic_usage.decode(whole.usage))
-        return whole.model or "", from_chat(_chat_usage.decode(whole.usage))
-    except (msgspec.MsgspecError, ValueError, OverflowError):
-        return "", None
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        if body.lstrip()[:1] == b"{":
+            return None
+        raise BadAnswer("it is not a JSON object") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise BadAnswer(f"it is not JSON: {body[:80]!r}") from None

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -177,10 +178,17 @@ class Call:
 
 
 @lru_cache(maxsize=1024)
-def _host(origin: Origin) -> bytes:
+def _start(origin: Origin, method: str, path: bytes) -> bytes:
+    """Request line and Host field: the same for most calls."""
+    if not re.fullmatch(rb"/[!-~]*", path):
+        raise TransportError("protocol", "the request path holds a space or control character, or has no slash")
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     port = "" if _PORTS.get(origin.scheme) == origin.port else f":{origin.port}"
-    return f"host: {host}{port}".encode("ascii" if host.isascii() else "idna")
+    return b"%b %b HTTP/1.1\r\nhost: %b" % (
+        method.encode(),
+        path,
+        f"{host}{port}".encode("ascii" if host.isascii() else "idna"),
+    )
 
 
 def request_pieces(origin: Origin, method: str, path: bytes, headers: Headers, body: Body) -> list[Data]:
@@ -189,18 +197,18 @@ def request_pieces(origin: Origin, method: str, path: bytes, headers: Headers, b
     Framing fields in *headers* are left out, ours are added.  Raises :class:`TransportError` ``protocol`` when a field or
     the path could be read as more than itself (a line break, NUL, a space in the path).
     """
-    pieces: list[Data] = [body] if isinstance(body, (bytes, memoryview)) else list(body)
-    length = sum(map(len, pieces))
-    lines = [b"%b %b HTTP/1.1" % (method.encode(), path), _host(origin)]
+    lines = [_start(origin, method, path)]
     lines += [b"%b: %b" % field for field in headers if field[0] not in _OURS]
+    pieces = (body,) if isinstance(body, (bytes, memoryview)) else body
+    length = sum(map(len, pieces))
     if length or method in _BODIED:
         lines.append(b"content-length: %d" % length)
+    breaks = len(lines) + 2
     lines += (b"", b"")
     head = b"\r\n".join(lines)
-    breaks = len(lines) - 1
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head or b" " in path:
-        raise TransportError("protocol", "a request header field or the path holds a line break, NUL or space")
-    return [b"".join([head, *pieces])] if length <= _JOIN else [head, *pieces]
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        raise TransportError("protocol", "a request header field holds a line break or NUL")
+    return [b"".join((head, *pieces))] if length <= _JOIN else [head, *pieces]
 
 
 class Client:

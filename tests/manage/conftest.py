@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from fakes_manage import PASSWORD, Admin
 
 _scrypt = hashlib.scrypt

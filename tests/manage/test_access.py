@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from fakes_exchange import FakeExchange
 from fakes_manage import PASSWORD, Admin
+
 from omniroute.errors import OmniError
 from omniroute.manage.access import authorize, is_local
 from omniroute.manage.call import Call
 from omniroute.proto.exchange import Request
 
-_NOT_AUTHENTICATED = {
-    "error": {"code": "AUTH_001", "message": "Authentication required", "correlation_id": "req-1"}
-}
+_NOT_AUTHENTICATED = {"error": {"code": "AUTH_001", "message": "Authentication required", "correlation_id": "req-1"}}
 
 
 def _call(admin: Admin, *headers: tuple[bytes, bytes], peer: str = "127.0.0.1") -> Call:
@@ -132,3 +130,13 @@ def test_audit_rows_name_the_key_that_acted(guarded: Admin) -> None:
     row, text = guarded.run(guarded.store.keys.create("k", scopes=["manage"]))
     guarded.send("POST", "/api/restart", headers={"authorization": f"Bearer {text}"})
     assert [entry.actor for entry in guarded.run(guarded.store.audit.list(1))] == [f"apikey:{row.id}"]
+
+
+def test_the_command_lines_own_token_works_on_this_machine_only(guarded: Admin) -> None:
+    guarded.services.local_token = "t" * 43
+    headers = {"authorization": "Bearer " + "t" * 43}
+    assert guarded.send("GET", "/api/providers", headers=headers).status == 200
+    assert guarded.send("GET", "/api/providers", headers=headers, peer="192.0.2.1").status == 401
+    assert guarded.send("GET", "/api/providers", headers={**headers, "x-forwarded-for": "127.0.0.1"}).status == 401
+    guarded.services.local_token = ""
+    assert guarded.send("GET", "/api/providers", headers={"authorization": "Bearer "}).status == 401

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from fakes_manage import PASSWORD, Admin
+
 from omniroute.manage import account
 from omniroute.store import passwords
-
-import pytest
-
-from fakes_manage import PASSWORD, Admin
 
 
 def test_the_stored_hash_wins_over_the_initial_password(guarded: Admin) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from fakes_manage import PASSWORD, Admin, fields_of
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -54,7 +55,9 @@ def test_what_is_no_json_says_so(raw: bytes) -> None:
     assert problems(raw) == [("body", "Invalid JSON body")]
 
 
-@pytest.mark.parametrize(("raw", "word"), [(b"[]", "array"), (b"null", "null"), (b'"x"', "string"), (b"1", "number"), (b"true", "boolean")])
+@pytest.mark.parametrize(
+    ("raw", "word"), [(b"[]", "array"), (b"null", "null"), (b'"x"', "string"), (b"1", "number"), (b"true", "boolean")]
+)
 def test_the_body_must_be_an_object(raw: bytes, word: str) -> None:
     assert problems(raw) == [("body", f"Invalid input: expected object, received {word}")]
 
@@ -107,7 +110,5 @@ def test_clean_key_trims_and_refuses_what_cannot_stand_in_a_header() -> None:
 
 @hypothesis_given(st.binary(max_size=200))
 def test_any_bytes_give_a_body_or_a_named_problem(raw: bytes) -> None:
-    try:
-        decode(raw, Body)
-    except Invalid as error:
-        assert error.details
+    with suppress(Invalid):
+        assert isinstance(decode(raw, Body), Body)

@@ -7,7 +7,9 @@ import pytest
 from omniroute.manage.call import Actor, Invalid, flag, refused, whole
 
 
-@pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("FALSE", False), ("0", False), ("x", None), (None, None)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("1", True), ("FALSE", False), ("0", False), ("x", None), (None, None)]
+)
 def test_flag(text: str | None, value: bool | None) -> None:
     assert flag(text) is value
 

@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 import pytest
-
 from fakes_exchange import FakeExchange
 from fakes_manage import Admin, fields_of
+
 from omniroute.errors import OmniError
 from omniroute.manage.call import Call, Reply, Route
 from omniroute.manage.plane import render_error

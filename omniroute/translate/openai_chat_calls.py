@@ -1,0 +1,187 @@
+"""Tool calls of a chat stream put in a row: parallel calls may interleave on the wire, our events may not.
+
+The first call is streamed; what follows waits until that call is complete: its arguments are a whole JSON value, or the
+answer ends.  Vendors number their calls, or name them by id, or do neither; some give every call the index 0.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from hashlib import sha256
+from typing import Final, Literal
+
+from msgspec import Struct, field
+
+from .events import CitationDelta, Event, RefusalDelta, Start, TextDelta, ThinkingDelta, ToolArguments, ToolStart
+from .format import BadAnswer
+from .jsonio import encode, is_json
+from .openai_chat_shapes import CallDelta, Function
+
+HELD_CHARACTERS: Final = 32 * 1024 * 1024  # of tool arguments and audio in one answer; an answer is never that long
+_MOST_CHECKS: Final = 64
+
+
+class _Call(Struct):
+    """One tool call while it is put together.  ``parts``: its arguments so far."""
+
+    key: int | str
+    id: str = ""
+    name: str = ""
+    kind: Literal["function", "custom"] = "function"
+    parts: list[str] = field(default_factory=list)
+    state: Literal["new", "waiting", "open", "closed"] = "new"
+    checks: int = 0
+
+    def complete(self) -> bool:
+        """Whether the arguments are a whole JSON value.  Asked a bounded number of times, each costs their length."""
+        if self.kind == "custom" or self.checks >= _MOST_CHECKS or not self.parts:
+            return False
+        if self.parts[-1].rstrip()[-1:] not in ("}", '"', "]", ""):
+            return False
+        self.checks += 1
+        self.parts = ["".join(self.parts)]
+        return is_json(self.parts[0])
+
+
+class Row:
+    """The blocks of one answer, in a row.  ``out`` of each method takes the events that are due."""
+
+    def __init__(self, start: Start) -> None:
+        self.text_open = False
+        self.called = False  # a call was given out
+        self._start = start
+        self._calls: dict[int | str, _Call] = {}
+        self._keys: dict[str, int | str] = {}  # call id -> key
+        self._last: int | str = 0  # key of the last call
+        self._made = 0  # calls so far
+        self._ids: set[str] = set()  # given out
+        self._open: _Call | None = None  # the call that is being streamed
+        self._waiting: deque[_Call | Event] = deque()  # what came while the open call was incomplete
+        self._held = 0
+
+    @property
+    def clear(self) -> bool:
+        """Nothing is open or waits: an event may go straight out."""
+        return self._open is None and not self._waiting
+
+    def put(self, event: Event, out: list[Event]) -> None:
+        """Any event but those of tool calls: it waits while a call before it is incomplete."""
+        if self._open is not None or self._waiting:
+            self._waiting.append(event)
+            self.hold(len(event.text) if isinstance(event, (TextDelta, ThinkingDelta, RefusalDelta)) else 1)
+            self._advance(out)
+            return
+        self.text_open = isinstance(event, (TextDelta, CitationDelta))
+        out.append(event)
+
+    def _advance(self, out: list[Event]) -> None:
+        """Let out what waits, as far as the open call and calls without a name allow."""
+        while self._waiting:
+            if self._open is not None:
+                if not self._open.complete():
+                    return
+                self._close_call()
+            item = self._waiting[0]
+            if isinstance(item, _Call):
+                if not item.name:
+                    return
+                self._emit(item, out)
+                self._open = item
+            else:
+                self.text_open = isinstance(item, (TextDelta, CitationDelta))
+                out.append(item)
+            self._waiting.popleft()
+
+    def hold(self, size: int) -> None:
+        self._held += size
+        if self._held > HELD_CHARACTERS:
+            raise BadAnswer("the answer is too long")
+
+    def call(self, delta: CallDelta, position: int, out: list[Event]) -> None:
+        custom = delta.custom
+        if custom is not None and (custom.name or custom.input):
+            call = self._call_at(self._key(delta, position), delta.id or "")
+            call.kind = "custom"
+            self._arguments(call, custom.name, Function(arguments=custom.input), out)
+            return
+        function = delta.function or Function()
+        key = self._key(delta, position)
+        known = self._calls.get(key)
+        if known is not None and function.name and delta.id and known.id and delta.id != known.id:
+            del self._calls[key]  # a vendor that gives index 0 to every call
+        self._arguments(self._call_at(key, delta.id or ""), function.name, function, out)
+
+    def _key(self, delta: CallDelta, position: int) -> int | str:
+        """What tells the calls apart: the index, else the id; a delta with neither continues the last call."""
+        if delta.index is not None:
+            return delta.index
+        if delta.id:
+            return self._keys.get(delta.id, f"id {delta.id}")
+        if delta.function is not None and delta.function.name:
+            return f"unnamed {self._made} {position}"
+        return self._last
+
+    def _call_at(self, key: int | str, id_: str) -> _Call:
+        call = self._calls.get(key)
+        if call is None:
+            call = self._calls[key] = _Call(key)
+            self._made += 1
+        self._last = key
+        if id_ and not call.id:
+            call.id = id_
+            self._keys[id_] = key
+        return call
+
+    def _arguments(self, call: _Call, name: str | None, function: Function, out: list[Event]) -> None:
+        text = function.arguments
+        if text is not None and not isinstance(text, str):
+            text = encode(text).decode()
+        call.name = call.name or name or ""
+        if call.state == "closed" or not (text or call.name):
+            return
+        if text:
+            call.parts.append(text)
+            self.hold(len(text))
+        if call.state == "open":
+            if text:
+                out.append(ToolArguments(text))
+            return
+        if call.state == "new":
+            call.state = "waiting"
+            self._waiting.append(call)
+        self._advance(out)
+
+    def _emit(self, call: _Call, out: list[Event]) -> None:
+        self.text_open = False
+        call.state, self.called = "open", True
+        out.append(ToolStart(self._unique_id(call), call.name, call.kind))
+        if call.parts:
+            out.append(ToolArguments("".join(call.parts)))
+
+    def _unique_id(self, call: _Call) -> str:
+        """The vendor's id, or a made one where it is missing or has already been used in this answer."""
+        if not call.id or call.id in self._ids:
+            seed = f"{self._start.id} {len(self._ids)} {call.name}"
+            call.id = "call_" + sha256(seed.encode("utf-8", "replace")).hexdigest()[:24]
+        self._ids.add(call.id)
+        return call.id
+
+    def _close_call(self) -> None:
+        assert self._open is not None
+        self._open.state = "closed"
+        self._open.parts = []
+        self._open = None
+
+    def legacy(self, function: Function, out: list[Event]) -> None:
+        """``function_call``, which ``tool_calls`` replaced."""
+        if function.name or function.arguments:
+            self._arguments(self._call_at("legacy", ""), function.name, function, out)
+
+    def flush(self, out: list[Event]) -> None:
+        """The answer is over: nothing has to wait any more."""
+        for item in self._waiting:
+            if isinstance(item, _Call):
+                self._emit(item, out)
+            else:
+                out.append(item)
+        self._waiting.clear()

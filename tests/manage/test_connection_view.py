@@ -1,0 +1,56 @@
+"""What of a connection is shown."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from omniroute.gateway.health import AccountHealth
+from omniroute.manage.connection_view import is_secret, unix, view
+from omniroute.store.connections import ConnectionRow
+
+
+def _shown(row: ConnectionRow, live: AccountHealth | None = None) -> dict[str, object]:
+    shown: dict[str, object] = msgspec.json.decode(msgspec.json.encode(view(row, live or AccountHealth())))
+    return shown
+
+
+def test_null_fields_are_left_out_and_the_key_is_not_there() -> None:
+    shown = _shown(ConnectionRow(id="1", provider="p", name="n", has_api_key=True))
+    assert set(shown) == {
+        "id", "provider", "authType", "name", "priority", "isActive", "testStatus", "backoffLevel", "consecutiveUseCount",
+        "rateLimitProtection", "createdAt", "updatedAt",
+    }  # fmt: skip
+
+
+def test_stored_health_is_shown_until_memory_knows_better() -> None:
+    row = ConnectionRow(id="1", provider="p", test_status="error", last_error="old")
+    assert _shown(row)["lastError"] == "old"
+    fresh = _shown(row, AccountHealth(test_status="active"))
+    assert fresh["testStatus"] == "active"
+    assert "lastError" not in fresh
+
+
+def test_times_in_memory_are_shown_as_iso() -> None:
+    live = AccountHealth(test_status="unavailable", rate_limited_until=0.5, last_used_at=1.0)
+    shown = _shown(ConnectionRow(id="1", provider="p"), live)
+    assert shown["rateLimitedUntil"] == "1970-01-01T00:00:00.500Z"
+    assert shown["lastUsedAt"] == "1970-01-01T00:00:01.000Z"
+
+
+def test_credentials_in_the_specific_data_are_hidden() -> None:
+    data = {"accessToken": "t", "client_secret": "s", "apiKey": "k", "region": "eu", "maxTokens": 5}
+    assert _shown(ConnectionRow(id="1", provider="p", provider_specific_data=data))["providerSpecificData"] == {
+        "region": "eu", "maxTokens": 5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["token", "refreshToken", "PASSWORD", "sessionCookie", "api_key", "clientSecret"])
+def test_names_that_sound_like_credentials(name: str) -> None:
+    assert is_secret(name)
+
+
+def test_unix_reads_iso_and_nothing_else() -> None:
+    assert unix("1970-01-01T00:00:01.500Z") == 1.5
+    assert unix("soon") is None
+    assert unix(None) is None

@@ -1,0 +1,117 @@
+"""Contract section 6, the part built so far."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from fakes_manage import Admin, fields_of
+
+from omniroute.gateway.usage import CallRecord
+
+
+def _put(
+    admin: Admin, connection: str, *, ago: float = 5.0, status: int = 200, model: str = "gpt-4o", **fields: Any
+) -> None:
+    values: dict[str, Any] = {
+        "id": f"r{ago}{status}{model}", "at": admin.clock.time() - ago, "method": "POST", "path": "/v1/chat/completions",
+        "status": status, "provider": "openai", "model": model, "requested_model": model, "connection_id": connection,
+        "account": "work", "key_id": "", "key_name": "", "source_format": "openai-chat", "target_format": "openai-chat",
+        "stream": False, "duration_ms": 120.0, "first_byte_ms": None, "tokens_in": 100, "tokens_out": 20, "cost": 0.5,
+    }  # fmt: skip
+    admin.store.usage.put(CallRecord(**{**values, **fields}))
+
+
+def test_history_is_empty_but_complete_at_first(admin: Admin) -> None:
+    nothing = {"requests": 0, "promptTokens": 0, "completionTokens": 0, "cost": 0}
+    assert admin.send("GET", "/api/usage/history").json == {
+        "totalRequests": 0, "totalPromptTokens": 0, "totalCompletionTokens": 0, "totalCost": 0, "byProvider": {},
+        "byModel": {},
+        "byAccount": {}, "byApiKey": {}, "last10Minutes": [nothing] * 10, "pending": {"byModel": {}, "byAccount": {}},
+        "activeRequests": [],
+    }  # fmt: skip
+
+
+def test_history_groups_by_provider_model_account_and_key(admin: Admin) -> None:
+    made = admin.connection("openai", "work")
+    _put(admin, made["id"], key_id="k1", key_name="demo")
+    _put(admin, made["id"], model="o1", cost=None)
+    history = admin.send("GET", "/api/usage/history").json
+    assert history["totalRequests"] == 2
+    assert history["totalPromptTokens"] == 200
+    assert history["totalCompletionTokens"] == 40
+    assert history["totalCost"] == 0.5
+    assert history["byProvider"]["openai"] == {"requests": 2, "promptTokens": 200, "completionTokens": 40, "cost": 0.5}
+    model = history["byModel"]["gpt-4o (openai)"]
+    assert (model["requests"], model["rawModel"], model["provider"]) == (1, "gpt-4o", "openai")
+    assert model["lastUsed"].endswith("Z")
+    account = history["byAccount"]["gpt-4o (openai - work)"]
+    assert (account["connectionId"], account["accountName"]) == (made["id"], "work")
+    key = history["byApiKey"]["demo (k1)"]
+    assert (key["requests"], key["apiKeyId"], key["apiKeyName"]) == (1, "k1", "demo")
+    assert sum(minute["requests"] for minute in history["last10Minutes"]) == 2
+
+
+@pytest.mark.parametrize(("text", "count"), [("1d", 1), ("7d", 2), ("30d", 3), ("all", 4), ("", 4)])
+def test_history_of_a_range(admin: Admin, text: str, count: int) -> None:
+    for days in (0.5, 3, 20, 400):
+        _put(admin, "c", ago=days * 86400)
+    query = f"?range={text}" if text else ""
+    assert admin.send("GET", f"/api/usage/history{query}").json["totalRequests"] == count
+
+
+def test_ytd_begins_with_the_year_and_an_unknown_range_is_refused(admin: Admin) -> None:
+    _put(admin, "c", ago=100 * 86400)  # the clock says June
+    _put(admin, "c", ago=300 * 86400)
+    assert admin.send("GET", "/api/usage/history?range=ytd").json["totalRequests"] == 1
+    assert list(fields_of(admin.send("GET", "/api/usage/history?range=2w"))) == ["range"]
+
+
+def test_calls_in_flight_are_pending(admin: Admin) -> None:
+    made = admin.connection("openai", "work")
+    admin.live.begin(("openai", "gpt-4o", made["id"]))
+    history = admin.send("GET", "/api/usage/history").json
+    assert history["pending"] == {"byModel": {"gpt-4o (openai)": 1}, "byAccount": {made["id"]: {"gpt-4o (openai)": 1}}}
+    assert history["activeRequests"] == [{"model": "gpt-4o", "provider": "openai", "account": "work", "count": 1}]
+    assert admin.send("GET", "/api/usage/logs").json[0].endswith("| gpt-4o | OPENAI | work | 0 | 0 | PENDING")
+
+
+@pytest.mark.parametrize("path", ["/api/usage/logs", "/api/usage/request-logs"])
+def test_logs_are_lines_newest_first(admin: Admin, path: str) -> None:
+    _put(admin, "c", ago=60)
+    _put(admin, "c", ago=5, status=429, tokens_in=None, tokens_out=None)
+    lines = admin.send("GET", path).json
+    assert [line.split(" | ")[1:] for line in lines] == [
+        ["gpt-4o", "OPENAI", "work", "0", "0", "FAILED 429"],
+        ["gpt-4o", "OPENAI", "work", "100", "20", "200 OK"],
+    ]
+    assert re.fullmatch(r"\d\d-\d\d-\d{4} \d\d:\d\d:\d\d", lines[0].split(" | ")[0])
+    assert len(admin.send("GET", path + "?limit=1").json) == 1
+
+
+def test_request_logs_can_be_objects(admin: Admin) -> None:
+    _put(admin, "c", request_body=b'{"model":"x"}')
+    call = admin.send("GET", "/api/usage/request-logs?format=json").json[0]
+    assert call["tokens"] == {"in": 100, "out": 20}
+    assert (call["duration"], call["status"], call["sourceFormat"]) == (120, 200, "openai-chat")
+    assert (call["hasRequestBody"], call["hasResponseBody"]) == (True, False)
+    assert set(call) >= {
+        "id", "timestamp", "method", "path", "model", "provider", "account", "targetFormat", "error", "comboName",
+        "apiKeyId", "apiKeyName",
+    }  # fmt: skip
+
+
+def test_a_connection_by_key_shows_what_we_counted(admin: Admin) -> None:
+    made = admin.connection("openai", "work")
+    _put(admin, made["id"])
+    answer = admin.send("GET", f"/api/usage/{made['id']}")
+    assert answer.status == 200
+    assert answer.json["message"] == "Usage not available for API key connections"
+    assert answer.json["local"]["requests"] == 1
+    assert answer.json["local"]["promptTokens"] == 100
+
+
+def test_usage_of_an_unknown_connection_is_404(admin: Admin) -> None:
+    answer = admin.send("GET", "/api/usage/nope")
+    assert (answer.status, answer.json) == (404, {"error": "Connection not found"})

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+from msgspec import Raw, Struct
+
+from omniroute.errors import OmniError
+from omniroute.translate.format import BadAnswer
+from omniroute.translate.jsonio import Shape, bad, compact, decode_object, is_json, join, members
+
+
+class Item(Struct):
+    role: str
+    content: str | list[int] | None = None
+
+
+ITEMS: Shape[list[Item]] = Shape(list[Item])
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "message"),
+    [
+        (b'[{"role":1}]', "messages.0.role", "Invalid value for 'messages.0.role': expected `str`, got `int`."),
+        (b"[{}]", "messages.0.role", "Missing required parameter: 'messages.0.role'."),
+        (b'[{"role":"a","content":[1,"x"]}]', "messages.0.content.1", "expected `int`, got `str`"),
+        (b'{"role":"a"}', "messages", "expected `array`, got `object`"),
+        (b"[", "messages", "Invalid JSON body"),
+    ],
+)
+def test_a_clients_mistake_names_the_field(body: bytes, param: str, message: str) -> None:
+    with pytest.raises(OmniError) as caught:
+        ITEMS.read(body, "messages")
+    assert (caught.value.kind, caught.value.param) == ("invalid_request", param)
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b"{", b"", b'{"a":NaN}', b'{"a":"\xff"}', b'{"a":' * 100_000])
+def test_what_is_no_object_is_an_invalid_request(body: bytes) -> None:
+    with pytest.raises(OmniError):
+        members(body)
+    with pytest.raises(OmniError):
+        decode_object(body)
+
+
+def test_members_are_the_bytes_that_arrived_and_null_is_not_said() -> None:
+    assert {k: bytes(v) for k, v in members(b'{"a": [1,  2], "b": null, "c": 1.50}').items()} == {"a": b"[1,  2]", "c": b"1.50"}
+
+
+def test_an_upstreams_mistake_is_a_bad_answer() -> None:
+    for body in (b"{}", b"[", b"\xff", b"[" * 100_000):
+        with pytest.raises(BadAnswer):
+            ITEMS.answer(body)
+        assert ITEMS.get(body) is None
+    assert ITEMS.answer(b'[{"role":"a"}]') == [Item("a")]
+
+
+def test_dotted_paths() -> None:
+    assert join("", "a") == "a"
+    assert join("a.b", 0) == "a.b.0"
+    assert bad("", "x").param is None
+
+
+def test_compact_json_fits_on_one_line() -> None:
+    assert compact(b'{"a":\r\n "b c"}') == b'{"a":"b c"}'
+    assert compact(Raw(b'{ "a":1}')) == b'{ "a":1}'
+    with pytest.raises(BadAnswer):
+        compact(b"{\n")
+
+
+def test_is_json_wants_one_whole_value() -> None:
+    assert is_json("{}")
+    assert is_json(' {"a": [1]} ')
+    for text in ("", "{", '{"a":', "{} x", "[1,]"):
+        assert not is_json(text)

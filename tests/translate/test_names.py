@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omniroute.translate.names import Names, fit, flat, object_text
+
+
+@pytest.mark.parametrize("name", ["look", "mcp__files__read-2", "x" * 64])
+def test_a_fitting_name_stays_as_it_is(name: str) -> None:
+    assert fit(name, 64) == name
+
+
+@given(st.text(max_size=200))
+def test_every_name_is_made_to_fit_and_always_in_the_same_way(name: str) -> None:
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", fit(name, 64))
+    assert fit(name, 64) == fit(name, 64)
+
+
+@given(st.lists(st.text(alphabet="a.b/ü_", max_size=80), unique=True, max_size=30))
+def test_different_names_stay_different(names: list[str]) -> None:
+    assert len({fit(name, 64) for name in names}) == len(names)
+
+
+def test_names_are_mapped_back_to_the_clients_own() -> None:
+    names = Names(64)
+    assert names.sent("plain") == "plain"
+    sent = names.sent("files.read")
+    assert sent.startswith("files_read_")
+    assert names.renamed == {sent: "files.read"}
+
+
+def test_a_namespace_is_joined_to_the_name_but_for_the_implicit_one() -> None:
+    assert [flat("look", "crm"), flat("look", "functions"), flat("look", None)] == ["crm__look", "look", "look"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "expected"),
+    [
+        ('{"a": 1}', "function", (b'{"a": 1}', False)),
+        ("", "function", (b"{}", False)),
+        (" null ", "function", (b"{}", False)),
+        ('{"a', "function", (b'{"INVALID_JSON":"{\\"a"}', True)),
+        ("[1]", "function", (b'{"INVALID_JSON":"[1]"}', True)),
+        ("\ud800", "function", (b'{"INVALID_JSON":"?"}', True)),
+        ("free text", "custom", (b'{"input":"free text"}', False)),
+    ],
+)
+def test_arguments_become_an_object(arguments: str, kind: str, expected: tuple[bytes, bool]) -> None:
+    assert object_text(arguments, kind) == expected
