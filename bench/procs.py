@@ -129,7 +129,7 @@ class Gateway(Process):
             ["-m", "omniroute", "serve", "--port", str(port), "--data-dir", str(data), "--no-open"],
             SERVER_CORE,
             port,
-            {"REQUIRE_API_KEY": "true", "PYTHONPATH": str(ROOT)},
+            {"REQUIRE_API_KEY": "true", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""},
         )
 
     def wait(self, limit: float = 20.0) -> Gateway:

@@ -55,22 +55,36 @@ async def measure(stage: Stage, rows: Sequence[str] = ()) -> list[Outcome]:
     return outcomes
 
 
+HEAD = ("work", "OmniRoute", "bare relay", "measured", "limit")
+
+
+def _cells(outcome: Outcome) -> tuple[str, ...]:
+    reading, limit = outcome.reading, outcome.limit
+    numbers = (f"{reading.value:.2f} {limit.unit}", f"{limit.limit:g} {limit.unit}")
+    return (limit.title, reading.gateway, reading.control, *numbers)
+
+
 def report(outcomes: Sequence[Outcome]) -> None:
-    table = Table("work", "OmniRoute", "bare relay", "measured", "limit", "")
+    """The table for people."""
+    table = Table(*HEAD, "")
     for outcome in outcomes:
-        value, limit = outcome.reading.value, outcome.limit
-        verdict = "[green]ok[/]" if outcome.ok else "[red]OVER[/]"
-        numbers = (f"{value:.2f} {limit.unit}", f"{limit.limit:g} {limit.unit}")
-        table.add_row(limit.title, outcome.reading.gateway, outcome.reading.control, *numbers, verdict)
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(table)
+        table.add_row(*_cells(outcome), "[green]ok[/]" if outcome.ok else "[red]OVER[/]")
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-async def run(rows: Sequence[str], effort: str, as_json: bool) -> None:
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """The table for ``README.md``."""
+    lines = [HEAD, ("---",) * len(HEAD), *map(_cells, outcomes)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+async def run(rows: Sequence[str], effort: str, form: str) -> None:
     with Stage(EFFORTS[effort]) as stage:
         outcomes = await measure(stage, rows)
-    if as_json:
+    if form == "json":
         print(orjson.dumps([asdict(outcome) | {"ok": outcome.ok} for outcome in outcomes]).decode())
+    elif form == "markdown":
+        print(markdown(outcomes))
     else:
         report(outcomes)
 
@@ -85,12 +99,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("rows", nargs="*", metavar="row", help=f"default: all of {', '.join(ROWS)}")
     options.add_argument("--effort", choices=EFFORTS, default="full")
-    options.add_argument("--json", action="store_true")
+    options.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     given = options.parse_args()
     if unknown := set(given.rows) - set(ROWS):
         options.error(f"no such row: {', '.join(sorted(unknown))}")
     prepare()
-    uvloop.run(run(given.rows, given.effort, given.json))
+    uvloop.run(run(given.rows, given.effort, given.format))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from .gateway.snapshot import Connection, Snapshot
 from .manage.account import has_password
 from .manage.call import Services
 from .manage.plane import ControlPlane
+from .manage.providers import health_of
 from .manage.routes import MANAGE_ROUTES
 from .proto.listener import Listener
 from .settings import Settings, SettingsError
@@ -161,11 +162,6 @@ class App:
         await self.client.close()
         await self.store.close()
         await drain(1.0)
-
-
-def health_of(row: object) -> AccountHealth:
-    """The stored health columns of a connection row."""
-    return AccountHealth(**{name: getattr(row, name) for name in AccountHealth.__struct_fields__ if hasattr(row, name)})
 
 
 def with_demo(snapshot: Snapshot, provider: Provider, port: int) -> Snapshot:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes import FakeClock
+
 from omniroute.gateway.usage import CallRecord
 from omniroute.settings import Settings
 from omniroute.store.store import Store
@@ -56,7 +57,9 @@ def small_catalog() -> Catalog:
 
 
 @asynccontextmanager
-async def a_store(folder: Path, clock: FakeClock | None = None, *, owner: bool = True, **settings: Any) -> AsyncIterator[Store]:
+async def a_store(
+    folder: Path, clock: FakeClock | None = None, *, owner: bool = True, **settings: Any
+) -> AsyncIterator[Store]:
     """An open store, closed at the end.  Opening the same *folder* again finds what was stored."""
     store = await Store.open(Settings(data_dir=folder, **settings), clock or FakeClock(), small_catalog(), owner=owner)
     try:
@@ -68,8 +71,8 @@ async def a_store(folder: Path, clock: FakeClock | None = None, *, owner: bool =
 def a_call(id: str = "req-1", **changes: Any) -> CallRecord:
     """A finished call that went well."""
     values: dict[str, Any] = {
-        "id": id, "at": 1_750_000_000.0, "method": "POST", "path": "/v1/chat/completions", "status": 200, "provider": "openai",
-        "model": "gpt-4o", "requested_model": "fast", "connection_id": "conn-1", "account": "work", "key_id": "key-1",
+        "id": id, "at": 1_750_000_000.0, "method": "POST", "path": "/v1/chat/completions", "status": 200,
+        "provider": "openai", "model": "gpt-4o", "requested_model": "fast", "connection_id": "conn-1", "account": "work", "key_id": "key-1",
         "key_name": "laptop", "source_format": "anthropic", "target_format": "openai-chat", "stream": True,
         "duration_ms": 812.5, "first_byte_ms": 204.25, "tokens_in": 812, "tokens_out": 240, "cost": 0.00443,
     }  # fmt: skip

@@ -81,6 +81,10 @@ async def _whole(
     if route.wire != job.wire:
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
     job.upstream_model, job.usage = RELAYS[job.wire].usage(body)
+    if not job.upstream_model and job.usage is None:  # an error said with 200, perhaps
+        answer = collect(FORMATS[route.wire].decode_answer(body))
+        if answer.failure is not None:
+            return answer.failure
     respond(gateway, job, status, [render.JSON_TYPE, *render.answer_fields(received)], body)
     return None
 

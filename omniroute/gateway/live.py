@@ -21,6 +21,7 @@ class Live:
         self.on_record = on_record
         self.in_flight: dict[tuple[str, str, str], int] = {}  # (provider, model, connection id)
         self.recent: deque[tuple[float, str, str, float]] = deque(maxlen=1000)  # (at, provider, model, duration ms)
+        self.running = 0  # exchanges of the data plane
         self.draining = False
 
     def begin(self, target: tuple[str, str, str]) -> None:

@@ -30,6 +30,7 @@ CLIENT_GONE: Final = 499
 async def serve(gateway: Gateway, exchange: Exchange, wire: str, only: str = "") -> None:
     """Answer one chat request in *wire*; always answers, always records."""
     job = Job(exchange, wire, only, gateway.clock.monotonic())
+    gateway.live.running += 1
     # on_gone stays unset, so a client that leaves cancels this task, and with it the call upstream
     try:
         failure = await run(gateway, job)
@@ -46,6 +47,7 @@ async def serve(gateway: Gateway, exchange: Exchange, wire: str, only: str = "")
         _log.exception("request %s failed", exchange.request.id)
         refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
     finally:
+        gateway.live.running -= 1
         gateway.live.on_record(record(gateway, job))
 
 

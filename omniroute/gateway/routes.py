@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ from ..proto.exchange import Exchange
 from . import models, pipeline
 from .job import Gateway
 
-Handler = Callable[[Gateway, Exchange, "DataRoute"], Awaitable[None]]
+Handler = Callable[[Gateway, Exchange, "DataRoute"], Coroutine[Any, Any, None]]
 
 
 class DataRoute(Struct, frozen=True):
@@ -25,9 +25,9 @@ class DataRoute(Struct, frozen=True):
     stream_body: bool = False
 
 
-async def chat(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
+def chat(gateway: Gateway, exchange: Exchange, row: DataRoute) -> Coroutine[Any, Any, None]:
     """A chat request in the row's wire; ``{provider}`` in the path restricts it."""
-    await pipeline.serve(gateway, exchange, row.wire, exchange.request.params.get("provider", ""))
+    return pipeline.serve(gateway, exchange, row.wire, exchange.request.params.get("provider", ""))
 
 
 async def list_models(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
@@ -63,7 +63,8 @@ class DataPlane:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def handle(self, exchange: Exchange) -> None:
+    def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
+        """The coroutine that answers."""
         row = exchange.request.route
         assert isinstance(row, DataRoute)
-        await row.handler(self._gateway, exchange, row)
+        return row.handler(self._gateway, exchange, row)

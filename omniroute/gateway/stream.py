@@ -22,6 +22,7 @@ from ..translate.relay import Pipe
 from ..upstream.send import Call
 
 HELD_BYTES: Final = 1024 * 1024  # before the commit; more than this is committed as it is
+LAST_WORDS: Final = 1.0  # seconds that an upstream has left after it reported an error
 PING: Final = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n', "ndjson": b"", "sse": b": keep-alive\n\n"}
 
 
@@ -43,6 +44,8 @@ class Translation:
         self.finished = False
         self.failure: Failure | None = None
         self.pieces = 0
+        self.torn = False
+        self._unsent: list[Event] = []  # understood before what could not be
 
     def feed(self, data: bytes) -> bytes:
         try:
@@ -54,8 +57,12 @@ class Translation:
     def _translate(self, pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
         feed = self._decoder.feed
         events: list[Event] = []
-        for name, data in pairs:
-            events += feed(name, data)
+        try:
+            for name, data in pairs:
+                events += feed(name, data)
+        except BadAnswer:
+            self._unsent = events
+            raise
         return self._encode(events) if events else b""
 
     def _encode(self, events: Sequence[Event]) -> bytes:
@@ -85,7 +92,7 @@ class Translation:
         return out + self._encoder.eof()
 
     def fail(self, failure: Failure) -> bytes:
-        return self._encoder.fail(failure)
+        return self._encode(self._unsent) + self._encoder.fail(failure)
 
 
 class StreamRelay:
@@ -107,7 +114,8 @@ class StreamRelay:
         self._held_size = 0
         self._sent_head = False
         self._paused = False
-        self._pinged = clock.monotonic()
+        self._closing = False
+        self._resumed = self._pinged = clock.monotonic()
         self._timer = clock.call_later(self._tick(), self._watch)
         self.committed_at: float | None = None
         exchange.on_pause, exchange.on_resume = self._pause, self._resume
@@ -147,6 +155,10 @@ class StreamRelay:
                 self._exchange.write(out)
         else:
             self._before_commit(out)
+        if self._pipe.failure is not None and not self._closing:
+            self._closing = True
+            self._timer.cancel()
+            self._timer = self._clock.call_later(LAST_WORDS, self._close)
 
     def _before_commit(self, out: bytes) -> None:
         pipe = self._pipe
@@ -188,7 +200,7 @@ class StreamRelay:
             if pipe.failure is not None and not pipe.meaningful:
                 self._refuse(pipe.failure)
                 return
-            if not complete and not pipe.meaningful:
+            if not pipe.meaningful:
                 self._refuse(Failure(502, "The provider closed the stream without an answer"))
                 return
             if out:
@@ -199,8 +211,13 @@ class StreamRelay:
         if not complete:
             self._fail(Failure(502, "The provider's stream ended before the answer was complete"))
             return
-        self._exchange.end()
-        self._done.set_result(pipe.failure)
+        self._close()
+
+    def _close(self) -> None:
+        """The client has its ending."""
+        if not self._done.done():
+            self._exchange.end()
+            self._done.set_result(self._pipe.failure)
 
     def _on_error(self, error: TransportError) -> None:
         self._fail(Failure(504 if error.reason == "timeout" else 502, f"The connection to the provider broke: {error}"))
@@ -212,8 +229,7 @@ class StreamRelay:
         if not self._sent_head:
             self._refuse(failure)
             return
-        if not self._pipe.finished:
-            self._exchange.write(self._pipe.fail(failure))
+        self._exchange.write(self._pipe.fail(failure))
         self._exchange.end()
         self._call.cancel()
         self._done.set_result(failure)
@@ -228,13 +244,13 @@ class StreamRelay:
         if self._done.done():
             return
         now = self._clock.monotonic()
-        silence = now - self._call.last_activity
-        if not self._paused and silence >= self._limits.stream_idle_timeout:
+        silence = 0.0 if self._paused else now - max(self._call.last_activity, self._resumed)
+        if silence >= self._limits.stream_idle_timeout:
             self._fail(Failure(504, f"The provider sent nothing for {self._limits.stream_idle_timeout:g} seconds"))
             return
         interval = self._limits.keepalive_interval
         quiet = min(silence, now - self._pinged)
-        if interval > 0 and self._sent_head and not self._paused and quiet >= interval and self._ping:
+        if interval > 0 and self._sent_head and quiet >= interval and self._ping and not self._pipe.torn:
             self._pinged = now
             self._exchange.write(self._ping)
             quiet = 0.0
@@ -249,4 +265,5 @@ class StreamRelay:
 
     def _resume(self) -> None:
         self._paused = False
+        self._resumed = self._clock.monotonic()
         self._call.resume()

@@ -51,7 +51,8 @@ async def try_password(call: Call, text: str) -> bool:
     """:func:`check_password` under the lockout of the caller's address.  Raises 429 with ``Retry-After`` when locked."""
     logins, clock = call.services.logins, call.services.clock
     if wait := logins.begin(call.ip, clock.monotonic()):
-        await call.audit("auth.login.locked", "admin", {"retryAfter": round(wait)})
+        if logins.first_refusal(call.ip):
+            await call.audit("auth.login.locked", "admin", {"retryAfter": round(wait)})
         raise OmniError("forbidden", "Too many failed attempts. Try again later.", status=429, retry_after=wait)
     if await check_password(call.services, text):
         logins.succeed(call.ip)

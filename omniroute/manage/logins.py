@@ -20,6 +20,7 @@ _MOST_ADDRESSES = 10_000
 class _Record(Struct):
     failures: list[float]
     locked_until: float = 0.0
+    told: bool = False
 
 
 def _network(address: str) -> str:
@@ -48,7 +49,7 @@ class Logins:
         record.failures = [at for at in record.failures if at > now - WINDOW]
         record.failures.append(now)
         if len(record.failures) >= ATTEMPTS:
-            record.locked_until = now + LOCKED
+            record.locked_until, record.told = now + LOCKED, False
             record.failures.clear()
         if len(self._records) > _MOST_ADDRESSES:
             del self._records[next(iter(self._records))]
@@ -57,6 +58,14 @@ class Logins:
     def succeed(self, address: str) -> None:
         """The attempt was right: the address starts afresh."""
         self._records.pop(_network(address), None)
+
+    def first_refusal(self, address: str) -> bool:
+        """True once per lock: who hammers on must not fill the audit log."""
+        record = self._records.get(_network(address))
+        if record is None or record.told:
+            return False
+        record.told = True
+        return True
 
     def locked(self, address: str, now: float) -> bool:
         record = self._records.get(_network(address))

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from ..clock import iso
 from ..gateway.usage import CallRecord
+from ..store.call_rows import TEST_MODEL
 from ..store.connections import ConnectionRow
 from ..upstream.credentials import check_base_url, needs_secret
 from ..upstream.probe import Validation
@@ -18,8 +19,6 @@ from .bodies import ShortName, Text500, clean_key
 from .call import Call, Invalid, Reply, refused
 from .connection_view import Validity
 from .providers import find_connection, find_provider
-
-TEST_MODEL: Final = "connection-test"
 
 
 class ValidateBody(Struct, rename="camel", kw_only=True):

@@ -14,8 +14,8 @@ unsent, ``on_pause`` is called, and ``on_resume`` when it has drained below the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Protocol
 
 from .headers import Headers
 
@@ -120,7 +120,7 @@ class Application(Protocol):
         """Route the head.  Raises :class:`Refusal` to answer at once without reading the body."""
         ...
 
-    async def handle(self, exchange: Exchange) -> None:
+    def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Answer.  Called as a task once the body is complete (or at once for a streamed body)."""
         ...
 

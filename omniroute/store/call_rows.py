@@ -19,6 +19,7 @@ from .db import Transaction
 BODY_BYTES: Final = 8 * 1024  # a longer body is kept as a preview
 PREVIEW_BYTES: Final = 2 * 1024
 LOG_ROWS: Final = 500
+TEST_MODEL: Final = "connection-test"  # the model of a connection's test, which is logged but is no use of anything
 LOG_BATCH: Final = 100  # rows of one batch and as many failures; in a flood the log is a sample
 _REDACTED: Final = "[redacted]"
 
@@ -109,6 +110,8 @@ def _new_id() -> str:
 
 def usage_rows(entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
     for r, _, _ in entries:
+        if r.model == TEST_MODEL:
+            continue
         yield (
             r.provider, r.model, r.connection_id or None, r.key_id or None, r.key_name or None, r.tokens_in, r.tokens_out,
             r.tokens_cache_read, r.tokens_cache_write, r.tokens_reasoning, str(r.status), iso(r.at), r.cost,

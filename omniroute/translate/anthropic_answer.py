@@ -223,7 +223,9 @@ def block_type(raw: Raw) -> str:
 
 
 def read_citation(raw: Raw) -> Citation:
-    known = _CITATION.get(raw) or _Citation()
+    known = _CITATION.get(raw)
+    if known is None:
+        return Citation(wire=WIRE)
     return Citation(
         url=known.url, title=known.title or known.document_title, text=known.cited_text, wire=WIRE, raw=bytes(raw)
     )
@@ -270,10 +272,19 @@ class Message(Struct):
 MESSAGE: Final[Shape[Message]] = Shape(Message)
 
 
+def _is_utf8(body: bytes) -> bool:
+    """Blocks that only travel are never parsed: broken text in them would come out again."""
+    try:
+        return body.isascii() or bool(body.decode())
+    except UnicodeDecodeError:
+        return False
+
+
 def decode_answer(body: bytes) -> list[Event]:
     """A whole answer.  An error object is a Failure.  Raises BadAnswer."""
-    if not body.lstrip()[:1] == b"{":
-        raise BadAnswer("not a JSON object")
+    body = body.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if body[:1] != b"{" or not _is_utf8(body):
+        raise BadAnswer("not a JSON object in UTF-8")
     message = MESSAGE.answer(body)
     if message.content is None:
         if (failure := read_error(body)) is not None:

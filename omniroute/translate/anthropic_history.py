@@ -263,11 +263,11 @@ class Messages:
         return self.out
 
     def _assistant(self, turn: Turn) -> None:
-        if self._rest or self._results or self._system:
-            self._end_user()
         content = self._blocks.assistant(turn.blocks)
         if not content:
             return
+        if self._rest or self._results or self._system:
+            self._end_user()
         if self.out and self.out[-1]["role"] == "assistant":
             self.out[-1]["content"] += content
         else:

@@ -139,6 +139,7 @@ class _Metadata(Struct):
     user_id: str | None = None
 
 
+_DEEPEST: Final = 24  # steps in the path of a block; the API itself takes two levels of content
 _ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
 _TEXT_OR_ITEMS: Final[Shape[str | list[Raw]]] = Shape(str | list[Raw])
 _TYPE: Final[Shape[_Typed]] = Shape(_Typed)
@@ -247,6 +248,8 @@ def _blocks(raw: Raw, path: str) -> list[Block]:
     """Content: a string, or a list of blocks."""
     if not present(raw):
         return []
+    if path.count(".") > _DEEPEST:
+        raise bad(path, "Content is nested too deeply")
     content = _TEXT_OR_ITEMS.read(raw, path)
     if isinstance(content, str):
         return [Text(content)]
@@ -287,15 +290,20 @@ def _turns(raw: Raw) -> list[Turn]:
 # --------------------------------------------------------------------------- tools
 
 
+_CLIENT_TOOLS: Final = (None, "custom")
+
+
 def _tools(raw: Raw) -> list[Tool]:
     return [_tool(item, join("tools", number)) for number, item in enumerate(_ITEMS.read(raw, "tools"))]
 
 
 def _tool(raw: Raw, path: str) -> Tool:
-    kind = _TOOL_KIND.read(raw, path)
-    if kind.type not in (None, "custom"):
-        return Tool(kind.name or kind.type or "", kind="server", wire=WIRE, raw=bytes(raw))
-    tool = _TOOL.read(raw, path)
+    tool = _TOOL.get(raw)
+    if tool is None or tool.type not in _CLIENT_TOOLS:
+        kind = _TOOL_KIND.read(raw, path)
+        if kind.type not in _CLIENT_TOOLS:
+            return Tool(kind.name or kind.type or "", kind="server", wire=WIRE, raw=bytes(raw))
+        tool = _TOOL.read(raw, path)
     return Tool(
         tool.name,
         tool.description,
@@ -427,13 +435,10 @@ def decode_request(body: bytes) -> Ask:
         if name not in top:
             raise bad(name, f"Missing required parameter: '{name}'.")
     ask = Ask(wire=WIRE)
-    try:
-        for name, raw in top.items():
-            read = _TOP.get(name)
-            if read is not None:
-                read(ask, raw)
-            else:
-                ask.extra[name] = bytes(raw)
-    except RecursionError:
-        raise bad("messages", "JSON is nested too deeply") from None
+    for name, raw in top.items():
+        read = _TOP.get(name)
+        if read is not None:
+            read(ask, raw)
+        else:
+            ask.extra[name] = bytes(raw)
     return ask

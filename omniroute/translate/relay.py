@@ -20,6 +20,7 @@ from msgspec import Raw, Struct
 
 from .events import Failure, Usage
 from .format import BadAnswer
+from .jsonio import is_json
 from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat
 
 W = TypeVar("W")
@@ -35,6 +36,7 @@ class Pipe(Protocol):
     finished: bool  # the answer reached its end
     failure: Failure | None  # the upstream reported this error in its stream
     pieces: int  # events so far: about the tokens, when no usage comes
+    torn: bool  # part of an event has gone through: nothing may come between
 
     def feed(self, data: bytes) -> bytes:
         """Upstream bytes in, client bytes out."""
@@ -89,11 +91,11 @@ class Tap:
         self._encode_failure = encode_failure
         self._tail: list[bytes] = []  # of an incomplete event
         self._tail_size = 0
-        self._torn = False  # part of an event has already gone through
+        self.torn = False
 
     def feed(self, data: bytes) -> bytes:
         if not self._tail and data.endswith(b"\n\n"):
-            self._torn = False
+            self.torn = False
             self.pieces += 1
             return self._look(data)
         return self._cut(data)
@@ -108,7 +110,7 @@ class Tap:
             end = max(blob.rfind(b"\n\n") + 2, blob.rfind(b"\r\n\r\n") + 4, blob.rfind(b"\r\r") + 2, blob.rfind(b"\n\r\n") + 3)
             if end > 4 or _BOUNDARY.search(blob):
                 whole, rest = blob[:end], blob[end:]
-                self._tail, self._tail_size, self._torn = [rest] if rest else [], len(rest), False
+                self._tail, self._tail_size, self.torn = [rest] if rest else [], len(rest), False
             else:
                 self._tail = [blob]
         out = b""
@@ -117,7 +119,7 @@ class Tap:
             out = self._look(whole)
         if self._tail_size > HELD_BYTES:
             out += self._release_tail()
-            self._torn = True
+            self.torn = True
         return out
 
     def _release_tail(self) -> bytes:
@@ -129,12 +131,20 @@ class Tap:
         rest = self._release_tail()
         if not rest:
             return self._close()
-        out = self._look(rest + b"\n\n")
-        return (out[:-2] if out.endswith(b"\n\n") else out) + self._close()
+        out = self._look(rest + b"\n\n").removesuffix(b"\n\n")
+        if not (self.finished or self.torn or is_json(data_of(rest))):
+            return b""  # half an event
+        self.torn = bool(out)
+        return out + self._close()
 
     def fail(self, failure: Failure) -> bytes:
-        """Whatever was held back is forgotten: the client must not take it for the end of anything."""
-        return (b"\n\n" if self._torn else b"") + self._encode_failure(failure)
+        """Whatever was held back is forgotten: the client must not take it for the end of anything.
+
+        An answer that had reached its end already is only closed: an error would take it back.
+        """
+        if self.finished:
+            return self._close()
+        return (b"\n\n" if self.torn else b"") + self._encode_failure(failure)
 
     def _close(self) -> bytes:
         return b""
@@ -236,7 +246,7 @@ class ChatTap(Tap):
         if not data:
             return True
         if data.strip() == b"[DONE]":
-            self.finished = self.meaningful = True
+            self.finished = True
             return True
         try:
             chunk = _chat_chunk.decode(data)
@@ -287,6 +297,7 @@ _THINKING: Final = ("thinking", "redacted_thinking")
 _COMMITS: Final = ("content_block_delta", "content_block_stop", "message_delta", "message_stop")
 
 
+_MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _ANTHROPIC_WORDS: Final = (b"content_block_st", b"message_", b'"error"', b"event: error")
 
 
@@ -298,6 +309,7 @@ class AnthropicTap(Tap):
         self._decode_error = decode_error
         self._leading = True  # no block but thinking has been closed yet
         self._thinking = False  # the open block is thinking
+        self._stopped = False
         self._held: list[bytes] = []
 
     def _look(self, blob: bytes) -> bytes:
@@ -344,7 +356,8 @@ class AnthropicTap(Tap):
             self._learn(_later(self.usage, event.usage))
         if event.content_block is not None:
             self._thinking = event.content_block.type in _THINKING
-        if event.type == "message_stop" or (event.delta is not None and event.delta.stop_reason):
+        self._stopped = self._stopped or event.type == "message_stop"
+        if self._stopped or (event.delta is not None and event.delta.stop_reason):
             self.finished = True
 
     def _hold(self, raw: bytes) -> bytes:
@@ -359,7 +372,11 @@ class AnthropicTap(Tap):
         return out
 
     def _close(self) -> bytes:
-        return self._after_held(b"") if self.finished else b""
+        """What is still owed at the end of a turn."""
+        if not self.finished or self._stopped:
+            return self._after_held(b"") if self.finished else b""
+        self._stopped = True
+        return self._after_held((b"\n\n" if self.torn else b"") + _MESSAGE_STOP)
 
 
 def _later(known: Usage | None, counts: AnthropicUsage) -> Usage:

@@ -10,47 +10,49 @@ from msgspec import Struct
 
 from .events import Usage
 
+Count = int | float | None  # some vendors write 10.0
+
 
 class PromptDetails(Struct):
-    cached_tokens: float | None = None
-    cache_write_tokens: float | None = None
+    cached_tokens: Count = None
+    cache_write_tokens: Count = None
 
 
 class OutputDetails(Struct):
-    reasoning_tokens: float | None = None
+    reasoning_tokens: Count = None
 
 
 class ChatUsage(Struct):
     """OpenAI chat's ``usage``, and other vendors' names for cached tokens in it."""
 
-    prompt_tokens: float | None = None
-    completion_tokens: float | None = None
-    total_tokens: float | None = None
+    prompt_tokens: Count = None
+    completion_tokens: Count = None
+    total_tokens: Count = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: OutputDetails | None = None
-    prompt_cache_hit_tokens: float | None = None
-    cache_read_input_tokens: float | None = None
-    cache_creation_input_tokens: float | None = None
-    num_cached_tokens: float | None = None
-    reasoning_tokens: float | None = None
+    prompt_cache_hit_tokens: Count = None
+    cache_read_input_tokens: Count = None
+    cache_creation_input_tokens: Count = None
+    num_cached_tokens: Count = None
+    reasoning_tokens: Count = None
 
 
 class CacheCreation(Struct):
-    ephemeral_5m_input_tokens: float | None = None
-    ephemeral_1h_input_tokens: float | None = None
+    ephemeral_5m_input_tokens: Count = None
+    ephemeral_1h_input_tokens: Count = None
 
 
 class ThinkingDetails(Struct):
-    thinking_tokens: float | None = None
+    thinking_tokens: Count = None
 
 
 class AnthropicUsage(Struct):
     """Anthropic's ``usage``, of ``message_start`` and ``message_delta`` alike."""
 
-    input_tokens: float | None = None
-    output_tokens: float | None = None
-    cache_read_input_tokens: float | None = None
-    cache_creation_input_tokens: float | None = None
+    input_tokens: Count = None
+    output_tokens: Count = None
+    cache_read_input_tokens: Count = None
+    cache_creation_input_tokens: Count = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: ThinkingDetails | None = None
 
@@ -61,43 +63,47 @@ class AnthropicUsage(Struct):
                 setattr(self, name, value)
 
 
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def _first(*values: float | None) -> float | None:
-    return next((value for value in values if value is not None), None)
+_NO_PROMPT = PromptDetails()
+_NO_OUTPUT = OutputDetails()
 
 
 def from_chat(usage: ChatUsage) -> Usage:
     """OpenAI chat counts -> ours."""
-    prompt, output = usage.prompt_tokens_details, usage.completion_tokens_details
-    cached = _first(
-        prompt.cached_tokens if prompt else None,
-        usage.prompt_cache_hit_tokens,
-        usage.cache_read_input_tokens,
-        usage.num_cached_tokens,
-    )
-    reasoning = output.reasoning_tokens if output and output.reasoning_tokens is not None else usage.reasoning_tokens
+    prompt = usage.prompt_tokens_details or _NO_PROMPT
+    output = usage.completion_tokens_details or _NO_OUTPUT
+    cached, written, reasoning = prompt.cached_tokens, prompt.cache_write_tokens, output.reasoning_tokens
+    if cached is None:
+        cached = _first(usage.prompt_cache_hit_tokens, usage.cache_read_input_tokens, usage.num_cached_tokens)
     return Usage(
-        input=_whole(usage.prompt_tokens),
-        output=_whole(usage.completion_tokens),
-        cache_read=_whole(cached),
-        cache_write=_whole(_first(prompt.cache_write_tokens if prompt else None, usage.cache_creation_input_tokens)),
-        reasoning=_whole(reasoning),
-        total=_whole(usage.total_tokens),
+        input=_int(usage.prompt_tokens),
+        output=_int(usage.completion_tokens),
+        cache_read=_int(cached),
+        cache_write=_int(usage.cache_creation_input_tokens if written is None else written),
+        reasoning=_int(usage.reasoning_tokens if reasoning is None else reasoning),
+        total=_int(usage.total_tokens),
     )
+
+
+def _int(value: Count) -> int | None:
+    return int(value) if isinstance(value, float) else value
+
+
+def _first(*values: Count) -> Count:
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def from_anthropic(usage: AnthropicUsage) -> Usage:
     """Anthropic counts -> ours."""
-    read, write = usage.cache_read_input_tokens, usage.cache_creation_input_tokens
-    fresh = usage.input_tokens
+    fresh, read, write = _int(usage.input_tokens), _int(usage.cache_read_input_tokens), _int(usage.cache_creation_input_tokens)
+    created, details = usage.cache_creation, usage.output_tokens_details
     return Usage(
-        input=None if fresh is None else int(fresh + (read or 0) + (write or 0)),
-        output=_whole(usage.output_tokens),
-        cache_read=_whole(read),
-        cache_write=_whole(write),
-        cache_write_1h=_whole(usage.cache_creation.ephemeral_1h_input_tokens) if usage.cache_creation else None,
-        reasoning=_whole(usage.output_tokens_details.thinking_tokens) if usage.output_tokens_details else None,
+        input=None if fresh is None else fresh + (read or 0) + (write or 0),
+        output=_int(usage.output_tokens),
+        cache_read=read,
+        cache_write=write,
+        cache_write_1h=_int(created.ephemeral_1h_input_tokens) if created else None,
+        reasoning=_int(details.thinking_tokens) if details else None,
     )

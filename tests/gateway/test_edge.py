@@ -170,12 +170,14 @@ async def test_overload_and_drain_answer_503_at_once_but_management_still_answer
     asked = request("POST", "/v1/messages")
     target.admit(asked)
     running = asyncio.ensure_future(target.handle(Exchange(asked)))
+    target._live.running += 1  # as the data plane's own coroutine does
     await asyncio.sleep(0)
     status, headers, body = refused(target, request("POST", "/v1/messages"))
     assert (status, headers[b"retry-after"], body["type"]) == (503, b"1", "error")
     target.admit(request("GET", "/api/keys"))
     release.set()
     await running
+    target._live.running -= 1
     target.admit(request("POST", "/v1/messages"))
     target._live.draining = True
     assert refused(target, request("POST", "/v1/messages"))[2]["error"]["message"] == "Server is shutting down"

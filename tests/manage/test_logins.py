@@ -52,6 +52,14 @@ def test_a_mapped_address_is_the_ipv4_one() -> None:
     assert logins.locked("192.0.2.1", 0.0)
 
 
+def test_a_lock_is_told_once() -> None:
+    logins = Logins()
+    assert not logins.first_refusal("192.0.2.1")
+    for _ in range(5):
+        logins.begin("192.0.2.1", 0.0)
+    assert [logins.first_refusal("192.0.2.1") for _ in range(3)] == [True, False, False]
+
+
 def test_memory_is_bounded() -> None:
     logins = Logins()
     for number in range(10_050):

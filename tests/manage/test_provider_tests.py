@@ -52,6 +52,12 @@ def test_a_test_is_logged_as_a_call(admin: Admin) -> None:
     ]
 
 
+def test_a_test_is_not_counted_as_use(admin: Admin) -> None:
+    made = admin.connection()
+    admin.send("POST", f"/api/providers/{made['id']}/test")
+    assert admin.send("GET", "/api/usage/history").json["totalRequests"] == 0
+
+
 def test_an_unknown_connection_cannot_be_tested(admin: Admin) -> None:
     for method, path in (("POST", "test"), ("GET", "models")):
         answer = admin.send(method, f"/api/providers/nope/{path}")

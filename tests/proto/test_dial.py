@@ -195,8 +195,9 @@ def test_connect_timeout_covers_everything_and_leaves_nothing(monkeypatch: pytes
         names(monkeypatch, ("127.0.0.9", 80), ("127.0.0.9", 81))
         clock = FakeClock()
         task = asyncio.ensure_future(failure(dialling(Origin("http", "slow.test", 80), clock=clock, timeout=10.0)))
-        while not under_way():
+        for _ in range(10):
             await asyncio.sleep(0)
+        assert under_way()
         clock.advance(9.9)
         await asyncio.sleep(0)
         assert not task.done()

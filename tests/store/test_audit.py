@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fakes import FakeClock
 from fakes_store import a_store
+
 from omniroute.store.audit import AuditRow
 
 

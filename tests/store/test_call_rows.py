@@ -4,9 +4,20 @@ import re
 
 import orjson
 import pytest
-
 from fakes_store import a_call
-from omniroute.store.call_rows import BODY_BYTES, LOG_BATCH, PREVIEW_BYTES, Clip, Entry, body_text, clip, for_log, log_rows, redact
+
+from omniroute.store.call_rows import (
+    BODY_BYTES,
+    LOG_BATCH,
+    PREVIEW_BYTES,
+    Clip,
+    Entry,
+    body_text,
+    clip,
+    for_log,
+    log_rows,
+    redact,
+)
 
 
 def test_a_small_body_is_kept_whole_and_a_large_one_as_its_beginning() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from fakes_store import a_store
+
 from omniroute.gateway.retry import Profile
 from omniroute.store.config import DEFAULTS, FIELDS, PROFILE_FIELDS, check, sound
 
@@ -28,7 +28,11 @@ def test_profile_fields_are_those_of_the_data_plane() -> None:
         ("stickyRoundRobinLimit", [0, 1000], [-1, 1001]),
         ("blockedProviders", [[], ["openai"]], ["openai", [1], {}]),
         ("fallbackStrategy", ["fill-first", "p2c", "least-used"], ["fastest", "", None, []]),
-        ("wildcardAliases", [[], [{"pattern": "gpt-*", "target": "openai/gpt-4o"}]], [[{}], [{"pattern": "", "target": "x"}], ["x"]]),
+        (
+            "wildcardAliases",
+            [[], [{"pattern": "gpt-*", "target": "openai/gpt-4o"}]],
+            [[{}], [{"pattern": "", "target": "x"}], ["x"]],
+        ),
         ("systemPrompt", [{}, {"enabled": True}], [[], "x"]),
     ],
 )

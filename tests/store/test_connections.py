@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from fakes import FakeClock
 from fakes_store import a_store
+
 from omniroute.store.store import Store
 
 
@@ -66,7 +66,8 @@ async def test_a_changed_priority_and_a_deletion_renumber_that_provider_only(tmp
             clock.advance(1)
         await store.connections.create("deepseek", name="other", api_key="k", priority=50)
         changed = await store.connections.update(rows["c"].id, priority=1)
-        assert changed is not None and changed.priority == 1
+        assert changed is not None
+        assert changed.priority == 1
         assert await order(store) == [("c", 1), ("a", 2), ("b", 3)]
         assert await store.connections.delete(rows["a"].id)
         assert await order(store) == [("c", 1), ("b", 2)]
@@ -97,7 +98,8 @@ async def test_oauth_accounts_are_told_apart_by_e_mail(tmp_path: Path) -> None:
         same = await create("openai", name="y", auth_type="oauth", email="a@example.org", access_token="at-2")
         other = await create("openai", name="x", auth_type="oauth", email="b@example.org", access_token="at-3")
         assert first.id == same.id != other.id
-        assert same.has_access_token and not same.has_api_key
+        assert same.has_access_token
+        assert not same.has_api_key
         assert await store.connections.secret(first.id) == "at-2"
 
 
@@ -158,7 +160,9 @@ async def test_health_marks_are_written_with_the_next_batch_and_publish_nothing(
     async with a_store(tmp_path) as store:
         row = await store.connections.create("openai", name="work", api_key="k")
         before = store.snapshot
-        store.connections.mark(row.id, {"test_status": "unavailable", "rate_limited_until": 1_750_000_060.5, "backoff_level": 1})
+        store.connections.mark(
+            row.id, {"test_status": "unavailable", "rate_limited_until": 1_750_000_060.5, "backoff_level": 1}
+        )
         store.connections.mark(row.id, {"backoff_level": 2, "last_error": "slow down", "error_code": "429"})
         await store.usage.flush()
         marked = await store.connections.get(row.id)
@@ -199,7 +203,8 @@ async def test_clear_texts_of_an_adopted_database_are_sealed_at_the_next_open(tm
         assert await store.connections.secret(row.id) == "sk-clear"
     async with a_store(tmp_path) as store:
         record = await store.db.fetch_one("SELECT api_key FROM provider_connections")
-        assert record is not None and store.vault.sealed(record["api_key"])
+        assert record is not None
+        assert store.vault.sealed(record["api_key"])
         assert await store.connections.secret(row.id) == "sk-clear"
         assert store.snapshot.connections["openai"][0].secret == "sk-clear"
         assert await store.connections.seal_clear_texts() == 0

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fakes_store import a_store
+
 from omniroute.store.custom_models import CustomModel, of_values
 
 

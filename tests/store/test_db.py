@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
 from fakes import FakeClock
+
 from omniroute.clock import Clock
 from omniroute.errors import OmniError
 from omniroute.store import db as db_module
@@ -23,6 +23,10 @@ async def opened(tmp_path: Path, *, owner: bool = True) -> Database:
     return await Database.open(tmp_path / "storage.sqlite", FakeClock(), owner=owner)
 
 
+def modes(folder: Path) -> set[int]:
+    return {stat.S_IMODE(path.stat().st_mode) for path in folder.glob("storage.sqlite*")}
+
+
 async def stored(db: Database) -> list[str]:
     return [row["key"] for row in await db.fetch("SELECT key FROM key_value ORDER BY key")]
 
@@ -33,9 +37,11 @@ async def test_a_new_database_is_a_private_file_with_write_ahead_log_and_foreign
         await tx.execute(SET, ("a",))
         keys = await tx.fetch_one("PRAGMA foreign_keys")
     mode = await db.fetch_one("PRAGMA journal_mode")
-    assert keys is not None and keys[0] == 1
-    assert mode is not None and mode[0] == "wal"
-    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("storage.sqlite*")} == {0o600}
+    assert keys is not None
+    assert keys[0] == 1
+    assert mode is not None
+    assert mode[0] == "wal"
+    assert modes(tmp_path) == {0o600}
     await db.close()
 
 
@@ -46,16 +52,21 @@ async def test_configuration_is_written_through_to_the_disk_and_logs_are_not(tmp
         pass
     async with getattr(db, kind)() as tx:
         row = await tx.fetch_one("PRAGMA synchronous")
-    assert row is not None and row[0] == level
+    assert row is not None
+    assert row[0] == level
     await db.close()
 
 
 async def test_a_failure_inside_a_transaction_undoes_it_and_frees_the_writer(tmp_path: Path) -> None:
     db = await opened(tmp_path)
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail() -> None:
         async with db.change() as tx:
             await tx.execute(SET, ("a",))
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     async with db.change() as tx:
         await tx.execute(SET, ("b",))
     assert await stored(db) == ["b"]
@@ -244,8 +255,7 @@ async def test_a_full_disk_is_a_clear_error_and_the_database_works_when_there_is
         await tx.fetch(f"PRAGMA max_page_count = {pages[0]}")
     with pytest.raises(OmniError, match="disk is full"):
         async with db.change() as tx:
-            for number in range(100):
-                await tx.execute(SET, (f"{number}" + "x" * 4000,))
+            await tx.executemany(SET, [(f"{number}" + "x" * 4000,) for number in range(100)])
     async with db.log() as tx:
         await tx.fetch("PRAGMA max_page_count = 100000")
     async with db.change() as tx:
@@ -265,7 +275,11 @@ async def test_a_read_only_database_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_mistake_in_sql_is_no_trouble_of_the_disk() -> None:
-    with pytest.raises(sqlite3.OperationalError), explained(Path("storage.sqlite")), closing(sqlite3.connect(":memory:")) as db:
+    with (
+        pytest.raises(sqlite3.OperationalError),
+        explained(Path("storage.sqlite")),
+        closing(sqlite3.connect(":memory:")) as db,
+    ):
         db.execute("SELECT * FROM nothing")
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from fakes_store import a_store
+
 from omniroute.gateway.auth import find
 from omniroute.store.keys import digest, key_text, mask_ends
 
@@ -96,7 +97,9 @@ async def test_keys_are_listed_in_order_of_creation(tmp_path: Path) -> None:
 
 async def test_clear_texts_of_an_adopted_database_are_hashed_at_the_next_open(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store, store.db.change() as tx:
-        await tx.execute("INSERT INTO api_keys (id, name, key, allowed_models) VALUES ('k1', 'old', 'sk-a1b2c3d4', 'no json')")
+        await tx.execute(
+            "INSERT INTO api_keys (id, name, key, allowed_models) VALUES ('k1', 'old', 'sk-a1b2c3d4', 'no json')"
+        )
     async with a_store(tmp_path) as store:
         key = find(store.snapshot, "sk-a1b2c3d4")
         assert key is not None
@@ -104,5 +107,6 @@ async def test_clear_texts_of_an_adopted_database_are_hashed_at_the_next_open(tm
         [row] = await store.keys.list()
         assert row.masked == "sk-a****d4"
         record = await store.db.fetch_one("SELECT key FROM api_keys")
-        assert record is not None and "a1b2" not in record["key"]
+        assert record is not None
+        assert "a1b2" not in record["key"]
         assert await store.keys.hash_clear_texts() == 0

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from fakes_store import a_store
+
 from omniroute.store import keyvalue
 
 

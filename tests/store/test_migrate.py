@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
 from fakes import FakeClock
+
 from omniroute.errors import OmniError
 from omniroute.store import migrate
 from omniroute.store.migrate import Migration, apply, migrations, statements
@@ -59,14 +59,14 @@ def test_columns_of_earlier_installations_are_all_there(connection: sqlite3.Conn
     apply(connection, tmp_path / "storage.sqlite", FakeClock())
     expected = {
         "provider_connections": "id provider auth_type name email priority is_active access_token refresh_token expires_at"
-        " token_expires_at scope project_id test_status error_code last_error last_error_at last_error_type last_error_source"
-        " backoff_level rate_limited_until health_check_interval last_health_check_at last_tested api_key id_token"
+        " token_expires_at scope project_id test_status error_code last_error last_error_at last_error_type"
+        " last_error_source backoff_level rate_limited_until health_check_interval last_health_check_at last_tested api_key id_token"
         " provider_specific_data expires_in display_name global_priority default_model token_type consecutive_use_count"
         " rate_limit_protection created_at updated_at last_used_at",
         "provider_nodes": "id type name prefix api_type base_url created_at updated_at",
         "api_keys": "id name key machine_id allowed_models created_at",
-        "usage_history": "id provider model connection_id api_key_id api_key_name tokens_input tokens_output tokens_cache_read"
-        " tokens_cache_creation tokens_reasoning status timestamp",
+        "usage_history": "id provider model connection_id api_key_id api_key_name tokens_input tokens_output"
+        " tokens_cache_read tokens_cache_creation tokens_reasoning status timestamp",
         "call_logs": "id timestamp method path status model provider account connection_id duration tokens_in tokens_out"
         " source_format target_format api_key_id api_key_name combo_name request_body response_body error",
         "audit_log": "id timestamp action actor target details ip_address",
@@ -76,7 +76,9 @@ def test_columns_of_earlier_installations_are_all_there(connection: sqlite3.Conn
         assert set(text.split()) <= set(columns(connection, table)), table
 
 
-def test_a_database_of_an_earlier_installation_is_copied_and_then_adopted(connection: sqlite3.Connection, tmp_path: Path) -> None:
+def test_a_database_of_an_earlier_installation_is_copied_and_then_adopted(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
     connection.executescript("""
         CREATE TABLE provider_connections (id TEXT PRIMARY KEY, provider TEXT NOT NULL, priority INTEGER, extra TEXT);
         INSERT INTO provider_connections VALUES ('c1', 'openai', 1, 'kept');

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from fakes_store import a_store
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -47,13 +46,20 @@ async def test_base_urls_are_tidied(tmp_path: Path) -> None:
 
 async def test_connections_carry_a_copy_of_their_node_that_follows_its_changes(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
-        node = await store.nodes.create(type="openai-compatible", name="Mine", prefix="mine", base_url="http://localhost:1/v1")
+        node = await store.nodes.create(
+            type="openai-compatible", name="Mine", prefix="mine", base_url="http://localhost:1/v1"
+        )
         row = await store.connections.create(node.id, name="a", api_key="k", provider_specific_data={"region": "eu"})
         copy = {"prefix": "mine", "apiType": "chat", "baseUrl": "http://localhost:1/v1", "nodeName": "Mine", "region": "eu"}
         assert row.provider_specific_data == copy
         changed = await store.nodes.update(node.id, name="Ours", prefix="ours", base_url="http://localhost:2/v1/")
         assert changed is not None
-        assert (changed.id, changed.name, changed.prefix, changed.base_url) == (node.id, "Ours", "ours", "http://localhost:2/v1")
+        assert (changed.id, changed.name, changed.prefix, changed.base_url) == (
+            node.id,
+            "Ours",
+            "ours",
+            "http://localhost:2/v1",
+        )
         found = await store.connections.get(row.id)
         assert found is not None
         assert found.provider_specific_data == {
@@ -66,7 +72,9 @@ async def test_connections_carry_a_copy_of_their_node_that_follows_its_changes(t
 
 async def test_what_is_not_given_stays(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
-        node = await store.nodes.create(type="openai-compatible", name="Mine", prefix="mine", base_url="http://localhost:1/v1")
+        node = await store.nodes.create(
+            type="openai-compatible", name="Mine", prefix="mine", base_url="http://localhost:1/v1"
+        )
         changed = await store.nodes.update(node.id, api_type="responses")
         assert changed is not None
         assert (changed.name, changed.prefix, changed.base_url) == ("Mine", "mine", "http://localhost:1/v1")

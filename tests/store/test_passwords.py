@@ -37,7 +37,15 @@ def test_a_hash_with_other_parameters_still_verifies() -> None:
 @pytest.mark.usefixtures("real_scrypt")
 @pytest.mark.parametrize(
     "stored",
-    ["", "plain", "scrypt:1:2", "scrypt:a:b:c:d:e", "md5:16:1:1:00:aa", "scrypt:15:1:1:00:aa", "scrypt:1073741824:8:1:00:aa"],
+    [
+        "",
+        "plain",
+        "scrypt:1:2",
+        "scrypt:a:b:c:d:e",
+        "md5:16:1:1:00:aa",
+        "scrypt:15:1:1:00:aa",
+        "scrypt:1073741824:8:1:00:aa",
+    ],
 )
 def test_anything_unreadable_or_too_costly_is_false(stored: str) -> None:
     assert passwords.verify("x", stored) is False

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fakes_store import a_store
+
 from omniroute.store.pricing import of_values, overlay
 from omniroute.upstream.providers import Price
 
@@ -20,7 +21,9 @@ async def test_defaults_are_the_catalogues_by_alias(tmp_path: Path) -> None:
 
 async def test_the_users_fields_go_over_the_catalogues_and_are_in_force(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
-        assert await store.pricing.merge({"ds": {"deepseek-chat": {"input": 1}}}) == {"ds": {"deepseek-chat": {"input": 1.0}}}
+        assert await store.pricing.merge({"ds": {"deepseek-chat": {"input": 1}}}) == {
+            "ds": {"deepseek-chat": {"input": 1.0}}
+        }
         await store.pricing.merge({"ds": {"deepseek-chat": {"output": 2.0}, "new": {"input": 0.0}}})
         merged = await store.pricing.merged()
         assert merged["ds"] == {"deepseek-chat": {"input": 1.0, "output": 2.0, "cached": 0.028}, "new": {"input": 0.0}}
@@ -33,7 +36,11 @@ async def test_the_users_fields_go_over_the_catalogues_and_are_in_force(tmp_path
 
 async def test_deleting_one_model_one_provider_or_all_brings_the_defaults_back(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
-        table = {"ds": {"a": {"input": 1.0}, "b": {"input": 2.0}}, "openai": {"a": {"input": 3.0}}, "x": {"a": {"input": 4.0}}}
+        table = {
+            "ds": {"a": {"input": 1.0}, "b": {"input": 2.0}},
+            "openai": {"a": {"input": 3.0}},
+            "x": {"a": {"input": 4.0}},
+        }
         await store.pricing.merge(table)
         await store.pricing.delete("ds", "a")
         assert await store.pricing.user() == {**table, "ds": {"b": {"input": 2.0}}}

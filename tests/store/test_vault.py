@@ -106,7 +106,7 @@ def test_a_kept_secret_stays_the_same_and_only_the_owner_can_read_it(tmp_path: P
 
 def test_an_empty_key_file_is_an_error_and_not_a_new_secret(tmp_path: Path) -> None:
     (tmp_path / "jwt.key").touch()
-    with pytest.raises(OmniError, match="jwt.key"):
+    with pytest.raises(OmniError, match=r"jwt\.key"):
         kept_secret(tmp_path, "jwt")
 
 

@@ -215,7 +215,7 @@ def test_two_system_turns_in_a_row_become_one() -> None:
 )
 def test_where_the_role_is_not_legal_it_is_folded_into_the_users_words(turns: tuple[Turn, ...]) -> None:
     found = messages(*turns)
-    assert {role for role, _ in found} == {"user", "assistant"}
+    assert "system" not in [role for role, _ in found]
     assert "<system-reminder>\\ns\\n</system-reminder>" in json.dumps(found)
     assert dropped(*turns) == ("system_turns",)
 

@@ -296,7 +296,8 @@ def test_a_broken_body_is_the_clients_mistake(body: bytes) -> None:
     assert caught.value.kind == "invalid_request"
 
 
-def test_deep_nesting_is_the_clients_mistake() -> None:
-    content = b'[{"type":"tool_result","tool_use_id":"t","content":' * 400 + b'"x"' + b"}]" * 400
+@pytest.mark.parametrize("depth", [20, 400, 20_000])
+def test_deep_nesting_is_the_clients_mistake(depth: int) -> None:
+    content = b'[{"type":"tool_result","tool_use_id":"t","content":' * depth + b'"x"' + b"}]" * depth
     with pytest.raises(OmniError, match="nested too deeply"):
         decode_request(b'{"model":"m","messages":[{"role":"user","content":' + content + b"}]}")

@@ -37,6 +37,8 @@ def test_an_unsaid_type_is_guessed_from_the_first_bytes(media: Media, mime: str)
     assert url_of_media(media).startswith(f"data:{mime};base64,")
 
 
-@pytest.mark.parametrize(("mime", "word"), [("audio/mpeg", "mp3"), ("audio/wav", "wav"), ("audio/x-wav", "wav"), ("", "wav")])
+@pytest.mark.parametrize(
+    ("mime", "word"), [("audio/mpeg", "mp3"), ("audio/wav", "wav"), ("audio/x-wav", "wav"), ("", "wav")]
+)
 def test_audio_formats_have_words_of_their_own(mime: str, word: str) -> None:
     assert audio_format(mime) == word

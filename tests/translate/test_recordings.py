@@ -23,7 +23,9 @@ CHAT = FORMATS["openai-chat"]
 WIRES = {"openai-chat": "openai-chat", "anthropic": "anthropic-messages"}  # ours -> the recordings' name
 RECORDINGS = {r["id"]: r for r in recordings("openai-chat")}
 STREAMS = [i for i, r in RECORDINGS.items() if r["stream"] and r["response"]["body"].lstrip()[:1] != "{"]
-REQUESTS = [i for i, r in RECORDINGS.items() if isinstance(r["request"]["body"], dict) and "messages" in r["request"]["body"]]
+REQUESTS = [
+    i for i, r in RECORDINGS.items() if isinstance(r["request"]["body"], dict) and "messages" in r["request"]["body"]
+]
 # what we may emit because the content itself is so: arguments that a length limit cut, and errors inside streams
 UNAVOIDABLE = {"chat.tool-args-not-json", "chat.error-in-200", "chat.done-missing", "messages.tool-args-not-json"}
 SIDES = [(i, wire) for i in RECORDINGS for wire in WIRES]

@@ -48,7 +48,8 @@ def test_results_move_right_behind_their_calls_in_the_order_of_the_calls() -> No
 
 
 def test_calls_and_results_without_ids_find_each_other_by_name_and_order() -> None:
-    turns = [Turn("assistant", [ToolCall("", "f"), ToolCall("", "g")]), Turn("tool", [ToolResult("", name="g"), ToolResult("")])]
+    asked = Turn("assistant", [ToolCall("", "f"), ToolCall("", "g")])
+    turns = [asked, Turn("tool", [ToolResult("", name="g"), ToolResult("")])]
     first, second = repair(turns), repair(turns)
     assert shape(first.turns) == shape(second.turns)
     ids = shape(first.turns)[0][1]

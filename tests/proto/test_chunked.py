@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from h1_attacks import BODIES
+
+from omniroute.proto.chunked import ChunkDecoder
+from omniroute.proto.framing import ProtocolError
+
+
+def decode(data: bytes, size: int = 0) -> tuple[bytes, bytes, bool]:
+    """Body, what follows, and whether it is complete."""
+    decoder = ChunkDecoder()
+    body = b""
+    for at in range(0, len(data), size or len(data) or 1):
+        if decoder.complete:
+            return body, decoder.rest + data[at:], True
+        body += decoder.feed(data[at : at + (size or len(data))])
+    return body, decoder.rest, decoder.complete
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 5])
+@pytest.mark.parametrize(
+    ("data", "body", "rest"),
+    [
+        (b"0\r\n\r\n", b"", b""),
+        (b"3\r\nabc\r\n0\r\n\r\n", b"abc", b""),
+        (b"3\r\nabc\r\nA\r\n\r\n\r\n012345\r\n0000\r\n\r\nGET /", b"abc\r\n\r\n012345", b"GET /"),
+        (b"0000000000000003\r\nabc\r\n0\r\n\r\n", b"abc", b""),
+        (b'3;a;b=c;d="e\\"f;\t"\r\nabc\r\n0;last\r\n\r\n', b"abc", b""),
+        (b"0\r\nX-Sum: 1\r\nX-Empty:\r\n\r\nrest", b"", b"rest"),
+    ],
+)
+def test_the_body_and_what_follows(data: bytes, body: bytes, rest: bytes, size: int) -> None:
+    assert decode(data, size) == (body, rest, True)
+
+
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_an_unfinished_body_is_not_complete(cut: int) -> None:
+    assert not decode(b"3\r\nabc\r\n0\r\nX: y\r\n\r\n"[:-cut])[2]
+
+
+@pytest.mark.parametrize("attack", [row for row in BODIES if row.status != 413], ids=lambda attack: attack.name)
+@pytest.mark.parametrize("size", [0, 1, 7])
+def test_what_is_not_chunked_is_refused(attack: object, size: int) -> None:
+    data = attack.data.partition(b"\r\n\r\n")[2]  # type: ignore[attr-defined]
+    with pytest.raises(ProtocolError) as caught:
+        decode(data, size)
+    assert caught.value.status == attack.status  # type: ignore[attr-defined]
+
+
+def test_what_a_chunk_announces_is_known_before_it_comes() -> None:
+    decoder = ChunkDecoder()
+    assert decoder.feed(b"fffff\r\nabc") == b"abc"
+    assert decoder.announced == 0xFFFFF - 3

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from omniroute.translate.events import Event, Start, TextDelta, ThinkingDelta, ToolArguments, ToolStart
+from omniroute.translate.openai_chat_calls import Row
+from omniroute.translate.openai_chat_shapes import CallDelta, Function
+
+
+def delta(**fields: Any) -> CallDelta:
+    name, arguments = fields.pop("name", None), fields.pop("arguments", None)
+    return msgspec.convert(fields | {"function": {"name": name, "arguments": arguments}}, CallDelta)
+
+
+def play(*steps: CallDelta | Event | Function) -> list[Event]:
+    row, out = Row(Start("c1")), list[Event]()
+    for position, step in enumerate(steps):
+        if isinstance(step, CallDelta):
+            row.call(step, position, out)
+        elif isinstance(step, Function):
+            row.legacy(step, out)
+        else:
+            row.put(step, out)
+    row.flush(out)
+    return out
+
+
+def joined(events: list[Event]) -> list[tuple[str, str, str]]:
+    """(id, name, arguments) of each call; fails when arguments come outside of a call."""
+    calls: list[tuple[str, str, str]] = []
+    for event in events:
+        if isinstance(event, ToolStart):
+            calls.append((event.id, event.name, ""))
+        elif isinstance(event, ToolArguments):
+            calls[-1] = (*calls[-1][:2], calls[-1][2] + event.text)
+    return calls
+
+
+def test_one_call_streams_as_it_comes() -> None:
+    assert play(
+        delta(index=0, id="1", name="f", arguments=""), delta(index=0, arguments='{"a"'), delta(index=0, arguments=":1}")
+    ) == [
+        ToolStart("1", "f"),
+        ToolArguments('{"a"'),
+        ToolArguments(":1}"),
+    ]
+
+
+def test_calls_in_sequence_stream_without_waiting() -> None:
+    row, out = Row(Start()), list[Event]()
+    for step in (delta(index=0, id="1", name="f"), delta(index=0, arguments="{}"), delta(index=1, id="2", name="g")):
+        row.call(step, 0, out)
+    assert joined(out) == [("1", "f", "{}"), ("2", "g", "")]
+
+
+def test_interleaved_calls_are_put_in_a_row() -> None:
+    steps = (
+        delta(index=0, id="1", name="f"),
+        delta(index=1, id="2", name="g"),
+        delta(index=0, arguments='{"a":'),
+        delta(index=1, arguments='{"b":'),
+        delta(index=0, arguments="1}"),
+        delta(index=1, arguments="2}"),
+    )
+    assert joined(play(*steps)) == [("1", "f", '{"a":1}'), ("2", "g", '{"b":2}')]
+
+
+def test_what_follows_an_incomplete_call_waits_for_it() -> None:
+    steps = (
+        delta(index=0, id="1", name="f", arguments='{"a'),
+        TextDelta("t"),
+        delta(index=0, arguments='":1}'),
+        ThinkingDelta("h"),
+    )
+    assert play(*steps) == [
+        ToolStart("1", "f"),
+        ToolArguments('{"a'),
+        ToolArguments('":1}'),
+        TextDelta("t"),
+        ThinkingDelta("h"),
+    ]
+
+
+def test_calls_without_index_are_told_apart_by_their_ids() -> None:
+    steps = (delta(id="1", name="f", arguments="{}"), delta(id="2", name="g", arguments="{"), delta(id="2", arguments="}"))
+    assert joined(play(*steps)) == [("1", "f", "{}"), ("2", "g", "{}")]
+
+
+def test_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
+    calls = joined(play(delta(name="f", arguments="{"), delta(arguments="}"), delta(name="f", arguments="{}")))
+    assert [call[1:] for call in calls] == [("f", "{}"), ("f", "{}")]
+    assert calls[0][0] != calls[1][0]
+    assert all(call[0].startswith("call_") for call in calls)
+
+
+def test_a_vendor_that_gives_every_call_the_index_0() -> None:
+    steps = (delta(index=0, id="1", name="f", arguments="{}"), delta(index=0, id="2", name="g", arguments="{}"))
+    assert joined(play(*steps)) == [("1", "f", "{}"), ("2", "g", "{}")]
+
+
+def test_id_and_name_repeated_or_null_in_continuations() -> None:
+    steps = (
+        delta(index=0, id="1", name="f"),
+        delta(index=0, id=None, name=None, arguments="{"),
+        delta(index=0, id="1", arguments="}"),
+    )
+    assert joined(play(*steps)) == [("1", "f", "{}")]
+
+
+def test_a_name_that_comes_late_is_waited_for() -> None:
+    assert joined(play(delta(index=0, id="1", arguments="{"), delta(index=0, name="f"), delta(index=0, arguments="}"))) == [
+        ("1", "f", "{}")
+    ]
+
+
+def test_an_id_twice_in_one_answer_is_replaced_the_same_way_each_time() -> None:
+    steps = (delta(index=0, id="1", name="f", arguments="{}"), delta(index=1, id="1", name="g", arguments="{}"))
+    first, second = joined(play(*steps)), joined(play(*steps))
+    assert first == second
+    assert first[0][0] == "1"
+    assert first[1][0].startswith("call_")
+
+
+def test_arguments_as_an_object_become_text() -> None:
+    assert joined(play(delta(index=0, id="1", name="f", arguments={"a": [1]}))) == [("1", "f", '{"a":[1]}')]
+
+
+def test_the_legacy_function_call() -> None:
+    (call,) = joined(play(Function(name="f"), Function(arguments="{"), Function(arguments="}")))
+    assert call[1:] == ("f", "{}")
+
+
+def test_custom_tools_keep_their_free_text() -> None:
+    custom = msgspec.convert({"index": 0, "id": "1", "custom": {"name": "f", "input": "x = 1"}}, CallDelta)
+    assert play(custom) == [ToolStart("1", "f", kind="custom"), ToolArguments("x = 1")]
+
+
+def test_many_pieces_of_interleaved_calls_take_linear_time() -> None:
+    steps = [delta(index=0, id="1", name="f", arguments='{"a":"'), delta(index=1, id="2", name="g", arguments='{"a":"')]
+    for _ in range(20_000):
+        steps += [delta(index=0, arguments='}"' * 20), delta(index=1, arguments="y")]
+    calls = joined(play(*steps))
+    assert [len(call[2]) for call in calls] == [6 + 40 * 20_000, 6 + 20_000]

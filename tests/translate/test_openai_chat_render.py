@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from omniroute.translate.conversation import Ask, Reasoning, ResponseFormat, Sampling, Text, Tool, ToolCall, ToolChoice, Turn
+from omniroute.translate.format import Rendered, Target
+from omniroute.translate.openai_chat_render import encode_request
+
+F = Tool("f", schema=b'{"type":"object"}')
+G = Tool("g", "d", strict=True)
+
+
+def write(*, quirks: str = "", wire: str = "other", **fields: Any) -> Rendered:
+    ask = Ask(turns=[Turn("user", [Text("a")])], wire=wire, **fields)
+    return encode_request(ask, Target("target", quirks=frozenset(quirks.split())))
+
+
+def body(**options: Any) -> dict[str, Any]:
+    """What is sent, without model and messages."""
+    sent = msgspec.json.decode(write(**options).body)
+    assert sent.pop("model") == "target"
+    assert sent.pop("messages")
+    return sent
+
+
+def test_nothing_said_nothing_sent() -> None:
+    assert body() == {}
+
+
+def test_the_name_of_the_limit_is_a_quirk() -> None:
+    assert body(max_tokens=5) == {"max_tokens": 5}
+    assert body(max_tokens=5, quirks="max_completion_tokens") == {"max_completion_tokens": 5}
+
+
+def test_streams_always_ask_for_usage_but_where_that_is_refused() -> None:
+    assert body(stream=True) == {"stream": True, "stream_options": {"include_usage": True}}
+    assert body(stream=True, quirks="no_stream_options") == {"stream": True}
+
+
+def test_tools() -> None:
+    assert body(tools=[F, G], tool_choice=ToolChoice("required"), parallel_tools=False) == {
+        "tools": [
+            {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},
+            {
+                "type": "function",
+                "function": {
+                    "name": "g",
+                    "description": "d",
+                    "parameters": {"type": "object", "properties": {}},
+                    "strict": True,
+                },
+            },
+        ],
+        "tool_choice": "required",
+        "parallel_tool_calls": False,
+    }
+
+
+def test_a_choice_without_tools_is_left_out() -> None:
+    assert body(tool_choice=ToolChoice("auto"), parallel_tools=True) == {}
+
+
+def test_allowed_tools_natively_or_by_sending_only_those() -> None:
+    choice = ToolChoice("allowed", ("g",), required=True)
+    native = body(tools=[F, G], tool_choice=choice, quirks="allowed_tools")
+    assert native["tool_choice"] == {
+        "type": "allowed_tools",
+        "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]},
+    }
+    emulated = body(tools=[F, G], tool_choice=choice)
+    assert [tool["function"]["name"] for tool in emulated["tools"]] == ["g"]
+    assert emulated["tool_choice"] == "required"
+
+
+def test_names_outside_the_grammar_are_renamed_everywhere_and_reversibly() -> None:
+    turns = [Turn("user", [Text("a")]), Turn("assistant", [ToolCall("1", "crm.look")])]
+    tool = Tool("crm.look", schema=b"{}")
+    ask = Ask(
+        turns=turns, tools=[tool, Tool("x" * 80, schema=b"{}")], tool_choice=ToolChoice("tool", ("crm.look",)), wire="other"
+    )
+    rendered = encode_request(ask, Target("m"))
+    sent = msgspec.json.decode(rendered.body)
+    name = sent["tools"][0]["function"]["name"]
+    assert rendered.names[name] == "crm.look"
+    assert sent["tool_choice"]["function"]["name"] == sent["messages"][1]["tool_calls"][0]["function"]["name"] == name
+    assert all(len(sent_name) <= 64 and sent_name.replace("_", "").isalnum() for sent_name in rendered.names)
+
+
+def test_custom_and_server_tools() -> None:
+    custom = Tool("p", kind="custom", grammar=b'{"type":"text"}')
+    server = Tool("search", kind="server", wire="openai-chat", raw=b'{"type":"search"}')
+    assert body(tools=[custom, server], wire="openai-chat")["tools"] == [
+        {"type": "custom", "custom": {"name": "p", "format": {"type": "text"}}},
+        {"type": "search"},
+    ]
+    (tool,) = body(tools=[custom])["tools"]
+    assert tool["function"]["parameters"]["required"] == ["input"]
+
+
+@pytest.mark.parametrize(
+    ("said", "effort"),
+    [
+        (Reasoning(effort="low"), "low"),
+        (Reasoning(effort="max"), "xhigh"),
+        (Reasoning(enabled=True, budget=1024), "low"),
+        (Reasoning(enabled=True, budget=10240), "medium"),
+        (Reasoning(enabled=True, budget=31999), "high"),
+        (Reasoning(enabled=True), None),
+        (Reasoning(enabled=False), None),
+        (Reasoning(enabled=False, budget=5000), None),
+        (Reasoning(adaptive=True, effort="medium"), "medium"),
+    ],
+)
+def test_reasoning_is_an_effort(said: Reasoning, effort: str | None) -> None:
+    assert body(reasoning=said).get("reasoning_effort") == effort
+
+
+def test_a_dialect_of_this_wire_is_kept_instead() -> None:
+    extra = {"thinking": b'{"type":"enabled"}'}
+    assert body(reasoning=Reasoning(enabled=True, budget=9), extra=extra, wire="openai-chat") == {
+        "thinking": {"type": "enabled"}
+    }
+    assert write(extra=extra).dropped == ("extra.thinking",)
+
+
+def test_sampling_that_the_model_refuses_is_left_out() -> None:
+    said = Sampling(temperature=0.5, top_p=0.9, top_k=3, seed=1, logit_bias=b'{"1":1}')
+    assert body(sampling=said) == {"temperature": 0.5, "top_p": 0.9, "seed": 1, "logit_bias": {"1": 1}}
+    assert body(sampling=said, quirks="top_k")["top_k"] == 3
+    refused = write(sampling=said, quirks="no_sampling")
+    assert {"temperature", "top_p", "top_k"} == set(refused.dropped)
+
+
+def test_four_stop_sequences_at_most() -> None:
+    assert body(stop=list("abcde"))["stop"] == list("abcd")
+    assert body(stop=list("abcde"), wire="openai-chat")["stop"] == list("abcde")
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        (ResponseFormat("json"), {"type": "json_object"}),
+        (ResponseFormat("text"), {"type": "text"}),
+        (
+            ResponseFormat("schema", b'{"a": 1}', "n", "d", strict=True),
+            {"type": "json_schema", "json_schema": {"name": "n", "description": "d", "schema": {"a": 1}, "strict": True}},
+        ),
+        (ResponseFormat("schema", b"{}"), {"type": "json_schema", "json_schema": {"name": "response", "schema": {}}}),
+    ],
+)
+def test_response_formats(shape: ResponseFormat, expected: dict[str, Any]) -> None:
+    assert body(response_format=shape) == {"response_format": expected}
+
+
+def test_members_that_belong_to_a_vendor() -> None:
+    assert body(user="u", service_tier="auto", verbosity="low", modalities=["text"]) == {
+        "user": "u",
+        "service_tier": "auto",
+        "verbosity": "low",
+        "modalities": ["text"],
+    }
+    assert len(body(user="u" * 100)["user"]) == 64
+    assert set(write(metadata=b"{}", service_tier="standard_only", wire="anthropic").dropped) == {"metadata", "service_tier"}
+    assert body(metadata=b'{"a":"b"}', wire="openai-chat") == {"metadata": {"a": "b"}}

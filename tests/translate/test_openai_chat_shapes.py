@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from omniroute.translate.format import BadAnswer
+from omniroute.translate.openai_chat_shapes import read_chunk
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"created":"now","choices":[{"index":0,"delta":{"content":"a"}}]}',
+        b'{"id":5,"model":[],"choices":[{"index":"0","delta":{"content":"a"}}]}',
+        b'{"usage":"none","choices":[{"finish_reason":{},"delta":{"content":"a","reasoning":1,"annotations":{}}}]}',
+        b'{"choices":[{"delta":{"content":"a","tool_calls":[{"index":"x","id":1,"function":{"name":"f"}}]}}]}',
+        b'{"choices":[{"delta":{"content":"a"},"logprobs":[]}],"x_groq":7}',
+    ],
+)
+def test_a_member_of_a_wrong_type_is_left_out_when_the_answer_does_not_depend_on_it(data: bytes) -> None:
+    chunk = read_chunk(data)
+    assert chunk.choices is not None
+    assert chunk.choices[0].delta is not None
+    assert chunk.choices[0].delta.content == "a"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"1",
+        b'{"choices":{}}',
+        b'{"choices":["a"]}',
+        b'{"choices":[{"delta":{"content":1}}]}',
+        b'{"choices":[{"delta":{"tool_calls":[1]}}]}',
+        b'{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":1}}]}}]}',
+        b'{"choices":' + b"[" * 100_000,
+        b'{"id":"\xff"}',
+        b'{"choices":[' + b",".join([b'{"index":"a"}'] * 40) + b"]}",
+    ],
+)
+def test_a_chunk_without_its_content_is_refused(data: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        read_chunk(data)

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from omniroute.translate.events import (
+    CitationDelta,
+    Event,
+    Failure,
+    Finish,
+    MediaPart,
+    RefusalDelta,
+    Signature,
+    Start,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolStart,
+    Usage,
+)
+from omniroute.translate.format import BadAnswer
+from omniroute.translate.openai_chat_stream import CUT, ChatDecoder, decode_answer
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+
+def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": delta or {}, "finish_reason": finish} | more.pop("choice", {})
+    return msgspec.json.encode({"id": "c1", "created": 7, "model": "m", "choices": [choice]} | more)
+
+
+def play(*chunks: bytes, end: bool = True) -> list[Event]:
+    """Events of a stream, without the Start that is always the same."""
+    decoder = ChatDecoder()
+    events = [event for data in chunks for event in decoder.feed(b"", data)]
+    events += decoder.eof() if end else ()
+    assert events[0] == Start("c1", "m", 7)
+    return events[1:]
+
+
+def test_text_then_finish_then_usage_then_done() -> None:
+    usage = msgspec.json.encode({"id": "c1", "choices": [], "usage": USAGE})
+    assert play(
+        chunk({"role": "assistant", "content": ""}), chunk({"content": "Hi"}), chunk(finish="stop"), usage, b"[DONE]"
+    ) == [
+        TextDelta("Hi"),
+        Usage(input=3, output=2, total=5),
+        Finish("stop"),
+    ]
+
+
+def test_nothing_follows_done_and_the_end_is_told_once() -> None:
+    decoder = ChatDecoder()
+    decoder.feed(b"", chunk({"content": "a"}, "stop"))
+    assert list(decoder.feed(b"", b"[DONE]")) == [Finish("stop")]
+    assert not decoder.feed(b"", chunk({"content": "b"}))
+    assert not decoder.feed(b"", b"garbage")
+    assert not decoder.eof()
+
+
+@pytest.mark.parametrize("data", [b"", b" ", b"null"])
+def test_an_event_without_data_says_nothing(data: bytes) -> None:
+    assert not ChatDecoder().feed(b"", data)
+
+
+def test_azures_first_chunk_does_not_begin_the_answer() -> None:
+    first = b'{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0}]}'
+    assert play(first, chunk({"content": "a"}, "stop")) == [TextDelta("a"), Finish("stop")]
+
+
+@pytest.mark.parametrize(
+    ("last", "ending"),
+    [
+        ([chunk(finish="stop")], Finish("stop")),
+        ([b"[DONE]"], Finish("stop")),
+        ([msgspec.json.encode({"choices": [], "usage": USAGE})], Finish("stop")),
+        ([chunk(finish="eos")], Finish("stop")),
+        ([chunk(finish="stop"), chunk(finish="length")], Finish("stop")),
+        ([chunk(finish="strange")], Finish("other", raw="strange")),
+        ([chunk(finish=""), b"[DONE]"], Finish("stop")),
+        ([], Failure(502, CUT)),
+        ([chunk({"content": "b"}, usage=USAGE)], Failure(502, CUT)),  # usage in every chunk proves nothing
+    ],
+)
+def test_endings(last: list[bytes], ending: Event) -> None:
+    assert play(chunk({"content": "a"}), *last)[-1] == ending
+
+
+def test_a_stream_without_any_choice_has_failed() -> None:
+    for data in ([], [b"[DONE]"]):
+        decoder = ChatDecoder()
+        events = [e for d in data for e in decoder.feed(b"", d)] + list(decoder.eof())
+        assert events == [Start(), Failure(502, CUT)]
+
+
+@pytest.mark.parametrize("finish", ["stop", "", None, "tool_calls", "function_call"])
+def test_an_answer_with_calls_finishes_with_tool_calls(finish: str | None) -> None:
+    call = {"index": 0, "id": "1", "function": {"name": "f", "arguments": "{}"}}
+    assert play(chunk({"tool_calls": [call]}), chunk(finish=finish), b"[DONE]")[-1] == Finish("tool_calls")
+
+
+def test_an_empty_legacy_function_call_is_no_call() -> None:
+    assert play(chunk({"content": "a", "function_call": {"name": "", "arguments": ""}}, "stop"))[-1] == Finish("stop")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "status", "message"),
+    [
+        (b"error", b'{"error":{"message":"m","status_code":400}}', 400, "m"),
+        (b"", b'{"error":{"message":"m","code":429}}', 429, "m"),
+        (b"", b'{"error":"m"}', 502, "m"),
+        (b"error", b'{"message":"m"}', 502, "m"),
+        (b"", b'{"object":"error","message":"m"}', 502, "m"),
+        (b"", b'{"detail":"m"}', 502, "m"),
+    ],
+)
+def test_errors_in_the_stream_are_failures(name: bytes, data: bytes, status: int, message: str) -> None:
+    decoder = ChatDecoder()
+    decoder.feed(b"", chunk({"content": "a"}, "stop"))
+    (failure,) = decoder.feed(name, data)
+    assert isinstance(failure, Failure)
+    assert (failure.status, failure.message, failure.raw) == (status, message, data)
+    assert not decoder.eof()
+
+
+def test_an_error_inside_a_chunk_comes_after_the_chunks_content() -> None:
+    events = play(chunk({"content": "a"}, "error", error={"message": "m", "code": 503}))
+    assert events[0] == TextDelta("a")
+    assert isinstance(events[1], Failure)
+    assert events[1].status == 503
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_thinking_under_either_name(name: str) -> None:
+    assert play(chunk({name: "hm"}), chunk({"content": "a"}, "stop")) == [
+        ThinkingDelta("hm"),
+        TextDelta("a"),
+        Finish("stop"),
+    ]
+
+
+def test_reasoning_details_give_text_only_where_nobody_else_does_and_always_the_signature() -> None:
+    detail = {"type": "reasoning.text", "text": "hm", "signature": None}
+    assert play(chunk({"reasoning": "hm", "reasoning_details": [detail]}), end=False) == [ThinkingDelta("hm")]
+    assert play(
+        chunk({"reasoning_details": [detail | {"signature": "s"}, {"type": "reasoning.encrypted", "data": "x"}]}), end=False
+    ) == [
+        ThinkingDelta("hm"),
+        Signature("s", wire="openai-chat"),
+        Signature("x", redacted=True, wire="openai-chat"),
+    ]
+
+
+def test_content_as_a_list_with_thinking_parts() -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": "https://example.com/i.png"},
+        {"type": "unheard_of", "x": 1},
+    ]
+    events = play(chunk({"content": parts}), end=False)
+    assert events[:2] == [ThinkingDelta("hm"), TextDelta("a")]
+    assert isinstance(events[2], MediaPart)
+    assert len(events) == 3
+
+
+def test_logprobs_travel_with_their_text() -> None:
+    logprobs = {"content": [{"token": "a", "logprob": -0.5}]}
+    (event,) = play(chunk({"content": "a"}, choice={"logprobs": logprobs}), end=False)
+    assert isinstance(event, TextDelta)
+    assert event.logprobs == msgspec.json.encode(logprobs["content"])
+
+
+def test_images_audio_annotations_and_refusals() -> None:
+    note = {"type": "url_citation", "url_citation": {"url": "https://e.com", "title": "t", "start_index": 0, "end_index": 1}}
+    events = play(
+        chunk({"content": "a", "annotations": [note]}),
+        chunk({"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}),
+        chunk({"audio": {"id": "x", "data": "AA", "transcript": "he"}}),
+        chunk({"audio": {"data": "BB", "transcript": "llo"}}),
+        chunk({"refusal": "no"}, "stop"),
+    )
+    assert isinstance(events[1], CitationDelta)
+    assert (events[1].citation.url, events[1].citation.raw) == ("https://e.com", msgspec.json.encode(note))
+    assert isinstance(events[2], MediaPart)
+    assert events[2].media.data == "AAAA"
+    assert events[3] == RefusalDelta("no")
+    assert isinstance(events[4], MediaPart)
+    assert (events[4].media.data, events[4].media.transcript) == ("AABB", "hello")
+
+
+def test_only_the_first_choice_is_the_answer() -> None:
+    second = {"index": 1, "delta": {"content": "b"}}
+    both = msgspec.json.encode(
+        {"id": "c1", "created": 7, "model": "m", "choices": [second, {"index": 0, "delta": {"content": "a"}}]}
+    )
+    assert play(both, end=False) == [TextDelta("a")]
+
+
+def test_groqs_usage_counts_where_there_is_no_other() -> None:
+    assert play(chunk({"content": "a"}), chunk(finish="stop", x_groq={"usage": USAGE}))[-2] == Usage(
+        input=3, output=2, total=5
+    )
+    both = play(chunk({"content": "a"}), chunk(finish="stop", x_groq={"usage": USAGE}, usage=USAGE))
+    assert sum(isinstance(event, Usage) for event in both) == 1
+
+
+@pytest.mark.parametrize(
+    "data", [b"hello", b"<html>", b'{"choices":', b"[]", b'{"choices":[{"delta":{"content":5}}]}', b'{"choices":1}']
+)
+def test_what_is_no_chunk_is_a_bad_answer(data: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        ChatDecoder().feed(b"", data)
+
+
+# --------------------------------------------------------------------------- whole answers
+
+
+def test_a_whole_answer_is_the_same_events() -> None:
+    message = {
+        "role": "assistant",
+        "content": "a",
+        "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": '{"x":1}'}}],
+    }
+    body = {
+        "id": "c1",
+        "model": "m",
+        "created": 7,
+        "choices": [{"message": message, "finish_reason": "stop"}],
+        "usage": USAGE,
+    }
+    assert decode_answer(msgspec.json.encode(body)) == [
+        Start("c1", "m", 7),
+        TextDelta("a"),
+        ToolStart("1", "f"),
+        ToolArguments('{"x":1}'),
+        Usage(input=3, output=2, total=5),
+        Finish("tool_calls"),
+    ]
+
+
+@pytest.mark.parametrize("body", [b'{"error":{"message":"m","code":400}}', b'[{"error":{"message":"m","code":400}}]'])
+def test_an_error_under_status_200_is_a_failure(body: bytes) -> None:
+    start, failure = decode_answer(body)
+    assert start == Start()
+    assert isinstance(failure, Failure)
+    assert (failure.status, failure.message) == (400, "m")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{}", b'{"choices":[]}', b"[]", b'["a"]', b"null", b'"x"', b'{"choices":[1]}']
+)
+def test_what_is_no_answer_is_a_bad_answer(body: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        decode_answer(body)

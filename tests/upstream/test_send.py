@@ -1,0 +1,564 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import FakeClock
+from loops import on_each_loop
+from scripted_upstream import CLOSE, HANG, RESET, Answer, Raw, ScriptedUpstream, Seen
+from selfsigned import server_context
+
+from omniroute import tasks
+from omniroute.clock import Clock
+from omniroute.proto import dial
+from omniroute.proto.h1_client import Origin, TransportError
+from omniroute.settings import Limits
+from omniroute.upstream.send import Call, Client, request_pieces
+
+MIB = 1024 * 1024
+LIMITS = Limits()
+OK = Answer(pieces=[b"ok"])
+
+
+def client(limits: Limits = LIMITS, **options: Any) -> Client:
+    return Client(limits, options.pop("clock", Clock()), **options)
+
+
+async def post(one: Client, upstream: ScriptedUpstream, body: Any = b"{}", limit: int = MIB, **options: Any) -> bytes:
+    _, _, answer = await one.fetch(upstream.origin, "POST", b"/v1", [], body, limit=limit, **options)
+    return answer
+
+
+async def failure(work: Any) -> TransportError:
+    with pytest.raises(TransportError) as caught:
+        await work
+    return caught.value
+
+
+async def settle() -> None:
+    """Let everything that is ready run, I/O included."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+class Pushed:
+    """What an attached call said."""
+
+    def __init__(self, call: Call) -> None:
+        self.data: list[bytes] = []
+        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.call = call
+
+    def attach(self) -> Pushed:
+        self.call.attach(
+            self.data.append, lambda: self.over.set_result("end"), lambda error: self.over.set_result(error.reason)
+        )
+        return self
+
+
+# -- the request
+
+
+def test_small_request_is_one_piece() -> None:
+    origin = Origin("https", "api.test", 443)
+    headers = [(b"authorization", b"Bearer k"), (b"x-a", b"1")]
+    assert request_pieces(origin, "POST", b"/v1?beta=true", headers, b"{}") == [
+        b"POST /v1?beta=true HTTP/1.1\r\nhost: api.test\r\nauthorization: Bearer k\r\nx-a: 1\r\ncontent-length: 2\r\n\r\n{}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        (Origin("http", "a.test", 80), b"a.test"),
+        (Origin("http", "a.test", 443), b"a.test:443"),
+        (Origin("https", "a.test", 8443), b"a.test:8443"),
+        (Origin("http", "::1", 80), b"[::1]"),
+        (Origin("http", "::1", 11434), b"[::1]:11434"),
+        (Origin("http", "bücher.test", 80), b"xn--bcher-kva.test"),
+    ],
+)
+def test_host_field(origin: Origin, host: bytes) -> None:
+    assert request_pieces(origin, "GET", b"/", [], b"") == [b"GET / HTTP/1.1\r\nhost: " + host + b"\r\n\r\n"]
+
+
+def test_large_body_is_not_copied() -> None:
+    body = [memoryview(bytes(MIB)), bytes(MIB)]
+    head, *pieces = request_pieces(Origin("http", "a.test", 80), "POST", b"/", [], body)
+    assert b"content-length: 2097152" in bytes(head)
+    assert all(sent is given for sent, given in zip(pieces, body, strict=True))
+
+
+def test_framing_fields_of_the_caller_are_replaced() -> None:
+    headers = [
+        (b"host", b"evil.test"),
+        (b"content-length", b"9"),
+        (b"transfer-encoding", b"chunked"),
+        (b"connection", b"close"),
+    ]
+    (data,) = request_pieces(Origin("http", "a.test", 80), "POST", b"/", headers, b"")
+    assert data == b"POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("value", [b"secret\r\nx: y", b"secret\n", b"secret\r", b"secret\0"])
+def test_fields_cannot_smuggle_others(value: bytes) -> None:
+    with pytest.raises(TransportError) as caught:
+        request_pieces(Origin("http", "a.test", 80), "POST", b"/", [(b"authorization", value)], b"")
+    assert caught.value.reason == "protocol"
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [b"/a b", b"/a\r\nx: y", b"a", b"", b"/\xc3\xbc"])
+def test_path_cannot_smuggle_anything(path: bytes) -> None:
+    with pytest.raises(TransportError):
+        request_pieces(Origin("http", "a.test", 80), "GET", path, [], b"")
+
+
+# -- whole answers
+
+
+@on_each_loop
+async def test_calls_share_a_connection() -> None:
+    async with ScriptedUpstream(
+        Answer(201, [b"hello"], [("X-A", "b")]), Answer(pieces=[b"a", b"b"], framing="chunked")
+    ) as up:
+        one = client()
+        assert await one.fetch(up.origin, "POST", b"/v1", [(b"x-b", b"c")], [b"{", b"}"], limit=99) == (
+            201,
+            [(b"x-a", b"b"), (b"content-length", b"5")],
+            b"hello",
+        )
+        assert await post(one, up) == b"ab"
+        assert (up.connections, one.stats()["reused"], one.stats()["idle"]) == (1, 1, 1)
+        assert (up.requests[0].method, up.requests[0].path, up.requests[0].body) == ("POST", "/v1", b"{}")
+        assert up.requests[0].headers == {"host": f"127.0.0.1:{up.port}", "x-b": "c", "content-length": "2"}
+        await one.close()
+        assert one.stats()["open"] == 0
+
+
+@on_each_loop
+async def test_https() -> None:
+    server, trust = server_context("localhost")
+    async with ScriptedUpstream(OK, tls=server) as up:
+        one = client(ssl_context=trust)
+        for _ in range(3):
+            assert (await one.fetch(Origin("https", "localhost", up.port), "GET", b"/", [], limit=9))[2] == b"ok"
+        await one.close()
+        assert up.connections == 1
+
+
+@on_each_loop
+async def test_concurrent_calls_have_connections_of_their_own_and_idle_ones_are_limited() -> None:
+    async with ScriptedUpstream(OK) as up:
+        one = client(replace(LIMITS, pool_per_origin=3))
+        assert await asyncio.gather(*[post(one, up) for _ in range(10)]) == [b"ok"] * 10
+        assert one.stats()["open"] == one.stats()["idle"] <= 3
+        await one.close()
+
+
+@on_each_loop
+async def test_redirects_are_answers() -> None:
+    async with ScriptedUpstream(Answer(307, headers=[("location", "http://169.254.169.254/")])) as up:
+        one = client()
+        status, headers, _ = await one.fetch(up.origin, "POST", b"/", [(b"authorization", b"k")], b"{}", limit=9)
+        assert (status, headers[0]) == (307, (b"location", b"http://169.254.169.254/"))
+        assert len(up.requests) == 1
+        await one.close()
+
+
+@on_each_loop
+async def test_large_bodies_both_ways() -> None:
+    def echo(seen: Seen) -> Answer:
+        return Answer(pieces=[seen.body])
+
+    async with ScriptedUpstream(echo) as up:
+        one, body = client(), os.urandom(16 * MIB)
+        assert await post(one, up, [body[:80_000], memoryview(body)[80_000:]], limit=32 * MIB) == body
+        await one.close()
+
+
+@on_each_loop
+async def test_answer_before_the_body_is_read_is_received_and_the_connection_not_reused() -> None:
+    async with ScriptedUpstream(Answer(413, [b"too big", HANG], length=7, early=True), OK) as up:
+        one = client()
+        status, _, body = await one.fetch(up.origin, "POST", b"/", [], [bytes(32 * MIB)], limit=99)
+        assert (status, body) == (413, b"too big")
+        await up.requests[0].gone.wait()
+        assert await post(one, up) == b"ok"
+        assert up.connections == 2
+        await one.close()
+
+
+@on_each_loop
+async def test_answer_over_its_limit_is_cut_off() -> None:
+    for framing in ("length", "chunked", "close"):
+        async with ScriptedUpstream(Answer(pieces=[bytes(70_000)] * 3, framing=framing)) as up:
+            one = client()
+            assert (await failure(post(one, up, limit=100_000))).reason == "too_large"
+            assert len(await post(one, up, limit=210_000)) == 210_000
+            await one.close()
+
+
+# -- faults
+
+
+FAULTS: dict[str, tuple[Answer | Raw, str]] = {
+    "reset before head": (Raw([RESET]), "reset"),
+    "closed before head": (Raw([CLOSE]), "closed"),
+    "reset in body": (Answer(pieces=[b"a", RESET], framing="chunked"), "reset"),
+    "short content-length": (Answer(pieces=[b"a", CLOSE], length=9), "truncated"),
+    "chunked without its end": (Answer(pieces=[b"a", CLOSE], framing="chunked"), "truncated"),
+    "half a head": (Raw([b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE]), "truncated"),
+    "html": (Raw([b"<html></html>"]), "protocol"),
+    "both lengths": (
+        Raw([b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]),
+        "protocol",
+    ),
+    "switching protocols": (Raw([b"HTTP/1.1 101 S\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"]), "protocol"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@on_each_loop
+async def test_faulty_answer_is_one_clear_error(fault: str) -> None:
+    answer, reason = FAULTS[fault]
+    async with ScriptedUpstream(answer) as up:
+        one = client()
+        error = await failure(post(one, up))
+        assert (error.reason, error.reused, one.stats()["open"], len(up.requests)) == (reason, False, 0, 1)
+        await one.close()
+
+
+@on_each_loop
+async def test_dead_reused_connection_is_replaced_once() -> None:
+    for end in (CLOSE, RESET):
+        async with ScriptedUpstream(OK, Raw([end]), OK) as up:
+            one = client()
+            assert [await post(one, up), await post(one, up)] == [b"ok", b"ok"]
+            assert (up.connections, len(up.requests), one.stats()["retried"]) == (2, 3, 1)
+            await one.close()
+
+
+@on_each_loop
+async def test_fresh_connection_that_dies_too_is_the_end() -> None:
+    async with ScriptedUpstream(OK, Raw([CLOSE])) as up:
+        one = client()
+        await post(one, up)
+        assert (await failure(post(one, up))).reason == "closed"
+        assert len(up.requests) == 3
+        await one.close()
+
+
+@on_each_loop
+async def test_reused_connection_that_dies_after_an_answer_byte_is_not_replaced() -> None:
+    async with ScriptedUpstream(OK, Raw([b"H", CLOSE]), OK) as up:
+        one = client()
+        await post(one, up)
+        assert (await failure(post(one, up))).reason == "truncated"
+        await one.close()
+
+
+@on_each_loop
+async def test_connection_closed_while_idle_is_not_even_tried() -> None:
+    async with ScriptedUpstream(OK) as up:
+        one = client()
+        await post(one, up)
+        await up.stop()
+        for _ in range(1000):
+            if not one.stats()["open"]:
+                break
+            await asyncio.sleep(0)
+        async with up:
+            assert await post(one, up) == b"ok"
+            assert (one.stats()["retried"], one.stats()["reused"]) == (0, 0)
+        await one.close()
+
+
+@on_each_loop
+async def test_bytes_while_idle_make_a_connection_useless() -> None:
+    async with ScriptedUpstream(Raw([b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n"]), OK) as up:
+        one = client()
+        assert await post(one, up) == b"ok"
+        assert one.stats()["open"] == 0
+        await one.close()
+
+
+# -- deadlines
+
+
+async def overdue(step: Answer | Raw, seconds: float, **options: float) -> str:
+    """How a call ends when *seconds* pass after the upstream has said all it will say."""
+    async with ScriptedUpstream(step) as up:
+        clock = FakeClock()
+        one = client(clock=clock)
+        task = asyncio.ensure_future(failure(post(one, up, **options)))
+        seen = await up.arrived(1)
+        await settle()
+        clock.advance(seconds - 0.5)
+        await settle()
+        assert not task.done()
+        clock.advance(1)
+        reason = (await task).reason
+        await seen.gone.wait()
+        assert one.stats()["open"] == 0
+        assert clock.pending == 0
+        await one.close()
+        return reason
+
+
+@on_each_loop
+async def test_first_byte_deadline() -> None:
+    assert await overdue(Raw([HANG]), 600) == "timeout"
+    assert await overdue(Raw([HANG]), 5, first_byte_timeout=5) == "timeout"
+
+
+@on_each_loop
+async def test_silence_in_a_body_is_bounded_for_whole_answers() -> None:
+    answer = Answer(pieces=[b"a", HANG], framing="chunked")
+    assert await overdue(answer, 7, idle_timeout=7, first_byte_timeout=7) == "timeout"
+
+
+def test_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> object:
+        return await asyncio.Event().wait()
+
+    async def main() -> None:
+        monkeypatch.setattr(dial, "_open", never)
+        clock = FakeClock()
+        one = client(clock=clock)
+        task = asyncio.ensure_future(failure(one.open(Origin("http", "127.0.0.1", 9), "GET", b"/", [])))
+        await settle()
+        clock.advance(10.1)
+        assert (await task).reason == "connect_timeout"
+
+    asyncio.run(main())
+
+
+# -- streams
+
+
+@on_each_loop
+async def test_open_returns_at_the_head_and_read_takes_the_rest() -> None:
+    go = asyncio.Event()
+    async with ScriptedUpstream(Answer(503, [b"a", go, b"b"], framing="chunked")) as up:
+        one = client()
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        assert call.status == 503
+        go.set()
+        assert await call.read(10) == b"ab"
+        assert one.stats()["idle"] == 1
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        assert (await failure(call.read(1))).reason == "too_large"
+        await one.close()
+
+
+@on_each_loop
+async def test_read_tells_a_truncated_answer() -> None:
+    async with ScriptedUpstream(Answer(pieces=[b"a", CLOSE], framing="chunked")) as up:
+        one = client()
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        assert (await failure(call.read(10))).reason == "truncated"
+        assert (await failure(call.read(10))).reason == "truncated"
+        await one.close()
+
+
+@on_each_loop
+async def test_attached_call_pushes_what_was_there_and_then_each_read() -> None:
+    steps = [asyncio.Event() for _ in range(3)]
+    async with ScriptedUpstream(Answer(pieces=[b"1", steps[0], b"2", steps[1], b"3", steps[2]], framing="chunked")) as up:
+        one = client()
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        while not call._pieces:
+            await settle()
+        pushed = Pushed(call).attach()
+        assert pushed.data == [b"1"]
+        for number in (0, 1):
+            steps[number].set()
+            while len(pushed.data) < number + 2:
+                await settle()
+        assert pushed.data == [b"1", b"2", b"3"]
+        steps[2].set()
+        assert await pushed.over == "end"
+        assert one.stats()["idle"] == 1
+        call.cancel()
+        call.pause()
+        assert one.stats()["idle"] == 1, "a call that is over has no power over the connection"
+        await one.close()
+
+
+@on_each_loop
+async def test_attaching_to_a_finished_answer_tells_all_at_once() -> None:
+    async with ScriptedUpstream(OK, Answer(pieces=[b"a", CLOSE], length=2)) as up:
+        one = client()
+        for data, ending in (([b"ok"], "end"), ([b"a"], "truncated")):
+            call = await one.open(up.origin, "POST", b"/", [], b"{}")
+            while not (call._ended or call._error):
+                await settle()
+            pushed = Pushed(call).attach()
+            assert pushed.over.done()
+            assert (pushed.data, pushed.over.result()) == (data, ending)
+        await one.close()
+
+
+@on_each_loop
+async def test_cancel_in_a_callback_is_the_last_that_is_heard() -> None:
+    async with ScriptedUpstream(Answer(pieces=[b"a" * 100, HANG], framing="chunked")) as up:
+        one = client()
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        heard: list[object] = []
+        call.attach(lambda data: (heard.append(data), call.cancel())[1], lambda: heard.append("end"), heard.append)
+        await up.requests[0].gone.wait()
+        assert heard == [b"a" * 100]
+        assert one.stats()["open"] == 0
+
+
+@on_each_loop
+async def test_attached_call_hears_a_reset() -> None:
+    go = asyncio.Event()
+    async with ScriptedUpstream(Answer(pieces=[b"a", go, RESET], framing="chunked")) as up:
+        one = client()
+        pushed = Pushed(await one.open(up.origin, "POST", b"/", [], b"{}")).attach()
+        go.set()
+        assert await pushed.over == "reset"
+        assert b"".join(pushed.data) == b"a"
+
+
+@on_each_loop
+async def test_silence_of_an_attached_call_is_its_owners_to_watch() -> None:
+    async with ScriptedUpstream(Answer(pieces=[b"a", HANG], framing="chunked")) as up:
+        clock = FakeClock()
+        one = client(clock=clock)
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        pushed = Pushed(call).attach()
+        while not pushed.data:
+            await settle()
+        clock.advance(10_000)
+        assert call.last_activity == clock.now - 10_000
+        assert not pushed.over.done()
+        call.cancel()
+        await up.requests[0].gone.wait()
+
+
+@on_each_loop
+async def test_paused_call_holds_the_origin_back() -> None:
+    async with ScriptedUpstream(Answer(pieces=[bytes(64 * 1024)] * 256, framing="chunked")) as up:
+        one = client()
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        pushed = Pushed(call).attach()
+        call.pause()
+        before = len(b"".join(pushed.data))
+        for _ in range(50):
+            await settle()
+        assert len(b"".join(pushed.data)) == before
+        call.resume()
+        assert await pushed.over == "end"
+        assert len(b"".join(pushed.data)) == 16 * MIB
+        await one.close()
+
+
+@on_each_loop
+async def test_answer_that_nobody_reads_yet_is_held_back() -> None:
+    async with ScriptedUpstream(Answer(pieces=[bytes(64 * 1024)] * 256, framing="chunked")) as up:
+        one = client()
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        for _ in range(50):
+            await settle()
+        assert call._size <= MIB
+        assert len(await call.read(32 * MIB)) == 16 * MIB
+        await one.close()
+
+
+# -- the caller leaves
+
+
+@on_each_loop
+async def test_cancelled_task_closes_its_connection_at_once() -> None:
+    stuck: list[Answer | Raw] = [Raw([HANG]), Answer(pieces=[b"a", HANG], framing="chunked")]
+    for step in stuck:
+        async with ScriptedUpstream(step) as up:
+            one = client()
+            task = asyncio.ensure_future(post(one, up))
+            seen = await up.arrived(1)
+            task.cancel()
+            await asyncio.wait([task])
+            assert one.stats()["open"] == 0
+            await seen.gone.wait()
+
+
+@on_each_loop
+async def test_cancelled_read_closes_its_connection_at_once() -> None:
+    async with ScriptedUpstream(Answer(pieces=[b"a", HANG], framing="chunked")) as up:
+        one = client()
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        task = asyncio.ensure_future(call.read(100))
+        await settle()
+        task.cancel()
+        await asyncio.wait([task])
+        assert one.stats()["open"] == 0
+        assert (await failure(call.read(100))).reason == "cancelled"
+
+
+@on_each_loop
+async def test_cancel_wakes_a_reader() -> None:
+    async with ScriptedUpstream(Answer(pieces=[b"a", HANG], framing="chunked")) as up:
+        one = client()
+        call = await one.open(up.origin, "POST", b"/", [], b"{}")
+        task = asyncio.ensure_future(failure(call.read(100)))
+        await settle()
+        call.cancel()
+        assert (await task).reason == "cancelled"
+
+
+@on_each_loop
+async def test_closed_client_ends_all_calls_and_takes_no_more() -> None:
+    async with ScriptedUpstream(Raw([HANG])) as up:
+        one = client()
+        task = asyncio.ensure_future(failure(post(one, up)))
+        await up.arrived(1)
+        await one.close()
+        assert (await task).reason == "closed"
+        assert (await failure(post(one, up))).reason == "closed"
+        assert one.stats()["open"] == 0
+
+
+# -- nothing leaks
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files in /proc")
+@on_each_loop
+async def test_nothing_is_left_of_hundreds_of_faulty_calls() -> None:
+    nowhere = Origin("http", "127.0.0.1", 1)
+
+    async def round_of(count: int, one: Client, up: ScriptedUpstream) -> None:
+        async def one_call(number: int) -> None:
+            work = post(one, up) if number % 13 else one.fetch(nowhere, "GET", b"/", [], limit=1)
+            with contextlib.suppress(TransportError, TimeoutError):
+                await asyncio.wait_for(work, 0.1)
+
+        await asyncio.gather(*map(one_call, range(count)))
+        assert one.stats()["open"] == one.stats()["idle"]
+
+    async def left_after(rounds: int) -> int:
+        async with ScriptedUpstream(*[OK, *[step for step, _ in FAULTS.values()], Raw([HANG])] * 40) as up:
+            one = client()
+            for _ in range(rounds):
+                await round_of(30, one, up)
+            await one.close()
+            assert one.stats()["open"] == 0
+        await settle()
+        gc.collect()
+        assert tasks.running() == 0
+        return open_files()
+
+    first = await left_after(1)  # the loop itself opens files at its first use
+    assert await left_after(10) <= first

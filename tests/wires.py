@@ -1,0 +1,199 @@
+"""Both wires as tests need them: requests, answers of our own making, and how to read what came back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+TEXT = ("Good ", "morning, ", "Zürich.")
+SAID = "".join(TEXT)
+CREATED = 1_750_000_000
+
+
+def sse(data: Any, name: str = "") -> bytes:
+    """One SSE event."""
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {data if isinstance(data, str) else json.dumps(data)}\n\n".encode()
+
+
+def events(raw: bytes) -> list[tuple[str, str]]:
+    """(event name, data) of each event of a stream with LF line ends; comments are left out."""
+    out = []
+    for block in raw.decode().split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        if lines:
+            fields = dict(line.split(": ", 1) for line in lines)
+            out.append((fields.get("event", ""), fields.get("data", "")))
+    return out
+
+
+# -- openai-chat
+
+
+def chunk(delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:
+    """One ``chat.completion.chunk``; without *delta* it has no choices."""
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    return sse({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": CREATED, "model": "gpt-x", "choices": choices, **more})
+
+
+CHAT_USAGE = {
+    "prompt_tokens": 21,
+    "completion_tokens": 5,
+    "total_tokens": 26,
+    "prompt_tokens_details": {"cached_tokens": 16},
+    "completion_tokens_details": {"reasoning_tokens": 2},
+}
+DONE = sse("[DONE]")
+
+
+def chat_message(message: dict[str, Any], finish: str = "stop", **more: Any) -> bytes:
+    """A whole ``chat.completion``."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": None, **message}, "finish_reason": finish, "logprobs": None}
+    answer = {"id": "chatcmpl-1", "object": "chat.completion", "created": CREATED, "model": "gpt-x", "choices": [choice]}
+    return json.dumps({**answer, "usage": CHAT_USAGE, **more}).encode()
+
+
+def chat_text(raw: bytes, stream: bool) -> str:
+    if not stream:
+        return str(json.loads(raw)["choices"][0]["message"]["content"])
+    chunks = [json.loads(data) for _, data in events(raw) if data != "[DONE]"]
+    return "".join(choice["delta"].get("content") or "" for c in chunks for choice in c.get("choices", ()))
+
+
+def chat_errors(raw: bytes) -> list[dict[str, Any]]:
+    found = [json.loads(data) for _, data in events(raw) if data != "[DONE]"]
+    return [event["error"] for event in found if event.get("error")]
+
+
+# -- anthropic
+
+
+def event(kind: str, **data: Any) -> bytes:
+    """One event of an Anthropic stream."""
+    return sse({"type": kind, **data}, kind)
+
+
+def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[bytes]:
+    """A whole content block."""
+    return [
+        event("content_block_start", index=index, content_block=start),
+        *(event("content_block_delta", index=index, delta=delta) for delta in deltas),
+        event("content_block_stop", index=index),
+    ]
+
+
+COUNTS = {"input_tokens": 5, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 16, "output_tokens": 5}
+_MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "stop_sequence": None}
+MESSAGE_START = event("message_start", message={**_MESSAGE, "content": [], "stop_reason": None, "usage": {**COUNTS, "output_tokens": 1}})
+MESSAGE_END = [
+    event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 5}),
+    event("message_stop"),
+]
+TEXT_BLOCK = block(0, {"type": "text", "text": ""}, *({"type": "text_delta", "text": piece} for piece in TEXT))
+THINKING_BLOCK = block(
+    0,
+    {"type": "thinking", "thinking": "", "signature": ""},
+    {"type": "thinking_delta", "thinking": "Morning, "},
+    {"type": "thinking_delta", "thinking": "in Switzerland."},
+    {"type": "signature_delta", "signature": "c2lnbmVk"},
+)
+
+
+def message(*blocks: dict[str, Any], stop: str = "end_turn") -> bytes:
+    """A whole Anthropic message."""
+    return json.dumps({**_MESSAGE, "content": blocks, "stop_reason": stop, "usage": COUNTS}).encode()
+
+
+def anthropic_text(raw: bytes, stream: bool) -> str:
+    if not stream:
+        return "".join(part.get("text", "") for part in json.loads(raw)["content"])
+    deltas = [json.loads(data) for name, data in events(raw) if name == "content_block_delta"]
+    return "".join(delta["delta"].get("text", "") for delta in deltas)
+
+
+def anthropic_errors(raw: bytes) -> list[dict[str, Any]]:
+    return [json.loads(data)["error"] for name, data in events(raw) if name == "error"]
+
+
+# -- both
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One wire.  ``kind``: of nodes that speak it; ``stream``: a whole stream, ``opening`` its events before the first text."""
+
+    name: str
+    path: str
+    kind: str
+    auth: str  # the provider's scheme
+    whole: bytes
+    opening: Sequence[bytes]
+    first: bytes  # the event with the first piece of text
+    stream: Sequence[bytes]
+    error_event: bytes  # an overloaded upstream says so inside a stream
+    text: Callable[[bytes, bool], str]
+    errors: Callable[[bytes], list[dict[str, Any]]]
+
+    def ask(self, model: str, *, stream: bool = False, **more: Any) -> dict[str, Any]:
+        """A small request."""
+        body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "Greet me"}], "max_tokens": 64, **more}
+        if stream:
+            body["stream"] = True
+            if self is CHAT:
+                body.setdefault("stream_options", {"include_usage": True})
+        return body
+
+    def error(self, kind: str, text: str) -> bytes:
+        """The body of an HTTP error answer."""
+        if self is ANTHROPIC:
+            return json.dumps({"type": "error", "error": {"type": kind, "message": text}}).encode()
+        return json.dumps({"error": {"message": text, "type": kind, "param": None, "code": None}}).encode()
+
+    def error_of(self, raw: bytes) -> dict[str, Any]:
+        """The error object of an HTTP error answer, its shape checked."""
+        body = json.loads(raw)
+        if self is ANTHROPIC:
+            assert body["type"] == "error"
+        error: dict[str, Any] = body["error"]
+        assert error["type"]
+        assert error["message"]
+        return error
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _chat_stream() -> list[bytes]:
+    pieces: Iterable[bytes] = (chunk({"content": piece}) for piece in TEXT)
+    return [chunk({"role": "assistant", "content": ""}), *pieces, chunk({}, "stop"), chunk(None, usage=CHAT_USAGE), DONE]
+
+
+CHAT = Wire(
+    name="openai-chat",
+    path="/v1/chat/completions",
+    kind="openai-compatible",
+    auth="bearer",
+    whole=chat_message({"content": SAID}),
+    opening=_chat_stream()[:1],
+    first=_chat_stream()[1],
+    stream=_chat_stream(),
+    error_event=sse({"error": {"message": "Overloaded, try later", "type": "overloaded_error", "code": None}}),
+    text=chat_text,
+    errors=chat_errors,
+)
+ANTHROPIC = Wire(
+    name="anthropic",
+    path="/v1/messages",
+    kind="anthropic-compatible",
+    auth="x-api-key",
+    whole=message({"type": "text", "text": SAID}),
+    opening=[MESSAGE_START, TEXT_BLOCK[0]],
+    first=TEXT_BLOCK[1],
+    stream=[MESSAGE_START, *TEXT_BLOCK, *MESSAGE_END],
+    error_event=event("error", error={"type": "overloaded_error", "message": "Overloaded, try later"}),
+    text=anthropic_text,
+    errors=anthropic_errors,
+)
+WIRES = (CHAT, ANTHROPIC)
