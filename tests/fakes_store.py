@@ -72,8 +72,9 @@ def a_call(id: str = "req-1", **changes: Any) -> CallRecord:
     """A finished call that went well."""
     values: dict[str, Any] = {
         "id": id, "at": 1_750_000_000.0, "method": "POST", "path": "/v1/chat/completions", "status": 200,
-        "provider": "openai", "model": "gpt-4o", "requested_model": "fast", "connection_id": "conn-1", "account": "work", "key_id": "key-1",
-        "key_name": "laptop", "source_format": "anthropic", "target_format": "openai-chat", "stream": True,
+        "provider": "openai", "model": "gpt-4o", "requested_model": "fast", "connection_id": "conn-1",
+        "account": "work", "key_id": "key-1", "key_name": "laptop",
+        "source_format": "anthropic", "target_format": "openai-chat", "stream": True,
         "duration_ms": 812.5, "first_byte_ms": 204.25, "tokens_in": 812, "tokens_out": 240, "cost": 0.00443,
     }  # fmt: skip
     return CallRecord(**{**values, **changes})

@@ -128,6 +128,31 @@ class App:
         return [(b"content-type", b"text/plain")], message.encode()
 
 
+class Held:
+    """A handler that waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.exchange: Exchange | None = None
+        self.exchanges: list[Exchange] = []
+        self.go = asyncio.Event()
+        self.cancelled = False
+        self.told = 0
+
+    async def __call__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.exchanges.append(exchange)
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if not exchange.finished:
+            await echo(exchange)
+
+    def tell(self) -> None:
+        self.told += 1
+
+
 class Answer(NamedTuple):
     status: int
     headers: dict[bytes, bytes]

@@ -36,6 +36,8 @@ def refuse(gateway: Gateway, job: Job, failure: Failure) -> None:
     fields: Headers = [render.JSON_TYPE]
     if failure.retry_after is not None:
         fields.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
+    if failure.wire == job.wire:
+        fields += [field for field in failure.headers if field[0] != b"retry-after"]
     if failure.raw is not None and failure.wire == job.wire:
         body = failure.raw
     else:

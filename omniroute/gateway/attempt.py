@@ -124,7 +124,7 @@ async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prep
             blame(gateway, route, job.account, failure)
         return None
     finally:
-        job.usage, job.upstream_model, job.pieces = pipe.usage, pipe.model, pipe.pieces
+        job.usage, job.upstream_model, job.pieces, job.complete = pipe.usage, pipe.model, pipe.pieces, pipe.finished
 
 
 def make_pipe(job: Job, route: Route, prepared: render.Prepared, mark: Stamp) -> Pipe:
@@ -199,7 +199,7 @@ def upstream_failure(gateway: Gateway, route: Route, status: int, received: Head
     if status < 400:
         return Failure(502, f"The provider answered with a redirect ({status}), which is never followed")
     failure = FORMATS[route.wire].decode_error(status, body)
-    failure.status, failure.wire = status, route.wire
+    failure.status, failure.wire, failure.headers = status, route.wire, render.answer_fields(received)
     failure.raw = body if _is(received, b"json") or body[:1] in (b"{", b"[") else None
     hint = retry.retry_hint(received, failure.message, gateway.clock.time())
     failure.retry_after = hint if hint is not None else failure.retry_after

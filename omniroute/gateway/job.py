@@ -40,6 +40,7 @@ class Job:
         "ask",
         "attempts",
         "began",
+        "complete",
         "dropped",
         "exchange",
         "failure",
@@ -78,4 +79,5 @@ class Job:
         self.pieces = 0
         self.first_byte: float | None = None
         self.status = 0
+        self.complete = False  # the client has a whole answer, whatever happened after it
         self.failure: Failure | None = None

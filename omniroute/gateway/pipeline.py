@@ -41,8 +41,9 @@ async def serve(gateway: Gateway, exchange: Exchange, wire: str, only: str = "")
     except asyncio.CancelledError:
         if not exchange.gone:
             raise
-        job.status = CLIENT_GONE
-        job.failure = Failure(CLIENT_GONE, "The client closed the connection")
+        if not job.complete:  # many clients close as soon as they have read the last event
+            job.status = CLIENT_GONE
+            job.failure = Failure(CLIENT_GONE, "The client closed the connection")
     except Exception:
         _log.exception("request %s failed", exchange.request.id)
         refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))

@@ -229,10 +229,12 @@ class StreamRelay:
         if not self._sent_head:
             self._refuse(failure)
             return
-        self._exchange.write(self._pipe.fail(failure))
+        pipe = self._pipe
+        if pipe.failure is None:  # else the upstream's own error was the client's ending
+            self._exchange.write(pipe.fail(failure))
         self._exchange.end()
         self._call.cancel()
-        self._done.set_result(failure)
+        self._done.set_result(pipe.failure or (None if pipe.finished else failure))
 
     # time and the client's side
 

@@ -73,7 +73,7 @@ def request_body(headers: Headers, version: str = "1.1") -> Framing:
         coding = _coding(codings, lengths, version)
         if coding == b"chunked":
             return CHUNKED
-        known = [part.strip() for part in coding.split(b",")]
+        known = [part.strip(b" \t") for part in coding.split(b",")]
         # Section 6.1: a coding we lack is 501; one where chunked is doubled, not last or in disguise is malformed.
         if all(part.isalpha() for part in known) and (known[-1] == b"chunked") == (known.count(b"chunked") == 1):
             raise FramingError(501, "transfer coding not supported")

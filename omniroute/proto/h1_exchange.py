@@ -22,7 +22,7 @@ _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for data in ():
+    for data in list[bytes]():
         yield data
 
 

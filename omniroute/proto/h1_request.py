@@ -41,7 +41,8 @@ _MAX_ENTRIES: Final = 1024
 _MAX_ENTRY: Final = 128
 _SDK_FIELDS: Final = b"x-stainless-"  # generated SDKs describe themselves in half a dozen of these
 _REPEATED: Final = frozenset(
-    b"accept accept-encoding accept-language connection content-type host user-agent anthropic-version anthropic-beta".split()
+    b"accept accept-encoding accept-language connection content-type host user-agent".split()
+    + b"anthropic-beta anthropic-version".split()
 )
 _request_lines: Final[dict[bytes, tuple[str, str, str]]] = {}
 _field_lines: Final[dict[bytes, tuple[bytes, bytes]]] = {}

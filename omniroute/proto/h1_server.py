@@ -32,12 +32,12 @@ from .h1_exchange import H1Exchange
 from .h1_request import RequestParser
 from .headers import Headers
 from .heads import CLOSE, CONTINUE, DateField, whole_head
+from .intake import Intake
 
 _log = logging.getLogger("omniroute.proto")
 LINGER: Final = 5.0  # seconds a refused client gets to read why
 DISCARD_BYTES: Final = 256 * 1024  # an unread body up to this is read and dropped to keep the connection
 RETRY_AFTER: Final = (b"retry-after", b"1")
-_MERGE: Final = 256  # small pieces of a body joined at a time
 
 
 class ServerState:
@@ -58,9 +58,9 @@ class ServerState:
 class H1Server(asyncio.Protocol):
     """One connection."""
 
-    __slots__ = ("_body", "_body_size", "_busy", "_closing", "_deadline", "_departure", "_eof", "_head_begun", "_limit",
-                 "_parser", "_rate_base", "_rate_since", "_read_paused", "_reading", "_small", "_stall", "exchange",
-                 "sent", "server", "transport", "write_paused")  # fmt: skip
+    __slots__ = ("_busy", "_closing", "_deadline", "_departure", "_eof", "_head_begun", "_intake", "_parser",
+                 "_read_paused", "_reading", "_stall", "exchange", "sent", "server", "transport",
+                 "write_paused")  # fmt: skip
     parser_class: ClassVar[type[RequestParser]] = RequestParser
 
     def __init__(self, server: ServerState) -> None:
@@ -77,12 +77,7 @@ class H1Server(asyncio.Protocol):
         self._read_paused = False
         self._reading = False  # a body is incomplete
         self._head_begun = True  # the deadline of the open head runs: of the first one since the connection was made
-        self._limit = 0
-        self._body: list[bytes] = []
-        self._small: list[bytes] = []
-        self._body_size = 0
-        self._rate_base = 0  # bytes and time from which the rate of a body is measured
-        self._rate_since = 0.0
+        self._intake = Intake(server.limits, server.clock)
         self._stall = 0  # a measure of what the client had taken when last looked at
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------
@@ -210,7 +205,7 @@ class H1Server(asyncio.Protocol):
             self._reading = not parser.complete
             exchange.respond(refusal.status, refusal.headers, refusal.body)
             return
-        except Exception:
+        except Exception:  # noqa: BLE001  whatever it is, the client gets 500 and the log the rest
             _log.exception("admit() failed")
             self._reading = not parser.complete
             self.fail(exchange)
@@ -219,11 +214,7 @@ class H1Server(asyncio.Protocol):
             self._run(exchange)
             return
         self._reading = True
-        self._limit = admission.body_limit
-        if parser.announced > self._limit:
-            raise ProtocolError(413, "request body too large")
-        self._body_size = 0
-        self._measure_rate()
+        self._intake.begin(admission.body_limit, parser.announced)
         if admission.stream_body:
             exchange.inbox = ByteQueue(self._pause_reading, self._resume_body, server.limits.stream_buffer)
             if parser.expects_continue and not parser.pending:
@@ -236,21 +227,17 @@ class H1Server(asyncio.Protocol):
         """Take what has arrived of the body; True once it is complete."""
         parser = self._parser
         exchange = self.exchange
+        intake = self._intake
         piece = parser.body()
         complete = parser.complete
-        self._body_size += len(piece)
-        if exchange is None:
-            if self._body_size > DISCARD_BYTES:
-                self._close(linger=True)
-        elif self._body_size + (0 if complete else parser.announced) > self._limit:
-            raise ProtocolError(413, "request body too large")
-        elif exchange.inbox is not None:
-            exchange.inbox.put(piece)
-        elif not complete or self._body or self._small:
-            self._keep(piece)
+        intake.count(len(piece), 0 if complete else parser.announced)
+        inbox = exchange.inbox if exchange is not None else None
+        if inbox is not None:
+            inbox.put(piece)
         if not complete:
-            if self._too_slow():
-                raise ProtocolError(408, "the request body comes too slowly")
+            if exchange is not None and inbox is None:
+                intake.keep(piece)
+            intake.check_rate()
             self._wait_for_body()
             return False
         self._reading = False
@@ -260,21 +247,12 @@ class H1Server(asyncio.Protocol):
             self._deadline.set(self.server.limits.write_stall)
         else:
             self._deadline.clear()
-        if exchange.inbox is not None:
-            exchange.inbox.end()
+        if inbox is not None:
+            inbox.end()
         else:
-            exchange.request.body = b"".join(self._body + self._small) if self._body or self._small else piece
-            self._body.clear()
-            self._small.clear()
+            exchange.request.body = intake.whole(piece)
             self._run(exchange)
         return True
-
-    def _keep(self, piece: bytes) -> None:
-        """Collect a body.  Small pieces are merged, so that a body of single bytes does not cost forty times its size."""
-        self._small.append(piece)
-        if len(self._small) >= _MERGE or len(piece) >= PIPELINE_BYTES:
-            self._body.append(b"".join(self._small))
-            self._small.clear()
 
     def _run(self, exchange: H1Exchange) -> None:
         exchange.task = spawn(self._handle(exchange), "exchange")
@@ -282,7 +260,7 @@ class H1Server(asyncio.Protocol):
     async def _handle(self, exchange: H1Exchange) -> None:
         try:
             await self.server.app.handle(exchange)
-        except Exception:
+        except Exception:  # noqa: BLE001  likewise
             _log.exception("handler failed")
         finally:
             exchange.task = None
@@ -322,11 +300,9 @@ class H1Server(asyncio.Protocol):
             return
         if self._read_paused:
             self._resume_reading()
-        if self._reading:
-            self._body_size = 0
-            self._measure_rate()
-            self._body.clear()
-            self._small.clear()
+        if self._reading:  # the rest of a body that nobody wants
+            self._intake.clear()
+            self._intake.begin(DISCARD_BYTES, self._parser.announced)
         if self._reading or self._parser.pending or self._eof or self.server.draining:
             self._advance()
         elif not self.write_paused:
@@ -335,7 +311,7 @@ class H1Server(asyncio.Protocol):
     def send_continue(self) -> None:
         """Ask for the body that the client holds back."""
         self.transport.write(CONTINUE)
-        self._measure_rate()
+        self._intake.measure()
         self._wait_for_body()
 
     def aborted(self) -> None:
@@ -374,8 +350,7 @@ class H1Server(asyncio.Protocol):
 
     def _close(self, *, linger: bool) -> None:
         self._closing = True
-        self._body.clear()
-        self._small.clear()
+        self._intake.clear()
         self._stall = self._taken()
         self._deadline.set(LINGER if linger else self.server.limits.write_stall)
         if not linger or self._eof:
@@ -412,15 +387,6 @@ class H1Server(asyncio.Protocol):
         if not (self._read_paused or self.write_paused or (exchange is not None and exchange.owes_continue)):
             self._deadline.set(self.server.limits.body_silence)
 
-    def _measure_rate(self) -> None:
-        self._rate_base = self._body_size
-        self._rate_since = self.server.clock.monotonic()
-
-    def _too_slow(self) -> bool:
-        limits = self.server.limits
-        seconds = self.server.clock.monotonic() - self._rate_since
-        return seconds > limits.body_silence and self._body_size - self._rate_base < limits.body_min_rate * seconds
-
     def _taken(self) -> int:
         return self.sent - self.transport.get_write_buffer_size()
 
@@ -456,6 +422,6 @@ class H1Server(asyncio.Protocol):
     def _resume_body(self) -> None:
         """The handler has taken what there was of a streamed body.  Its own slowness is not the client's."""
         if not self._closing and self._reading:
-            self._measure_rate()
+            self._intake.measure()
             self._resume_reading()
             self._wait_for_body()

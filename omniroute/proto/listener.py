@@ -76,7 +76,7 @@ class Listener:
             server.close()
 
     async def drain(self, seconds: float) -> int:
-        """Stop accepting, close idle connections, let running exchanges finish, abort the rest; returns how many that were."""
+        """Stop accepting, close what is idle, let running exchanges finish, abort the rest; returns how many it was."""
         state = self.state
         self._stop_accepting()
         self._servers.clear()

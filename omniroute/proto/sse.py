@@ -70,7 +70,9 @@ class SSEReader:
     def feed(self, data: bytes) -> list[Event]:
         """The events that *data* completes.  Raises :class:`EventTooLarge`."""
         if self._plain and b"\r" not in data and data.endswith(b"\n\n"):
-            return _parse(data[:-2].split(b"\n\n"), self._limit)
+            blocks = data.split(b"\n\n")
+            blocks.pop()  # what follows the last blank line: nothing, or one more line end
+            return _parse(blocks, self._limit)
         if not data:
             return []
         data = self._unix(data if self._started else self._start(data))

@@ -96,13 +96,13 @@ class Usage(Struct, gc=False):
     ``input`` counts the whole prompt, cached tokens included; ``output`` all generated tokens, thinking included.
     """
 
-    input: int | None = None
-    output: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
-    cache_write_1h: int | None = None  # the part of cache_write kept for an hour
-    reasoning: int | None = None
-    total: int | None = None
+    input: int | float | None = None
+    output: int | float | None = None
+    cache_read: int | float | None = None
+    cache_write: int | float | None = None
+    cache_write_1h: int | float | None = None  # the part of cache_write kept for an hour
+    reasoning: int | float | None = None
+    total: int | float | None = None
     estimated: bool = False
 
     def merge(self, later: Usage) -> None:
@@ -136,6 +136,7 @@ class Failure(Struct, gc=False):
     retry_after: float | None = None
     wire: str = ""
     raw: bytes | None = None
+    headers: list[tuple[bytes, bytes]] = []  # of the error answer, for clients of the same ``wire``
 
 
 Event = (

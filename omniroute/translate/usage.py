@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from .events import Usage
 
-Count = int | float | None  # some vendors write 10.0
+# A vendor that writes 10.0 is read too: equal to 10 wherever it goes, so it is not converted.
+Count = int | float | None
 
 
 class PromptDetails(Struct):
@@ -75,17 +76,13 @@ def from_chat(usage: ChatUsage) -> Usage:
     if cached is None:
         cached = _first(usage.prompt_cache_hit_tokens, usage.cache_read_input_tokens, usage.num_cached_tokens)
     return Usage(
-        input=_int(usage.prompt_tokens),
-        output=_int(usage.completion_tokens),
-        cache_read=_int(cached),
-        cache_write=_int(usage.cache_creation_input_tokens if written is None else written),
-        reasoning=_int(usage.reasoning_tokens if reasoning is None else reasoning),
-        total=_int(usage.total_tokens),
+        input=usage.prompt_tokens,
+        output=usage.completion_tokens,
+        cache_read=cached,
+        cache_write=usage.cache_creation_input_tokens if written is None else written,
+        reasoning=usage.reasoning_tokens if reasoning is None else reasoning,
+        total=usage.total_tokens,
     )
-
-
-def _int(value: Count) -> int | None:
-    return int(value) if isinstance(value, float) else value
 
 
 def _first(*values: Count) -> Count:
@@ -97,13 +94,13 @@ def _first(*values: Count) -> Count:
 
 def from_anthropic(usage: AnthropicUsage) -> Usage:
     """Anthropic counts -> ours."""
-    fresh, read, write = _int(usage.input_tokens), _int(usage.cache_read_input_tokens), _int(usage.cache_creation_input_tokens)
+    fresh, read, write = usage.input_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens
     created, details = usage.cache_creation, usage.output_tokens_details
     return Usage(
         input=None if fresh is None else fresh + (read or 0) + (write or 0),
-        output=_int(usage.output_tokens),
+        output=usage.output_tokens,
         cache_read=read,
         cache_write=write,
-        cache_write_1h=_int(created.ephemeral_1h_input_tokens) if created else None,
-        reasoning=_int(details.thinking_tokens) if details else None,
+        cache_write_1h=created.ephemeral_1h_input_tokens if created else None,
+        reasoning=details.thinking_tokens if details else None,
     )

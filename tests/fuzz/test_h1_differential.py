@@ -28,17 +28,19 @@ LIMITS = Limits(head_bytes=4096, line_bytes=512, header_fields=20)
 SEEDS = [
     b"GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n",
     b"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: h\r\n\r\n",
-    b"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\n",
+    b"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX: y\r\n\r\nGET /",
     b"POST http://h:80/p HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
     b"PUT / HTTP/1.0\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nabc",
     b"OPTIONS * HTTP/1.1\r\nHost: [::1]:80\r\nX-A:\t b \t\r\n\r\n",
 ]
 DICTIONARY = [
-    b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b";", b",", b"0", b"+", b"-", b"_", b"0x", b'"', b"\x0b", b"\x7f", b"\xff",
-    b"\r\n ", b"\r\n\r\n", b"Content-Length: 3\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"chunked",
-    b"Transfer-Encoding: identity\r\n", b"Host: x\r\n", b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b"#", b"*", b"http://", b"@",
+    b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b";", b",", b"0", b"+", b"-", b"_", b"0x", b'"', b"\x0b", b"\x7f",
+    b"\xff", b"\r\n ", b"Content-Length: 3\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"chunked",
+    b"\r\n\r\n", b"Transfer-Encoding: gzip\r\n", b"Host: x\r\n", b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b"#", b"*", b"http://", b"@",
     b"0\r\n\r\n", b"1\r\nz\r\n", b"ffffffffffffffff", b"Expect: x\r\n", b"CONNECT", b"Upgrade: h2c\r\n",
 ]  # fmt: skip
+
+CHUNKS = [b"0", b"3", b"a", b";", b"x=y", b"\r\n", b"\n", b"\r", b" ", b"abc", b'"', b"X: y"]
 
 Reading = tuple[str, str, Headers, bytes, bytes]  # method, target, fields, body, what follows
 
@@ -58,23 +60,23 @@ STRICTER = [
     _rule("control characters in a field (RFC 9110 section 5.5)", head=rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)"),
     _rule("folded field (RFC 9112 section 5.2)", head=rb"\r\n[ \t]", rest=rb"\r\n[ \t]"),
     _rule("repeated or listed Content-Length", head=rb"content-length:.*content-length:|content-length:[^\r]*,"),
-    _rule("Content-Length with Transfer-Encoding", head=rb"content-length:.*transfer-encoding:|transfer-encoding:.*content-length:"),
+    _rule("Content-Length with Transfer-Encoding", head=rb"(?=.*content-length:).*transfer-encoding:"),
     _rule("Content-Length of more than 18 digits", head=rb"content-length:[ \t]*[0-9]{19}"),
     _rule("Transfer-Encoding in HTTP/1.0", head=rb" HTTP/1\.0\r\n.*transfer-encoding:"),
     _rule("HTTP version we do not speak", head=rb"^\S+ \S+ HTTP/(?!1\.[01]\r)"),
-    _rule("Host is no host", head=rb"\r\nhost:(?![ \t]*(?:[\w.~!$&'()*+,;=%-]+|\[[0-9a-f:.]+\])(?::\d{0,5})?[ \t]*(?:\r\n|$))"),
+    _rule("Host is no host", head=rb"\r\nhost:(?!\s*(?:[\w.~!$&'()*+,;=%-]+|\[[0-9a-f:.]+\])(?::\d{0,5})?\s*?(?:\r\n|$))"),
     _rule("Host twice in HTTP/1.0", head=rb"\r\nhost:.*\r\nhost:"),
     _rule("target in no form", head=rb"^\S+ (?!/|https?://[^/?@]+|\*)|^\S+ \S*#|^(?!OPTIONS )\S+ \*|^CONNECT |^\S+ \*\S"),
     _rule("target with an authority that is none", head=rb"^\S+ https?://(?![\w.~!$&'()*+,;=%-]+(?::\d{0,5})?[/? ])"),
     _rule("percent sign in a host without two digits", head=rb"%(?![0-9a-f]{2})"),
     _rule("expectation we cannot meet", head=rb"\r\nexpect:"),
-    _rule("chunk line not in the grammar", rest=rb"[0-9a-f]{17}|[ \t]\r\n|;(?![!#$%&'*+.^`|~\w-]+(?:=|;|\r))|=|\r(?!\n)|[\x00-\x08\x7f]"),
+    _rule("chunk line not in the grammar", rest=rb"[0-9a-f]{17}|[ \t]\r\n|;(?![!#$%&'*+.^`|~\w-]+(?:=|;|\r))|=|\r(?!\n)"),
     _rule("control characters in a trailer", rest=rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]"),
     _rule("a limit", head=rb".{500}|(?:\r\n[^\r]*){20}", rest=rb".{1000}"),
 ]  # fmt: skip
 
 
-def ours(data: bytes, parser: RequestParser, size: int = 0) -> Reading | None | ProtocolError:
+def ours(data: bytes, parser: RequestParser, size: int = 0) -> Reading | ProtocolError | None:
     """One request; None while it is incomplete."""
     request, body = None, b""
     pieces = [data[at : at + size] for at in range(0, len(data), size)] if size else [data]
@@ -95,7 +97,7 @@ def ours(data: bytes, parser: RequestParser, size: int = 0) -> Reading | None | 
     return None
 
 
-def theirs(data: bytes) -> Reading | None | h11.RemoteProtocolError:
+def theirs(data: bytes) -> Reading | h11.RemoteProtocolError | None:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
     connection.receive_data(data)
     request, body = None, b""
@@ -194,21 +196,21 @@ def mutated(draw: st.DrawFn) -> bytes:
     return data
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(mutated())
 @example(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab0\r\n\r\n")
 def test_mutated_requests_are_read_alike_or_refused_for_a_listed_reason(data: bytes) -> None:
     check(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(DICTIONARY), st.sampled_from([s[:30] for s in SEEDS]), st.binary(max_size=8))))
 def test_any_bytes_are_read_alike_or_refused_for_a_listed_reason(pieces: list[bytes]) -> None:
     check(b"".join(pieces))
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from([b"0", b"3", b"a", b";", b"x=y", b"\r\n", b"\n", b"\r", b" ", b"abc", b'"', b"X: y"]), max_size=14))
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(CHUNKS), max_size=14))
 def test_any_chunks_are_read_alike_or_refused_for_a_listed_reason(pieces: list[bytes]) -> None:
     check(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(pieces))
 

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from data_plane import HASTY, MODEL, Running, accounts, data_plane, provider, routed, snapshot
 from scripted_upstream import CLOSE, HANG, RESET, Answer, Piece, Raw, ScriptedUpstream, Seen, Step
-from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, chunk, event, sse
+from wires import ANTHROPIC, CHAT, DONE, SAID, WIRES, Wire, chunk, event, events, sse
 
-DEADLINE = 1.5  # seconds; the deadlines themselves are 0.25
+DEADLINE = 1.5  # seconds; the deadlines themselves are 0.12
 SSE = [("content-type", "text/event-stream")]
 JSON = [("content-type", "application/json")]
 HTML = b"<html><head><title>502</title></head>\n\n<body>Bad gateway</body></html>\n"
@@ -247,6 +247,67 @@ async def test_the_error_in_the_stream_comes_at_once_though_the_upstream_stays(c
             status, _, raw = await asyncio.wait_for(plane.post(client, client.ask(MODEL, stream=True)), DEADLINE)
             assert status == 200
             assert len(client.errors(raw)) == 1
+
+
+@CLIENTS
+async def test_an_upstream_that_breaks_after_its_own_error_is_reported_once(client: Wire) -> None:
+    for wire in WIRES:
+        go = asyncio.Event()
+        pieces = [*wire.opening, wire.first, wire.error_event, go, RESET]
+        async with routed(wire, Answer(200, pieces, SSE, "chunked")) as (plane, _):
+            call = await plane.open(client, client.ask(MODEL, stream=True))
+            reading = asyncio.create_task(call.read(1 << 20))
+            while not plane.live.running:
+                await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.02, go.set)
+            assert len(client.errors(await reading)) == 1
+
+
+@CLIENTS
+@pytest.mark.parametrize("end", [RESET, CLOSE, HANG], ids=["reset", "cut", "hang"])
+async def test_a_break_after_the_whole_answer_is_no_failure(client: Wire, end: Piece) -> None:
+    for wire in WIRES:
+        async with routed(wire, Answer(200, [*wire.stream, end], SSE, "chunked")) as (plane, _):
+            status, _, raw = await plane.post(client, client.ask(MODEL, stream=True))
+            assert (status, client.text(raw, True)) == (200, SAID)
+            assert client.errors(raw) == []
+            assert [(record.status, record.error) for record in plane.records] == [(200, "")]
+            assert plane.live.health.cooling() == {}
+
+
+async def test_a_client_that_closes_after_the_last_event_has_not_left() -> None:
+    async with routed(CHAT, Answer(200, [*CHAT.stream, HANG], SSE, "chunked")) as (plane, upstream):
+        await leave(plane, CHAT, upstream, True, b"[DONE]")
+        await plane.idle()
+        (record,) = plane.records
+        assert (record.status, record.error, record.tokens_out) == (200, "", 5)
+
+
+async def test_a_message_without_its_stop_event_gets_one() -> None:
+    for tail in ([], [RESET]):
+        async with routed(ANTHROPIC, Answer(200, [*ANTHROPIC.stream[:-1], *tail], SSE, "chunked")) as (plane, _):
+            _, _, raw = await plane.post(ANTHROPIC, ANTHROPIC.ask(MODEL, stream=True))
+            assert raw.startswith(b"".join(ANTHROPIC.stream[:-1]))
+            assert events(raw)[-1] == ("message_stop", '{"type":"message_stop"}')
+
+
+@CLIENTS
+async def test_a_stream_that_ends_inside_an_event_ends_with_an_event(client: Wire) -> None:
+    """The half event is not passed on: it would hide the error behind it."""
+    for wire in WIRES:
+        pieces = [*wire.opening, wire.first, wire.first[:40]]
+        async with routed(wire, Answer(200, pieces, SSE, "chunked")) as (plane, _):
+            _, _, raw = await plane.post(client, client.ask(MODEL, stream=True))
+            assert client.text(raw, True) == "Good "
+            assert len(client.errors(raw)) == 1
+
+
+async def test_an_upstream_that_only_says_done_has_said_nothing() -> None:
+    for client in WIRES:
+        said = [Answer(200, [DONE], SSE), good(CHAT, True)]
+        async with routed(CHAT, *said, secrets=("key-1", "key-2")) as (plane, _):
+            status, _, raw = await plane.post(client, client.ask(MODEL, stream=True))
+            assert (status, client.text(raw, True)) == (200, SAID)
 
 
 async def test_errors_inside_a_whole_answer_are_found_and_the_next_account_is_asked() -> None:

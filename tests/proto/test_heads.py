@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from fakes import FakeClock
 
-from omniroute.proto.heads import STATUS_LINES, DateField, fields, status_line, stream_head, whole_head
 from omniroute.proto.headers import Headers
+from omniroute.proto.heads import STATUS_LINES, DateField, fields, status_line, stream_head, whole_head
 
 
 def test_the_date_changes_with_the_second_and_follows_a_clock_set_back() -> None:
@@ -48,7 +48,8 @@ def test_whole_and_streamed_heads() -> None:
 
 
 def test_fields_keep_order_and_repetition() -> None:
-    assert fields([(b"set-cookie", b"a"), (b"x", b""), (b"set-cookie", b"b\xe9")]) == b"set-cookie: a\r\nx: \r\nset-cookie: b\xe9\r\n"
+    headers = [(b"set-cookie", b"a"), (b"x", b""), (b"set-cookie", b"b\xe9")]
+    assert fields(headers) == b"set-cookie: a\r\nx: \r\nset-cookie: b\xe9\r\n"
     assert fields([]) == b""
 
 

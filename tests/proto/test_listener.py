@@ -3,14 +3,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from h1_wire import Admitted, App, read_answers
 
 from omniroute.clock import Clock
@@ -154,7 +158,9 @@ def reset(client: socket.socket) -> None:
 
 @pytest.mark.parametrize("leave", [close_in_order, reset])
 @pytest.mark.parametrize("started", [False, True])
-def test_a_client_that_closes_is_noticed_within_100_milliseconds(leave: Callable[[socket.socket], None], started: bool) -> None:
+def test_a_client_that_closes_is_noticed_within_100_milliseconds(
+    leave: Callable[[socket.socket], None], started: bool
+) -> None:
     async def scenario() -> None:
         handler = Waiting(started=started)
         async with serving(App(handler)) as listener:
@@ -169,8 +175,7 @@ def test_a_client_that_closes_is_noticed_within_100_milliseconds(leave: Callable
             leave(client)
             await handler.gone.wait()
             assert loop.time() - since < 0.1
-            while listener.connections:
-                await asyncio.sleep(0)
+            assert await listener.drain(1) == 0
 
     run(scenario())
 
@@ -208,7 +213,7 @@ def test_drain_lets_the_running_finish_and_refuses_the_new() -> None:
             draining = asyncio.ensure_future(listener.drain(5))
             assert await idle_reader.read(-1) == b""
             idle_writer.close()
-            with pytest.raises(OSError, match="refused|Connect call failed|111"):
+            with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", port)
             handler.go.set()
             assert await draining == 0
@@ -239,8 +244,9 @@ def test_binds_what_it_is_told_and_adopts_a_bound_socket() -> None:
         listener = Listener(app, Limits(), Clock())  # type: ignore[arg-type]
         assert listener.port == 0
         await listener.start(["127.0.0.1", "127.0.0.2"], 0)
-        assert {sock.getsockname() for sock in listener.sockets} == {("127.0.0.1", listener.port), ("127.0.0.2", listener.port)}
-        with pytest.raises(OSError, match="."):
+        port = listener.port
+        assert {sock.getsockname() for sock in listener.sockets} == {("127.0.0.1", port), ("127.0.0.2", port)}
+        with pytest.raises(OSError, match="in use"):
             await Listener(app, Limits(), Clock()).start("127.0.0.1", listener.port)  # type: ignore[arg-type]
         await listener.drain(0)
         bound = socket.create_server(("127.0.0.1", 0))
@@ -272,10 +278,21 @@ def test_small_pieces_are_not_delayed() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost".split()
-    subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
-    return cert, key
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    unsealed = serialization.NoEncryption()
+    (folder / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, unsealed)
+    )
+    return folder / "cert.pem", folder / "key.pem"
 
 
 def test_serves_tls_and_notices_a_client_that_leaves(certificate: tuple[Path, Path]) -> None:
@@ -285,7 +302,7 @@ def test_serves_tls_and_notices_a_client_that_leaves(certificate: tuple[Path, Pa
         trusting = ssl.create_default_context(cafile=str(certificate[0]))
         trusting.check_hostname = False
         schemes: list[str] = []
-        gone = asyncio.Event()
+        runs, gone = asyncio.Event(), asyncio.Event()
 
         async def handler(ex: Exchange) -> None:
             schemes.append(ex.request.scheme)
@@ -293,6 +310,7 @@ def test_serves_tls_and_notices_a_client_that_leaves(certificate: tuple[Path, Pa
                 ex.respond(200, [], b"secret")
             else:
                 ex.on_gone = gone.set
+                runs.set()
                 await gone.wait()
 
         async with serving(App(handler), tls=server) as listener:
@@ -300,8 +318,7 @@ def test_serves_tls_and_notices_a_client_that_leaves(certificate: tuple[Path, Pa
             writer.write(GET)
             assert b"200 OK" in await reader.readuntil(b"secret")
             writer.write(GET.replace(b"/a", b"/b"))
-            while len(schemes) < 2:
-                await asyncio.sleep(0)
+            await runs.wait()
             writer.close()
             await gone.wait()
             assert schemes == ["https", "https"]

@@ -78,9 +78,8 @@ def run_and_kill(folder: Path, name: str) -> Seen:
                 break
         process.send_signal(signal.SIGKILL)
         killed = time.time()
-        for line in process.stdout:
-            if line.startswith("put") and line.endswith("\n"):
-                puts.append(float(line.split()[2]))
+        rest = [line for line in process.stdout if line.startswith("put") and line.endswith("\n")]
+        puts += [float(line.split()[2]) for line in rest]
     assert process.returncode == -signal.SIGKILL
     return Seen(changed, puts, killed)
 

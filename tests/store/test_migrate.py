@@ -60,7 +60,8 @@ def test_columns_of_earlier_installations_are_all_there(connection: sqlite3.Conn
     expected = {
         "provider_connections": "id provider auth_type name email priority is_active access_token refresh_token expires_at"
         " token_expires_at scope project_id test_status error_code last_error last_error_at last_error_type"
-        " last_error_source backoff_level rate_limited_until health_check_interval last_health_check_at last_tested api_key id_token"
+        " last_error_source backoff_level rate_limited_until health_check_interval last_health_check_at last_tested"
+        " api_key id_token"
         " provider_specific_data expires_in display_name global_priority default_model token_type consecutive_use_count"
         " rate_limit_protection created_at updated_at last_used_at",
         "provider_nodes": "id type name prefix api_type base_url created_at updated_at",

@@ -1,0 +1,75 @@
+"""The body of one request on its way in: its size against a limit, its rate against a minimum, its pieces until it is whole."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..clock import Clock
+from ..settings import Limits
+from .framing import ProtocolError
+
+_MERGE: Final = 256  # small pieces are joined so many at a time: a body of single bytes must not cost forty times its size
+_LARGE: Final = 64 * 1024
+_NOT_YET: Final = -1.0
+
+
+class Intake:
+    """One per connection; ``begin`` before each body."""
+
+    __slots__ = ("_base", "_clock", "_large", "_limits", "_since", "_small", "limit", "size")
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._large: list[bytes] = []
+        self._small: list[bytes] = []
+        self._base = 0  # size and time from which the rate is measured
+        self._since = _NOT_YET
+        self.size = 0
+        self.limit = 0  # bytes
+
+    def begin(self, limit: int, announced: int) -> None:
+        """Raises :class:`ProtocolError` (413) when the body is too large by what is *announced* of it."""
+        self.size = 0
+        self.limit = limit
+        self._since = _NOT_YET
+        if announced > limit:
+            raise ProtocolError(413, "request body too large")
+
+    def count(self, size: int, announced: int) -> None:
+        """*size* bytes more, and *announced* to come.  Raises :class:`ProtocolError` (413)."""
+        self.size += size
+        if self.size + announced > self.limit:
+            raise ProtocolError(413, "request body too large")
+
+    def measure(self) -> None:
+        """Measure the rate from now on: what went before was not the client's to decide."""
+        self._base = self.size
+        self._since = self._clock.monotonic()
+
+    def check_rate(self) -> None:
+        """Raises :class:`ProtocolError` (408) when the average since :meth:`measure`, or the first call, is too low."""
+        if self._since == _NOT_YET:  # most bodies come in one piece, and nobody needs the time
+            self.measure()
+        limits = self._limits
+        seconds = self._clock.monotonic() - self._since
+        if seconds > limits.body_silence and self.size - self._base < limits.body_min_rate * seconds:
+            raise ProtocolError(408, "the request body comes too slowly")
+
+    def keep(self, piece: bytes) -> None:
+        self._small.append(piece)
+        if len(self._small) >= _MERGE or len(piece) >= _LARGE:
+            self._large.append(b"".join(self._small))
+            self._small.clear()
+
+    def whole(self, last: bytes) -> bytes:
+        """What was kept with *last* behind it; nothing is kept any more."""
+        if not (self._large or self._small):
+            return last
+        body = b"".join((*self._large, *self._small, last))
+        self.clear()
+        return body
+
+    def clear(self) -> None:
+        self._large.clear()
+        self._small.clear()
