@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +31,16 @@ def raise_limits() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _end_with_parent() -> None:
+    """In the child: SIGTERM when the process that started it ends, however it ends (``prctl(PR_SET_PDEATHSIG)``)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def load_average() -> float:
+    """Of the last minute: how many others want the cores."""
+    return os.getloadavg()[0]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -47,6 +59,7 @@ class Process:
             stdin=subprocess.DEVNULL,
             cwd=ROOT,
             env=os.environ | (env or {}),
+            preexec_fn=_end_with_parent,
         )
         if port:
             self.port = port

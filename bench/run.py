@@ -91,6 +91,8 @@ async def run(rows: Sequence[str], effort: str, form: str) -> None:
 
 def prepare() -> None:
     """This process is the client: it stays on the client's core."""
+    if (load := procs.load_average()) > 1.0:
+        print(f"the machine is busy (load {load:.1f}): times will be too long", file=sys.stderr)
     procs.raise_limits()
     os.sched_setaffinity(0, {procs.CLIENT_CORE})
 

@@ -120,7 +120,7 @@ def anthropic_errors(raw: bytes) -> list[dict[str, Any]]:
 # -- both
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Wire:
     """One wire.  ``kind``: of nodes that speak it; ``stream``: a whole stream, ``opening`` its events before the first text."""
 

@@ -39,13 +39,13 @@ async def attempt(gateway: Gateway, job: Job, route: Route, account: Connection,
     relay = route.wire == job.wire
     prepared = render.same_wire(found, route, job.wire) if relay else render.translated(read_ask(job, found), route)
     job.dropped = prepared.dropped
-    fields = render.request_fields(door, job.exchange.request.headers, relay=relay, stream=found.stream)
+    extra = render.wire_fields(door, job.exchange.request.headers) if relay else []
     target = (route.provider.id, route.model, account.id)
     gateway.live.begin(target)
     try:
         if found.stream:
-            return await _stream(gateway, job, route, door, prepared, fields)
-        return await _whole(gateway, job, route, door, prepared, fields)
+            return await _stream(gateway, job, route, door, prepared, extra)
+        return await _whole(gateway, job, route, door, prepared, extra)
     except TransportError as error:
         return transport_failure(error)
     except BadAnswer as error:
@@ -69,10 +69,10 @@ def transport_failure(error: TransportError) -> Failure:
 
 
 async def _whole(
-    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, fields: Headers
+    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
 ) -> Failure | None:
-    status, received, body = await gateway.client.fetch(
-        door.origin, "POST", door.path, fields, prepared.body, limit=gateway.limits.answer_bytes
+    status, received, body = await gateway.client.fetch_as(
+        door.whole, prepared.body, extra=extra, limit=gateway.limits.answer_bytes
     )
     if status >= 300:
         return upstream_failure(gateway, route, status, received, body)
@@ -90,9 +90,9 @@ async def _whole(
 
 
 async def _stream(
-    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, fields: Headers
+    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
 ) -> Failure | None:
-    call = await gateway.client.open(door.origin, "POST", door.stream_path, fields, prepared.body)
+    call = await gateway.client.open_as(door.stream, prepared.body, extra=extra)
     try:
         if call.status >= 300:
             body = await call.read(ERROR_BODY)

@@ -17,11 +17,14 @@ from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek
 from ..upstream.credentials import CHAT_OPERATION, base_url_of, call_headers, endpoint
 from ..upstream.providers import Provider, quirks_of
+from ..upstream.send import Template, template
 from .resolve import Route
 from .retry import span_text
 from .snapshot import Connection, Snapshot
 
 JSON_TYPE: Final = (b"content-type", b"application/json")
+ACCEPT_JSON: Final = (b"accept", b"application/json")
+ACCEPT_STREAM: Final = (b"accept", b"text/event-stream")
 # what belongs to the wire travels on the same wire
 _WIRE_FIELDS: Final = (b"anthropic-", b"openai-")
 _ANSWER_FIELDS: Final = (
@@ -37,10 +40,9 @@ _ANSWER_FIELDS: Final = (
 class Door(NamedTuple):
     """How one account is reached for chat: everything about it that does not change from call to call."""
 
-    origin: Origin
-    path: bytes
-    stream_path: bytes
-    headers: Headers
+    whole: Template
+    stream: Template
+    fields: frozenset[bytes]  # names of the fields in the templates
     label: str  # provider/account, fit for a header field
 
 
@@ -68,8 +70,14 @@ def _open(route: Route, account: Connection) -> Door:
     operation = CHAT_OPERATION[route.wire]
     plain = endpoint(provider, base, operation, route.model, wire=route.wire)
     stream = endpoint(provider, base, operation, route.model, stream=True, wire=route.wire)
+    fields = [JSON_TYPE, *call_headers(provider, account.secret)]
     label = f"{provider.prefix or provider.id}/{quote(account.name, safe=' @.-_')}"
-    return Door(Origin(*plain.origin), plain.path, stream.path, call_headers(provider, account.secret), label)
+    return Door(
+        template(Origin(*plain.origin), "POST", plain.path, [*fields, ACCEPT_JSON]),
+        template(Origin(*stream.origin), "POST", stream.path, [*fields, ACCEPT_STREAM]),
+        frozenset(name for name, _ in fields),
+        label,
+    )
 
 
 class Prepared(NamedTuple):
@@ -100,15 +108,9 @@ def translated(ask: Ask, route: Route) -> Prepared:
     return Prepared(rendered.body, rendered.dropped, rendered.names, False)
 
 
-def request_fields(door: Door, sent: Headers, *, relay: bool, stream: bool) -> Headers:
-    """Header fields of the upstream request; the wire's own fields of the client travel on the same wire."""
-    fields = [JSON_TYPE, (b"accept", b"text/event-stream" if stream else b"application/json")]
-    if relay:
-        own = [field for field in sent if field[0].startswith(_WIRE_FIELDS)]
-        if own:
-            names = {name for name, _ in own}
-            return [*fields, *own, *(field for field in door.headers if field[0] not in names)]
-    return [*fields, *door.headers]
+def wire_fields(door: Door, sent: Headers) -> Headers:
+    """The client's fields that belong to the wire and travel on it, unless the account sets them itself."""
+    return [field for field in sent if field[0].startswith(_WIRE_FIELDS) and field[0] not in door.fields]
 
 
 def answer_fields(received: Headers) -> Headers:

@@ -6,12 +6,15 @@ No file name from a request ever reaches the file system.  Pages run only their 
 from __future__ import annotations
 
 import hashlib
+import re
 import sysconfig
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from ..upstream.credentials import needs_secret
+from ..upstream.providers import Provider
 from .access import open_to
 from .account import begin_session
 from .call import Call, Reply
@@ -48,6 +51,8 @@ _NO_UI: Final = (
     b"or the <code>omniroute</code> command.</html>"
 )
 _LARGEST: Final = 4 * 1024 * 1024
+_CATALOG: Final = "catalog.json"
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
 class Asset(NamedTuple):
@@ -125,12 +130,30 @@ async def login_page(call: Call) -> Reply:
 
 
 async def asset_file(call: Call) -> Reply:
+    """A file, or the built-in providers as the forms need them: no copy of the catalog to grow old among the pages."""
     name = call.params["file"]
+    if name == _CATALOG:
+        shown = [_shown(provider) for provider in call.services.catalog.providers.values()]
+        return Reply(200, {"providers": shown}, [*SECURITY, (b"cache-control", b"no-cache")])
     return _reply(call, assets().get(name) if not name.endswith(".html") else None)
 
 
+def _shown(provider: Provider) -> dict[str, Any]:
+    """``fields``: what ``providerSpecificData`` must say to complete the base URL."""
+    return {
+        "id": provider.id,
+        "name": provider.name,
+        "alias": provider.alias,
+        "baseUrl": provider.base_url,
+        "needsKey": needs_secret(provider),
+        "takesKey": provider.auth != "none",
+        "local": provider.local,
+        "fields": _PLACEHOLDER.findall(provider.base_url),
+    }
+
+
 async def icon(call: Call) -> Reply:
-    return _reply(call, assets().get("favicon.ico") or assets().get("favicon.svg"))
+    return _reply(call, assets().get("favicon.ico") or assets().get("icon.svg"))
 
 
 def _redirect(place: bytes) -> Reply:

@@ -95,6 +95,8 @@ def response_body(method: str, status: int, headers: Headers, version: str = "1.
         return NO_BODY
     if method == "CONNECT" and status < 300:
         return UNTIL_CLOSE
+    if len(headers) == 1 and headers[0][0] == b"content-length":  # nearly always, where the caller has sifted
+        return fixed(headers[0][1])
     lengths = get_all(headers, b"content-length")
     codings = get_all(headers, b"transfer-encoding")
     if codings:

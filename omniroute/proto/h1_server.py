@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, cast
 from ..clock import Clock
 from ..errors import OmniError
 from ..settings import Limits
-from ..tasks import spawn
+from ..tasks import start
 from .deadline import Deadline
 from .departure import Departure
 from .exchange import Application, Refusal, Request
@@ -255,7 +255,7 @@ class H1Server(asyncio.Protocol):
         return True
 
     def _run(self, exchange: H1Exchange) -> None:
-        exchange.task = spawn(self._handle(exchange), "exchange")
+        exchange.task = start(self._handle(exchange))
 
     async def _handle(self, exchange: H1Exchange) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The body of one request on its way in: its size against a limit, its rate against a minimum, its pieces until it is whole."""
+"""The body of one request on its way in: its size against a limit, its rate against a minimum, its pieces until whole."""
 
 from __future__ import annotations
 

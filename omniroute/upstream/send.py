@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from math import inf
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from ..clock import Clock
 from ..proto.dial import dial
@@ -23,6 +23,7 @@ from .pool import Pool
 
 Data = bytes | memoryview
 Body = Data | Sequence[Data]
+Whole = tuple[int, Headers, bytes]
 
 _OURS: Final = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"te", b"upgrade", b"expect"}
@@ -191,24 +192,50 @@ def _start(origin: Origin, method: str, path: bytes) -> bytes:
     )
 
 
-def request_pieces(origin: Origin, method: str, path: bytes, headers: Headers, body: Body) -> list[Data]:
-    """A request ready to be written; the body's pieces are not copied, unless they are small.
+class Template(NamedTuple):
+    """A request but for its body: what stays the same from call to call is checked and put into bytes once."""
 
-    Framing fields in *headers* are left out, ours are added.  Raises :class:`TransportError` ``protocol`` when a field or
-    the path could be read as more than itself (a line break, NUL, a space in the path).
+    origin: Origin
+    method: str
+    head: bytes  # request line and fields, each with its CRLF
+
+
+def template(origin: Origin, method: str, path: bytes, headers: Headers) -> Template:
+    """Framing fields in *headers* are left out; ours are added with the body.
+
+    Raises :class:`TransportError` ``protocol`` when a field or the path could be read as more than itself (a line break,
+    NUL, a space in the path).
     """
-    lines = [_start(origin, method, path)]
-    lines += [b"%b: %b" % field for field in headers if field[0] not in _OURS]
+    return Template(origin, method, _start(origin, method, path) + b"\r\n" + _lines(headers))
+
+
+def _lines(headers: Headers) -> bytes:
+    lines = [b"%b: %b\r\n" % field for field in headers if field[0] not in _OURS]
+    block = b"".join(lines)
+    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines) or b"\0" in block:
+        raise TransportError("protocol", "a request header field holds a line break or NUL")
+    return block
+
+
+def request_pieces(form: Template, extra: Headers, body: Body) -> list[Data]:
+    """A request ready to be written; the body's pieces are not copied, unless they are small."""
+    head = form.head + _lines(extra) if extra else form.head
+    if isinstance(body, bytes):
+        length = len(body)
+        if length <= _JOIN and (length or form.method in _BODIED):
+            return [b"%bcontent-length: %d\r\n\r\n%b" % (head, length, body)]
     pieces = (body,) if isinstance(body, (bytes, memoryview)) else body
     length = sum(map(len, pieces))
-    if length or method in _BODIED:
-        lines.append(b"content-length: %d" % length)
-    breaks = len(lines) + 2
-    lines += (b"", b"")
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
-        raise TransportError("protocol", "a request header field holds a line break or NUL")
+    head += b"content-length: %d\r\n\r\n" % length if length or form.method in _BODIED else b"\r\n"
     return [b"".join((head, *pieces))] if length <= _JOIN else [head, *pieces]
+
+
+class Times(NamedTuple):
+    """Seconds until a connection stands, until the answer's head, between reads of its body; None takes the limits'."""
+
+    connect: float | None = None
+    first_byte: float | None = None
+    idle: float | None = None
 
 
 class Client:
@@ -229,7 +256,7 @@ class Client:
         self._closed = False
         self._dialled = self._reused = self._retried = 0
 
-    async def open(
+    def open(
         self,
         origin: Origin,
         method: str,
@@ -237,18 +264,20 @@ class Client:
         headers: Headers,
         body: Body = b"",
         *,
-        connect_timeout: float | None = None,
-        first_byte_timeout: float | None = None,
-        idle_timeout: float | None = None,
-    ) -> Call:
+        times: Times = Times(),
+    ) -> Coroutine[Any, Any, Call]:
         """Send a request; returns when the final answer's head has arrived.
 
-        *headers* have lower-case names and no framing fields.  Timeouts are seconds, None takes the limits'.  Raises
-        :class:`TransportError`.  Cancelling the caller closes the connection.
+        *headers* have lower-case names and no framing fields.  Raises :class:`TransportError`.  Cancelling the caller closes
+        the connection.
         """
-        pieces = request_pieces(origin, method, path, headers, body)
-        times = (connect_timeout, first_byte_timeout, idle_timeout)
-        return await self._perform(origin, method, pieces, False, self._limits.stream_buffer, times)
+        return self.open_as(template(origin, method, path, headers), body, times=times)
+
+    def open_as(
+        self, form: Template, body: Body = b"", *, extra: Headers = [], times: Times = Times()  # noqa: B006, B008 - never changed
+    ) -> Coroutine[Any, Any, Call]:
+        """As :meth:`open`, with the unchanging part prepared; *extra* fields are added to it."""
+        return self._perform(form, request_pieces(form, extra, body), False, self._limits.stream_buffer, times)
 
     async def fetch(
         self,
@@ -259,14 +288,16 @@ class Client:
         body: Body = b"",
         *,
         limit: int,
-        connect_timeout: float | None = None,
-        first_byte_timeout: float | None = None,
-        idle_timeout: float | None = None,
-    ) -> tuple[int, Headers, bytes]:
+        times: Times = Times(),
+    ) -> Whole:
         """Status, fields and whole body, at most *limit* bytes, in one await.  Otherwise as :meth:`open`."""
-        pieces = request_pieces(origin, method, path, headers, body)
-        times = (connect_timeout, first_byte_timeout, idle_timeout)
-        call = await self._perform(origin, method, pieces, True, limit, times)
+        return await self.fetch_as(template(origin, method, path, headers), body, limit=limit, times=times)
+
+    async def fetch_as(
+        self, form: Template, body: Body = b"", *, limit: int, extra: Headers = [], times: Times = Times()  # noqa: B006, B008
+    ) -> Whole:
+        """As :meth:`fetch`, with the unchanging part prepared; *extra* fields are added to it."""
+        call = await self._perform(form, request_pieces(form, extra, body), True, limit, times)
         return call.status, call.headers, call.take()
 
     async def close(self) -> None:
@@ -285,19 +316,19 @@ class Client:
             "retried": self._retried,
         }
 
-    async def _perform(
-        self, origin: Origin, method: str, pieces: list[Data], whole: bool, limit: int, times: tuple[float | None, ...]
-    ) -> Call:
-        connect_timeout, first_byte_timeout, idle_timeout = times
+    async def _perform(self, form: Template, pieces: list[Data], whole: bool, limit: int, times: Times) -> Call:
+        origin = form.origin
         connection = self._pool.take(origin, self._clock.monotonic())
         if connection is not None:
             self._reused += 1
         while True:
             if connection is None:
-                connection = await self._dial(origin, connect_timeout)
+                connection = await self._dial(origin, times.connect)
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             call = Call(connection, waiter, whole, limit)
-            connection.request(pieces, call, method=method, first_byte_timeout=first_byte_timeout, idle_timeout=idle_timeout)
+            connection.request(
+                pieces, call, method=form.method, first_byte_timeout=times.first_byte, idle_timeout=times.idle
+            )
             try:
                 await waiter
             except TransportError as error:

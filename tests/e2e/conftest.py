@@ -57,3 +57,18 @@ def make_gateway(tmp_path: Path) -> Iterator[Any]:
     yield make
     for process in made:
         process.stop()
+
+
+@pytest.fixture(scope="session")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A gateway with deadlines that a test can wait for."""
+    process = Process(
+        tmp_path_factory.mktemp("hasty"),
+        ALLOW_MULTI_CONNECTIONS_PER_COMPAT_NODE="true",
+        FETCH_TIMEOUT_MS="200",
+        STREAM_IDLE_TIMEOUT_MS="200",
+        CONNECT_TIMEOUT_MS="1000",
+        KEEPALIVE_INTERVAL_MS="50",
+    ).start()
+    yield process
+    assert process.stop() == 0

@@ -36,8 +36,8 @@ SEEDS = [
 DICTIONARY = [
     b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b";", b",", b"0", b"+", b"-", b"_", b"0x", b'"', b"\x0b", b"\x7f",
     b"\xff", b"\r\n ", b"Content-Length: 3\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"chunked",
-    b"\r\n\r\n", b"Transfer-Encoding: gzip\r\n", b"Host: x\r\n", b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b"#", b"*", b"http://", b"@",
-    b"0\r\n\r\n", b"1\r\nz\r\n", b"ffffffffffffffff", b"Expect: x\r\n", b"CONNECT", b"Upgrade: h2c\r\n",
+    b"\r\n\r\n", b"Transfer-Encoding: gzip\r\n", b"Host: x\r\n", b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b"#", b"*",
+    b"http://", b"@", b"0\r\n\r\n", b"1\r\nz\r\n", b"ffffffffffffffff", b"Expect: x\r\n", b"CONNECT", b"Upgrade: h2c\r\n",
 ]  # fmt: skip
 
 CHUNKS = [b"0", b"3", b"a", b";", b"x=y", b"\r\n", b"\n", b"\r", b" ", b"abc", b'"', b"X: y"]
@@ -55,16 +55,17 @@ def _rule(reason: str, head: bytes = b"", rest: bytes = b"") -> Rule:
     return Rule(reason, lambda h, r: (head and in_head.search(h)) or (rest and in_rest.search(r)))
 
 
+HOST_NAME = rb"[\w.~!$&'()*+,;=%-]+"
 STRICTER = [
     _rule("bare LF (RFC 9112 section 2.2 permits it, and permits smuggling)", head=rb"(?<!\r)\n", rest=rb"(?<!\r)\n"),
     _rule("control characters in a field (RFC 9110 section 5.5)", head=rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)"),
     _rule("folded field (RFC 9112 section 5.2)", head=rb"\r\n[ \t]", rest=rb"\r\n[ \t]"),
     _rule("repeated or listed Content-Length", head=rb"content-length:.*content-length:|content-length:[^\r]*,"),
-    _rule("Content-Length with Transfer-Encoding", head=rb"(?=.*content-length:).*transfer-encoding:"),
+    _rule("Content-Length with Transfer-Encoding", head=rb"^(?=.*content-length:).*transfer-encoding:"),
     _rule("Content-Length of more than 18 digits", head=rb"content-length:[ \t]*[0-9]{19}"),
     _rule("Transfer-Encoding in HTTP/1.0", head=rb" HTTP/1\.0\r\n.*transfer-encoding:"),
     _rule("HTTP version we do not speak", head=rb"^\S+ \S+ HTTP/(?!1\.[01]\r)"),
-    _rule("Host is no host", head=rb"\r\nhost:(?!\s*(?:[\w.~!$&'()*+,;=%-]+|\[[0-9a-f:.]+\])(?::\d{0,5})?\s*?(?:\r\n|$))"),
+    _rule("Host is no host", head=rb"\r\nhost:(?![ \t]*(?:%s|\[[0-9a-f:.]+\])(?::\d{0,5})?[ \t]*(?:\r\n|$))" % HOST_NAME),
     _rule("Host twice in HTTP/1.0", head=rb"\r\nhost:.*\r\nhost:"),
     _rule("target in no form", head=rb"^\S+ (?!/|https?://[^/?@]+|\*)|^\S+ \S*#|^(?!OPTIONS )\S+ \*|^CONNECT |^\S+ \*\S"),
     _rule("target with an authority that is none", head=rb"^\S+ https?://(?![\w.~!$&'()*+,;=%-]+(?::\d{0,5})?[/? ])"),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+import omniroute.gateway.stream as stream_module
 from data_plane import HASTY, MODEL, Running, accounts, data_plane, provider, routed, snapshot
 from scripted_upstream import CLOSE, HANG, RESET, Answer, Piece, Raw, ScriptedUpstream, Seen, Step
 from wires import ANTHROPIC, CHAT, DONE, SAID, WIRES, Wire, chunk, event, events, sse
@@ -240,7 +241,10 @@ async def test_an_error_as_the_first_event_of_a_stream_is_an_http_status(client:
 
 
 @CLIENTS
-async def test_the_error_in_the_stream_comes_at_once_though_the_upstream_stays(client: Wire) -> None:
+async def test_the_error_in_the_stream_comes_at_once_though_the_upstream_stays(
+    client: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "LAST_WORDS", 0.05)
     for wire in WIRES:
         pieces = [*wire.opening, wire.first, wire.error_event, HANG]
         async with routed(wire, Answer(200, pieces, SSE, "chunked"), limits=replace(HASTY, stream_idle_timeout=30.0)) as (plane, _):
@@ -353,12 +357,14 @@ async def test_the_client_leaves_and_the_upstream_is_released_within_a_tenth_of_
     step = Answer(200, [p for p in given if p] + [HANG], SSE if stream else JSON, framing, 10_000) if pieces else Raw([HANG])
     patient = replace(HASTY, first_byte_timeout=30.0, stream_idle_timeout=30.0)
     async with routed(wire, step, secrets=("key-1", "key-2"), limits=patient) as (plane, upstream):
-        times = [await leave(plane, client, upstream, stream, wait_for) for _ in range(3)]
-        assert min(times) < 0.1  # of three, because the machine may be busy
+        for _ in range(3):  # because the machine may be busy
+            if (seconds := await leave(plane, client, upstream, stream, wait_for)) < 0.1:
+                break
+        assert seconds < 0.1
         await plane.idle()
-        assert [record.status for record in plane.records] == [499] * 3
+        assert {record.status for record in plane.records} == {499}
         assert plane.live.health.cooling() == {}
-        assert len(upstream.requests) == 3
+        assert len(upstream.requests) == len(plane.records)
         assert plane.gateway.client.stats()["open"] == 0
 
 

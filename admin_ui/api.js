@@ -1,0 +1,75 @@
+// The one place that talks to the gateway: same-origin JSON, errors with the fields they belong to.
+
+export class ApiError extends Error {
+  constructor(status, message, { code = "", fields = [], retryAfter = 0 } = {}) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status; // 0: the gateway did not answer at all
+    this.code = code;
+    this.fields = fields; // [{field, message}], field = dotted path
+    this.retryAfter = retryAfter; // seconds
+  }
+}
+
+// "up" and "down" are told to the page frame, which shows a banner while the gateway is away.
+export const line = new EventTarget();
+let up = true;
+
+function setUp(now) {
+  if (now === up) return;
+  up = now;
+  line.dispatchEvent(new Event(now ? "up" : "down"));
+}
+
+export async function call(method, path, body, signal) {
+  const init = { method, signal, credentials: "same-origin", headers: { accept: "application/json" } };
+  if (body !== undefined) {
+    init.headers["content-type"] = "application/json";
+    init.body = JSON.stringify(body);
+  }
+  let response, text;
+  try {
+    response = await fetch(path, init);
+    text = await response.text();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    setUp(false);
+    throw new ApiError(0, "The gateway does not answer. Is it running?");
+  }
+  setUp(true);
+  const data = parse(text);
+  if (response.ok) return data;
+  const failure = toError(response, data);
+  // Only a missing session leads to the login page: a wrong password is a 401 too, and belongs at its field.
+  if (failure.code === "AUTH_001" && location.pathname !== "/login") {
+    location.assign("/login?next=" + encodeURIComponent(location.pathname));
+  }
+  throw failure;
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function toError(response, data) {
+  const error = data?.error;
+  const message = (typeof error === "string" ? error : error?.message) || `The gateway answered ${response.status}.`;
+  const fields = Array.isArray(error?.details) ? error.details : [];
+  const retryAfter = Number(response.headers.get("retry-after")) || 0;
+  return new ApiError(response.status, message, { code: error?.code ?? "", fields, retryAfter });
+}
+
+export const api = {
+  get: (path, signal) => call("GET", path, undefined, signal),
+  post: (path, body) => call("POST", path, body),
+  put: (path, body) => call("PUT", path, body),
+  patch: (path, body) => call("PATCH", path, body),
+  delete: (path) => call("DELETE", path),
+};
+
+// Ids come from the gateway, yet a path is only ever built from escaped pieces.
+export const at = (base, ...parts) => [base, ...parts.map(encodeURIComponent)].join("/");

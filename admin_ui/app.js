@@ -1,0 +1,113 @@
+// The frame around the pages: navigation, which page the address means, and whether the gateway is there.
+
+import { api, line } from "./api.js";
+import { h, redraw } from "./parts/dom.js";
+import { report, toastHost } from "./parts/feedback.js";
+import { lamp } from "./parts/lamp.js";
+import * as endpoints from "./pages/endpoints.js";
+import * as keys from "./pages/keys.js";
+import * as login from "./pages/login.js";
+import * as overview from "./pages/overview.js";
+import * as providers from "./pages/providers.js";
+import * as settings from "./pages/settings.js";
+import * as usage from "./pages/usage.js";
+
+const HOME = "/dashboard";
+const PAGES = new Map([
+  ["", overview],
+  ["providers", providers],
+  ["endpoints", endpoints],
+  ["keys", keys],
+  ["usage", usage],
+  ["settings", settings],
+]);
+const missing = {
+  title: "Not found",
+  show: ({ host }) => redraw(host, h("p", null, "There is no such page. ", h("a", { href: HOME }, "Back to the overview"))),
+};
+
+const main = h("main", { id: "main", tabindex: "-1" });
+const links = [...PAGES].map(([name, page]) => h("a", { href: name ? `${HOME}/${name}` : HOME }, page.title));
+let leave = new AbortController();
+
+function open(path, { focus = true } = {}) {
+  const name = path.slice(HOME.length).replace(/^\/|\/$/g, "");
+  const page = PAGES.get(name) ?? missing;
+  leave.abort(); // ends the timers and requests of the page before
+  leave = new AbortController();
+  document.title = `${page.title} · OmniRoute`;
+  document.querySelectorAll("dialog[open]").forEach((element) => element.close());
+  for (const link of links) {
+    if (link.textContent === page.title) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const heading = h("h1", { tabindex: "-1" }, page.title);
+  const tools = h("div", { class: "actions" });
+  const host = h("div", { class: "page" });
+  redraw(main, h("header", { class: "page-head" }, heading, tools), host);
+  page.show({ host, tools, signal: leave.signal });
+  scrollTo(0, 0);
+  if (focus) heading.focus({ preventScroll: true });
+}
+
+// Links inside the dashboard change the page without loading it anew.
+function follow(event) {
+  const link = event.target.closest?.("a[href]");
+  const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+  if (!link || !plain || link.origin !== location.origin || !link.pathname.startsWith(HOME)) return;
+  event.preventDefault();
+  if (link.pathname !== location.pathname) history.pushState(null, "", link.pathname);
+  open(link.pathname);
+}
+
+async function logout() {
+  try {
+    await api.post("/api/auth/logout");
+    location.assign("/login");
+  } catch (error) {
+    report(error);
+  }
+}
+
+async function frame() {
+  const account = h("div", { class: "account" });
+  const state = h("div", { class: "line", role: "status" });
+  const banner = (down) => redraw(state, down && lamp("bad", "The gateway does not answer. Trying again…"));
+  line.addEventListener("down", () => banner(true));
+  line.addEventListener("up", () => banner(false));
+  document.body.append(
+    h("a", { class: "skip", href: "#main" }, "Skip to the content"),
+    h(
+      "div",
+      { class: "frame" },
+      h(
+        "header",
+        { class: "side" },
+        h("a", { class: "brand", href: HOME }, h("img", { src: "/admin_ui/icon.svg", alt: "", width: 26, height: 26 }), "OmniRoute"),
+        h("nav", { "aria-label": "Pages" }, links),
+        account,
+      ),
+      h("div", { class: "body" }, state, main),
+    ),
+    toastHost(),
+  );
+  document.addEventListener("click", follow);
+  addEventListener("popstate", () => open(location.pathname));
+  open(location.pathname, { focus: false });
+  try {
+    const { authenticated } = await api.get("/api/auth/status");
+    if (authenticated) redraw(account, h("button", { type: "button", class: "quiet", click: logout }, "Log out"));
+  } catch {
+    // the page itself says what is wrong
+  }
+}
+
+function start() {
+  if (location.pathname !== "/login") return frame();
+  document.title = `${login.title} · OmniRoute`;
+  const host = h("main", { class: "login" });
+  document.body.append(host, toastHost());
+  return login.show({ host });
+}
+
+start();

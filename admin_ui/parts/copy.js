@@ -1,0 +1,36 @@
+// Text that is made to be copied.
+
+import { h } from "./dom.js";
+import { toast } from "./feedback.js";
+
+export function copyButton(text, what = "Copy") {
+  const button = h("button", { type: "button", class: "copy quiet", click: copy, "aria-label": what === "Copy" ? null : what }, "Copy");
+  async function copy() {
+    const value = typeof text === "function" ? text() : text;
+    if (await toClipboard(value)) {
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 1600);
+    } else {
+      toast("This browser does not let the page copy. Select the text and copy it yourself.", "bad");
+    }
+  }
+  return button;
+}
+
+// The clipboard interface exists only on HTTPS and localhost; a gateway on a home network has neither.
+async function toClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = h("textarea", { class: "offscreen", readonly: true, "aria-hidden": "true", value: text });
+    (document.querySelector("dialog[open]") ?? document.body).append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}
+
+export const codeBlock = (text, label) =>
+  h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": label }, h("code", null, text)), copyButton(text, `Copy ${label}`));

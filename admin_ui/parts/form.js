@@ -1,0 +1,108 @@
+// Forms: every control has a label and a hint, every complaint of the gateway lands at its field.
+
+import { h, redraw, uniqueId } from "./dom.js";
+
+const EMPTY = { text: "", number: undefined, lines: [] };
+
+// name = the API's field (dotted path); kind: text, password, url, number, lines, check, select
+export function field({ name, label, kind = "text", value, hint, options, ...more }) {
+  const id = uniqueId("field");
+  const control = makeControl({ id, name, kind, value, options, hint, ...more });
+  const problem = h("p", { class: "problem", id: `${id}-problem` });
+  const note = hint && h("p", { class: "hint", id: `${id}-hint` }, hint);
+  const words = h("label", { htmlFor: id }, label, more.optional && h("span", { class: "optional" }, "optional"));
+  const parts = kind === "check" ? [h("div", { class: "check" }, control, words), note, problem] : [words, control, note, problem];
+  const element = h("div", { class: "field", "data-field": name }, parts);
+
+  return {
+    name,
+    element,
+    control,
+    read: () => read(control, kind),
+    complain(text) {
+      problem.textContent = text ?? "";
+      element.classList.toggle("wrong", Boolean(text));
+      if (text) control.setAttribute("aria-invalid", "true");
+      else control.removeAttribute("aria-invalid");
+    },
+  };
+}
+
+function makeControl({ id, name, kind, value, options, hint, optional, onchange, ...more }) {
+  const described = [hint && `${id}-hint`, `${id}-problem`].filter(Boolean).join(" ");
+  const props = { id, name, "aria-describedby": described, change: onchange, ...more };
+  if (kind === "select") {
+    const choice = ([key, text]) => h("option", { value: key, selected: key === value }, text);
+    const entry = (item) => (item.group ? h("optgroup", { label: item.group }, item.options.map(choice)) : choice(item));
+    return h("select", props, options.map(entry));
+  }
+  if (kind === "lines") return h("textarea", { rows: 3, spellcheck: "false", ...props, value: (value ?? []).join("\n") });
+  if (kind === "check") return h("input", { type: "checkbox", ...props, checked: Boolean(value) });
+  const quiet = { autocomplete: "off", spellcheck: "false", autocapitalize: "off" };
+  return h("input", { type: kind, ...quiet, ...props, value: value ?? "" });
+}
+
+function read(control, kind) {
+  if (kind === "check") return control.checked;
+  if (kind === "password") return control.value; // blanks may belong to it
+  const text = control.value.trim();
+  if (kind === "lines") return text ? text.split("\n").map((row) => row.trim()).filter(Boolean) : EMPTY.lines;
+  if (kind === "number") return text === "" ? EMPTY.number : Number(text);
+  return text;
+}
+
+// *fields*: what field() made, in groups or not.  *submit* gets {name: value} and throws what the gateway said.
+export function form({ fields, body, yes, submit, cancel, extra }) {
+  const alert = h("div", { role: "alert", class: "notice bad", hidden: true });
+  const send = h("button", { type: "submit", class: "primary" }, yes);
+  const buttons = [cancel && h("button", { type: "button", click: cancel }, "Cancel"), send];
+  const element = h(
+    "form",
+    { novalidate: true, submit: run },
+    body ?? fields.map((one) => one.element),
+    alert,
+    h("div", { class: "actions end" }, extra, buttons),
+  );
+
+  function clear() {
+    alert.hidden = true;
+    fields.forEach((one) => one.complain());
+  }
+
+  // Complaints about fields that are not shown, and all others, stand above the buttons.
+  function complain(error) {
+    const rest = [];
+    for (const { field: name, message } of error.fields ?? []) {
+      const place = fields.find((one) => name === one.name || name.startsWith(one.name + "."));
+      if (place) place.complain(message);
+      else rest.push(message);
+    }
+    if (rest.length || !error.fields?.length) {
+      redraw(alert, h("p", null, rest.join(" ") || error.message));
+      alert.hidden = false;
+    }
+    fields.find((one) => one.control.getAttribute("aria-invalid"))?.control.focus();
+  }
+
+  const values = () => Object.fromEntries(fields.map((one) => [one.name, one.read()]));
+
+  async function guarded(button, work) {
+    if (button.getAttribute("aria-busy")) return;
+    clear();
+    button.setAttribute("aria-busy", "true");
+    try {
+      await work(values());
+    } catch (error) {
+      if (error.name !== "AbortError") complain(error);
+    } finally {
+      button.removeAttribute("aria-busy");
+    }
+  }
+
+  function run(event) {
+    event.preventDefault();
+    guarded(send, submit);
+  }
+
+  return { element, values, guarded, send, complain };
+}

@@ -1,0 +1,34 @@
+// A table that becomes a list of cards where there is no room for columns (see style.css).
+
+import { h } from "./dom.js";
+
+// columns: {label, cell(row) -> node or text, class?}.  The roles are written out because a changed display drops them.
+export function table(caption, columns, rows, rowClass = () => null) {
+  const head = columns.map(({ label, class: kind }) => h("th", { scope: "col", role: "columnheader", class: kind }, label));
+  const line = (row) => h("tr", { role: "row", class: rowClass(row) }, columns.map((column) => cell(column, row)));
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      { role: "table" },
+      h("caption", { class: "offscreen" }, caption),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head)),
+      h("tbody", { role: "rowgroup" }, rows.map(line)),
+    ),
+  );
+}
+
+const cell = ({ label, cell: show, class: kind }, row) => h("td", { role: "cell", "data-label": label, class: kind }, show(row));
+
+export const facts = (pairs) =>
+  h("dl", { class: "facts" }, pairs.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
+
+export const section = (title, { aside, note, ...props }, ...children) =>
+  h(
+    "section",
+    props,
+    h("header", { class: "section-head" }, h("h2", null, title), aside && h("div", { class: "actions" }, aside)),
+    note && h("p", { class: "note" }, note),
+    children,
+  );
