@@ -11,7 +11,7 @@ export class ApiError extends Error {
   }
 }
 
-// "up" and "down" are told to the page frame, which shows a banner while the gateway is away.
+// "up" and "down" are told to the page frame, which shows a banner while the gateway is away; "login" once there is a session.
 export const line = new EventTarget();
 let up = true;
 

@@ -38,8 +38,10 @@ function open(path, { focus = true } = {}) {
   document.title = `${page.title} · OmniRoute`;
   document.querySelectorAll("dialog[open]").forEach((element) => element.close());
   for (const link of links) {
-    if (link.textContent === page.title) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.textContent === page.title) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" }); // the narrow bar does not show all of them
+    } else link.removeAttribute("aria-current");
   }
   const heading = h("h1", { tabindex: "-1" }, page.title);
   const tools = h("div", { class: "actions" });
@@ -69,7 +71,7 @@ async function logout() {
   }
 }
 
-async function frame() {
+function frame() {
   const account = h("div", { class: "account" });
   const state = h("div", { class: "line", role: "status" });
   const banner = (down) => redraw(state, down && lamp("bad", "The gateway does not answer. Trying again…"));
@@ -94,9 +96,14 @@ async function frame() {
   document.addEventListener("click", follow);
   addEventListener("popstate", () => open(location.pathname));
   open(location.pathname, { focus: false });
+  line.addEventListener("login", () => showAccount(account));
+  showAccount(account);
+}
+
+async function showAccount(host) {
   try {
     const { authenticated } = await api.get("/api/auth/status");
-    if (authenticated) redraw(account, h("button", { type: "button", class: "quiet", click: logout }, "Log out"));
+    redraw(host, authenticated && h("button", { type: "button", class: "quiet", click: logout }, "Log out"));
   } catch {
     // the page itself says what is wrong
   }

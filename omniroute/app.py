@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import gc
 import logging
 import os
 import secrets
@@ -12,7 +14,8 @@ import socket
 import ssl
 import sys
 from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,13 +26,13 @@ from .gateway.job import Gateway
 from .gateway.live import Live
 from .gateway.routes import DATA_ROUTES, DataPlane
 from .gateway.snapshot import Connection, Snapshot
-from .manage.account import has_password
+from .manage.account import check_password, has_password
 from .manage.call import Services
 from .manage.plane import ControlPlane
 from .manage.providers import health_of
 from .manage.routes import MANAGE_ROUTES
 from .proto.listener import Listener
-from .settings import Settings, SettingsError
+from .settings import Settings, SettingsError, environment, is_loopback
 from .store.store import Store
 from .tasks import drain
 from .upstream.echo import Echo
@@ -40,13 +43,17 @@ from .upstream.send import Client
 T = TypeVar("T")
 _log = logging.getLogger("omniroute.app")
 DEMO = "demo"
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; binding to one demands a password
+WEAK_PASSWORDS = frozenset({"changeme", "change-me", "123456", "password", "admin"})  # of sample files; lower case
+FIRST_PASSED = 3  # sd_listen_fds(3)
 
 
 class App:
     """One running gateway.  ``await App.open(settings)``, then ``await listen()``, then ``await close()``."""
 
     def __init__(self, settings: Settings, clock: Clock, catalog: Catalog, store: Store) -> None:
+        if not is_loopback(settings.host):  # whoever can reach it could spend the owner's money
+            settings = dataclasses.replace(settings, require_api_key=True)
         self.settings = settings
         self.clock = clock
         self.catalog = catalog
@@ -82,11 +89,15 @@ class App:
         self.again = False
 
     @classmethod
-    async def open(cls, settings: Settings, clock: Clock | None = None) -> App:
-        """Open the store and build everything on it; nothing listens yet."""
+    async def open(cls, settings: Settings, clock: Clock | None = None, *, owner: bool = True) -> App:
+        """Open the store and build everything on it; nothing listens yet.
+
+        ``owner=False``: for one command, perhaps beside a running gateway.  Raises ``OmniError`` when the data directory
+        cannot be used.
+        """
         clock = clock or Clock()
         catalog = load_catalog()
-        store = await Store.open(settings, clock, catalog)
+        store = await Store.open(settings, clock, catalog, owner=owner)
         app = cls(settings, clock, catalog, store)
         for row in await store.connections.list():
             app.live.health.restore(row.id, health_of(row))
@@ -96,7 +107,10 @@ class App:
         return app
 
     async def listen(self, sockets: Sequence[socket.socket] = ()) -> int:
-        """Start serving; returns the port.  Raises ``SettingsError`` when the address is unsafe, ``OSError`` when taken."""
+        """Start serving, on *sockets* or else on the address of the settings; returns the port.
+
+        Raises ``SettingsError`` when the address is unsafe, ``OSError`` when it cannot be had.
+        """
         await self._check_address()
         settings = self.settings
         self.listener = Listener(
@@ -115,13 +129,18 @@ class App:
         self._publish(self.store.snapshot)
 
     async def _check_address(self) -> None:
-        if self.settings.host in LOOPBACK:
+        settings = self.settings
+        if is_loopback(settings.host):
             return
+        exposed = f"Listening on {settings.host} makes the gateway reachable from other machines"
         if not await has_password(self.services):
             raise SettingsError(
-                f"HOST={self.settings.host} is reachable from other machines, so a password is needed first: "
-                "set INITIAL_PASSWORD, or set one on the admin page while bound to 127.0.0.1"
+                f"{exposed}, so a password is needed first: set INITIAL_PASSWORD, or set one on the admin page while "
+                "listening on 127.0.0.1"
             )
+        initial = settings.initial_password
+        if initial.lower() in WEAK_PASSWORDS and await check_password(self.services, initial):
+            raise SettingsError(f"{exposed}, and INITIAL_PASSWORD is one that everybody tries first: choose another")
 
     def _publish(self, snapshot: Snapshot) -> None:
         """Put a new snapshot in force for the next request."""
@@ -144,13 +163,32 @@ class App:
         self.live.draining = True
         self._stopping.set()
 
-    async def wait(self) -> None:
-        """Until :meth:`stop`, SIGTERM or SIGINT."""
+    def obey_signals(self) -> None:
+        """End in order at SIGTERM, SIGINT and SIGHUP; at the second one without waiting for what runs."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(NotImplementedError):
-                loop.add_signal_handler(number, self.stop)
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP, and its loops take no handlers
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                with contextlib.suppress(NotImplementedError):
+                    loop.add_signal_handler(number, self._signalled)
+
+    def _signalled(self) -> None:
+        if self._stopping.is_set():
+            if self.listener is not None:
+                self.listener.hurry()
+            return
+        self.stop()
+        if self.live.running:
+            patience = self.settings.limits.shutdown_timeout
+            _log.warning("%d requests run and get %g s to end; once more stops at once", self.live.running, patience)
+
+    async def wait(self) -> None:
+        """Until :meth:`stop`."""
         await self._stopping.wait()
+
+    def keep_sockets(self) -> list[int]:
+        """Copies of the listening sockets for :func:`restart_process`: clients wait in the kernel's queue meanwhile."""
+        return [os.dup(sock.fileno()) for sock in self.listener.sockets] if self.listener is not None else []
 
     async def close(self) -> None:
         """Finish what runs, within the shutdown time, then close everything in the order it depends on each other."""
@@ -177,18 +215,21 @@ def with_demo(snapshot: Snapshot, provider: Provider, port: int) -> Snapshot:
 
 
 def known_hosts(settings: Settings) -> list[str]:
-    """Names under which the gateway may be called: loopback ones always, the bound address and the base URL's host."""
-    names = [settings.host]
-    if settings.host in ("0.0.0.0", "::"):  # noqa: S104 - only compared; binding to it demands a password
-        names += ["*"]
+    """The ``Host`` values, beside the loopback ones, under which the gateway may be called; see ``Edge``."""
+    names = [f"[{settings.host}]" if ":" in settings.host else settings.host]
+    if settings.host in WILDCARDS:
+        names.append("*")
     if settings.base_url:
-        names.append(settings.base_url.split("://")[-1].split("/")[0].split(":")[0])
+        name = urlsplit(settings.base_url if "//" in settings.base_url else f"//{settings.base_url}").hostname or ""
+        names.append(f"[{name}]" if ":" in name else name)
     return names
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
     """Server TLS when a certificate is configured."""
     if not settings.tls_cert:
+        if settings.tls_key:
+            raise SettingsError("TLS_KEY without TLS_CERT: give both, or neither for plain HTTP")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
@@ -207,6 +248,40 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(main)
 
 
-def restart_process() -> None:
-    """Replace this process by a fresh one with the same arguments."""
-    os.execv(sys.executable, [sys.executable, "-m", "omniroute", *sys.argv[1:]])  # noqa: S606
+def settle() -> None:
+    """After the start: take everything built so far out of the garbage collector's sight, and let it come rarely.
+
+    What requests leave behind is freed by reference counting; the collector finds next to nothing, and its full rounds
+    stop every stream.  GC_NUMBERS
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def passed_sockets(settings: Settings) -> tuple[list[socket.socket], Settings]:
+    """The listening sockets that were handed over, and the settings with their address.  Raises ``SettingsError``."""
+    if not settings.sockets:
+        return [], settings
+    try:
+        sockets = [socket.socket(fileno=number) for number in settings.sockets]
+        addresses = [sock.getsockname()[:2] for sock in sockets if sock.family in (socket.AF_INET, socket.AF_INET6)]
+    except OSError as error:
+        raise SettingsError(f"LISTEN_FDS: a socket handed over cannot be used: {error.strerror}") from None
+    if len(addresses) < len(sockets):
+        raise SettingsError("LISTEN_FDS: only TCP sockets can be served")
+    host, port = next((address for address in addresses if not is_loopback(address[0])), addresses[0])
+    return sockets, dataclasses.replace(settings, host=host, port=port)
+
+
+def restart_process(listening: Sequence[int] = ()) -> NoReturn:
+    """Replace this process by a fresh one with the same arguments, handing it the *listening* sockets (sd_listen_fds(3))."""
+    passed: dict[str, str] = {}
+    if sys.platform != "win32":
+        import fcntl
+
+        above = FIRST_PASSED + len(listening)
+        for number, spare in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in listening]):
+            os.dup2(spare, FIRST_PASSED + number)
+        passed = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(listening))}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment(**passed))

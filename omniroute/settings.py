@@ -7,9 +7,11 @@ name says otherwise; sizes are bytes.
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 KIB = 1024
@@ -59,6 +61,8 @@ class Settings:
     log_level: str = "info"
     log_format: str = "text"
     log_to_file: bool = True
+    log_file_path: str = ""  # "" = log.txt in data_dir
+    log_max_bytes: int = 50 * MIB  # of the file, before it is turned over
     require_api_key: bool = False
     initial_password: str = ""
     jwt_secret: str = ""
@@ -75,6 +79,9 @@ class Settings:
     tls_cert: str = ""  # paths of PEM files
     tls_key: str = ""
     strict_http: bool = False  # serve HTTP/1.1 through h11 instead of httptools
+    sockets: tuple[int, ...] = ()  # descriptors of listening sockets that were handed over; they go before host and port
+    has_display: bool = False  # a browser could be shown
+    no_color: bool = False
     provider_keys: Mapping[str, str] = field(default_factory=dict)  # provider id -> API key
     limits: Limits = field(default_factory=Limits)
 
@@ -82,16 +89,47 @@ class Settings:
     def database(self) -> Path:
         return self.data_dir / "storage.sqlite"
 
+    @property
+    def log_file(self) -> Path | None:
+        if not self.log_to_file:
+            return None
+        return Path(self.log_file_path).expanduser() if self.log_file_path else self.data_dir / "log.txt"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach *host*.  A name that is not an address counts as reachable from outside."""
+    address = ip_literal(host)
+    return host.lower() == "localhost" or (address != "" and ip_address(address).is_loopback)
+
+
+def ip_literal(host: str) -> str:
+    """*host* without brackets when it is an IP address, else ``""``."""
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        ip_address(bare)
+    except ValueError:
+        return ""
+    return bare
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The process's environment with *changes*, for a program that takes this one's place."""
+    return {**os.environ, **changes}
+
 
 _TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"0", "false", "no", "off", ""}
+_FALSE = {"0", "false", "no", "off"}
+_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal")
+_UNITS = {"": 1, "K": KIB, "M": MIB, "G": 1024 * MIB}
+_FIRST_PASSED = 3  # sd_listen_fds(3): the first descriptor handed over
 
 
 def _flag(env: Mapping[str, str], name: str, default: bool) -> bool:
-    text = env.get(name)
-    if text is None:
+    text = env.get(name, "")
+    word = text.strip().lower()
+    if not word:
         return default
-    if (word := text.strip().lower()) in _TRUE | _FALSE:
+    if word in _TRUE | _FALSE:
         return word in _TRUE
     raise SettingsError(f"{name}={text!r} is not a truth value: use true or false")
 
@@ -111,6 +149,48 @@ def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int
 
 def _millis(env: Mapping[str, str], name: str, default: float) -> float:
     return _number(env, name, round(default * 1000), 0, 86_400_000) / 1000
+
+
+def _choice(env: Mapping[str, str], name: str, default: str, choices: Collection[str]) -> str:
+    text = env.get(name) or default
+    if (word := text.strip().lower()) in choices:
+        return word
+    raise SettingsError(f"{name}={text!r} is not known: use {', '.join(choices)}")
+
+
+def _size(env: Mapping[str, str], name: str, default: int) -> int:
+    """Bytes, with an optional unit: ``50M``."""
+    if not (text := env.get(name, "").strip()):
+        return default
+    if (match := re.fullmatch(r"(\d+)\s*([KMG]?)B?", text, re.IGNORECASE)) is None or not int(match[1]):
+        raise SettingsError(f"{name}={text!r} is not a size: use a number of bytes, or one with K, M or G")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def _secret(env: Mapping[str, str], name: str, least: int) -> str:
+    text = env.get(name, "")
+    if text and len(text) < least:
+        raise SettingsError(f"{name} is too short: use at least {least} characters, or leave it out to have one generated")
+    return text
+
+
+def _host(env: Mapping[str, str]) -> str:
+    """``HOST``.  Shells and containers put the machine's name into ``HOSTNAME``, so it counts only as an IP address."""
+    return env.get("HOST", "").strip() or ip_literal(env.get("HOSTNAME", "").strip())
+
+
+def _sockets(env: Mapping[str, str]) -> tuple[int, ...]:
+    """Sockets handed over by a supervisor, or by the gateway that this one replaces (sd_listen_fds(3))."""
+    if env.get("LISTEN_PID") != str(os.getpid()):
+        return ()
+    return tuple(range(_FIRST_PASSED, _FIRST_PASSED + _number(env, "LISTEN_FDS", 0, 0, 64)))
+
+
+def _with_plain_log_names(env: Mapping[str, str]) -> dict[str, str]:
+    """Later releases of the reference write ``APP_LOG_LEVEL`` for ``LOG_LEVEL``, and so on."""
+    prefix = "APP_"
+    older = {name.removeprefix(prefix): value for name, value in env.items() if name.startswith(f"{prefix}LOG_")}
+    return {**older, **env}
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -164,19 +244,21 @@ def _limits(env: Mapping[str, str]) -> Limits:
 
 def load(env: Mapping[str, str] | None = None) -> Settings:
     """Read *env* (default: the process environment).  Raises :class:`SettingsError`."""
-    env = os.environ if env is None else env
+    env = _with_plain_log_names(os.environ if env is None else env)
     base = Settings()
     return Settings(
-        host=env.get("HOST") or base.host,
+        host=_host(env) or base.host,
         port=_number(env, "OMNIROUTE_PORT" if env.get("OMNIROUTE_PORT") else "PORT", base.port, 0, 65535),
         data_dir=default_data_dir(env),
-        log_level=(env.get("LOG_LEVEL") or base.log_level).lower(),
-        log_format=(env.get("LOG_FORMAT") or base.log_format).lower(),
+        log_level=_choice(env, "LOG_LEVEL", base.log_level, _LEVELS),
+        log_format=_choice(env, "LOG_FORMAT", base.log_format, ("text", "json")),
         log_to_file=_flag(env, "LOG_TO_FILE", base.log_to_file),
+        log_file_path=env.get("LOG_FILE_PATH", ""),
+        log_max_bytes=_size(env, "LOG_MAX_FILE_SIZE", base.log_max_bytes),
         require_api_key=_flag(env, "REQUIRE_API_KEY", base.require_api_key),
         initial_password=env.get("INITIAL_PASSWORD", ""),
-        jwt_secret=env.get("JWT_SECRET", ""),
-        api_key_secret=env.get("API_KEY_SECRET", ""),
+        jwt_secret=_secret(env, "JWT_SECRET", 32),
+        api_key_secret=_secret(env, "API_KEY_SECRET", 16),
         storage_encryption_key=env.get("STORAGE_ENCRYPTION_KEY", ""),
         auth_cookie_secure=_flag(env, "AUTH_COOKIE_SECURE", base.auth_cookie_secure),
         cors_origins=_words(env.get("CORS_ORIGIN", "")),
@@ -189,6 +271,9 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         tls_cert=env.get("TLS_CERT", ""),
         tls_key=env.get("TLS_KEY", ""),
         strict_http=_flag(env, "STRICT_HTTP", base.strict_http),
+        sockets=_sockets(env),
+        has_display=sys.platform in ("darwin", "win32") or bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY")),
+        no_color=bool(env.get("NO_COLOR")),
         provider_keys=_provider_keys(env),
         limits=_limits(env),
     )

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from omniroute.proto.ndjson import NDJSONReader
 from omniroute.proto.sse import SSEReader
 from omniroute.translate.events import Event
 from omniroute.translate.format import Format, Stamp
@@ -57,9 +58,14 @@ def frames(body: bytes) -> Iterator[bytes]:
     yield body.removesuffix(b"\n\n")
 
 
+def reader_of(wire: Format) -> SSEReader | NDJSONReader:
+    """What cuts a stream of this wire into events."""
+    return SSEReader() if wire.framing == "sse" else NDJSONReader()
+
+
 def decode(wire: Format, pieces: Iterable[bytes]) -> list[Event]:
     """The events of a stream that arrives in *pieces* and ends."""
-    reader, decoder = SSEReader(), wire.stream_decoder()
+    reader, decoder = reader_of(wire), wire.stream_decoder()
     events: list[Event] = []
     for piece in pieces:
         for name, data in reader.feed(piece):
@@ -71,7 +77,7 @@ def decode(wire: Format, pieces: Iterable[bytes]) -> list[Event]:
 
 def translate(source: Format, target: Format, pieces: Iterable[bytes], stamp: Stamp = STAMP) -> bytes:
     """The stream as a client of *target* sees it."""
-    reader, decoder, encoder = SSEReader(), source.stream_decoder(), target.stream_encoder(stamp)
+    reader, decoder, encoder = reader_of(source), source.stream_decoder(), target.stream_encoder(stamp)
     out: list[bytes] = []
     for piece in pieces:
         for name, data in reader.feed(piece):

@@ -26,7 +26,8 @@ async def behind(
         try:
             yield f"{prefix}/m", upstream
         finally:
-            gateway.api("DELETE", f"/api/provider-nodes/{node}")
+            if gateway.alive:
+                gateway.api("DELETE", f"/api/provider-nodes/{node}")
 
 
 def whole(body: bytes, status: int = 200, **headers: str) -> Answer:

@@ -44,8 +44,8 @@ const withoutPassword = () => [
 
 function passwordForm() {
   const password = field({ name: "password", label: "Password", kind: "password", autocomplete: "current-password", required: true });
-  const locked = h("div", { role: "alert" });
-  const { element, send } = form({ fields: [password], body: [password.element, locked], yes: "Log in", submit });
+  const locked = h("div");
+  const { element, send } = form({ fields: [password], body: [password.element, locked], yes: "Log in", submit, login: true });
 
   async function submit(values) {
     if (!values.password) throw { fields: [{ field: "password", message: "Enter the password." }] };
@@ -63,7 +63,7 @@ function passwordForm() {
   function lock(seconds) {
     send.disabled = true;
     const until = Date.now() + seconds * 1000;
-    redraw(locked, notice("warn", h("p", null, "Too many wrong passwords. You can try again in ", countdown(until), ".")));
+    redraw(locked, notice("warn", h("p", { role: "alert" }, "Too many wrong passwords."), h("p", null, "You can try again in ", countdown(until), ".")));
     setTimeout(() => {
       send.disabled = false;
       redraw(locked);

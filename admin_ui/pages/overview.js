@@ -16,6 +16,7 @@ export const title = "Overview";
 
 export function show({ host, tools, signal }) {
   const hint = h("div");
+  const place = h("div");
   const clients = h("div");
   const recent = h("div");
   const calls = h("div");
@@ -23,11 +24,12 @@ export function show({ host, tools, signal }) {
   redraw(
     host,
     hint,
-    section("Connect a program", {}, clients),
-    section("Last ten minutes", { "aria-live": "off" }, recent),
+    place,
+    section("Last ten minutes", {}, recent),
     h("div", { class: "pair" }, section("Live calls", {}, calls), section("Providers", {}, accounts)),
+    section("Connect a program", {}, clients),
   );
-  connect(clients, hint, signal);
+  connect({ hint, place, clients }, signal);
   live({
     signal,
     seconds: 5,
@@ -54,7 +56,7 @@ export function show({ host, tools, signal }) {
 }
 
 // What to do next, most important first; and the client settings with a model that really exists here.
-async function connect(host, hint, signal) {
+async function connect({ hint, place, clients }, signal) {
   const [settings, models, providers, keys] = await Promise.all([
     api.get("/api/settings", signal).catch(() => ({ hasPassword: true })),
     api.get("/v1/models", signal).catch(() => ({ data: [] })),
@@ -65,7 +67,10 @@ async function connect(host, hint, signal) {
   const origin = (settings.baseUrl || location.origin).replace(/\/(v1)?\/*$/, "");
   redraw(hint, !settings.hasPassword && passwordHint(), providers && keys && steps(providers.connections, keys.keys));
   const names = models.data.filter((model) => model.type === "model" || model.type === undefined).map((model) => model.id);
-  redraw(host, address(origin), clientTabs(origin, names));
+  redraw(place, address(origin));
+  const working = new Set(providers?.connections.filter((one) => stateOf(one).kind === "ok").map((one) => one.provider));
+  const first = models.data.find((model) => working.has(model.owned_by) && names.includes(model.id));
+  redraw(clients, clientTabs(origin, names, first?.id ?? names[0] ?? "provider/model"));
 }
 
 const passwordHint = () =>
@@ -96,13 +101,12 @@ const address = (origin) =>
   h(
     "div",
     { class: "address" },
-    h("span", { class: "label" }, "Base URL"),
+    h("span", { class: "label" }, "Base URL for your programs"),
     h("code", { class: "big" }, `${origin}/v1`),
     copyButton(`${origin}/v1`, "Copy the base URL"),
   );
 
-function clientTabs(origin, names) {
-  let model = names[0] ?? "provider/model";
+function clientTabs(origin, names, model) {
   const place = h("div");
   const draw = () =>
     redraw(
@@ -115,7 +119,7 @@ function clientTabs(origin, names) {
   const choose = h(
     "select",
     { id: "snippet-model", change: (event) => ((model = event.target.value), draw()) },
-    names.map((name) => h("option", { value: name }, name)),
+    names.map((name) => h("option", { value: name, selected: name === model }, name)),
   );
   draw();
   const note = h("p", { class: "note" }, "Put one of your ", h("a", { href: "/dashboard/keys" }, "keys"), " where it says ", h("code", null, KEY), ".");

@@ -32,5 +32,6 @@ async function toClipboard(text) {
   }
 }
 
-export const codeBlock = (text, label) =>
-  h("div", { class: "code" }, h("pre", { tabindex: "0", "aria-label": label }, h("code", null, text)), copyButton(text, `Copy ${label}`));
+// *wrap*: for one long word that must be seen whole.
+export const codeBlock = (text, label, wrap = false) =>
+  h("div", { class: wrap ? "code wrap" : "code" }, h("pre", { tabindex: "0", "aria-label": label }, h("code", null, text)), copyButton(text, `Copy ${label}`));

@@ -51,14 +51,18 @@ function read(control, kind) {
   return text;
 }
 
+// Password managers file a password under a name; there is only one account, so it is always the same.
+const account = () => h("input", { type: "text", name: "username", autocomplete: "username", value: "admin", readonly: true, hidden: true, "aria-hidden": "true" });
+
 // *fields*: what field() made, in groups or not.  *submit* gets {name: value} and throws what the gateway said.
-export function form({ fields, body, yes, submit, cancel, extra }) {
+export function form({ fields, body, yes, submit, cancel, extra, login = false }) {
   const alert = h("div", { role: "alert", class: "notice bad", hidden: true });
   const send = h("button", { type: "submit", class: "primary" }, yes);
   const buttons = [cancel && h("button", { type: "button", click: cancel }, "Cancel"), send];
   const element = h(
     "form",
     { novalidate: true, submit: run },
+    login && account(),
     body ?? fields.map((one) => one.element),
     alert,
     h("div", { class: "actions end" }, extra, buttons),

@@ -20,7 +20,7 @@ export function countdown(until) {
 export function stateOf(connection, now = Date.now()) {
   const until = Date.parse(connection.rateLimitedUntil ?? "");
   if (!connection.isActive) return { kind: "off", words: ["Disabled"] };
-  if (until > now) return { kind: "warn", words: ["Cooling down, ", until] };
+  if (until > now) return { kind: "warn", words: ["Cooling down", until] };
   if (connection.testStatus === "error") return { kind: "bad", words: ["Failing"] };
   if (connection.testStatus === "unavailable") return { kind: "warn", words: ["Recovering"] };
   if (connection.testStatus === "active") return { kind: "ok", words: ["Working"] };
@@ -29,5 +29,5 @@ export function stateOf(connection, now = Date.now()) {
 
 export function connectionLamp(connection) {
   const { kind, words } = stateOf(connection);
-  return lamp(kind, words.map((word) => (typeof word === "number" ? countdown(word) : word)));
+  return lamp(kind, words.map((word) => (typeof word === "number" ? h("span", { class: "muted under" }, countdown(word), " left") : word)));
 }

@@ -1,17 +1,18 @@
-// A table that becomes a list of cards where there is no room for columns (see style.css).
+// A table that becomes a list of cards where there is no room for columns (see narrow.css).
 
 import { h } from "./dom.js";
 
 // columns: {label, cell(row) -> node or text, class?}.  The roles are written out because a changed display drops them.
-export function table(caption, columns, rows, rowClass = () => null) {
+// *compact*: its cards are lines of text without the columns' names, for long lists.
+export function table(caption, columns, rows, { compact = false } = {}) {
   const head = columns.map(({ label, class: kind }) => h("th", { scope: "col", role: "columnheader", class: kind }, label));
-  const line = (row) => h("tr", { role: "row", class: rowClass(row) }, columns.map((column) => cell(column, row)));
+  const line = (row) => h("tr", { role: "row" }, columns.map((column) => cell(column, row)));
   return h(
     "div",
     { class: "scroll" },
     h(
       "table",
-      { role: "table" },
+      { role: "table", class: compact ? "compact" : null },
       h("caption", { class: "offscreen" }, caption),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head)),
       h("tbody", { role: "rowgroup" }, rows.map(line)),

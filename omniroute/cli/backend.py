@@ -1,67 +1,136 @@
 """The management API from the command line: over HTTP when a gateway runs on this data directory, in process otherwise.
 
-A running gateway leaves its address and a token in ``server.json`` (readable by its owner only), so that a change made here is
-in force for its next request and no password has to be typed on the owner's own machine.
+A running gateway leaves its address and a token in ``server.json`` (readable by its owner only), so that a change made here
+is in force for its next request and no password has to be typed on the owner's own machine.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
-from contextlib import suppress
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
-from ..app import App, run
-from ..manage.plane import ControlPlane
-from ..manage.routes import MANAGE_ROUTES
-from ..proto.exchange import Exchange, Request
-from ..proto.headers import Headers
-from ..proto.routes import RouteTable
-from ..settings import Settings
+from ..settings import Settings, ip_literal, is_loopback
 from .output import fail
 
 _FILE: Final = "server.json"
-_TIMEOUT: Final = 60.0
+_TIMEOUT: Final = 90.0  # testing an account takes as long as its provider
+_ANYONE_THERE: Final = 2.0
+_HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up; how to reach ourselves when bound to all addresses
+
+Perform = Callable[[str, str, Any], tuple[int, Any]]
 
 
-class Running(NamedTuple):
-    """A gateway that answers."""
+class Running(msgspec.Struct, frozen=True):
+    """A gateway as it announced itself; ``cert`` is the path of its certificate when it serves HTTPS."""
 
     host: str
     port: int
     pid: int
     token: str
+    cert: str = ""
 
 
-def announce(settings: Settings, port: int, token: str) -> Path:
+class Unanswering(Exception):
+    """A gateway has announced itself and takes connections, but says nothing."""
+
+
+class Api:
+    """``api("GET", "/api/keys")``: the decoded answer.  Ends the command with the API's own message on an error."""
+
+    def __init__(self, perform: Perform) -> None:
+        self._perform = perform
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Any:
+        status, answer = self._perform(method, path, body)
+        if status >= 400:
+            fail(message_of(answer) or f"the gateway answered {status}")
+        return answer
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[Api]:
+    """The API of the gateway that runs on this data directory, or of its data."""
+    try:
+        running = find_running(settings)
+    except Unanswering as error:
+        fail(str(error))
+    if running is not None:
+        yield Api(partial(_or_fail, running))
+        return
+    from .in_process import opened  # brings the whole gateway along
+
+    with opened(settings) as perform:
+        yield Api(perform)
+
+
+def announce(settings: Settings, port: int, token: str) -> None:
     """Leave word of a gateway that has just begun to listen."""
     path = settings.data_dir / _FILE
-    record = {"host": settings.host, "port": port, "pid": os.getpid(), "token": token}
-    with suppress(FileNotFoundError):
-        path.unlink()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    cert = str(Path(settings.tls_cert).absolute()) if settings.tls_cert else ""
+    draft = path.with_name(f".{_FILE}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(record))
-    return path
+        file.write(msgspec.json.encode(Running(settings.host, port, os.getpid(), token, cert)))
+    os.replace(draft, path)
+
+
+def withdraw(settings: Settings) -> None:
+    """Take the word back, if it is ours."""
+    if (record := _announced(settings)) is not None and record.pid == os.getpid():
+        with suppress(OSError):
+            (settings.data_dir / _FILE).unlink(missing_ok=True)
+
+
+def _announced(settings: Settings) -> Running | None:
+    try:
+        return msgspec.json.decode((settings.data_dir / _FILE).read_bytes(), type=Running)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def find_running(settings: Settings) -> Running | None:
-    """The gateway that serves this data directory, if one answers."""
-    try:
-        record = msgspec.json.decode((settings.data_dir / _FILE).read_bytes())
-        host = "127.0.0.1" if record["host"] in ("0.0.0.0", "::", "localhost") else record["host"]  # noqa: S104 - compared
-        running = Running(host, record["port"], record["pid"], record["token"])
-        status, _ = _over_http(running, "GET", "/api/init", None, 2.0)
-    except (OSError, KeyError, TypeError, msgspec.MsgspecError, http.client.HTTPException):
+    """The gateway that serves this data directory, also one about to end.  Raises :class:`Unanswering`."""
+    running = _announced(settings)
+    if running is None:
         return None
-    return running if status == 200 else None
+    try:
+        status, answer = over_http(running, "GET", "/api/auth/status", None, _ANYONE_THERE)
+    except TimeoutError:
+        if not _alive(running.pid):
+            return None
+        word = settings.data_dir / _FILE
+        raise Unanswering(
+            f"The gateway on {running.host}:{running.port} (pid {running.pid}) does not answer: stop it, or delete {word} "
+            "if there is none"
+        ) from None
+    except (OSError, http.client.HTTPException):
+        return None
+    ours = status == 503 or (isinstance(answer, dict) and answer.get("authenticated") is True)
+    return running if ours else None
 
 
-def _over_http(running: Running, method: str, path: str, body: Any, seconds: float) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(running.host, running.port, timeout=seconds)
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def over_http(running: Running, method: str, path: str, body: Any, seconds: float) -> tuple[int, Any]:
+    """One call.  Raises ``OSError`` (``TimeoutError``) and ``http.client.HTTPException``."""
+    connection = _connection(running, seconds)
     try:
         headers = {"Authorization": f"Bearer {running.token}", "Content-Type": "application/json"}
         connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
@@ -69,6 +138,25 @@ def _over_http(running: Running, method: str, path: str, body: Any, seconds: flo
         return response.status, decoded(response.read())
     finally:
         connection.close()
+
+
+def _connection(running: Running, seconds: float) -> http.client.HTTPConnection:
+    host = _HERE.get(running.host, running.host)
+    # the token is taken only from a loopback peer, which the system makes us for any address of this machine
+    near = None if is_loopback(host) or not ip_literal(host) else ("::1" if ":" in host else "127.0.0.1", 0)
+    if not running.cert:
+        return http.client.HTTPConnection(host, running.port, seconds, near)
+    context = ssl.create_default_context(cafile=running.cert)
+    context.check_hostname = False  # it need not be made out to 127.0.0.1; that it is this very certificate says more
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return http.client.HTTPSConnection(host, running.port, timeout=seconds, source_address=near, context=context)
+
+
+def _or_fail(running: Running, method: str, path: str, body: Any) -> tuple[int, Any]:
+    try:
+        return over_http(running, method, path, body, _TIMEOUT)
+    except (OSError, http.client.HTTPException) as error:
+        fail(f"The gateway on {running.host}:{running.port} broke off: {error or type(error).__name__}")
 
 
 def decoded(body: bytes) -> Any:
@@ -79,49 +167,10 @@ def decoded(body: bytes) -> Any:
         return body.decode("utf-8", "replace")
 
 
-class _Capture(Exchange):
-    """An exchange without a client: keeps the answer."""
-
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
-        self.body = b""
-
-    def respond(self, status: int, headers: Headers, body: bytes = b"") -> None:
-        self.status, self.body, self.started, self.finished = status, body, True, True
-
-
-async def _in_process(settings: Settings, method: str, path: str, body: Any) -> tuple[int, Any]:
-    app = await App.open(settings)
-    try:
-        route_path, _, query = path.partition("?")
-        request = Request(method, route_path, query, [], b"" if body is None else msgspec.json.encode(body))
-        request.headers = [(b"authorization", b"Bearer " + app.services.local_token.encode())]
-        found = RouteTable(MANAGE_ROUTES).find(route_path)
-        assert found is not None
-        request.route, request.params = found[0][method], found[1]
-        exchange = _Capture(request)
-        await ControlPlane(app.services).handle(exchange)
-        return exchange.status, decoded(exchange.body)
-    finally:
-        await app.close()
-
-
-def call(settings: Settings, method: str, path: str, body: Any = None) -> Any:
-    """One management call; the decoded answer.  Ends the command with the API's own message on an error."""
-    running = find_running(settings)
-    if running is not None:
-        status, answer = _over_http(running, method, path, body, _TIMEOUT)
-    else:
-        status, answer = run(_in_process(settings, method, path, body))
-    if status >= 400:
-        fail(message_of(answer) or f"the gateway answered {status}")
-    return answer
-
-
 def message_of(answer: Any) -> str:
     """The text of any of the API's error shapes, with the fields it names."""
     error = answer.get("error") if isinstance(answer, dict) else answer
     if not isinstance(error, dict):
         return str(error or "")
-    details = "; ".join(f"{d.get('field')}: {d.get('message')}" for d in error.get("details", ()))
+    details = "; ".join(f"{d.get('field')}: {d.get('message')}".lstrip(": ") for d in error.get("details", ()))
     return details or str(error.get("message", ""))

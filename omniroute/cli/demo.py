@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 import click
 import msgspec
 
 from ..app import App
-from ..proto.h1_client import Origin
+from ..errors import OmniError
+from ..proto.h1_client import Origin, TransportError
+from ..proto.headers import Headers
 from ..proto.ndjson import NDJSONReader
 from ..proto.sse import SSEReader
 from ..settings import Settings
 from ..translate.collect import collect
 from ..translate.conversation import Text
 from ..translate.formats import FORMATS
-from .output import bad, console, good
-from .serve import start
+from .output import as_json, bad, good, say, shared
+from .serve import start, tell
 
 MODEL: Final = "demo/echo"
 _QUESTION: Final = "Hello from OmniRoute: one endpoint, every wire."
+_LARGEST: Final = 1024 * 1024
 
 
 class Sample(NamedTuple):
@@ -29,6 +33,15 @@ class Sample(NamedTuple):
 
     path: str
     body: dict[str, Any]
+
+
+class Result(NamedTuple):
+    """What came of a sample."""
+
+    wire: str
+    path: str
+    ok: bool
+    answer: str
 
 
 _MESSAGES: Final = [{"role": "user", "content": _QUESTION}]
@@ -40,49 +53,87 @@ SAMPLES: Final[dict[str, Sample]] = {
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where database, keys and logs live.")
 @click.option("--once", is_flag=True, help="Stop after the answers instead of leaving the gateway running.")
-@click.pass_obj
-def demo(settings: Settings, port: int | None, data_dir: Path | None, once: bool) -> None:
-    """Start the gateway with the offline provider demo/echo and ask it something in every wire format."""
-    changes = {name: value for name, value in (("port", port), ("data_dir", data_dir)) if value is not None}
-    failed: list[str] = []
+@shared
+def demo(settings: Settings, port: int | None, once: bool, json_out: bool) -> None:
+    """Start the gateway with an offline provider and ask it something in every wire format.
+
+    Nothing leaves this machine.
+    """
+    # plain HTTP on loopback: the demo shall run whatever the environment says
+    settings = dataclasses.replace(settings, host="127.0.0.1", tls_cert="", tls_key="")
+    if port is not None:
+        settings = dataclasses.replace(settings, port=port)
+    results: list[Result] = []
+
+    def announce(app: App, port: int, guarded: bool) -> None:
+        if not json_out:
+            tell(app.settings, port, guarded, json_out=False)
 
     async def ask_all(app: App, port: int) -> None:
         await app.start_demo()
-        for wire, sample in SAMPLES.items():
-            answer = await ask(app, port, wire, sample)
-            console.print(f"\n[bold]{wire}[/bold]  POST {sample.path}  model {MODEL}")
-            if answer == _QUESTION:
-                good(answer)
-            else:
-                bad(f"unexpected answer: {answer}")
-                failed.append(wire)
+        async with _key(app) as headers:
+            for wire in SAMPLES:
+                results.append(await ask(app, port, wire, headers))
+                if not json_out:
+                    _show(results[-1])
+        if json_out:
+            as_json([result._asdict() for result in results])
+        elif not once:
+            _what_next(app, port)
         if once:
             app.stop()
-        else:
-            _what_next(port)
 
-    start(dataclasses.replace(settings, **changes), ask_all)
-    if failed:
+    start(settings, announce, ask_all)
+    if any(not result.ok for result in results):
         raise SystemExit(1)
 
 
-def _what_next(port: int) -> None:
-    url = f"http://127.0.0.1:{port}"
+def _show(result: Result) -> None:
+    say()
+    say(f"{result.wire}  POST {result.path}  model {MODEL}", bold=True)
+    if result.ok:
+        good(result.answer)
+    else:
+        bad(f"unexpected answer: {result.answer}")
+
+
+def _what_next(app: App, port: int) -> None:
+    key = ' -H "Authorization: Bearer <key>"' if app.settings.require_api_key else ""
     body = '{"model":"demo/echo","messages":[{"role":"user","content":"hi"}]}'
-    console.print(f"\nThe gateway keeps running. Try it, and stop it with Ctrl+C:\n  curl {url}/v1/chat/completions -d '{body}'")
+    say("\nThe gateway keeps running. Try it, and stop it with Ctrl+C:")
+    say(f"  curl http://127.0.0.1:{port}/v1/chat/completions{key} -d '{body}'")
 
 
-async def ask(app: App, port: int, wire: str, sample: Sample) -> str:
-    """Send the sample to our own port and read the streamed answer's text."""
+@asynccontextmanager
+async def _key(app: App) -> AsyncIterator[Headers]:
+    """The header with a key that lives as long as the block, where the gateway wants one."""
+    if not app.settings.require_api_key:
+        yield []
+        return
+    row, text = await app.store.keys.create("demo")
+    try:
+        yield [(b"authorization", b"Bearer " + text.encode())]
+    finally:
+        await app.store.keys.delete(row.id)
+
+
+async def ask(app: App, port: int, wire: str, headers: Headers) -> Result:
+    """Send the sample of *wire* to our own port and read the streamed answer."""
+    path, body = SAMPLES[wire]
+    origin = Origin("http", "127.0.0.1", port)
+    fields = [(b"content-type", b"application/json"), *headers]
+    try:
+        call = await app.client.open(origin, "POST", path.encode(), fields, msgspec.json.encode(body))
+        raw = await call.read(_LARGEST)
+        answer = _text(wire, raw) if call.status == 200 else f"{call.status} {raw.decode('utf-8', 'replace')}"
+    except (TransportError, OmniError) as error:
+        answer = str(error)
+    return Result(wire, path, answer == _QUESTION, answer)
+
+
+def _text(wire: str, raw: bytes) -> str:
     form = FORMATS[wire]
-    headers = [(b"content-type", b"application/json")]
-    body = msgspec.json.encode(sample.body)
-    call = await app.client.open(Origin("http", "127.0.0.1", port), "POST", sample.path.encode(), headers, body)
-    raw = await call.read(1024 * 1024)
-    if call.status != 200:
-        return f"{call.status} {raw.decode('utf-8', 'replace')}"
     reader = SSEReader() if form.framing == "sse" else NDJSONReader()
     decoder = form.stream_decoder()
     events = [event for name, data in (*reader.feed(raw), *reader.finish()) for event in decoder.feed(name, data)]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import stat
 import sys
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
 
 import click
 
-from ..settings import Settings
+from ..settings import Settings, is_loopback
 from . import backend
-from .output import as_json, bad, console, errors, good, json_option
+from .output import as_json, bad, good, progress, say, shared, warn
 
 
 class Finding(NamedTuple):
@@ -25,93 +27,126 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
+_SAY: Final = {"ok": good, "warning": warn, "failed": bad}
+_ADD_ONE: Final = "omniroute providers add openai"
+
+
 @click.command()
 @click.option("--offline", is_flag=True, help="Do not ask the providers.")
-@json_option
-@click.pass_obj
+@shared
 def doctor(settings: Settings, offline: bool, json_out: bool) -> None:
     """Check configuration, database, port and the reach of each provider."""
     findings = []
-    for finding in _checks(settings, offline):
+    for finding in checks(settings, offline):
         findings.append(finding)
         if not json_out:
-            _show(finding)
+            _SAY[finding.state](f"{finding.check}: {finding.detail}")
+            if finding.remedy:
+                say(f"  → {finding.remedy}")
     if json_out:
         as_json([finding._asdict() for finding in findings])
     if any(finding.state == "failed" for finding in findings):
         raise SystemExit(1)
 
 
-def _show(finding: Finding) -> None:
-    line = f"{finding.check}: {finding.detail}"
-    if finding.state == "ok":
-        good(line)
-    elif finding.state == "warning":
-        errors.print(f"[yellow]![/yellow] {line}")
-    else:
-        bad(line)
-    if finding.remedy:
-        errors.print(f"  → {finding.remedy}")
+def checks(settings: Settings, offline: bool) -> Iterator[Finding]:
+    """All findings, as they are made.  What a failure makes pointless is left out."""
+    yield Finding("python", "ok", ".".join(map(str, sys.version_info[:3])))
+    yield (folder := _data_dir(settings))
+    yield (database := _database(settings))
+    yield (gateway := _gateway(settings))
+    if "failed" in (folder.state, database.state) or (gateway.check, gateway.state) == ("gateway", "failed"):
+        return
+    if not settings.database.exists():
+        yield Finding("providers", "warning", "none configured", _ADD_ONE)
+        return
+    try:
+        yield from _providers(settings, offline)
+    except click.ClickException as error:
+        yield Finding("providers", "failed", error.message)
 
 
-def _checks(settings: Settings, offline: bool) -> Iterator[Finding]:
-    yield _python()
-    yield _data_dir(settings)
-    yield _database(settings)
-    yield _port(settings)
-    connections: list[dict[str, Any]] = backend.call(settings, "GET", "/api/providers")["connections"]
-    if not connections:
-        yield Finding("providers", "warning", "none configured", "omniroute providers add openai --key <key>")
-    for connection in [] if offline else connections:
-        yield _provider(settings, connection)
-
-
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", "ok", version)
+def _providers(settings: Settings, offline: bool) -> Iterator[Finding]:
+    with backend.connect(settings) as api:
+        connections: list[dict[str, Any]] = api("GET", "/api/providers")["connections"]
+        if not connections:
+            yield Finding("providers", "warning", "none configured", _ADD_ONE)
+        elif offline:
+            yield Finding("providers", "ok", f"{len(connections)} configured, not asked")
+        for connection in [] if offline else connections:
+            yield _provider(api, connection)
 
 
 def _data_dir(settings: Settings) -> Finding:
     path = settings.data_dir
-    if not path.exists():
-        return Finding("data directory", "ok", f"{path} (made at first start)")
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return Finding("data directory", "warning", f"{path} can be read by others", f"chmod 700 {path}")
-    return Finding("data directory", "ok", str(path))
+    name = "data directory"
+    above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        return Finding(name, "failed", f"{path} cannot be written", "give --data-dir or set DATA_DIR")
+    if above != path:
+        return Finding(name, "ok", f"{path} (made at first start)")
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Finding(name, "warning", f"{path} can be read by others", f"chmod 700 {path}")
+    return Finding(name, "ok", str(path))
 
 
 def _database(settings: Settings) -> Finding:
     path = settings.database
     if not path.exists():
         return Finding("database", "ok", "made at first start")
+    restore = f"restore a copy from {settings.data_dir / 'db_backups'}"
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
-            answer = database.execute("PRAGMA quick_check").fetchone()[0]
+        answer = _quick_check(path)
     except sqlite3.Error as error:
-        return Finding("database", "failed", str(error), f"restore a copy from {settings.data_dir / 'db_backups'}")
+        return Finding("database", "failed", f"{path}: {error}", restore)
     if answer != "ok":
-        return Finding("database", "failed", str(answer), f"restore a copy from {settings.data_dir / 'db_backups'}")
+        return Finding("database", "failed", f"{path}: {answer}", restore)
     return Finding("database", "ok", f"{path} is sound")
 
 
-def _port(settings: Settings) -> Finding:
-    running = backend.find_running(settings)
+def _quick_check(path: Path) -> str:
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        return str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    finally:
+        database.close()
+
+
+def _gateway(settings: Settings) -> Finding:
+    """What runs on this data directory; if nothing does, whether it could."""
+    try:
+        running = backend.find_running(settings)
+    except backend.Unanswering as error:
+        return Finding("gateway", "failed", str(error))
     if running is not None:
         return Finding("gateway", "ok", f"running on {running.host}:{running.port} (pid {running.pid})")
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            detail = f"{settings.host}:{settings.port} cannot be used: {error.strerror}"
-            return Finding("port", "failed", detail, "another program uses it: set PORT to another number")
-    return Finding("port", "ok", f"{settings.host}:{settings.port} is free")
+    where = f"{settings.host}:{settings.port}"
+    try:
+        _try_address(settings.host, settings.port)
+    except OSError as error:
+        detail = f"{where} cannot be used: {error.strerror or error}"
+        return Finding("port", "failed", detail, "set PORT (or HOST) to another one")
+    if not is_loopback(settings.host):
+        return Finding("port", "warning", f"{where} is free; other machines will reach it", "it needs a password")
+    return Finding("port", "ok", f"{where} is free")
 
 
-def _provider(settings: Settings, connection: dict[str, Any]) -> Finding:
+def _try_address(host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        if os.name == "posix":  # on Windows it would let us take what is in use
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+
+
+def _provider(api: backend.Api, connection: dict[str, Any]) -> Finding:
     label = f"{connection['provider']}/{connection['name']}"
-    with console.status(f"Asking {label} …"):
-        result = backend.call(settings, "POST", f"/api/providers/{connection['id']}/test")
+    if not connection["isActive"]:
+        return Finding(label, "ok", "switched off")
+    with progress(f"Asking {label} …"):
+        result = api("POST", f"/api/providers/{connection['id']}/test")
     if result["valid"]:
         return Finding(label, "ok", f"answers in {result['latencyMs']} ms")
-    return Finding(label, "failed", str(result["error"]), "check the key, or remove it: omniroute providers remove")
+    unreached = result.get("statusCode") is None
+    remedy = "check its address and your network" if unreached else "check its key: remove the account and add it again"
+    return Finding(label, "failed", str(result["error"]), remedy)

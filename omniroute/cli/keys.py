@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from ..settings import Settings
-from .backend import call
-from .output import as_json, console, fail, good, json_option, table
+from .backend import Api, connect
+from .output import as_json, fail, good, say, shared, table
 
 
 @click.group()
@@ -22,27 +22,27 @@ def keys() -> None:
 @click.option("--model", "models", multiple=True, help="Allow only this model; may be repeated, * is a wildcard.")
 @click.option("--manage", is_flag=True, help="The key may also manage the gateway.")
 @click.option("--no-log", is_flag=True, help="Keep no bodies of its calls.")
-@json_option
-@click.pass_obj
+@shared
 def create(settings: Settings, name: str, models: tuple[str, ...], manage: bool, no_log: bool, json_out: bool) -> None:
     """Make a key. Its text is shown this once."""
     body: dict[str, Any] = {"name": name, "noLog": no_log, "scopes": ["inference", "manage"] if manage else ["inference"]}
     if models:
         body["allowedModels"] = list(models)
-    key = call(settings, "POST", "/api/keys", body)
+    with connect(settings) as api:
+        key = api("POST", "/api/keys", body)
     if json_out:
         as_json(key)
         return
     good(f"Key '{name}' made. It is shown only now:")
-    console.print(key["key"], style="bold")
+    say(key["key"], bold=True)
 
 
 @keys.command("list")
-@json_option
-@click.pass_obj
+@shared
 def list_(settings: Settings, json_out: bool) -> None:
     """Show all keys, masked."""
-    found = call(settings, "GET", "/api/keys")["keys"]
+    with connect(settings) as api:
+        found = api("GET", "/api/keys")["keys"]
     if json_out:
         as_json(found)
         return
@@ -50,20 +50,30 @@ def list_(settings: Settings, json_out: bool) -> None:
     table(("ID", "NAME", "KEY", "MODELS", "CREATED"), rows, "No keys yet. Make one: omniroute keys create laptop")
 
 
+def find(api: Api, wanted: str) -> dict[str, Any]:
+    """The one key that is meant by its name or the beginning of its ID."""
+    known = api("GET", "/api/keys")["keys"]
+    exact = [k for k in known if wanted in (k["id"], k["name"])]
+    found: list[dict[str, Any]] = exact or [k for k in known if k["id"].startswith(wanted)]
+    if not found:
+        fail(f"No key '{wanted}'. See: omniroute keys list")
+    if len(found) > 1:
+        fail(f"'{wanted}' fits {len(found)} keys: use the ID from: omniroute keys list")
+    return found[0]
+
+
 @keys.command()
 @click.argument("key")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@json_option
-@click.pass_obj
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@shared
 def revoke(settings: Settings, key: str, yes: bool, json_out: bool) -> None:
     """Remove a key, named by its ID or name."""
-    found = [k for k in call(settings, "GET", "/api/keys")["keys"] if k["id"].startswith(key) or k["name"] == key]
-    if len(found) != 1:
-        fail(f"No key '{key}'." if not found else f"'{key}' fits {len(found)} keys: use the ID from: omniroute keys list")
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"Revoke '{found[0]['name']}'?", abort=True)
-    answer = call(settings, "DELETE", f"/api/keys/{found[0]['id']}")
+    with connect(settings) as api:
+        found = find(api, key)
+        if not yes and sys.stdin.isatty():
+            click.confirm(f"Revoke '{found['name']}'?", abort=True, err=True)
+        answer = api("DELETE", f"/api/keys/{found['id']}")
     if json_out:
         as_json(answer)
     else:
-        good(f"Revoked '{found[0]['name']}'")
+        good(f"Revoked '{found['name']}'")

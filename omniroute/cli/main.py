@@ -1,38 +1,67 @@
-"""``omniroute``: the group and what all commands share."""
+"""``omniroute``: the commands, each loaded when it is called."""
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
+from importlib import import_module
+from typing import Final
 
 import click
 
 from .. import __version__
 from ..settings import SettingsError, load
-from . import demo, doctor, keys, providers, serve
+from .output import data_dir_option
 
-_HELP = "OmniRoute: one local endpoint for every large language model. Without a command: serve."
+DEFAULT: Final = "serve"
+COMMANDS: Final = {  # name, also of the module and the function in it -> help, as the function's own docstring begins
+    "serve": "Run the gateway.",
+    "demo": "Start the gateway with an offline provider and ask it something in every wire format.",
+    "doctor": "Check configuration, database, port and the reach of each provider.",
+    "providers": "Accounts at providers.",
+    "keys": "Keys that clients of the gateway use.",
+}
+_HELP: Final = frozenset({"-h", "--help"})
+_OWN: Final = _HELP | {"--version"}
 
 
-@click.group(invoke_without_command=True, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where database, keys and logs live.")
-@click.version_option(__version__, prog_name="omniroute")
-@click.pass_context
-def cli(context: click.Context, data_dir: Path | None) -> None:
+class Commands(click.Group):
+    """A group that imports a command's module when it is called, and takes arguments without a command for ``serve``'s."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        _load_settings(context, needed=not (_OWN & set(args)))
+        only_options = not args or (args[0].startswith("-") and args[0] not in _OWN)
+        if only_options and not COMMANDS.keys() & set(args):
+            args = [DEFAULT, *args]
+        return super().parse_args(context, args)
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f".{name}", __package__), name)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _load_settings(context: click.Context, *, needed: bool) -> None:
+    """Before any option is looked at.  Help is given whatever the environment says."""
     try:
-        settings = load()
+        context.obj = load()
     except SettingsError as error:
-        raise click.ClickException(str(error)) from None
-    if data_dir is not None:
-        settings = dataclasses.replace(settings, data_dir=data_dir.expanduser())
-    context.obj = settings
-    if context.invoked_subcommand is None:
-        context.invoke(serve.serve)
+        if needed:
+            raise click.ClickException(str(error)) from None
+        return
+    if context.obj.no_color:
+        context.color = False
 
 
-cli.add_command(serve.serve)
-cli.add_command(demo.demo)
-cli.add_command(doctor.doctor)
-cli.add_command(providers.providers)
-cli.add_command(keys.keys)
-
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@data_dir_option
+@click.version_option(__version__, prog_name="omniroute", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """OmniRoute: one local endpoint for every large language model. Without a command: serve."""

@@ -1,50 +1,105 @@
-"""How commands speak: tables and colours on a terminal, plain text in a pipe, JSON when asked."""
+"""How commands speak: colours, tables and progress on a terminal, plain text in a pipe, JSON when asked.
+
+``rich`` is loaded only where a terminal sees something of it: importing it takes longer than most commands.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def as_json(value: Any) -> None:
     """Print *value* as indented JSON."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """Print rows, or the sentence *empty* where there are none."""
-    found = list(rows)
-    if not found:
-        console.print(empty)
-        return
-    sheet = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        sheet.add_column(column, overflow="fold")
-    for row in found:
-        sheet.add_row(*("" if cell is None else str(cell) for cell in row))
-    console.print(sheet)
+def plain(text: object) -> str:
+    """*text* without characters that would steer the terminal: names and error texts come from elsewhere."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(text))
+
+
+def say(text: str = "", *, bold: bool = False) -> None:
+    click.secho(plain(text), bold=bold or None)
 
 
 def good(text: str) -> None:
-    console.print(f"[green]✓[/green] {text}")
+    click.echo(f"{click.style('✓', fg='green')} {plain(text)}")
+
+
+def warn(text: str) -> None:
+    click.echo(f"{click.style('!', fg='yellow')} {plain(text)}", err=True)
 
 
 def bad(text: str) -> None:
-    errors.print(f"[red]✗[/red] {text}")
+    click.echo(f"{click.style('✗', fg='red')} {plain(text)}", err=True)
 
 
 def fail(text: str) -> NoReturn:
     """Say what went wrong and end with status 1."""
-    raise click.ClickException(text)
+    raise click.ClickException(plain(text))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """Print rows in columns, folded to the width of a terminal; or the sentence *empty* where there are none."""
+    cells = [["" if cell is None else plain(cell) for cell in row] for row in rows]
+    if not cells:
+        say(empty)
+    elif sys.stdout.isatty():
+        _rich_table(columns, cells)
+    else:
+        widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+        for row in (columns, *cells):
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _rich_table(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    sheet = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        sheet.add_column(column, overflow="fold")
+    for row in cells:
+        sheet.add_row(*map(Text, row))
+    Console(highlight=False).print(sheet)
+
+
+def progress(text: str) -> AbstractContextManager[object]:
+    """Something that turns while the block runs, on a terminal."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+    from rich.text import Text
+
+    return Console(stderr=True).status(Text(plain(text)))
+
+
+def _use_data_dir(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        context.obj = dataclasses.replace(context.obj, data_dir=value.expanduser())
 
 
 json_option = click.option("--json", "json_out", is_flag=True, help="Print JSON for scripts.")
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=_use_data_dir,
+    expose_value=False,
+    help="Where database, keys and logs live.",
+)
+
+
+def shared(command: F) -> F:
+    """The options that every command has, and the settings as its first argument."""
+    return json_option(data_dir_option(click.pass_obj(command)))  # type: ignore[return-value]

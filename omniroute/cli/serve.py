@@ -3,89 +3,143 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
 from .. import __version__, log
-from ..app import App, restart_process, run
+from ..app import App, passed_sockets, restart_process, run, settle
 from ..errors import OmniError
 from ..manage.account import has_password
-from ..settings import Settings, SettingsError
+from ..settings import Settings, SettingsError, is_loopback
+from ..store.vault import prepare_folder
 from . import backend
-from .output import console
+from .output import fail, shared
 
+Announce = Callable[[App, int, bool], None]  # tell where it listens and whether a password is set
 Then = Callable[[App, int], Awaitable[None]]
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, to name an address that can be clicked
 
 
 @click.command()
 @click.option("--host", help="Address to bind. Anything but loopback needs a password first.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where database, keys and logs live.")
 @click.option("--tls-cert", type=click.Path(dir_okay=False), help="PEM certificate chain: serve HTTPS.")
 @click.option("--tls-key", type=click.Path(dir_okay=False), help="PEM key of the certificate.")
-@click.option("--no-open", is_flag=True, help="Do not open the admin page (it is never opened without a terminal).")
-@click.pass_obj
-def serve(
-    settings: Settings,
-    host: str | None = None,
-    port: int | None = None,
-    data_dir: Path | None = None,
-    tls_cert: str | None = None,
-    tls_key: str | None = None,
-    no_open: bool = False,
-) -> None:
+@click.option("--no-open", is_flag=True, help="Do not open the admin page at the first start from a desktop.")
+@shared
+def serve(settings: Settings, json_out: bool, no_open: bool, **given: Any) -> None:
     """Run the gateway."""
-    changes = {"host": host, "port": port, "data_dir": data_dir, "tls_cert": tls_cert, "tls_key": tls_key}
-    given = {name: value for name, value in changes.items() if value is not None}
-    start(dataclasses.replace(settings, **given))
+    settings = dataclasses.replace(settings, **{name: value for name, value in given.items() if value is not None})
+    wanted = settings.has_display and not (no_open or json_out or settings.sockets) and sys.stdout.isatty()
+
+    def announce(app: App, port: int, guarded: bool) -> None:
+        tell(app.settings, port, guarded, json_out)
+        if wanted and not app.store.snapshot.settings.setup_complete and not app.store.snapshot.connections:
+            click.launch(addresses(app.settings, port)[1])
+
+    start(settings, announce)
 
 
-def start(settings: Settings, then: Then | None = None) -> None:
-    """Run a gateway with *settings*; *then* is awaited once it listens.  Ends the command with a clear message on failure."""
+def start(settings: Settings, announce: Announce, then: Then | None = None) -> None:
+    """Run a gateway; *announce* is called and *then* awaited once it listens.  A failure ends the command, saying why."""
     try:
-        again = run(_life(settings, then))
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
-    except OmniError as error:
-        raise click.ClickException(error.message) from None
-    if again:
-        restart_process()
+        kept = run(_life(settings, announce, then))
+    except (SettingsError, OmniError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:  # before the gateway took the signals over
+        raise SystemExit(0) from None
+    if kept is not None:
+        sys.stdout.flush()
+        restart_process(kept)
 
 
-async def _life(settings: Settings, then: Then | None) -> bool:
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    log.set_up(settings.log_level, settings.log_format, settings.data_dir / "log.txt" if settings.log_to_file else None)
+async def _life(settings: Settings, announce: Announce, then: Then | None) -> list[int] | None:
+    """From start to end; the listening sockets when a fresh process shall follow."""
+    sockets, settings = passed_sockets(settings)
+    prepare_folder(settings.data_dir)
+    _set_up_log(settings)
+    _refuse_second(settings)
     app = await App.open(settings)
-    word: Path | None = None
     try:
-        port = await _listen(app)
-        word = backend.announce(settings, port, app.services.local_token)
-        console.print(banner(settings, port, await has_password(app.services)))
+        app.obey_signals()
+        port = await _listen(app, sockets)
+        backend.announce(settings, port, app.services.local_token)
+        announce(app, port, await has_password(app.services))
+        settle()
         if then is not None:
             await then(app, port)
         await app.wait()
+        return app.keep_sockets() if app.again else None
     finally:
-        if word is not None:
-            word.unlink(missing_ok=True)
+        backend.withdraw(settings)
         await app.close()
-    return app.again
 
 
-async def _listen(app: App) -> int:
+def _set_up_log(settings: Settings) -> None:
     try:
-        return await app.listen()
+        log.set_up(settings.log_level, settings.log_format, settings.log_file, settings.log_max_bytes)
+    except OSError as error:
+        raise SettingsError(
+            f"The log file {settings.log_file} cannot be written: {error.strerror}; set LOG_FILE_PATH, or LOG_TO_FILE=false"
+        ) from None
+
+
+def _refuse_second(settings: Settings) -> None:
+    """Two gateways on one data directory would not see each other's changes."""
+    try:
+        running = backend.find_running(settings)
+    except backend.Unanswering as error:
+        raise SettingsError(str(error)) from None
+    if running is not None:
+        raise SettingsError(
+            f"A gateway already runs on {settings.data_dir} (port {running.port}, pid {running.pid}): "
+            "another one needs its own --data-dir"
+        )
+
+
+async def _listen(app: App, sockets: list[Any]) -> int:
+    try:
+        return await app.listen(sockets)
     except OSError as error:
         where = f"{app.settings.host}:{app.settings.port}"
-        remedy = "another program uses it: give --port another number" if error.errno in (98, 48) else "check --host and --port"
-        raise SettingsError(f"Cannot listen on {where}: {error.strerror or error}; {remedy}") from None
+        taken = error.errno == errno.EADDRINUSE
+        reason = "address already in use" if taken else error.strerror or error
+        remedy = "another program uses it: give --port another number" if taken else "check --host and --port"
+        raise SettingsError(f"Cannot listen on {where}: {reason}; {remedy}") from None
 
 
-def banner(settings: Settings, port: int, has_password: bool) -> str:
-    """The one line that says where, and how safe."""
+def addresses(settings: Settings, port: int) -> tuple[str, str]:
+    """The URL of the bound address, and that of the admin page as seen from this machine."""
     scheme = "https" if settings.tls_cert else "http"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"{scheme}://{host}:{port}"
-    guard = "password set" if has_password else "no password set: open to this machine only"
-    return f"[bold]OmniRoute {__version__}[/bold] on {url} · admin {url}/dashboard · {guard}"
+
+    def url(host: str) -> str:
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    return url(settings.host), f"{url(_EVERYWHERE.get(settings.host, settings.host))}/dashboard"
+
+
+def guard(settings: Settings, has_password: bool) -> str:
+    """Who may do what, in a few words."""
+    password = "password set" if has_password else "no password set: open to this machine only"
+    if not is_loopback(settings.host):
+        return f"{password} · open to other machines: gateway key required"
+    return f"{password} · gateway key required" if settings.require_api_key else password
+
+
+def tell(settings: Settings, port: int, has_password: bool, json_out: bool) -> None:
+    """The one line that says where, and how safe."""
+    url, admin = addresses(settings, port)
+    if json_out:
+        facts = {
+            "version": __version__, "url": url, "admin": admin, "port": port, "passwordSet": has_password,
+            "keyRequired": settings.require_api_key,
+        }  # fmt: skip
+        click.echo(msgspec.json.encode(facts))
+        return
+    name = click.style(f"OmniRoute {__version__}", bold=True)
+    click.echo(f"{name} on {url} · admin {admin} · {guard(settings, has_password)}")

@@ -16,10 +16,12 @@ from ..errors import wire_words
 from ..proto.exchange import Exchange, Refusal, Request
 from ..proto.headers import Headers
 from ..proto.routes import RouteTable
+from ..settings import ip_literal
 from .live import Live
 
 _JSON: Final = (b"content-type", b"application/json")
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_WRONG_HOST: Final = "Host not allowed: use 127.0.0.1 or localhost, or name this host in BASE_URL"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ID_CHARS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:")
 
@@ -74,7 +76,11 @@ class RequestIds:
 
 
 class Edge:
-    """The :class:`~omniroute.proto.exchange.Application` that the listener drives."""
+    """The :class:`~omniroute.proto.exchange.Application` that the listener drives.
+
+    ``hosts``: names allowed in ``Host`` beside those of loopback, IPv6 addresses in brackets.  ``*`` stands for any IP
+    address and for no name: DNS rebinding (a page whose name is made to point at us) needs a name.
+    """
 
     def __init__(
         self,
@@ -94,7 +100,7 @@ class Edge:
         self._live = live
         self._ids = RequestIds()
         self._hosts = _LOOPBACK_NAMES | {host.lower() for host in hosts}
-        self._any_host = "*" in self._hosts
+        self._any_address = "*" in self._hosts
         self._origins = frozenset(origins)
         self._limit = in_flight
         self._known_hosts: dict[bytes, bool] = {}
@@ -114,7 +120,7 @@ class Edge:
         request.id = _client_id(sent_id) or self._ids.next()
         request.reply_headers = [(b"x-request-id", request.id.encode())]
         if not self._host_known(host):
-            raise self._refusal(request, 403, "Host not allowed: use 127.0.0.1 or localhost", "host_not_allowed")
+            raise self._refusal(request, 403, _WRONG_HOST, "host_not_allowed")
         if origin is not None or site is not None:
             self._check_origin(request, host or b"", origin, site)
         found = self._table.find(request.path)
@@ -140,13 +146,13 @@ class Edge:
         return headers, error_body(request, status, message, code)
 
     def _host_known(self, host: bytes | None) -> bool:
-        if host is None or self._any_host:
+        if host is None:
             return True
         known = self._known_hosts.get(host)
         if known is None:
             text = host.decode("latin-1").lower()
             name = text if text.endswith("]") else text.rpartition(":")[0] or text
-            known = name in self._hosts
+            known = name in self._hosts or (self._any_address and ip_literal(name) != "")
             if len(self._known_hosts) < 256:
                 self._known_hosts[host] = known
         return known

@@ -16,7 +16,7 @@ from ..proto.exchange import Exchange
 from ..proto.h1_client import TransportError
 from ..proto.headers import Headers
 from ..settings import Limits
-from ..translate.events import Event, Failure, Finish, Start, Usage
+from ..translate.events import Event, Failure, Finish, Start, TextDelta, ThinkingDelta, Usage
 from ..translate.format import BadAnswer, StreamDecoder, StreamEncoder
 from ..translate.relay import Pipe
 from ..upstream.send import Call
@@ -24,6 +24,9 @@ from ..upstream.send import Call
 HELD_BYTES: Final = 1024 * 1024  # before the commit; more than this is committed as it is
 LAST_WORDS: Final = 1.0  # seconds that an upstream has left after it reported an error
 PING: Final = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n', "ndjson": b"", "sse": b": keep-alive\n\n"}
+
+
+_OPENERS: Final = frozenset({TextDelta, ThinkingDelta})  # without text they only open a block
 
 
 class Reader(Protocol):
@@ -74,7 +77,7 @@ class Translation:
                 self._learn(event)  # type: ignore[arg-type]
             elif kind is Failure:
                 self.failure = self.failure or event  # type: ignore[assignment]
-            else:
+            elif self.meaningful or kind not in _OPENERS or event.text:  # type: ignore[union-attr]
                 self.meaningful = True
                 self.pieces += 1
                 if kind is Finish:

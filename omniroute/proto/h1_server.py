@@ -36,6 +36,7 @@ from .intake import Intake
 
 _log = logging.getLogger("omniroute.proto")
 LINGER: Final = 5.0  # seconds a refused client gets to read why
+HASTE: Final = 0.1  # the same, and to complete a head, while the server drains
 DISCARD_BYTES: Final = 256 * 1024  # an unread body up to this is read and dropped to keep the connection
 RETRY_AFTER: Final = (b"retry-after", b"1")
 
@@ -352,7 +353,7 @@ class H1Server(asyncio.Protocol):
         self._closing = True
         self._intake.clear()
         self._stall = self._taken()
-        self._deadline.set(LINGER if linger else self.server.limits.write_stall)
+        self._deadline.set((HASTE if self.server.draining else LINGER) if linger else self.server.limits.write_stall)
         if not linger or self._eof:
             self.transport.close()
             return
@@ -361,9 +362,13 @@ class H1Server(asyncio.Protocol):
             self.transport.write_eof()
 
     def drain(self) -> None:
-        """Close as soon as no request is under way."""
-        if self.exchange is None and not self._reading and not self._parser.pending and not self._closing:
+        """Close as soon as no request is under way; a head half sent, and a refusal not yet read, get a moment."""
+        if self.exchange is not None or self._reading:
+            return
+        if not (self._parser.pending or self._closing):
             self._close(linger=False)
+        elif not self.transport.get_write_buffer_size():
+            self._deadline.set(HASTE)
 
     def client_left(self) -> None:
         """The client has closed its side for good."""

@@ -75,6 +75,11 @@ class Listener:
         for server in self._servers:
             server.close()
 
+    def hurry(self) -> None:
+        """Let a drain that waits wait no longer."""
+        if self.state.empty is not None:
+            self.state.empty.set()
+
     async def drain(self, seconds: float) -> int:
         """Stop accepting, close what is idle, let running exchanges finish, abort the rest; returns how many it was."""
         state = self.state

@@ -1,4 +1,4 @@
-"""The queue between requests and the tables: filled without waiting, written in one transaction at most every 150 ms.
+"""The queue between requests and the tables: filled without waiting, written in one transaction at most every 100 ms.
 
 Together with the write itself that keeps the promise that a kill loses no more than the last 200 ms.
 """
@@ -18,7 +18,7 @@ from ..tasks import spawn
 from .call_rows import Entry, clip, write
 from .db import Database, Transaction
 
-FLUSH_SECONDS: Final = 0.15
+FLUSH_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 1.0  # after a write failed
 RECORDS: Final = 10_000
 BODIES: Final = 32  # calls of one batch that keep their bodies

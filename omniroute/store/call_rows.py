@@ -1,4 +1,4 @@
-"""A finished call as table rows.  Pure, and made to run in the database's thread, away from the event loop.
+"""A finished call as table rows.  Pure.
 
 Bodies are for looking at, not for replay: redacted, and of a large one only the beginning is kept.
 """
@@ -93,12 +93,6 @@ _LOG_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def _insert(table: str, columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-
-
-_INSERT_USAGE: Final = _insert("usage_history", _USAGE_COLUMNS)
-_INSERT_LOG: Final = _insert("call_logs", _LOG_COLUMNS)
 _TRIM_LOG: Final = "DELETE FROM call_logs WHERE rowid <= (SELECT max(rowid) FROM call_logs) - ?"
 
 
@@ -140,6 +134,6 @@ def for_log(entries: list[Entry]) -> list[Entry]:
 
 async def write(tx: Transaction, entries: list[Entry]) -> None:
     """Insert *entries*; of the call log only the newest :data:`LOG_ROWS` stay."""
-    await tx.executemany(_INSERT_USAGE, usage_rows(entries))
-    await tx.executemany(_INSERT_LOG, log_rows(for_log(entries)))
+    await tx.insert("usage_history", _USAGE_COLUMNS, usage_rows(entries))
+    await tx.insert("call_logs", _LOG_COLUMNS, log_rows(for_log(entries)))
     await tx.execute(_TRIM_LOG, (LOG_ROWS,))

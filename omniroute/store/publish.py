@@ -45,6 +45,7 @@ class Publisher:
         providers, prefixes = routable(self._catalog, endpoints, accounts.keys())
         return Snapshot(
             version=version,
+            default_provider=self._catalog.default_provider,
             key_secret=self._key_secret,
             keys=self._keys(await source.fetch(keys.SELECT)),
             providers=providers,

@@ -15,7 +15,7 @@ from msgspec import Raw
 from .anthropic_answer import WIRE
 from .anthropic_history import NAME_LIMIT, Blocks, Json, Messages, Notes, cached
 from .conversation import Ask, Reasoning, Tool
-from .fidelity import Lost, extra_names
+from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import Shape, compact, encode
 from .names import Names, flat
@@ -48,6 +48,7 @@ _MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
     """A whole request body.  Raises ``OmniError("invalid_request")`` for what must not be left out in silence."""
+    refuse_state(ask, WIRE)
     notes, names = Notes(), Names(NAME_LIMIT)
     able = target.abilities | target.quirks
     tools = _tools(ask, able, names, notes)

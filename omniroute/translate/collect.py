@@ -88,7 +88,7 @@ class Collector:
 
     def _signature(self, event: Signature) -> None:
         if not isinstance(self._open, Thinking) or self._open.redacted or event.redacted:
-            self._enter(Thinking(redacted=event.redacted))
+            self._enter(Thinking(redacted=event.redacted, id=event.id))
         assert isinstance(self._open, Thinking)
         self._open.signature = (self._open.signature or "") + event.signature
         self._open.wire = event.wire

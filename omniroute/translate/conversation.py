@@ -130,10 +130,12 @@ class Tool(Struct):
     strict: bool | None = None
     namespace: str | None = None
     deferred: bool = False
-    grammar: bytes | None = None  # of custom tools, as sent
+    grammar: bytes | None = None  # of custom tools, in OpenAI chat's shape
     cache: CacheHint | None = None
     wire: str = ""
     raw: bytes | None = None
+    group: str | None = None  # what the namespace is said to hold
+    placed: int | None = None  # declared in the conversation, behind so many turns (Responses ``additional_tools``)
 
 
 class ToolChoice(Struct, frozen=True):

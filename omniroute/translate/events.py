@@ -45,6 +45,7 @@ class Signature(Struct, gc=False):
     signature: str
     redacted: bool = False
     wire: str = ""
+    id: str | None = None  # Responses reasoning item id, when the block has no text to carry it
 
 
 class RefusalDelta(Struct, gc=False):

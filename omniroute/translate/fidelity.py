@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 from ..errors import OmniError
+from .conversation import Ask, Opaque
 
 Choice = Literal["reject", "drop", "emulate"]
 Way = Literal["request", "answer"]
@@ -55,6 +56,7 @@ class Lost(StrEnum):
     TOOL_CHOICE = "tool_choice"
     ALLOWED_TOOLS = "allowed_tools"
     PARALLEL_TOOLS = "parallel_tools"
+    TOOL_SCHEMA = "tool_schema"  # what a tool's schema says that the wire's subset of JSON Schema cannot
     # sampling and limits
     TEMPERATURE = "temperature"
     TOP_P = "top_p"
@@ -198,62 +200,166 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_CHAT, "answer", Lost.MEDIA_OUTPUT, "drop", "answers hold text, images and one sound"),
     Row(_CHAT, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
     Row(_CHAT, "answer", Lost.PAUSE, "emulate", "reported as stop"),
-    # ----------------------------------------------------------------- openai-responses
-    Row(_RESPONSES, "request", Lost.AUDIO_INPUT, "reject", "no audio part"),
+    # ----------------------------------------------------------------- openai-responses, what is asked
+    Row(_RESPONSES, "request", Lost.AUDIO_INPUT, "reject", "no audio part; a transcript, if there is one, is sent instead"),
     Row(_RESPONSES, "request", Lost.VIDEO_INPUT, "reject", "no video part"),
+    Row(_RESPONSES, "request", Lost.FILE_ID, "reject", "file ids belong to the vendor that gave them"),
+    Row(_RESPONSES, "request", Lost.DOCUMENT_CITATIONS, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.DOCUMENT_CONTEXT, "emulate", "sent as text before the document"),
     Row(_RESPONSES, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic"),
+    Row(_RESPONSES, "request", Lost.CITATIONS, "drop", "citations of another vendor are not accepted in history"),
+    Row(_RESPONSES, "request", Lost.THINKING, "drop", "no place in history, but for providers that want it back"),
     Row(_RESPONSES, "request", Lost.THINKING_SIGNATURE, "drop", "only encrypted content of this vendor"),
-    Row(_RESPONSES, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_RESPONSES, "request", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
     Row(_RESPONSES, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
-    Row(_RESPONSES, "request", Lost.STOP, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.MEDIA_OUTPUT, "drop", "answers in history are text"),
+    Row(_RESPONSES, "request", Lost.PARTICIPANT_NAME, "drop", "messages have no name"),
+    Row(_RESPONSES, "request", Lost.PREFILL, "emulate", "an earlier message; answers cannot be begun by the client"),
+    Row(_RESPONSES, "request", Lost.TOOL_ERROR, "emulate", "said in the result's text"),
+    Row(_RESPONSES, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, the API refuses it otherwise"),
+    Row(_RESPONSES, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result, the API refuses it otherwise"),
+    Row(_RESPONSES, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_RESPONSES, "request", Lost.DEFERRED_TOOLS, "drop", "only together with this vendor's own tool search"),
+    Row(_RESPONSES, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name, but for requests of this wire"),
+    Row(_RESPONSES, "request", Lost.TEMPERATURE, "drop", "some models refuse it"),
+    Row(_RESPONSES, "request", Lost.TOP_P, "drop", "some models refuse it"),
     Row(_RESPONSES, "request", Lost.TOP_K, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.MIN_P, "drop", "no such setting"),
     Row(_RESPONSES, "request", Lost.SEED, "drop", "no such setting"),
     Row(_RESPONSES, "request", Lost.FREQUENCY_PENALTY, "drop", "no such setting"),
     Row(_RESPONSES, "request", Lost.PRESENCE_PENALTY, "drop", "no such setting"),
     Row(_RESPONSES, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
     Row(_RESPONSES, "request", Lost.N, "drop", "one answer only"),
-    Row(_RESPONSES, "request", Lost.PREFILL, "drop", "answers cannot be begun by the client"),
+    Row(_RESPONSES, "request", Lost.MAX_TOKENS, "emulate", "at least 16"),
+    Row(_RESPONSES, "request", Lost.STOP, "drop", "no such setting"),
+    Row(_RESPONSES, "request", Lost.REASONING, "drop", "no word for off that all models take"),
     Row(_RESPONSES, "request", Lost.REASONING_BUDGET, "emulate", "an effort"),
+    Row(_RESPONSES, "request", Lost.MODALITIES, "drop", "text only"),
+    Row(_RESPONSES, "request", Lost.USER, "emulate", "64 characters; a longer id is hashed"),
+    Row(_RESPONSES, "request", Lost.METADATA, "drop", "strings only, sixteen at most"),
+    Row(_RESPONSES, "request", Lost.SERVICE_TIER, "drop", "other vendors' tiers"),
+    Row(_RESPONSES, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
+    # ----------------------------------------------------------------- openai-responses, what is answered
     Row(_RESPONSES, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
+    Row(_RESPONSES, "answer", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
+    Row(_RESPONSES, "answer", Lost.CITATIONS, "drop", "annotations are links; citations of documents have no shape"),
     Row(_RESPONSES, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_RESPONSES, "answer", Lost.MEDIA_OUTPUT, "drop", "answers hold text, and images as bytes; a transcript is kept"),
     Row(_RESPONSES, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
-    # ----------------------------------------------------------------- gemini
-    Row(_GEMINI, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic, or by a resource of its own"),
+    Row(_RESPONSES, "answer", Lost.PAUSE, "emulate", "reported as completed"),
+    # ----------------------------------------------------------------- gemini, what is asked
+    Row(_GEMINI, "request", Lost.AUDIO_INPUT, "emulate", "a transcript, where there is nothing else"),
+    Row(_GEMINI, "request", Lost.IMAGE_URL, "emulate", "a link needs a type; where it does not tell it, the usual one"),
+    Row(_GEMINI, "request", Lost.FILE_ID, "reject", "file ids belong to the vendor that gave them"),
     Row(_GEMINI, "request", Lost.IMAGE_DETAIL, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.DOCUMENT_CITATIONS, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.DOCUMENT_CONTEXT, "emulate", "sent as text before the document"),
+    Row(_GEMINI, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic, or by a resource of its own"),
+    Row(_GEMINI, "request", Lost.CITATIONS, "drop", "no place in history"),
+    Row(_GEMINI, "request", Lost.THINKING, "drop", "thoughts of another vendor"),
     Row(_GEMINI, "request", Lost.THINKING_SIGNATURE, "drop", "only signatures of this vendor"),
     Row(_GEMINI, "request", Lost.REDACTED_THINKING, "drop", "no such part"),
-    Row(_GEMINI, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_GEMINI, "request", Lost.REFUSAL, "emulate", "sent as text"),
     Row(_GEMINI, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
-    Row(_GEMINI, "request", Lost.STRICT_TOOLS, "drop", "no such setting"),
-    Row(_GEMINI, "request", Lost.PARALLEL_TOOLS, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.MEDIA_OUTPUT, "drop", "answers of others in history are text; a transcript is kept"),
     Row(_GEMINI, "request", Lost.SYSTEM_TURNS, "emulate", "a marked user text"),
-    Row(_GEMINI, "request", Lost.TOOL_ERROR, "emulate", "said in the result"),
+    Row(_GEMINI, "request", Lost.PARTICIPANT_NAME, "drop", "contents have no name"),
+    Row(_GEMINI, "request", Lost.TOOL_RESULT_MEDIA, "emulate", "where the model takes none in a result they follow it"),
+    Row(_GEMINI, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, the API refuses it otherwise"),
+    Row(_GEMINI, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result, the API refuses it otherwise"),
+    Row(_GEMINI, "request", Lost.TOOL_ARGUMENTS, "emulate", "args must be an object; other text is wrapped in one"),
+    Row(_GEMINI, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_GEMINI, "request", Lost.CUSTOM_TOOLS, "emulate", "a function with one string; the grammar is not enforced"),
+    Row(_GEMINI, "request", Lost.STRICT_TOOLS, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.DEFERRED_TOOLS, "drop", "all tools are loaded at once"),
+    Row(_GEMINI, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name"),
+    Row(_GEMINI, "request", Lost.TOOL_SCHEMA, "emulate", "the vendor's subset, where the model takes no JSON Schema"),
+    Row(_GEMINI, "request", Lost.TOOL_CHOICE, "drop", "nothing to choose from when no tool is sent"),
+    Row(_GEMINI, "request", Lost.ALLOWED_TOOLS, "emulate", "only the allowed tools are sent, if none must be called"),
+    Row(_GEMINI, "request", Lost.PARALLEL_TOOLS, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.MIN_P, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.SEED, "emulate", "32 bits; a longer one is shortened"),
     Row(_GEMINI, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.MAX_TOKENS, "emulate", "no more than the model can give"),
+    Row(_GEMINI, "request", Lost.STOP, "drop", "five at most"),
+    Row(_GEMINI, "request", Lost.RESPONSE_FORMAT, "emulate", "on older models a subset, or with tools an instruction"),
+    Row(_GEMINI, "request", Lost.REASONING, "drop", "the model does not think, or cannot stop: then as little as it can"),
+    Row(_GEMINI, "request", Lost.REASONING_BUDGET, "emulate", "a level, where the model takes only that"),
+    Row(_GEMINI, "request", Lost.REASONING_EFFORT, "emulate", "a budget, where the model takes only that"),
+    Row(_GEMINI, "request", Lost.REASONING_DISPLAY, "drop", "thoughts are shown or not"),
+    Row(_GEMINI, "request", Lost.VERBOSITY, "drop", "no such setting"),
+    Row(_GEMINI, "request", Lost.MODALITIES, "drop", "sound needs settings of its own"),
     Row(_GEMINI, "request", Lost.USER, "drop", "no such member"),
+    Row(_GEMINI, "request", Lost.METADATA, "drop", "no such member"),
+    Row(_GEMINI, "request", Lost.SERVICE_TIER, "drop", "other vendors' tiers"),
+    Row(_GEMINI, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
+    # ----------------------------------------------------------------- gemini, what is answered
     Row(_GEMINI, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
+    Row(_GEMINI, "answer", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
+    Row(_GEMINI, "answer", Lost.CITATIONS, "drop", "sources are links; citations of documents have no shape"),
     Row(_GEMINI, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_GEMINI, "answer", Lost.MEDIA_OUTPUT, "drop", "sound without bytes or link; a transcript is kept"),
+    Row(_GEMINI, "answer", Lost.REFUSAL, "emulate", "sent as text"),
+    Row(_GEMINI, "answer", Lost.TOOL_ARGUMENTS, "emulate", "args must be an object; other text is wrapped in one"),
     Row(_GEMINI, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
-    # ----------------------------------------------------------------- ollama
-    Row(_OLLAMA, "request", Lost.AUDIO_INPUT, "reject", "no audio"),
+    Row(_GEMINI, "answer", Lost.PAUSE, "emulate", "reported as STOP"),
+    # ----------------------------------------------------------------- ollama, what is asked
+    Row(_OLLAMA, "request", Lost.AUDIO_INPUT, "reject", "no audio; a transcript, if there is one, is sent instead"),
     Row(_OLLAMA, "request", Lost.VIDEO_INPUT, "reject", "no video"),
     Row(_OLLAMA, "request", Lost.DOCUMENTS, "reject", "no documents but texts"),
+    Row(_OLLAMA, "request", Lost.DOCUMENT_CITATIONS, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.DOCUMENT_CONTEXT, "emulate", "sent as text before the document"),
     Row(_OLLAMA, "request", Lost.IMAGE_URL, "reject", "images are bytes"),
-    Row(_OLLAMA, "request", Lost.CACHE_CONTROL, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.IMAGE_DETAIL, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.FILE_ID, "reject", "there is no place to upload files to"),
+    Row(_OLLAMA, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic"),
+    Row(_OLLAMA, "request", Lost.CITATIONS, "drop", "no place in history"),
     Row(_OLLAMA, "request", Lost.THINKING_SIGNATURE, "drop", "no such member"),
     Row(_OLLAMA, "request", Lost.REDACTED_THINKING, "drop", "no such member"),
-    Row(_OLLAMA, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_OLLAMA, "request", Lost.REFUSAL, "emulate", "sent as text"),
     Row(_OLLAMA, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
-    Row(_OLLAMA, "request", Lost.TOOL_CHOICE, "drop", "no such setting"),
-    Row(_OLLAMA, "request", Lost.PARALLEL_TOOLS, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.MEDIA_OUTPUT, "drop", "answers in history are text and images; a transcript is kept"),
+    Row(_OLLAMA, "request", Lost.PARTICIPANT_NAME, "drop", "messages have no name"),
     Row(_OLLAMA, "request", Lost.TOOL_ERROR, "emulate", "said in the result's text"),
+    Row(_OLLAMA, "request", Lost.TOOL_RESULT_MEDIA, "emulate", "tool messages are text; media follow in a user message"),
+    Row(_OLLAMA, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, templates leave it out otherwise"),
+    Row(_OLLAMA, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result"),
+    Row(_OLLAMA, "request", Lost.TOOL_ARGUMENTS, "emulate", "arguments must be an object; other text is wrapped in one"),
+    Row(_OLLAMA, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_OLLAMA, "request", Lost.CUSTOM_TOOLS, "emulate", "a function with one string; the grammar is not enforced"),
+    Row(_OLLAMA, "request", Lost.STRICT_TOOLS, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.DEFERRED_TOOLS, "drop", "all tools are loaded at once"),
+    Row(_OLLAMA, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name"),
+    Row(_OLLAMA, "request", Lost.TOOL_CHOICE, "drop", "a call cannot be demanded; a named tool is the only one sent"),
+    Row(_OLLAMA, "request", Lost.ALLOWED_TOOLS, "emulate", "only the allowed tools are sent"),
+    Row(_OLLAMA, "request", Lost.PARALLEL_TOOLS, "drop", "no such setting"),
     Row(_OLLAMA, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
     Row(_OLLAMA, "request", Lost.N, "drop", "one answer only"),
-    Row(_OLLAMA, "request", Lost.REASONING_BUDGET, "emulate", "an effort, or on and off"),
+    Row(_OLLAMA, "request", Lost.REASONING, "drop", "refused by models that do not think"),
+    Row(_OLLAMA, "request", Lost.REASONING_BUDGET, "emulate", "an effort"),
+    Row(_OLLAMA, "request", Lost.REASONING_EFFORT, "emulate", "low, medium or high"),
+    Row(_OLLAMA, "request", Lost.REASONING_DISPLAY, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.VERBOSITY, "drop", "no such setting"),
+    Row(_OLLAMA, "request", Lost.MODALITIES, "drop", "what the model gives"),
+    Row(_OLLAMA, "request", Lost.USER, "drop", "no such member"),
+    Row(_OLLAMA, "request", Lost.METADATA, "drop", "no such member"),
+    Row(_OLLAMA, "request", Lost.SERVICE_TIER, "drop", "no such member"),
+    Row(_OLLAMA, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
+    # ----------------------------------------------------------------- ollama, what is answered
     Row(_OLLAMA, "answer", Lost.THINKING_SIGNATURE, "drop", "no such member"),
+    Row(_OLLAMA, "answer", Lost.REDACTED_THINKING, "drop", "no such member"),
     Row(_OLLAMA, "answer", Lost.CITATIONS, "drop", "no such member"),
+    Row(_OLLAMA, "answer", Lost.REFUSAL, "emulate", "sent as text"),
     Row(_OLLAMA, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
+    Row(_OLLAMA, "answer", Lost.MEDIA_OUTPUT, "drop", "answers hold text and images; a transcript is kept"),
+    Row(_OLLAMA, "answer", Lost.TOOL_ARGUMENTS, "emulate", "arguments must be an object; other text is wrapped in one"),
     Row(_OLLAMA, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
+    Row(_OLLAMA, "answer", Lost.PAUSE, "emulate", "reported as stop"),
 )
+
+# members and items of a Responses request that stand for history which only its vendor has
+STATE: Final = frozenset(("previous_response_id", "conversation", "prompt"))
+_STATE_ITEMS: Final = frozenset(("item_reference", "compaction", "compaction_summary"))
 
 _HEADER_SAFE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_EXTRAS: Final = 16
@@ -263,6 +369,23 @@ def extra_names(names: Iterable[str]) -> list[str]:
     """Names of dropped top-level members, fit for a header: ``extra.container``; an unfit name is just ``extra``."""
     fit = [f"{Lost.EXTRA}.{name}" if _HEADER_SAFE.fullmatch(name) else str(Lost.EXTRA) for name in names]
     return list(dict.fromkeys(fit))[:_MOST_EXTRAS]
+
+
+def refuse_state(ask: Ask, wire: str) -> None:
+    """Raise where *ask* leans on history that its own vendor keeps and *wire* therefore cannot send."""
+    if ask.wire != _RESPONSES or wire == _RESPONSES:
+        return
+    found = next((name for name in sorted(STATE) if name in ask.extra), None)
+    if found is None:
+        blocks = (block for turn in ask.turns for block in turn.blocks if isinstance(block, Opaque))
+        label = next((block.label for block in blocks if block.label in _STATE_ITEMS), None)
+        if label is None:
+            return
+        found, what = "input", f"An item of type '{label}'"
+    else:
+        what = f"'{found}'"
+    message = f"{what} refers to history kept by another provider; the chosen model needs the whole conversation in 'input'."
+    raise OmniError("invalid_request", message, param=found)
 
 
 def reject(wire: str, name: Lost, param: str | None = None) -> OmniError:

@@ -8,13 +8,22 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from . import anthropic, openai_chat
+from . import anthropic, gemini, ollama, openai_chat, openai_responses
 from .events import Failure, Usage
 from .format import Format
 from .peek import Peek, patch
 from .relay import AnthropicTap, ChatTap, Pipe, anthropic_usage, chat_usage
+from .relay_gemini import GeminiTap, gemini_usage
+from .relay_ollama import OllamaTap, ollama_usage
+from .relay_openai_responses import ResponsesTap, responses_usage
 
-FORMATS: Final[dict[str, Format]] = {f.name: f for f in (openai_chat.FORMAT, anthropic.FORMAT)}
+FORMATS: Final[dict[str, Format]] = {
+    f.name: f
+    for f in (
+        *(openai_chat.FORMAT, openai_responses.FORMAT, anthropic.FORMAT),
+        *(gemini.FORMAT, ollama.FORMAT, ollama.GENERATE),
+    )
+}
 
 
 class _Common(Struct):
@@ -41,6 +50,24 @@ class _ChatMembers(_Common):
     user: str | None = None
 
 
+class _ResponsesMembers(Struct):
+    model: str | None = None
+    input: str | list[Raw] | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    tools: list[Raw] | None = None
+    tool_choice: str | dict[str, Raw] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: dict[str, Raw] | None = None
+    text: dict[str, Raw] | None = None
+    previous_response_id: str | None = None
+    store: bool | None = None
+    user: str | None = None
+
+
 class _AnthropicMembers(_Common):
     system: str | list[Raw] | None = None
     top_k: int | None = None
@@ -48,6 +75,37 @@ class _AnthropicMembers(_Common):
     tool_choice: dict[str, Raw] | None = None
     thinking: dict[str, Raw] | None = None
     metadata: dict[str, Raw] | None = None
+
+
+class _StreamsByDefault(Struct):
+    model: str | None = None
+    stream: bool | None = None
+    options: dict[str, Raw] | None = None
+    format: str | dict[str, Raw] | None = None
+    think: bool | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.stream is None:
+            self.stream = True
+
+
+class _OllamaMembers(_StreamsByDefault):
+    messages: list[Raw] | None = None
+    tools: list[Raw] | None = None
+
+
+class _GenerateMembers(_StreamsByDefault):
+    prompt: str | None = None
+    system: str | None = None
+    images: list[str] | None = None
+
+
+class _GeminiMembers(Struct):
+    contents: list[Raw] | dict[str, Raw] | None = None
+    tools: list[Raw] | dict[str, Raw] | None = None
+    generationConfig: dict[str, Raw] | None = None
+    model: str | None = None  # stands in the path, as does the mode
+    stream: bool | None = None
 
 
 class RelayRules(Struct, frozen=True):
@@ -72,6 +130,11 @@ def _prepare_plain(found: Peek, model: str, quirks: frozenset[str]) -> tuple[byt
     return (patch(found, changes) if changes else found.raw), False
 
 
+def _prepare_path(found: Peek, model: str, quirks: frozenset[str]) -> tuple[bytes, bool]:
+    """The path says the model."""
+    return found.raw, False
+
+
 def _prepare_chat(found: Peek, model: str, quirks: frozenset[str]) -> tuple[bytes, bool]:
     """Streams are always asked for their usage; who did not ask for it does not see it."""
     if not found.stream or found.include_usage or "no_stream_options" in quirks:
@@ -91,11 +154,39 @@ RELAYS: Final[dict[str, RelayRules]] = {
         tap=lambda fail, strip: ChatTap(fail, openai_chat.FORMAT.decode_error, strip),
         usage=chat_usage,
     ),
+    "openai-responses": RelayRules(
+        members=msgspec.json.Decoder(_ResponsesMembers),
+        required=(),  # a conversation at the vendor or a stored prompt may stand for the input
+        prepare=_prepare_plain,
+        tap=lambda fail, strip: ResponsesTap(fail, openai_responses.FORMAT.decode_error),
+        usage=responses_usage,
+    ),
     "anthropic": RelayRules(
         members=msgspec.json.Decoder(_AnthropicMembers),
         required=("messages",),
         prepare=_prepare_plain,
         tap=lambda fail, strip: AnthropicTap(fail, anthropic.FORMAT.decode_error),
         usage=anthropic_usage,
+    ),
+    "ollama": RelayRules(
+        members=msgspec.json.Decoder(_OllamaMembers),
+        required=("messages",),
+        prepare=_prepare_plain,
+        tap=lambda fail, strip: OllamaTap(fail, ollama.FORMAT.decode_error),
+        usage=ollama_usage,
+    ),
+    "gemini": RelayRules(
+        members=msgspec.json.Decoder(_GeminiMembers),
+        required=("contents",),
+        prepare=_prepare_path,
+        tap=lambda fail, strip: GeminiTap(fail, gemini.FORMAT.decode_error),
+        usage=gemini_usage,
+    ),
+    "ollama-generate": RelayRules(  # no provider is asked on it, so only what is read of a request counts
+        members=msgspec.json.Decoder(_GenerateMembers),
+        required=("prompt",),
+        prepare=_prepare_plain,
+        tap=lambda fail, strip: OllamaTap(fail, ollama.GENERATE.decode_error),
+        usage=ollama_usage,
     ),
 }

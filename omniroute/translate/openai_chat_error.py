@@ -48,6 +48,7 @@ _STATUS: Final = {
     "json_validate_failed": 400,
     "content_filter": 400,
     "invalid_request_error": 400,
+    "invalid_prompt": 400,
     "timeout": 504,
     "server_error": 500,
     "internal_server_error": 500,

@@ -43,6 +43,9 @@ class Messages:
         turns, notes = repair(self.ask.turns)
         self.lost += notes
         for turn in turns:
+            if turn.blocks and all(isinstance(block, Opaque) and block.wire != WIRE for block in turn.blocks):
+                self.lost.append(Lost.SERVER_BLOCKS)
+                continue
             if self.media and turn.role != "user":
                 self._user([], None)
             if turn.role == "system":

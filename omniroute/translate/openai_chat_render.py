@@ -14,10 +14,10 @@ from typing import Any, Final
 from msgspec import Raw
 
 from .conversation import Ask, Reasoning, ResponseFormat, Sampling, Tool, ToolChoice
-from .fidelity import Lost, extra_names
+from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
-from .names import Names
+from .names import Names, flat
 from .openai_chat_error import WIRE
 from .openai_chat_messages import Messages
 from .openai_chat_request import DIALECTS
@@ -34,6 +34,7 @@ _OPENAI_WIRES: Final = frozenset((WIRE, "openai-responses"))
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
     """Ask -> the body of ``POST /v1/chat/completions``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
+    refuse_state(ask, WIRE)
     return _Request(ask, target).render()
 
 
@@ -99,7 +100,7 @@ class _Request:
         if choice is None or choice.mode != "allowed" or self.own or self.quirk("allowed_tools"):
             return self.ask.tools
         self._lose(Lost.ALLOWED_TOOLS)
-        return [tool for tool in self.ask.tools if tool.name in choice.names]
+        return [t for t in self.ask.tools if t.name in choice.names or flat(t.name, t.namespace) in choice.names]
 
     def _tool(self, tool: Tool) -> dict[str, Any] | Raw | None:
         if tool.kind == "server":
@@ -134,7 +135,8 @@ class _Request:
         return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [self._named(n) for n in choice.names]}}
 
     def _named(self, name: str) -> dict[str, Any]:
-        tool = next((tool for tool in self.ask.tools if tool.name == name), None)
+        tool = next((tool for tool in self.ask.tools if name in (flat(tool.name, tool.namespace), tool.name)), None)
+        name = tool.name if tool is not None else name
         kind = "custom" if tool is not None and tool.kind == "custom" and self.native_custom else "function"
         return {"type": kind, kind: {"name": self.names.sent(name, tool.namespace if tool else None)}}
 

@@ -81,6 +81,8 @@ def events_of(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
 class Tap:
     """Cuts the stream at event boundaries; subclasses look at the events.  See :class:`Pipe`."""
 
+    held_bytes = HELD_BYTES
+
     def __init__(self, encode_failure: Callable[[Failure], bytes]) -> None:
         self.usage: Usage | None = None
         self.model = ""
@@ -117,7 +119,7 @@ class Tap:
         if whole:
             self.pieces += 1
             out = self._look(whole)
-        if self._tail_size > HELD_BYTES:
+        if self._tail_size > self.held_bytes:
             out += self._release_tail()
             self.torn = True
         return out
@@ -404,17 +406,17 @@ _anthropic_whole = msgspec.json.Decoder(_AnthropicWhole)
 
 def chat_usage(body: bytes) -> tuple[str, Usage | None]:
     """(model, usage) of a whole chat completion.  Raises ``BadAnswer`` when the body is no JSON object."""
-    whole = _read_whole(_chat_whole, body)
+    whole = read_whole(_chat_whole, body)
     return (whole.model or "", from_chat(whole.usage) if whole.usage is not None else None) if whole is not None else ("", None)
 
 
 def anthropic_usage(body: bytes) -> tuple[str, Usage | None]:
     """(model, usage) of a whole message.  Raises ``BadAnswer`` when the body is no JSON object."""
-    whole = _read_whole(_anthropic_whole, body)
+    whole = read_whole(_anthropic_whole, body)
     return (whole.model or "", from_anthropic(whole.usage) if whole.usage is not None else None) if whole is not None else ("", None)
 
 
-def _read_whole(decoder: msgspec.json.Decoder[W], body: bytes) -> W | None:
+def read_whole(decoder: msgspec.json.Decoder[W], body: bytes) -> W | None:
     """None where a member has a type that no vendor should give it: the answer still goes through."""
     try:
         return decoder.decode(body)

@@ -64,6 +64,30 @@ class AnthropicUsage(Struct):
                 setattr(self, name, value)
 
 
+class OllamaUsage(Struct):
+    """Ollama's counts, members of the last line of an answer."""
+
+    prompt_eval_count: Count = None
+    eval_count: Count = None
+
+
+class GeminiUsage(Struct, gc=False):
+    """Gemini's ``usageMetadata``.  Prompt tokens of tools that run at the vendor stand beside the prompt's."""
+
+    promptTokenCount: Count = None
+    candidatesTokenCount: Count = None
+    thoughtsTokenCount: Count = None
+    cachedContentTokenCount: Count = None
+    toolUsePromptTokenCount: Count = None
+    totalTokenCount: Count = None
+
+    def merge(self, earlier: GeminiUsage) -> None:
+        """Keep the counts of *earlier* that this one does not report."""
+        for name in self.__struct_fields__:
+            if getattr(self, name) is None:
+                setattr(self, name, getattr(earlier, name))
+
+
 _NO_PROMPT = PromptDetails()
 _NO_OUTPUT = OutputDetails()
 
@@ -103,4 +127,52 @@ def from_anthropic(usage: AnthropicUsage) -> Usage:
         cache_write=write,
         cache_write_1h=created.ephemeral_1h_input_tokens if created else None,
         reasoning=details.thinking_tokens if details else None,
+    )
+
+
+def from_ollama(usage: OllamaUsage) -> Usage | None:
+    """Ollama counts -> ours; None when there are none."""
+    if usage.prompt_eval_count is None and usage.eval_count is None:
+        return None
+    return Usage(input=usage.prompt_eval_count, output=usage.eval_count)
+
+
+def from_gemini(usage: GeminiUsage) -> Usage:
+    """Gemini counts -> ours.  Without counts of its own the output is what the total has more than the prompt."""
+    prompt, candidates, thoughts = usage.promptTokenCount, usage.candidatesTokenCount, usage.thoughtsTokenCount
+    output: Count = None
+    if candidates is not None or thoughts is not None:
+        output = (candidates or 0) + (thoughts or 0)
+    elif prompt is not None and usage.totalTokenCount is not None:
+        output = max(0, usage.totalTokenCount - prompt - (usage.toolUsePromptTokenCount or 0))
+    return Usage(
+        input=prompt,
+        output=output,
+        cache_read=usage.cachedContentTokenCount,
+        reasoning=thoughts,
+        total=usage.totalTokenCount,
+    )
+
+
+class ResponsesUsage(Struct):
+    """OpenAI Responses' ``usage``."""
+
+    input_tokens: Count = None
+    output_tokens: Count = None
+    total_tokens: Count = None
+    input_tokens_details: PromptDetails | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+def from_responses(usage: ResponsesUsage) -> Usage:
+    """OpenAI Responses counts -> ours."""
+    prompt = usage.input_tokens_details or _NO_PROMPT
+    output = usage.output_tokens_details or _NO_OUTPUT
+    return Usage(
+        input=usage.input_tokens,
+        output=usage.output_tokens,
+        cache_read=prompt.cached_tokens,
+        cache_write=prompt.cache_write_tokens,
+        reasoning=output.reasoning_tokens,
+        total=usage.total_tokens,
     )

@@ -101,6 +101,7 @@ class Catalog(Struct, frozen=True):
     reserved_wires: dict[str, str]
     models_by_id: dict[str, tuple[str, ...]]
     quirks: dict[str, str]  # name -> meaning
+    default_provider: str = ""  # who is asked for a bare model id that nobody lists
 
     def price(self, provider_id: str, model: str) -> Price | None:
         """The default price, or None when unknown.
@@ -158,6 +159,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     quirks: dict[str, str]
     reserved: dict[str, _Reserved]
     provider: dict[str, _Row]
+    default_provider: str = ""
 
 
 def load_catalog() -> Catalog:
@@ -191,6 +193,7 @@ def parse_catalog(text: str) -> Catalog:
         reserved_wires={name: row.wire for name, row in both if row.wire},
         models_by_id={model: tuple(ids) for model, ids in offers.items()},
         quirks=file.quirks,
+        default_provider=file.default_provider,
     )
 
 

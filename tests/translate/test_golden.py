@@ -25,6 +25,8 @@ from omniroute.translate.formats import FORMATS
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 CHAT, MESSAGES = "openai-chat", "anthropic"
+RESPONSES = "openai-responses"
+OLLAMA, GENERATE = "ollama", "ollama-generate"
 BOTH = (CHAT, MESSAGES)
 
 # (case, kind, from, to …)
@@ -66,8 +68,44 @@ TABLE: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("flat", "error", CHAT, BOTH),
     ("page", "error", CHAT, BOTH),
     ("overloaded", "error", MESSAGES, BOTH),
+    *((case, "request", CHAT, (OLLAMA,)) for case in ("text", "parallel_tools", "json_schema", "reasoning_effort")),
+    *((case, "request", CHAT, (OLLAMA,)) for case in ("system_and_developer", "stop_and_sampling", "orphans")),
+    *((case, "request", MESSAGES, (OLLAMA,)) for case in ("thinking_history", "tool_result_image")),
+    *((case, "answer", CHAT, (OLLAMA, GENERATE)) for case in ("text", "cached_usage", "refusal", "logprobs", "empty")),
+    *((case, "answer", CHAT, (OLLAMA,)) for case in ("tool_call_cut", "parallel_tools", "reasoning")),
+    ("thinking_and_tool", "answer", MESSAGES, (OLLAMA,)),
+    *((case, "stream", CHAT, (OLLAMA, GENERATE)) for case in ("text", "reasoning", "error_in_stream", "cut", "empty")),
+    *((case, "stream", CHAT, (OLLAMA,)) for case in ("interleaved_tools", "refusal", "tool_call_cut")),
+    ("thinking_and_tool", "stream", MESSAGES, (OLLAMA,)),
+    *((case, "error", CHAT, (OLLAMA,)) for case in ("rate_limit", "page")),
+    ("tools_images_options", "request", OLLAMA, (OLLAMA, *BOTH)),
+    ("system_and_options", "request", GENERATE, (OLLAMA, *BOTH)),
+    ("thinking_and_tools", "answer", OLLAMA, (OLLAMA, *BOTH)),
+    ("generated", "answer", OLLAMA, (OLLAMA, GENERATE, *BOTH)),
+    ("thinking_and_tools", "stream", OLLAMA, (OLLAMA, *BOTH)),
+    ("error_in_stream", "stream", OLLAMA, (OLLAMA, *BOTH)),
+    ("cut", "stream", OLLAMA, (OLLAMA, *BOTH)),
+    ("empty", "stream", OLLAMA, (OLLAMA, *BOTH)),
+    ("not_found", "error", OLLAMA, (OLLAMA, *BOTH)),
+    *((case, "request", CHAT, (RESPONSES,)) for case in ("text", "system_and_developer", "parallel_tools", "images")),
+    *((case, "request", CHAT, (RESPONSES,)) for case in ("json_schema", "reasoning_effort", "stop_and_sampling")),
+    *((case, "request", CHAT, (RESPONSES,)) for case in ("documents", "orphans")),
+    *((case, "request", MESSAGES, (RESPONSES,)) for case in ("thinking_history", "tool_result_image")),
+    *((case, "answer", CHAT, (RESPONSES,)) for case in ("text", "cached_usage", "refusal", "logprobs", "tool_call_cut", "empty")),
+    *((case, "answer", CHAT, (RESPONSES,)) for case in ("parallel_tools", "reasoning")),
+    *((case, "answer", MESSAGES, (RESPONSES,)) for case in ("text", "thinking_and_tool")),
+    *((case, "stream", CHAT, (RESPONSES,)) for case in ("text", "interleaved_tools", "reasoning", "refusal", "cut", "empty")),
+    *((case, "stream", CHAT, (RESPONSES,)) for case in ("error_in_stream", "tool_call_cut")),
+    *((case, "stream", MESSAGES, (RESPONSES,)) for case in ("thinking_and_tool", "error_in_stream")),
+    *((case, "error", CHAT, (RESPONSES,)) for case in ("rate_limit", "detail", "page")),
+    ("overloaded", "error", MESSAGES, (RESPONSES,)),
+    *((case, "request", RESPONSES, (RESPONSES, *BOTH)) for case in ("codex_plain", "codex_additional_tools", "settings")),
+    *((case, "answer", RESPONSES, (RESPONSES, *BOTH)) for case in ("everything", "cut_by_length")),
+    *((case, "stream", RESPONSES, (RESPONSES, *BOTH)) for case in ("everything", "unnamed_events", "cut_call", "cut")),
+    *((case, "stream", RESPONSES, (RESPONSES, *BOTH)) for case in ("error_then_failed", "only_final")),
+    ("too_long", "error", RESPONSES, (RESPONSES, *BOTH)),
 )
-STATUS = {"rate_limit": 429, "detail": 422, "flat": 404, "page": 502, "overloaded": 529}
+STATUS = {"too_long": 400, "rate_limit": 429, "detail": 422, "flat": 404, "page": 502, "overloaded": 529, "not_found": 404}
 TARGET = Target("target-model", max_output=8192)
 
 PAIRS = [(case, kind, source, target) for case, kind, source, targets in TABLE for target in targets]
@@ -107,7 +145,7 @@ def test_every_golden_file_is_in_the_table() -> None:
 
 
 def test_no_answer_that_has_ended_says_anything_more() -> None:
-    for source in BOTH:
+    for source in (*BOTH, RESPONSES, OLLAMA, GENERATE):
         encoder = FORMATS[source].stream_encoder(STAMP)
         assert encoder.fail(Failure(500, "x"))
         assert encoder.eof() == b""

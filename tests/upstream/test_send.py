@@ -19,7 +19,7 @@ from omniroute.clock import Clock
 from omniroute.proto import dial
 from omniroute.proto.h1_client import Origin, TransportError
 from omniroute.settings import Limits
-from omniroute.upstream.send import Call, Client, request_pieces
+from omniroute.upstream.send import Call, Client, Times, request_pieces, template
 
 MIB = 1024 * 1024
 LIMITS = Limits()
@@ -68,7 +68,7 @@ class Pushed:
 def test_small_request_is_one_piece() -> None:
     origin = Origin("https", "api.test", 443)
     headers = [(b"authorization", b"Bearer k"), (b"x-a", b"1")]
-    assert request_pieces(origin, "POST", b"/v1?beta=true", headers, b"{}") == [
+    assert request_pieces(template(origin, "POST", b"/v1?beta=true", headers), [], b"{}") == [
         b"POST /v1?beta=true HTTP/1.1\r\nhost: api.test\r\nauthorization: Bearer k\r\nx-a: 1\r\ncontent-length: 2\r\n\r\n{}"
     ]
 
@@ -85,12 +85,12 @@ def test_small_request_is_one_piece() -> None:
     ],
 )
 def test_host_field(origin: Origin, host: bytes) -> None:
-    assert request_pieces(origin, "GET", b"/", [], b"") == [b"GET / HTTP/1.1\r\nhost: " + host + b"\r\n\r\n"]
+    assert request_pieces(template(origin, "GET", b"/", []), [], b"") == [b"GET / HTTP/1.1\r\nhost: " + host + b"\r\n\r\n"]
 
 
 def test_large_body_is_not_copied() -> None:
     body = [memoryview(bytes(MIB)), bytes(MIB)]
-    head, *pieces = request_pieces(Origin("http", "a.test", 80), "POST", b"/", [], body)
+    head, *pieces = request_pieces(template(Origin("http", "a.test", 80), "POST", b"/", []), [], body)
     assert b"content-length: 2097152" in bytes(head)
     assert all(sent is given for sent, given in zip(pieces, body, strict=True))
 
@@ -102,14 +102,14 @@ def test_framing_fields_of_the_caller_are_replaced() -> None:
         (b"transfer-encoding", b"chunked"),
         (b"connection", b"close"),
     ]
-    (data,) = request_pieces(Origin("http", "a.test", 80), "POST", b"/", headers, b"")
+    (data,) = request_pieces(template(Origin("http", "a.test", 80), "POST", b"/", headers), [], b"")
     assert data == b"POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 0\r\n\r\n"
 
 
 @pytest.mark.parametrize("value", [b"secret\r\nx: y", b"secret\n", b"secret\r", b"secret\0"])
 def test_fields_cannot_smuggle_others(value: bytes) -> None:
     with pytest.raises(TransportError) as caught:
-        request_pieces(Origin("http", "a.test", 80), "POST", b"/", [(b"authorization", value)], b"")
+        template(Origin("http", "a.test", 80), "POST", b"/", [(b"authorization", value)])
     assert caught.value.reason == "protocol"
     assert "secret" not in str(caught.value)
 
@@ -117,7 +117,7 @@ def test_fields_cannot_smuggle_others(value: bytes) -> None:
 @pytest.mark.parametrize("path", [b"/a b", b"/a\r\nx: y", b"a", b"", b"/\xc3\xbc"])
 def test_path_cannot_smuggle_anything(path: bytes) -> None:
     with pytest.raises(TransportError):
-        request_pieces(Origin("http", "a.test", 80), "GET", path, [], b"")
+        template(Origin("http", "a.test", 80), "GET", path, [])
 
 
 # -- whole answers
@@ -292,7 +292,7 @@ async def test_bytes_while_idle_make_a_connection_useless() -> None:
 # -- deadlines
 
 
-async def overdue(step: Answer | Raw, seconds: float, **options: float) -> str:
+async def overdue(step: Answer | Raw, seconds: float, **options: Times) -> str:
     """How a call ends when *seconds* pass after the upstream has said all it will say."""
     async with ScriptedUpstream(step) as up:
         clock = FakeClock()
@@ -315,13 +315,13 @@ async def overdue(step: Answer | Raw, seconds: float, **options: float) -> str:
 @on_each_loop
 async def test_first_byte_deadline() -> None:
     assert await overdue(Raw([HANG]), 600) == "timeout"
-    assert await overdue(Raw([HANG]), 5, first_byte_timeout=5) == "timeout"
+    assert await overdue(Raw([HANG]), 5, times=Times(first_byte=5)) == "timeout"
 
 
 @on_each_loop
 async def test_silence_in_a_body_is_bounded_for_whole_answers() -> None:
     answer = Answer(pieces=[b"a", HANG], framing="chunked")
-    assert await overdue(answer, 7, idle_timeout=7, first_byte_timeout=7) == "timeout"
+    assert await overdue(answer, 7, times=Times(first_byte=7, idle=7)) == "timeout"
 
 
 def test_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,143 @@
+// Gateway keys: who may ask, and for which models.
+
+import { api, at } from "../api.js";
+import { codeBlock } from "../parts/copy.js";
+import { confirm, dialog } from "../parts/dialog.js";
+import { h, redraw } from "../parts/dom.js";
+import { action, empty, failure, notice, toast } from "../parts/feedback.js";
+import { field, form } from "../parts/form.js";
+import { day } from "../parts/format.js";
+import { lamp } from "../parts/lamp.js";
+import { live } from "../parts/poll.js";
+
+export const title = "Keys";
+const BASE = "/api/keys";
+const DAY = 86_400_000;
+const LIVES = [["", "Never"], ["30", "In 30 days"], ["90", "In 90 days"], ["365", "In a year"]];
+
+export function show({ host, tools, signal }) {
+  const refresh = live({
+    signal,
+    seconds: 15,
+    load: () => api.get(BASE, signal),
+    draw: ({ keys }) => {
+      const add = () => create(refresh);
+      redraw(host, keys.length ? h("ul", { class: "cards" }, keys.map((key) => card(key, refresh))) : nothing(add));
+      redraw(tools, keys.length > 0 && action("Create a key", add, { class: "primary", "data-key": "add" }));
+    },
+    failed: (error) => redraw(host, failure(error, () => refresh())),
+  });
+}
+
+const nothing = (add) =>
+  empty(
+    "No key yet",
+    "Give each program a key of its own. Then the usage page shows who asked what, and a key can be limited to some models or revoked without touching the others.",
+    action("Create a key", add, { class: "primary" }),
+  );
+
+function card(key, refresh) {
+  const { id, name, isActive, expiresAt, createdAt, scopes, allowedModels, noLog } = key;
+  const words = [
+    allowedModels.length === 0 && "all models",
+    expiresAt && `${isActive ? "expires" : "expired"} ${day(expiresAt)}`,
+    `created ${day(createdAt)}`,
+    scopes.includes("manage") && "may manage this gateway",
+    noLog && "leaves no bodies in the log",
+  ];
+  const button = (label, work, more = {}) =>
+    action(label, work, { class: "quiet", "data-key": `${id} ${label}`, "aria-label": `${label} ${name}`, ...more });
+  return h(
+    "li",
+    { class: isActive ? "card" : "card off" },
+    h("div", { class: "card-state" }, isActive ? lamp("ok", "Valid") : lamp("off", "Expired")),
+    h(
+      "div",
+      { class: "card-main" },
+      h("strong", null, name),
+      " ",
+      h("code", { class: "breakable" }, key.key),
+      h("p", { class: "muted" }, words.filter(Boolean).join(" · ")),
+      allowedModels.length > 0 && h("p", { class: "models" }, h("span", { class: "muted" }, "only"), allowedModels.map((model) => h("code", { class: "tag" }, model))),
+    ),
+    h(
+      "div",
+      { class: "actions" },
+      button("Edit", () => edit(key, refresh)),
+      button("Revoke", () => revoke(key, refresh), { class: "quiet grave" }),
+    ),
+  );
+}
+
+function revoke({ id, name }, refresh) {
+  confirm({
+    title: `Revoke ${name}?`,
+    text: "Programs that use this key are refused from now on. This cannot be undone.",
+    yes: "Revoke",
+    work: async () => {
+      await api.delete(at(BASE, id));
+      toast("Revoked.");
+      refresh();
+    },
+  });
+}
+
+async function rights(key) {
+  const { data } = await api.get("/v1/models").catch(() => ({ data: [] })); // only to choose from; may be closed
+  const models = field({
+    name: "allowedModels", label: "Allowed models", kind: "lines", optional: true, value: key?.allowedModels,
+    hint: "One per line, * stands for anything: openai/*. Empty allows all.",
+  });
+  const pick = h("select", { "aria-label": "Add a model to the list", change: take }, h("option", { value: "" }, "Add from the list…"), data.map(({ id }) => h("option", { value: id }, id)));
+  function take() {
+    const lines = models.read();
+    if (pick.value && !lines.includes(pick.value)) models.control.value = [...lines, pick.value].join("\n");
+    pick.value = "";
+  }
+  if (data.length) models.control.after(pick);
+  return [
+    field({ name: "name", label: "Name", value: key?.name, required: true, hint: "The program or person that uses it." }),
+    models,
+    field({ name: "noLog", label: "Keep no request or answer bodies in the log", kind: "check", value: key?.noLog }),
+    field({ name: "manage", label: "May also manage this gateway", kind: "check", value: key?.scopes.includes("manage"), hint: "For scripts that use the management interface." }),
+  ];
+}
+
+const toBody = ({ name, allowedModels, noLog, manage }) => ({ name, allowedModels, noLog, scopes: manage ? ["inference", "manage"] : ["inference"] });
+
+async function create(refresh) {
+  const fields = await rights();
+  const life = field({ name: "life", label: "Expires", kind: "select", value: "", options: LIVES });
+  dialog("Create a key", (close) => {
+    const place = h("div");
+    const submit = async (values) => {
+      const expiresAt = values.life ? new Date(Date.now() + Number(values.life) * DAY).toISOString() : null;
+      const made = await api.post(BASE, { ...toBody(values), expiresAt });
+      refresh();
+      redraw(place, shownOnce(made, close));
+      place.querySelector("button")?.focus();
+    };
+    const all = [...fields.slice(0, 2), life, ...fields.slice(2)];
+    redraw(place, form({ fields: all, yes: "Create", cancel: close, submit }).element);
+    return place;
+  });
+}
+
+const shownOnce = (made, close) => [
+  notice("good", h("p", null, h("strong", null, `${made.name} is ready. `), "Copy the key now: it is not shown again.")),
+  codeBlock(made.key, "key", true),
+  h("div", { class: "actions end" }, h("button", { type: "button", class: "primary", click: close }, "Done")),
+];
+
+async function edit(key, refresh) {
+  const fields = await rights(key);
+  dialog(`Change ${key.name}`, (close) => {
+    const submit = async (values) => {
+      await api.patch(at(BASE, key.id), toBody(values));
+      close();
+      toast("Saved.");
+      refresh();
+    };
+    return form({ fields, yes: "Save", cancel: close, submit }).element;
+  });
+}

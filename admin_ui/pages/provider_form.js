@@ -1,0 +1,108 @@
+// Adding an account at a provider, and changing one.
+
+import { api, at } from "../api.js";
+import { grouped } from "../parts/catalog.js";
+import { dialog } from "../parts/dialog.js";
+import { h, redraw } from "../parts/dom.js";
+import { notice, toast } from "../parts/feedback.js";
+import { field, form } from "../parts/form.js";
+
+const LABELS = { resource: "Resource name", account: "Account ID" };
+
+// *taken*: names in use by provider id, because the same name again would replace that account.
+export function addProvider({ providers, chosen, taken, done }) {
+  return dialog("Add a provider", (close) => {
+    const place = h("div");
+    const pick = field({ name: "provider", label: "Provider", kind: "select", value: chosen, options: [["", "Choose…"], ...grouped(providers)], onchange: draw });
+    function draw() {
+      const provider = providers.find((one) => one.id === pick.read());
+      redraw(place, provider ? accountForm({ provider, taken: taken(provider.id), close, done }) : hint());
+    }
+    const hint = () =>
+      h("p", { class: "note" }, "Not in the list? Any server with an OpenAI, Anthropic, Gemini or Ollama interface can be added as an ", h("a", { href: "/dashboard/endpoints" }, "endpoint"), ".");
+    draw();
+    return [pick.element, place];
+  });
+}
+
+function accountForm({ provider, taken, close, done }) {
+  const name = field({ name: "name", label: "Account name", value: freeName(taken), hint: "Yours to choose; it tells several accounts apart." });
+  const key = provider.takesKey && field({ name: "apiKey", label: "API key", kind: "password", optional: !provider.needsKey, hint: "Stored encrypted, never shown again." });
+  const extra = provider.fields.map((part) =>
+    field({ name: `providerSpecificData.${part}`, label: LABELS[part] ?? part, hint: `Goes into ${provider.baseUrl}`, required: true }),
+  );
+  const base = field({ name: "baseUrl", label: "Base URL", kind: "url", optional: true, placeholder: provider.baseUrl, hint: "Only if it differs from the usual one." });
+  const model = field({ name: "defaultModel", label: "Default model", optional: true });
+  const fields = [name, key, ...extra, base, model].filter(Boolean);
+  const main = [...extra, key, name].filter(Boolean).map((one) => one.element);
+  const result = h("div", { role: "status" });
+  const built = form({
+    fields,
+    body: [main, h("details", { open: provider.local }, h("summary", null, "Address and default model"), base.element, model.element), result],
+    yes: "Add",
+    cancel: close,
+    // A key cannot be tried alone where the address is made of further fields.
+    extra: key && !extra.length && h("button", { type: "button", class: "apart", click: (event) => built.guarded(event.currentTarget, tryKey) }, "Test the key"),
+    submit,
+  });
+
+  async function tryKey(values) {
+    redraw(result);
+    const { valid, error } = await api.post("/api/providers/validate", { provider: provider.id, apiKey: values.apiKey, ...some({ baseUrl: values.baseUrl }) });
+    redraw(result, valid ? notice("good", h("p", null, "The key works.")) : notice("bad", h("p", null, error || "The key does not work.")));
+  }
+
+  async function submit(values) {
+    redraw(result);
+    const missing = [
+      ...extra.filter((one) => !one.read()).map((one) => ({ field: one.name, message: "This is needed to make up the address." })),
+      ...(taken.includes(values.name) ? [{ field: "name", message: "There is already an account with this name." }] : []),
+    ];
+    if (missing.length) throw { fields: missing };
+    const data = Object.fromEntries(provider.fields.map((part) => [part, values[`providerSpecificData.${part}`]]));
+    const { connection } = await api.post("/api/providers", {
+      provider: provider.id,
+      name: values.name,
+      ...some({ apiKey: values.apiKey, baseUrl: values.baseUrl, defaultModel: values.defaultModel }),
+      ...(provider.fields.length ? { providerSpecificData: data } : {}),
+    });
+    close();
+    toast(`${provider.name} added.`);
+    done(connection);
+  }
+
+  return built.element;
+}
+
+export function editProvider({ connection, title, done }) {
+  return dialog(`Change ${title}`, (close) => {
+    const fields = [
+      field({ name: "name", label: "Account name", value: connection.name }),
+      connection.authType === "apikey" && field({ name: "apiKey", label: "New API key", kind: "password", optional: true, hint: "Leave empty to keep the one that is stored." }),
+      field({ name: "baseUrl", label: "Base URL", kind: "url", optional: true, value: connection.providerSpecificData?.baseUrl }),
+      field({ name: "defaultModel", label: "Default model", optional: true, value: connection.defaultModel }),
+    ].filter(Boolean);
+    const submit = async (values) => {
+      await api.patch(at("/api/providers", connection.id), {
+        name: values.name,
+        baseUrl: values.baseUrl || null,
+        defaultModel: values.defaultModel || null,
+        ...some({ apiKey: values.apiKey }),
+      });
+      close();
+      toast("Saved.");
+      done();
+    };
+    return form({ fields, yes: "Save", cancel: close, submit }).element;
+  });
+}
+
+// What was left empty is not sent, so that the gateway's own default holds.
+const some = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value));
+
+function freeName(taken) {
+  if (!taken.includes("default")) return "default";
+  let number = 2;
+  while (taken.includes(`account ${number}`)) number += 1;
+  return `account ${number}`;
+}

@@ -1,0 +1,76 @@
+// The gateway's settings, its password, and the process itself.
+
+import { api } from "../api.js";
+import { h, redraw } from "../parts/dom.js";
+import { failure, toast } from "../parts/feedback.js";
+import { field, form } from "../parts/form.js";
+import { section } from "../parts/table.js";
+import { passwordSection } from "./settings_access.js";
+import { systemSection } from "./settings_system.js";
+
+export const title = "Settings";
+
+const STRATEGIES = [
+  ["fill-first", "In order of priority"],
+  ["round-robin", "In turn"],
+  ["p2c", "The less busy of two"],
+  ["random", "At random"],
+  ["least-used", "The least used"],
+  ["cost-optimized", "The cheapest"],
+];
+
+export async function show({ host, signal }) {
+  const places = { password: h("div"), settings: h("div"), system: h("div") };
+  redraw(host, Object.values(places));
+  systemSection(places.system, signal);
+  async function load() {
+    try {
+      const values = await api.get("/api/settings", signal);
+      if (signal.aborted) return;
+      redraw(places.password, passwordSection(values, load));
+      // Not again after a new password: what was typed below and not saved yet would be lost.
+      if (!places.settings.querySelector("form")) redraw(places.settings, settingsSection(values));
+    } catch (error) {
+      if (!signal.aborted) redraw(places.settings, failure(error, load));
+    }
+  }
+  await load();
+}
+
+function settingsSection(values) {
+  const group = (title, ...fields) => ({ title, fields });
+  const groups = [
+    group(
+      "Routing",
+      field({ name: "fallbackStrategy", label: "Which account answers", kind: "select", value: values.fallbackStrategy, options: STRATEGIES, hint: "When several accounts of one provider could. A failing account is passed over in any case." }),
+      field({ name: "stickyRoundRobinLimit", label: "Calls in a row to one account", kind: "number", min: 0, max: 1000, value: values.stickyRoundRobinLimit, hint: "When they take turns: how many calls before the next one." }),
+      field({ name: "wildcardAliases", label: "Model names to translate", kind: "lines", value: (values.wildcardAliases ?? []).map(({ pattern, target }) => `${pattern} = ${target}`), hint: "One per line: pattern = model. * stands for anything, as in gpt-* = groq/llama-3.3-70b-versatile." }),
+      field({ name: "blockedProviders", label: "Blocked providers", kind: "lines", value: values.blockedProviders, hint: "Ids, one per line. Nothing is sent to them." }),
+    ),
+    group(
+      "Who may ask",
+      field({ name: "requireAuthForModels", label: "The model list needs a key", kind: "check", value: values.requireAuthForModels }),
+      field({ name: "corsOrigins", label: "Web pages that may call", optional: true, value: values.corsOrigins, hint: "Their origins, with commas between. * lets every page spend your keys." }),
+    ),
+    group(
+      "Name and log",
+      field({ name: "instanceName", label: "Name of this gateway", optional: true, value: values.instanceName }),
+      field({ name: "baseUrl", label: "Public address", kind: "url", optional: true, value: values.baseUrl, placeholder: location.origin, hint: "Shown on the overview when programs reach it by another address than this page." }),
+      field({ name: "logRetentionDays", label: "Days to keep the log", kind: "number", min: 1, max: 365, value: values.logRetentionDays, placeholder: "90" }),
+    ),
+  ];
+  const fields = groups.flatMap((one) => one.fields);
+  const body = groups.map((one) => h("div", { class: "set", role: "group", "aria-label": one.title }, h("h3", null, one.title), h("div", { class: "set-fields" }, one.fields.map((part) => part.element))));
+  return section("Behaviour", {}, form({ fields, body, yes: "Save settings", submit: save }).element);
+}
+
+async function save(values) {
+  const aliases = values.wildcardAliases.map((row, at) => {
+    const [pattern, target, ...rest] = row.split("=").map((part) => part.trim());
+    if (!pattern || !target || rest.length) throw { fields: [{ field: "wildcardAliases", message: `Line ${at + 1} must read: pattern = model` }] };
+    return { pattern, target };
+  });
+  // An empty number means "as before": JSON leaves out what is undefined.
+  await api.patch("/api/settings", { ...values, wildcardAliases: aliases });
+  toast("Settings saved. They are in force now.");
+}

@@ -1,0 +1,135 @@
+// What was asked, by whom, and what it cost.
+
+import { api } from "../api.js";
+import { providerNames } from "../parts/catalog.js";
+import { figure } from "../parts/activity.js";
+import { h, redraw, svg } from "../parts/dom.js";
+import { empty, failure } from "../parts/feedback.js";
+import { clock, integer, milliseconds, moment, money, tokens } from "../parts/format.js";
+import { lamp } from "../parts/lamp.js";
+import { live } from "../parts/poll.js";
+import { section, table } from "../parts/table.js";
+import { tabs } from "../parts/tabs.js";
+
+export const title = "Usage";
+const RANGES = [["1d", "24 hours"], ["7d", "7 days"], ["30d", "30 days"], ["90d", "90 days"], ["ytd", "This year"], ["all", "All"]];
+const ROWS = 50; // shown at first, and with every "Show more"
+const STATES = [["all", "All calls"], ["ok", "Answered"], ["error", "Failed"]];
+
+export function show({ host, tools, signal }) {
+  let range = "7d";
+  const totals = h("div");
+  const log = h("div");
+  redraw(host, totals, log);
+  const refresh = live({
+    signal,
+    seconds: 15,
+    load: async () => [await api.get(`/api/usage/history?range=${range}`, signal), await providerNames()],
+    draw: ([history, names]) => redraw(totals, summary(history, names)),
+    failed: (error) => redraw(totals, failure(error, () => refresh())),
+  });
+  const choose = (event) => {
+    range = event.target.value;
+    refresh();
+  };
+  redraw(tools, choice("Range", RANGES, range, choose));
+  requestLog(log, signal);
+}
+
+const choice = (label, options, value, change) =>
+  h("select", { "aria-label": label, change }, options.map(([key, words]) => h("option", { value: key, selected: key === value }, words)));
+
+function summary(history, names) {
+  const named = (id) => names[id] ?? id;
+  if (!history.totalRequests) return empty("Nothing in this time", "Once programs ask through the gateway, their requests, tokens and cost are counted here.");
+  const by = (name, label, groups, words) => ({ name, show: () => breakdown(label, Object.entries(groups).map(words)) });
+  return h(
+    "section",
+    { "aria-label": "Totals" },
+    h(
+      "div",
+      { class: "figures" },
+      figure(integer(history.totalRequests), "requests"),
+      figure(tokens(history.totalPromptTokens), "tokens in"),
+      figure(tokens(history.totalCompletionTokens), "tokens out"),
+      figure(money(history.totalCost), "cost"),
+    ),
+    tabs("Usage by", [
+      by("By model", "Model", history.byModel, ([, group]) => ({ ...group, name: group.rawModel, under: named(group.provider) })),
+      by("By provider", "Provider", history.byProvider, ([name, group]) => ({ ...group, name: named(name) })),
+      by("By account", "Account", perAccount(history.byAccount), ([, group]) => ({ ...group, under: named(group.under) })),
+      by("By key", "Key", history.byApiKey, ([, group]) => ({ ...group, name: group.apiKeyName })),
+    ]),
+  );
+}
+
+// The gateway lists account and model together; here one line per account says more.
+function perAccount(groups) {
+  const found = {};
+  for (const group of Object.values(groups)) {
+    const id = `${group.provider} ${group.connectionId ?? group.accountName}`;
+    const sum = (found[id] ??= { name: group.accountName, under: group.provider, requests: 0, promptTokens: 0, completionTokens: 0, cost: 0 });
+    for (const part of ["requests", "promptTokens", "completionTokens", "cost"]) sum[part] += group[part];
+  }
+  return found;
+}
+
+function breakdown(label, groups) {
+  if (!groups.length) return h("p", { class: "muted" }, "No call in this time came with a key.");
+  const most = Math.max(...groups.map((group) => group.requests));
+  const columns = [
+    { label, cell: ({ name, under }) => [h("code", { class: "breakable" }, name || "–"), under && h("span", { class: "muted under" }, under)] },
+    { label: "Requests", class: "num", cell: ({ requests }) => [share(requests / most), integer(requests)] },
+    { label: "Tokens in", class: "num", cell: ({ promptTokens }) => tokens(promptTokens) },
+    { label: "Tokens out", class: "num", cell: ({ completionTokens }) => tokens(completionTokens) },
+    { label: "Cost", class: "num", cell: ({ cost }) => money(cost) },
+  ];
+  return table(`Usage by ${label.toLowerCase()}`, columns, groups.sort((a, b) => b.requests - a.requests));
+}
+
+const share = (part) =>
+  svg("svg", { class: "share", viewBox: "0 0 60 4", "aria-hidden": "true" }, svg("rect", { x: 60 - 60 * part, width: 60 * part, height: 4, rx: 1, class: "bar" }));
+
+function requestLog(host, signal) {
+  let wanted = "all";
+  let following = true;
+  let rows = [];
+  let names = {};
+  let most = ROWS;
+  const place = h("div");
+  const isWanted = ({ status }) => wanted === "all" || (wanted === "error") === status >= 400;
+  const more = () => h("button", { type: "button", "data-key": "more", click: () => ((most += ROWS), draw()) }, "Show more");
+  function draw() {
+    const list = rows.filter(isWanted);
+    redraw(place, logTable(list.slice(0, most), wanted, names), list.length > most && h("div", { class: "actions" }, more()));
+  }
+  const refresh = live({
+    signal,
+    seconds: 3,
+    paused: () => !following,
+    load: async () => [await api.get("/api/usage/request-logs?format=json&limit=200", signal), await providerNames()],
+    draw: (found) => (([rows, names] = found), draw()),
+    failed: (error) => redraw(place, failure(error, () => refresh())),
+  });
+  const filter = choice("Which calls", STATES, wanted, (event) => ((wanted = event.target.value), draw()));
+  const follow = h("input", { type: "checkbox", id: "follow", checked: true, change: (event) => ((following = event.target.checked), following && refresh()) });
+  const aside = [filter, h("span", { class: "check" }, follow, h("label", { htmlFor: "follow" }, "Follow"))];
+  redraw(host, section("Request log", { aside, note: "The newest 200 calls." }, place));
+}
+
+function logTable(rows, wanted, names) {
+  if (!rows.length) {
+    return h("p", { class: "muted" }, wanted === "all" ? "No call yet. Each one appears here as soon as it is answered." : "No such call among the newest.");
+  }
+  const columns = [
+    { label: "Time", class: "num", cell: ({ timestamp }) => h("time", { datetime: timestamp, title: moment(timestamp) }, clock(timestamp)) },
+    { label: "Status", cell: ({ status }) => lamp(status < 400 ? "ok" : status === 499 ? "off" : "bad", status === 499 ? "499 left" : status) },
+    { label: "Model", cell: ({ model, requestedModel, error }) => [h("code", { class: "breakable", title: requestedModel }, model || requestedModel || "–"), error && h("span", { class: "trouble under" }, error)] },
+    { label: "Account", cell: ({ provider, account }) => [names[provider] ?? (provider || "–"), account && h("span", { class: "muted under" }, account)] },
+    { label: "Key", cell: ({ apiKeyName }) => apiKeyName || h("span", { class: "muted" }, "–") },
+    { label: "Tokens", class: "num", cell: ({ tokens: used }) => `${tokens(used.in)} → ${tokens(used.out)}` },
+    { label: "Cost", class: "num", cell: ({ cost }) => (cost === null ? "–" : money(cost)) },
+    { label: "Time taken", class: "num", cell: ({ duration }) => milliseconds(duration) },
+  ];
+  return table("The newest calls", columns, rows, { compact: true });
+}

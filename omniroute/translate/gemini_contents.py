@@ -1,0 +1,177 @@
+"""The contents of a Gemini request, read: turns and parts.
+
+The wire takes its names in camelCase and in snake_case.  Results of tools stand among the user's parts; they become turns of
+their own.  Unknown parts travel as Opaque.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from msgspec import Raw
+
+from .conversation import Block, Media, Opaque, Role, Text, Thinking, ToolCall, ToolResult, Turn
+from .gemini_error import WIRE
+from .gemini_shapes import Blob, FileData, label_of, media_of_blob, media_of_file
+from .jsonio import Shape, bad, encode, join, members
+
+_SNAKE: Final = re.compile(r"_([a-z0-9])")
+_ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
+_STRING: Final[Shape[str]] = Shape(str)
+_BOOL: Final[Shape[bool]] = Shape(bool)
+_OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
+_ANY: Final[Shape[Any]] = Shape(Any)
+# single members of a function's response that only wrap it
+_WRAPS: Final = ("output", "result", "content", "error")
+_ROLE: Final[dict[str, Role]] = {
+    "user": "user",
+    "model": "assistant",
+    "assistant": "assistant",
+    "function": "user",
+    "tool": "user",
+    "system": "system",
+}
+
+
+def camel(name: str) -> str:
+    """``function_call`` -> ``functionCall``."""
+    return _SNAKE.sub(lambda found: found[1].upper(), name) if "_" in name else name
+
+
+def fields(raw: Raw | bytes, path: str) -> dict[str, Raw]:
+    """The members of an object of the wire's own, named in camelCase; null ones left out."""
+    return {camel(name): value for name, value in members(raw, path).items()}
+
+
+def text_of(given: dict[str, Raw], name: str, path: str) -> str | None:
+    return _STRING.read(given[name], join(path, name)) if name in given else None
+
+
+def items(raw: Raw | bytes, path: str) -> list[Raw]:
+    """A list; one object in its place is taken for a list of one."""
+    return [Raw(bytes(raw))] if bytes(raw)[:1] == b"{" else _ITEMS.read(raw, path)
+
+
+# --------------------------------------------------------------------------- turns
+
+
+def read_turns(raw: Raw, path: str = "contents") -> list[Turn]:
+    turns: list[Turn] = []
+    for place, content in enumerate(items(raw, path)):
+        _content(content, join(path, place), turns)
+    return turns
+
+
+def _content(raw: Raw, path: str, turns: list[Turn]) -> None:
+    given = fields(raw, path)
+    word = text_of(given, "role", path) or "user"
+    role = _ROLE.get(word)
+    if role is None:
+        raise bad(join(path, "role"), f"Invalid value for '{join(path, 'role')}': expected user or model, got '{word}'.")
+    run: list[Block] = []
+    kind: Role = role
+    for block in read_parts(given.get("parts", Raw(b"[]")), join(path, "parts")):
+        wanted: Role = "tool" if isinstance(block, ToolResult) else role
+        if run and wanted != kind:
+            turns.append(Turn(kind, run))
+            run = []
+        kind = wanted
+        run.append(block)
+    if run:
+        turns.append(Turn(kind, run))
+
+
+def read_system(raw: Raw) -> list[Block]:
+    """``systemInstruction``: a text, a content, or its parts."""
+    if bytes(raw)[:1] == b'"':
+        return [Text(_STRING.read(raw, "systemInstruction"))]
+    given = fields(raw, "systemInstruction")
+    parts = given.get("parts", raw if "text" in given else Raw(b"[]"))
+    return read_parts(parts, "systemInstruction.parts")
+
+
+def read_parts(raw: Raw, path: str) -> list[Block]:
+    return [_part(part, join(path, place)) for place, part in enumerate(items(raw, path))]
+
+
+# --------------------------------------------------------------------------- parts
+
+
+def _part(raw: Raw, path: str) -> Block:
+    given = fields(raw, path)
+    signature = text_of(given, "thoughtSignature", path)
+    if "functionCall" in given:
+        return _call(given["functionCall"], join(path, "functionCall"), signature)
+    if "functionResponse" in given:
+        return _result(given["functionResponse"], join(path, "functionResponse"))
+    if "inlineData" in given or "fileData" in given:
+        return _media(given, path, signature)
+    label = label_of(given)
+    if label in ("", "text"):
+        text = text_of(given, "text", path) or ""
+        if "thought" in given and _BOOL.read(given["thought"], join(path, "thought")):
+            return Thinking(text, signature, wire=WIRE)
+        return Text(text, signature=signature)
+    return Opaque(WIRE, label, encode(given))
+
+
+def _media(given: dict[str, Raw], path: str, signature: str | None) -> Media:
+    name = "inlineData" if "inlineData" in given else "fileData"
+    at = join(path, name)
+    inner = fields(given[name], at)
+    mime, shown = text_of(inner, "mimeType", at), text_of(inner, "displayName", at)
+    if name == "inlineData":
+        data = _needed(inner, "data", at)
+        return media_of_blob(Blob(mime, _standard_base64(data), shown), signature)
+    return media_of_file(FileData(mime, _needed(inner, "fileUri", at), shown), signature)
+
+
+def _standard_base64(data: str) -> str:
+    """The wire takes both alphabets of RFC 4648, other wires only the standard one."""
+    if "-" in data or "_" in data:
+        data = data.replace("-", "+").replace("_", "/")
+        data += "=" * (-len(data) % 4)
+    return data
+
+
+def _needed(given: dict[str, Raw], name: str, path: str) -> str:
+    value = text_of(given, name, path)
+    if value is None:
+        raise bad(join(path, name), f"Missing required parameter: '{join(path, name)}'.")
+    return value
+
+
+def _call(raw: Raw, path: str, signature: str | None) -> ToolCall:
+    given = fields(raw, path)
+    name = _needed(given, "name", path)
+    arguments = "{}"
+    if "args" in given:
+        _OBJECT.read(given["args"], join(path, "args"))
+        arguments = bytes(given["args"]).decode()
+    return ToolCall(text_of(given, "id", path) or "", name, arguments, signature=signature)
+
+
+def _result(raw: Raw, path: str) -> ToolResult:
+    given = fields(raw, path)
+    response = _OBJECT.read(given.get("response", Raw(b"{}")), join(path, "response"))
+    blocks = _said(response, given.get("response", Raw(b"{}")))
+    if "parts" in given:
+        blocks += read_parts(given["parts"], join(path, "parts"))
+    name = _needed(given, "name", path)
+    return ToolResult(text_of(given, "id", path) or "", blocks, is_error=response.keys() == {"error"}, name=name)
+
+
+def _said(response: dict[str, Raw], raw: Raw) -> list[Block]:
+    """The text of a response: what its wrapping member holds, else the whole object."""
+    only = next(iter(response.values())) if len(response) == 1 and response.keys() <= set(_WRAPS) else raw
+    value = _ANY.get(only)
+    if isinstance(value, str):
+        return [Text(value)]
+    if isinstance(value, list) and value and all(_is_text(part) for part in value):
+        return [Text(part["text"]) for part in value]
+    return [] if value in (None, {}) else [Text(bytes(only).decode())]
+
+
+def _is_text(part: object) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("text"), str) and part.keys() <= {"type", "text"}

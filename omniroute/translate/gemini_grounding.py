@@ -1,0 +1,166 @@
+"""Sources and log probabilities of Gemini answers, which stand beside the text: read and written.
+
+Shapes: the vendor's reference, "GroundingMetadata", "CitationMetadata", "LogprobsResult".  The wire counts places in the
+text in bytes of UTF-8, our vocabulary in characters: a place is kept only while the text is ASCII, where both are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+
+from .conversation import Citation
+from .gemini_error import WIRE
+from .jsonio import Shape, encode
+
+
+class _Web(Struct):
+    uri: str | None = None
+    title: str | None = None
+    text: str | None = None
+
+
+class _Source(Struct):
+    web: _Web | None = None
+    retrievedContext: _Web | None = None
+    maps: _Web | None = None
+
+
+class _Segment(Struct):
+    startIndex: int | None = None
+    endIndex: int | None = None
+    text: str | None = None
+
+
+class _Support(Struct):
+    segment: _Segment | None = None
+    groundingChunkIndices: list[int] | None = None
+
+
+class _Grounding(Struct):
+    groundingChunks: list[_Source] | None = None
+    groundingSupports: list[_Support] | None = None
+
+
+class _CitationSource(Struct):
+    startIndex: int | None = None
+    endIndex: int | None = None
+    uri: str | None = None
+    title: str | None = None
+
+
+class _Citations(Struct):
+    citationSources: list[_CitationSource] | None = None
+    citations: list[_CitationSource] | None = None  # Vertex' name for them
+
+
+class _Token(Struct):
+    token: str | None = None
+    logProbability: float | None = None
+
+
+class _Step(Struct):
+    candidates: list[_Token] | None = None
+
+
+class _Logprobs(Struct):
+    chosenCandidates: list[_Token] | None = None
+    topCandidates: list[_Step] | None = None
+
+
+_GROUNDING: Final[Shape[_Grounding]] = Shape(_Grounding)
+_CITATIONS: Final[Shape[_Citations]] = Shape(_Citations)
+_LOGPROBS: Final[Shape[_Logprobs]] = Shape(_Logprobs)
+_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
+_FACTS: Final[Shape[list[dict[str, Any]]]] = Shape(list[dict[str, Any]])
+
+
+def read_citations(grounding: Raw, citations: Raw, ascii_text: bool) -> list[Citation]:
+    """One citation for each supported place and source.  The first carries the vendor's objects for clients of this wire."""
+    out = [*_grounded(_GROUNDING.get(grounding)), *_cited(_CITATIONS.get(citations))]
+    if not ascii_text:
+        for citation in out:
+            citation.start = citation.end = None
+    if out:
+        given = (("groundingMetadata", grounding), ("citationMetadata", citations))
+        out[0].raw = encode({name: raw for name, raw in given if bytes(raw) not in (b"", b"null")})
+    return out
+
+
+def _grounded(found: _Grounding | None) -> list[Citation]:
+    if found is None:
+        return []
+    sources = [source.web or source.retrievedContext or source.maps or _Web() for source in found.groundingChunks or ()]
+    if not found.groundingSupports:
+        return [Citation(source.uri, source.title, source.text, wire=WIRE) for source in sources]
+    out: list[Citation] = []
+    for support in found.groundingSupports:
+        segment = support.segment or _Segment()
+        for index in support.groundingChunkIndices or ():
+            source = sources[index] if 0 <= index < len(sources) else _Web()
+            start = segment.startIndex or 0  # the wire leaves out zeros
+            out.append(Citation(source.uri, source.title, segment.text, start, segment.endIndex, WIRE))
+    return out
+
+
+def _cited(found: _Citations | None) -> list[Citation]:
+    sources = (found.citationSources or found.citations or []) if found is not None else []
+    return [Citation(s.uri, s.title, None, s.startIndex or 0, s.endIndex, WIRE) for s in sources]
+
+
+def write_citations(citations: Iterable[Citation]) -> tuple[dict[str, Any], bool]:
+    """(members of the candidate, whether a citation had no shape here): the vendor's own objects, or links."""
+    members: dict[str, Any] = {}
+    chunks: list[dict[str, Any]] = []
+    supports: list[dict[str, Any]] = []
+    lost = False
+    for citation in citations:
+        if citation.wire == WIRE:
+            members |= (_MEMBERS.get(citation.raw) or {}) if citation.raw is not None else {}
+        elif citation.url is None:
+            lost = True
+        else:
+            if citation.end is not None:
+                segment = {"startIndex": citation.start or 0, "endIndex": citation.end, "text": citation.text or ""}
+                supports.append({"segment": segment, "groundingChunkIndices": [len(chunks)]})
+            chunks.append({"web": {"uri": citation.url, "title": citation.title or ""}})
+    if chunks:
+        members["groundingMetadata"] = {"groundingChunks": chunks} | ({"groundingSupports": supports} if supports else {})
+    return members, lost
+
+
+def read_logprobs(raw: Raw) -> bytes | None:
+    """``logprobsResult`` as the array that OpenAI gives; None when there is none."""
+    found = _LOGPROBS.get(raw)
+    if found is None or not found.chosenCandidates:
+        return None
+    tops = found.topCandidates or []
+    out = []
+    for place, chosen in enumerate(found.chosenCandidates):
+        others = tops[place].candidates or [] if place < len(tops) else []
+        out.append(_fact(chosen) | {"top_logprobs": [_fact(other) for other in others]})
+    return encode(out)
+
+
+def _fact(token: _Token) -> dict[str, Any]:
+    text = token.token or ""
+    return {"token": text, "logprob": token.logProbability or 0.0, "bytes": list(text.encode("utf-8", "replace"))}
+
+
+def write_logprobs(pieces: Iterable[bytes]) -> dict[str, Any] | None:
+    """OpenAI's arrays as one ``logprobsResult``."""
+    chosen: list[dict[str, Any]] = []
+    tops: list[dict[str, Any]] = []
+    for fact in (fact for piece in pieces for fact in _FACTS.get(piece) or ()):
+        chosen.append(_token(fact))
+        others = fact.get("top_logprobs")
+        tops.append({"candidates": [_token(o) for o in others if isinstance(o, dict)] if isinstance(others, list) else []})
+    if not chosen:
+        return None
+    return {"chosenCandidates": chosen} | ({"topCandidates": tops} if any(top["candidates"] for top in tops) else {})
+
+
+def _token(fact: dict[str, Any]) -> dict[str, Any]:
+    return {"token": fact.get("token", ""), "logProbability": fact.get("logprob", 0.0)}

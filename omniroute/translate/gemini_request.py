@@ -1,0 +1,206 @@
+"""Gemini requests, read (the vendor's reference, "GenerateContentRequest").
+
+Open world: unknown members travel in ``Ask.extra``, those of ``generationConfig`` and ``toolConfig`` as an object under that
+name; unknown tools are server tools.  Model and stream mode stand in the path: the caller sets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Raw
+
+from .conversation import Ask, Reasoning, ResponseFormat, Tool, ToolChoice
+from .gemini_contents import fields, items, read_system, read_turns, text_of
+from .gemini_error import WIRE
+from .jsonio import Shape, bad, decode_object, encode, join
+from .schema import restore
+
+_STRING: Final[Shape[str]] = Shape(str)
+_STRINGS: Final[Shape[list[str]]] = Shape(list[str])
+_BOOL: Final[Shape[bool]] = Shape(bool)
+_INT: Final[Shape[int]] = Shape(int)
+_FLOAT: Final[Shape[float]] = Shape(float)
+_JSON: Final = "application/json"
+
+
+def decode_request(body: bytes) -> Ask:
+    """A whole request.  Raises ``OmniError("invalid_request")``."""
+    top = fields(body, "")
+    if "contents" not in top:
+        raise bad("contents", "Missing required parameter: 'contents'.")
+    ask = Ask(wire=WIRE)
+    for name, raw in top.items():
+        read = _TOP.get(name)
+        if read is not None:
+            read(ask, raw)
+        else:
+            ask.extra[name] = bytes(raw)
+    return ask
+
+
+def _model(ask: Ask, raw: Raw) -> None:
+    ask.model = _STRING.read(raw, "model").removeprefix("models/")
+
+
+def _contents(ask: Ask, raw: Raw) -> None:
+    ask.turns = read_turns(raw)
+
+
+def _system(ask: Ask, raw: Raw) -> None:
+    ask.system = read_system(raw)
+
+
+# --------------------------------------------------------------------------- tools
+
+_DECLARED: Final = frozenset({"name", "description", "parameters", "parametersJsonSchema"})
+
+
+def _tools(ask: Ask, raw: Raw) -> None:
+    for place, entry in enumerate(items(raw, "tools")):
+        path = join("tools", place)
+        for name, value in fields(entry, path).items():
+            at = join(path, name)
+            if name == "functionDeclarations":
+                ask.tools += [_function(one, join(at, number)) for number, one in enumerate(items(value, at))]
+            else:
+                ask.tools.append(Tool(name, kind="server", wire=WIRE, raw=encode({name: value})))
+
+
+def _function(raw: Raw, path: str) -> Tool:
+    given = fields(raw, path)
+    name = text_of(given, "name", path)
+    if name is None:
+        raise bad(join(path, "name"), f"Missing required parameter: '{join(path, 'name')}'.")
+    rest = {key: value for key, value in given.items() if key not in _DECLARED}
+    return Tool(
+        name,
+        text_of(given, "description", path),
+        _schema(given, "parametersJsonSchema", "parameters", path),
+        wire=WIRE if rest else "",
+        raw=encode(rest) if rest else None,
+    )
+
+
+def _schema(given: dict[str, Raw], standard: str, subset: str, path: str) -> bytes | None:
+    """A schema as JSON Schema: the wire has one member for it and one for its own subset."""
+    if standard in given:
+        decode_object(given[standard], join(path, standard))
+        return bytes(given[standard])
+    if subset not in given:
+        return None
+    value = decode_object(given[subset], join(path, subset))
+    restored = restore(value)
+    return bytes(given[subset]) if restored == value else encode(restored)
+
+
+_MODES: Final = {"AUTO": "auto", "ANY": "required", "NONE": "none", "VALIDATED": "auto"}
+
+
+def _tool_config(ask: Ask, raw: Raw) -> None:
+    config = fields(raw, "toolConfig")
+    if "functionCallingConfig" in config:
+        path = "toolConfig.functionCallingConfig"
+        calling = fields(config["functionCallingConfig"], path)
+        mode = (text_of(calling, "mode", path) or "").upper()
+        known = {"mode", "allowedFunctionNames"}
+        ask.tool_choice = _choice(_MODES.get(mode), calling, path)
+        if calling.keys() <= known and mode != "VALIDATED" and (mode in _MODES or mode in ("", "MODE_UNSPECIFIED")):
+            del config["functionCallingConfig"]  # all of it is understood
+    if config:
+        ask.extra["toolConfig"] = encode(config)
+
+
+def _choice(mode: Any, calling: dict[str, Raw], path: str) -> ToolChoice | None:
+    names: tuple[str, ...] = ()
+    if "allowedFunctionNames" in calling:
+        names = tuple(_STRINGS.read(calling["allowedFunctionNames"], join(path, "allowedFunctionNames")))
+    if mode is None or not names or mode == "none":
+        return ToolChoice(mode) if mode is not None else None
+    if mode == "required" and len(names) == 1:
+        return ToolChoice("tool", names)
+    return ToolChoice("allowed", names, required=mode == "required")
+
+
+# --------------------------------------------------------------------------- generationConfig
+
+_CONFIG: Final[dict[str, tuple[Shape[Any], str]]] = {
+    "temperature": (_FLOAT, "temperature"),
+    "topP": (_FLOAT, "top_p"),
+    "topK": (_INT, "top_k"),
+    "seed": (_INT, "seed"),
+    "presencePenalty": (_FLOAT, "presence_penalty"),
+    "frequencyPenalty": (_FLOAT, "frequency_penalty"),
+    "candidateCount": (_INT, "n"),
+    "responseLogprobs": (_BOOL, "logprobs"),
+    "logprobs": (_INT, "top_logprobs"),
+}
+
+
+def _generation_config(ask: Ask, raw: Raw) -> None:
+    config = fields(raw, "generationConfig")
+    path = "generationConfig"
+    for name, (shape, attribute) in _CONFIG.items():
+        if name in config:
+            setattr(ask.sampling, attribute, shape.read(_whole(config.pop(name), shape), join(path, name)))
+    if "maxOutputTokens" in config:
+        ask.max_tokens = _INT.read(_whole(config.pop("maxOutputTokens"), _INT), join(path, "maxOutputTokens"))
+    if "stopSequences" in config:
+        ask.stop = _STRINGS.read(config.pop("stopSequences"), join(path, "stopSequences"))
+    if "responseModalities" in config:
+        given = _STRINGS.read(config.pop("responseModalities"), join(path, "responseModalities"))
+        ask.modalities = [word.lower() for word in given]
+    _response_format(ask, config, path)
+    if "thinkingConfig" in config:
+        _thinking(ask, config, join(path, "thinkingConfig"))
+    if config:
+        ask.extra["generationConfig"] = encode(config)
+
+
+def _whole(raw: Raw, shape: Shape[Any]) -> Raw:
+    """``40.0`` for ``40``: languages without whole numbers send them so, and the API takes them."""
+    text = bytes(raw)
+    return Raw(text[:-2]) if shape is _INT and text.endswith(b".0") else raw
+
+
+def _response_format(ask: Ask, config: dict[str, Raw], path: str) -> None:
+    mime = text_of(config, "responseMimeType", path)
+    schema = _schema(config, "responseJsonSchema", "responseSchema", path)
+    if mime in (_JSON, "text/plain", "") or (mime is None and schema is not None):
+        config.pop("responseMimeType", None)
+    for name in ("responseJsonSchema", "responseSchema"):
+        config.pop(name, None)
+    if schema is not None:
+        ask.response_format = ResponseFormat("schema", schema)
+    elif mime == _JSON:
+        ask.response_format = ResponseFormat("json")
+
+
+def _thinking(ask: Ask, config: dict[str, Raw], path: str) -> None:
+    given = fields(config["thinkingConfig"], path)
+    show = _BOOL.read(given["includeThoughts"], join(path, "includeThoughts")) if "includeThoughts" in given else None
+    level = text_of(given, "thinkingLevel", path)
+    budget = None
+    if "thinkingBudget" in given:
+        budget = _INT.read(_whole(given["thinkingBudget"], _INT), join(path, "thinkingBudget"))
+    if level is None and budget is None and not show:
+        return  # nothing asked for, so nothing for others to switch on: it stays as it is
+    config.pop("thinkingConfig")
+    word = None if level in (None, "THINKING_LEVEL_UNSPECIFIED") else str(level).lower()
+    reasoning = Reasoning(enabled=budget != 0, effort=word, show=None if show is None else "auto" if show else "omitted")
+    if budget is not None and budget < 0:
+        reasoning.adaptive = True  # the model chooses
+    else:
+        reasoning.budget = budget
+    ask.reasoning = reasoning
+
+
+_TOP: Final[dict[str, Callable[[Ask, Raw], None]]] = {
+    "model": _model,
+    "contents": _contents,
+    "systemInstruction": _system,
+    "tools": _tools,
+    "toolConfig": _tool_config,
+    "generationConfig": _generation_config,
+}

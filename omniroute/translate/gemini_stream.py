@@ -1,0 +1,232 @@
+"""Gemini answers, read: the chunks of ``streamGenerateContent`` and, through the same code, whole answers.
+
+A stream has no mark of its end and text may follow a finish reason (code execution), so Finish is given out when the body
+ends.  Only the first candidate is the answer.  A blocked prompt has no candidates at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from .events import (
+    BlockEnd,
+    CitationDelta,
+    Event,
+    Failure,
+    Finish,
+    MediaPart,
+    OpaquePart,
+    Signature,
+    Start,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolStart,
+)
+from .format import BadAnswer
+from .gemini_error import WIRE, decode_error
+from .gemini_grounding import read_citations, read_logprobs
+from .gemini_shapes import (
+    ABSENT,
+    MARKS,
+    Call,
+    Candidate,
+    Chunk,
+    Part,
+    label_of,
+    media_of_blob,
+    media_of_file,
+    raw_parts,
+    read_finish,
+)
+from .jsonio import Shape
+from .usage import GeminiUsage, from_gemini
+
+_decode: Final = msgspec.json.Decoder(Chunk).decode
+_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NOTHING: Final = (b"", b"null")
+_CUT: Final = "The provider's stream ended before the answer was complete."
+
+
+class Decoder:
+    """See :class:`~.format.StreamDecoder`.  ``whole``: the one chunk is the whole answer, which cannot have been cut."""
+
+    def __init__(self, whole: bool = False) -> None:
+        self._whole = whole
+        self._started = False
+        self._done = False
+        self._said = False  # there was a candidate
+        self._finish: Finish | None = None
+        self._called = False
+        self._text_open = False
+        self._ascii = True  # all text so far
+        self._usage: GeminiUsage | None = None
+        self._grounding: Raw = ABSENT
+        self._citations: Raw = ABSENT
+
+    def feed(self, name: bytes, data: bytes) -> Sequence[Event]:
+        if self._done:
+            return ()
+        try:
+            chunk = _decode(data)
+        except _UNREADABLE as error:
+            return self._odd(data, error)
+        if chunk.error is not ABSENT and bytes(chunk.error) not in _NOTHING:
+            return self._fail(decode_error(0, data))
+        out: list[Event] = []
+        if not self._started:
+            self._started = True
+            out.append(Start(chunk.responseId or "", chunk.modelVersion or ""))
+        if chunk.candidates:
+            for candidate in chunk.candidates:
+                if not candidate.index:
+                    self._candidate(candidate, data, out)
+        usage = chunk.usageMetadata
+        if usage is not None:
+            if self._usage is not None:
+                usage.merge(self._usage)
+            self._usage = usage
+        feedback = chunk.promptFeedback
+        if feedback is not None and feedback.blockReason and not self._said:
+            self._finish = Finish("content_filter", raw=str(feedback.blockReason))
+        return out
+
+    def eof(self) -> Sequence[Event]:
+        if self._done:
+            return ()
+        self._done = True
+        out: list[Event] = [] if self._started else [Start()]
+        citations = read_citations(self._grounding, self._citations, self._ascii)
+        out += [CitationDelta(citation) for citation in citations]
+        if self._usage is not None:
+            out.append(from_gemini(self._usage))
+        if self._finish is None and not self._whole:
+            out.append(Failure(502, _CUT))
+            return out
+        finish = self._finish or Finish("stop")
+        if self._called and finish.reason == "stop":
+            finish.reason = "tool_calls"
+        out.append(finish)
+        return out
+
+    # ------------------------------------------------------------------ odd events
+
+    def _odd(self, data: bytes, error: Exception) -> Sequence[Event]:
+        """Data that is no chunk: an end mark, an error in another shape, or rubbish."""
+        text = data.strip()
+        if text in (b"", b"[DONE]", b"null"):
+            return ()
+        found = _MEMBERS.get(text[1:-1] if text[:1] == b"[" else text)
+        if found is not None and "error" in found:
+            return self._fail(decode_error(0, data))
+        raise BadAnswer(f"unreadable event: {error}") from None
+
+    def _fail(self, failure: Failure) -> Sequence[Event]:
+        self._done = True
+        out: list[Event] = [] if self._started else [Start()]
+        if self._usage is not None:
+            out.append(from_gemini(self._usage))
+        return [*out, failure]
+
+    # ------------------------------------------------------------------ candidates
+
+    def _candidate(self, candidate: Candidate, data: bytes, out: list[Event]) -> None:
+        self._said = True
+        logprobs = read_logprobs(candidate.logprobsResult) if candidate.logprobsResult is not ABSENT else None
+        content = candidate.content
+        if content is not None and content.parts:
+            for place, part in enumerate(content.parts):
+                text = part.text
+                if text is not None and part.thoughtSignature is None and not part.thought:
+                    self._ascii = self._ascii and text.isascii()
+                    out.append(TextDelta(text, logprobs))
+                    self._text_open, logprobs = True, None
+                else:
+                    self._part(part, place, data, out)
+        if logprobs is not None:
+            out.append(TextDelta("", logprobs))
+        if candidate.finishReason is not None and candidate.finishReason != "FINISH_REASON_UNSPECIFIED":
+            self._finish = read_finish(candidate.finishReason)
+        if candidate.groundingMetadata is not ABSENT:
+            self._grounding = candidate.groundingMetadata
+        if candidate.citationMetadata is not ABSENT:
+            self._citations = candidate.citationMetadata
+
+    def _part(self, part: Part, place: int, data: bytes, out: list[Event]) -> None:
+        """Everything but plain text.  A signature follows what it signs."""
+        signature = part.thoughtSignature
+        if part.functionCall is not None:
+            self._call(part.functionCall, signature, out)
+        elif part.text is not None:
+            if part.thought:
+                out.append(ThinkingDelta(part.text))
+            elif part.text:
+                self._ascii = self._ascii and part.text.isascii()
+                out.append(TextDelta(part.text))
+            if signature:
+                out.append(Signature(signature, wire=WIRE))
+                out.append(BlockEnd())
+        elif part.inlineData is not None:
+            out.append(MediaPart(media_of_blob(part.inlineData, signature)))
+        elif part.fileData is not None:
+            out.append(MediaPart(media_of_file(part.fileData, signature)))
+        else:
+            self._opaque(place, data, signature, out)
+
+    def _call(self, call: Call, signature: str | None, out: list[Event]) -> None:
+        if not call.name:
+            return  # a piece of arguments that only a client of this wire can have asked for
+        self._called = True
+        arguments = bytes(call.args)
+        out.append(ToolStart(call.id or "", call.name, signature=signature or None))
+        out.append(ToolArguments(arguments.decode("utf-8", "replace") if arguments not in _NOTHING else "{}"))
+        out.append(BlockEnd())
+
+    def _opaque(self, place: int, data: bytes, signature: str | None, out: list[Event]) -> None:
+        raw = raw_parts(data)[place]
+        label = label_of(raw)
+        if label:
+            out.append(OpaquePart(WIRE, label, bytes(raw)))
+        elif signature:
+            out.append(Signature(signature, wire=WIRE))
+            out.append(BlockEnd())
+
+
+def decode_answer(body: bytes) -> list[Event]:
+    """A whole answer; an error under status 200 becomes a Failure.  A list of chunks is read too.  Raises BadAnswer."""
+    data = body.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not data.isascii():
+        _check_utf8(data)
+    decoder = Decoder(whole=True)
+    events: list[Event] = []
+    for chunk in _chunks(data):
+        events += decoder.feed(b"", chunk)
+    return [*events, *decoder.eof()]
+
+
+def _chunks(data: bytes) -> list[bytes]:
+    if data[:1] == b"[":
+        listed = [bytes(raw) for raw in _LIST.answer(data)]
+        if not listed:
+            raise BadAnswer("an empty list")
+        return listed
+    found = _MEMBERS.answer(data)
+    if "error" not in found and not any(mark in found for mark in MARKS):
+        raise BadAnswer("an answer without candidates")
+    return [data]
+
+
+_LIST: Final[Shape[list[Raw]]] = Shape(list[Raw])
+
+
+def _check_utf8(data: bytes) -> None:
+    """What only travels is never parsed: broken text in it would come out again."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise BadAnswer(str(error)) from None

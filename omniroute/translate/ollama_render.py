@@ -1,0 +1,165 @@
+"""Ollama requests, written: the body of ``POST /api/chat``.
+
+``stream`` is always said, because its absence means yes.  A request that was read from this very wire keeps its extras,
+options without a neutral meaning at their place.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Raw
+
+from .conversation import Ask, Reasoning, ResponseFormat, Tool, ToolChoice
+from .fidelity import Lost, extra_names, refuse_state
+from .format import Rendered, Target
+from .jsonio import encode
+from .names import flat
+from .ollama_error import WIRE
+from .ollama_messages import Messages
+from .ollama_request import GENERATE, GENERATE_ONLY
+
+_ANY_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
+_TEXT_SCHEMA: Final = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
+_OPTION: Final = "options."
+_BANDS: Final = ((1024, "low"), (10240, "medium"))  # budget up to -> effort; else high (routing-semantics 10.1)
+_EFFORTS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
+
+
+def encode_request(ask: Ask, target: Target) -> Rendered:
+    """Ask -> the body of ``POST /api/chat``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
+    refuse_state(ask, WIRE)
+    return _Request(ask, target).render()
+
+
+class _Request:
+    def __init__(self, ask: Ask, target: Target) -> None:
+        self.ask = ask
+        self.target = target
+        self.own = ask.wire in (WIRE, GENERATE)
+        self.lost: list[str] = []
+        self.options: dict[str, Any] = {}
+
+    def render(self) -> Rendered:
+        ask = self.ask
+        messages = Messages(ask)
+        body: dict[str, Any] = {"model": self.target.model, "messages": messages.render(), "stream": ask.stream}
+        self.lost += messages.lost
+        if tools := [self._tool(tool) for tool in self._offered() if self._held(tool)]:
+            body["tools"] = tools
+        self._lose(Lost.PARALLEL_TOOLS, ask.parallel_tools is False)
+        shape = _format(ask.response_format)
+        if shape is not None:
+            body["format"] = shape
+        think = self._think(ask.reasoning) if ask.reasoning is not None else None
+        if think is not None:
+            body["think"] = think
+        self._sampling(body)
+        self._rest()
+        self._extras(body)
+        if self.options:
+            body["options"] = self.options
+        return Rendered(encode(body), tuple(dict.fromkeys(map(str, self.lost))))
+
+    def _lose(self, name: Lost, lost: bool = True) -> None:
+        if lost:
+            self.lost.append(name)
+
+    # ------------------------------------------------------------------ tools
+
+    def _offered(self) -> list[Tool]:
+        """Who must not call gets no tools, who may call some gets these; nobody can be made to call."""
+        choice = self.ask.tool_choice or ToolChoice("auto")
+        if choice.mode == "none":
+            return []
+        self._lose(Lost.TOOL_CHOICE, choice.mode in ("required", "tool") or choice.required)
+        self._lose(Lost.ALLOWED_TOOLS, choice.mode == "allowed")
+        if choice.mode in ("tool", "allowed"):
+            return [t for t in self.ask.tools if t.name in choice.names or flat(t.name, t.namespace) in choice.names]
+        return self.ask.tools
+
+    def _held(self, tool: Tool) -> bool:
+        held = tool.kind != "server" or (tool.wire == WIRE and tool.raw is not None)
+        self._lose(Lost.SERVER_TOOLS, not held)
+        return held
+
+    def _tool(self, tool: Tool) -> dict[str, Any] | Raw:
+        if tool.kind == "server":
+            return Raw(tool.raw or b"")
+        for name, said in (
+            (Lost.DEFERRED_TOOLS, tool.deferred),
+            (Lost.CACHE_CONTROL, tool.cache is not None),
+            (Lost.TOOL_NAMESPACE, bool(tool.namespace)),
+            (Lost.STRICT_TOOLS, bool(tool.strict)),
+            (Lost.CUSTOM_TOOLS, tool.kind == "custom"),
+        ):
+            self._lose(name, said)
+        function: dict[str, Any] = {"name": flat(tool.name, tool.namespace)}
+        if tool.description is not None:
+            function["description"] = tool.description
+        schema = Raw(tool.schema) if tool.schema is not None else _ANY_SCHEMA
+        function["parameters"] = _TEXT_SCHEMA if tool.kind == "custom" else schema
+        return {"type": "function", "function": function}
+
+    # ------------------------------------------------------------------ settings
+
+    def _think(self, said: Reasoning) -> bool | str | None:
+        """``think``: on, off, or how much.  Models that cannot think refuse the word on."""
+        self._lose(Lost.REASONING_DISPLAY, said.show is not None)
+        if said.enabled is False or said.effort == "none":
+            return False
+        abilities = self.target.abilities
+        if abilities and "reasoning" not in abilities and not self.own:
+            self._lose(Lost.REASONING)
+            return None
+        if said.effort is not None:
+            known = said.effort if self.own else _EFFORTS.get(said.effort, "high")
+            self._lose(Lost.REASONING_EFFORT, known != said.effort)
+            return known
+        if said.budget is not None:
+            self._lose(Lost.REASONING_BUDGET)
+            return next((word for most, word in _BANDS if said.budget <= most), "high")
+        return True if said.enabled or said.adaptive else None
+
+    def _sampling(self, body: dict[str, Any]) -> None:
+        said, options = self.ask.sampling, self.options
+        table = (
+            *((name, getattr(said, name)) for name in ("temperature", "top_p", "top_k", "min_p", "seed")),
+            *((name, getattr(said, name)) for name in ("presence_penalty", "frequency_penalty")),
+            ("num_predict", self.ask.max_tokens),
+            ("stop", self.ask.stop or None),
+        )
+        options |= {name: value for name, value in table if value is not None}
+        body |= {n: v for n in ("logprobs", "top_logprobs") if (v := getattr(said, n)) is not None}
+        self._lose(Lost.LOGIT_BIAS, said.logit_bias is not None)
+        self._lose(Lost.N, said.n is not None and said.n > 1)
+
+    def _rest(self) -> None:
+        ask = self.ask
+        for name, said in (
+            (Lost.VERBOSITY, ask.verbosity),
+            (Lost.MODALITIES, set(ask.modalities) - {"text"}),
+            (Lost.USER, ask.user),
+            (Lost.METADATA, ask.metadata),
+            (Lost.SERVICE_TIER, ask.service_tier),
+        ):
+            self._lose(name, bool(said))
+
+    def _extras(self, body: dict[str, Any]) -> None:
+        extra = self.ask.extra
+        if not self.own:
+            self.lost += extra_names(extra)
+            return
+        for name, value in extra.items():
+            if name.startswith(_OPTION):
+                self.options[name.removeprefix(_OPTION)] = Raw(value)
+            elif self.ask.wire == GENERATE and name in GENERATE_ONLY:
+                self.lost += extra_names([name])
+            else:
+                body[name] = Raw(value)
+
+
+def _format(shape: ResponseFormat | None) -> str | Raw | None:
+    if shape is None or shape.kind == "text":
+        return None
+    return Raw(shape.schema) if shape.kind == "schema" and shape.schema is not None else "json"

@@ -1,0 +1,270 @@
+"""The conversation in an OpenAI Responses request, read: ``input`` items and their content parts.
+
+What the assistant did comes as a row of items (reasoning, message, calls): those between two others are one turn, so that
+parallel calls stay together.  Items without a neutral meaning travel as they are, in the assistant's turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Raw, Struct
+
+from .conversation import Ask, Block, Citation, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
+from .jsonio import Shape, bad, join
+from .openai_chat_history import missing, said
+from .openai_chat_media import media_of_url
+from .openai_chat_shapes import ABSENT
+from .openai_responses_error import WIRE
+from .openai_responses_shapes import read_annotation, text_of
+from .openai_responses_tools import read_tools
+
+
+class _Typed(Struct):
+    type: str | None = None
+    role: str | None = None
+
+
+class _Message(Struct):
+    role: str
+    content: str | list[Raw] | None = None
+
+
+class _Call(Struct):
+    name: str
+    call_id: str | None = None
+    id: str | None = None
+    namespace: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+
+
+class _Result(Struct):
+    call_id: str
+    output: str | list[Raw] | None = None
+
+
+class _Reasoning(Struct):
+    id: str | None = None
+    summary: Raw = ABSENT
+    content: Raw = ABSENT
+    encrypted_content: str | None = None
+
+
+class _Declares(Struct):
+    tools: Raw = ABSENT
+
+
+class _Sound(Struct):
+    data: str
+    format: str | None = None
+
+
+class _Part(Struct):
+    type: str | None = None
+    text: str | None = None
+    refusal: str | None = None
+    annotations: list[Raw] | None = None
+    image_url: Raw = ABSENT
+    detail: str | None = None
+    file_id: str | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    filename: str | None = None
+    input_audio: _Sound | None = None
+
+
+class _Url(Struct):
+    url: str
+
+
+_STRING: Final[Shape[str]] = Shape(str)
+_INPUT: Final[Shape[str | list[Raw]]] = Shape(str | list[Raw])
+_TYPED: Final[Shape[_Typed]] = Shape(_Typed)
+_MESSAGE: Final[Shape[_Message]] = Shape(_Message)
+_CALL: Final[Shape[_Call]] = Shape(_Call)
+_RESULT: Final[Shape[_Result]] = Shape(_Result)
+_REASONING: Final[Shape[_Reasoning]] = Shape(_Reasoning)
+_DECLARES: Final[Shape[_Declares]] = Shape(_Declares)
+_PART: Final[Shape[_Part]] = Shape(_Part)
+_URL: Final[Shape[str | _Url]] = Shape(str | _Url)
+
+
+# --------------------------------------------------------------------------- content parts
+
+
+def _text(part: _Part, path: str) -> Block | None:
+    if part.text is None:
+        raise missing(join(path, "text"))
+    return Text(part.text, citations=[_citation(raw) for raw in part.annotations or ()])
+
+
+def _citation(raw: Raw) -> Citation:
+    return read_annotation(raw) or Citation(wire=WIRE, raw=bytes(raw))
+
+
+def _refusal(part: _Part, path: str) -> Block | None:
+    return Refusal(part.refusal or "")
+
+
+def _image(part: _Part, path: str) -> Block | None:
+    if said(part.image_url):
+        where = _URL.read(part.image_url, join(path, "image_url"))
+        media = media_of_url("image", where if isinstance(where, str) else where.url)
+    elif part.file_id:
+        media = Media("image", file_id=part.file_id)
+    else:
+        return None
+    media.detail = part.detail
+    return media
+
+
+def _file(part: _Part, path: str) -> Block | None:
+    if part.file_data is not None:
+        media = media_of_url("document", part.file_data)
+        if media.url is not None and "://" not in media.url[:10]:
+            media.data, media.url = media.url, None  # bare base64
+    elif part.file_url is not None:
+        media = Media("document", url=part.file_url)
+    elif part.file_id is not None:
+        media = Media("document", file_id=part.file_id)
+    else:
+        return None
+    media.name = part.filename
+    return media
+
+
+def _audio(part: _Part, path: str) -> Block | None:
+    sound = part.input_audio
+    if sound is None:
+        return None
+    return Media("audio", mime=f"audio/{sound.format}" if sound.format else "", data=sound.data)
+
+
+_PARTS: Final[dict[str, Callable[[_Part, str], Block | None]]] = {
+    "input_text": _text,
+    "output_text": _text,
+    "text": _text,
+    "summary_text": _text,
+    "reasoning_text": _text,
+    "refusal": _refusal,
+    "input_image": _image,
+    "input_file": _file,
+    "input_audio": _audio,
+}
+
+
+def _blocks(content: str | list[Raw] | None, path: str) -> list[Block]:
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [Text(content)]
+    return [_block(raw, join(path, number)) for number, raw in enumerate(content)]
+
+
+def _block(raw: Raw, path: str) -> Block:
+    if bytes(raw)[:1] == b'"':
+        return Text(_STRING.read(raw, path))
+    part = _PART.read(raw, path)
+    read = _PARTS.get(part.type or "")
+    block = read(part, path) if read is not None else None
+    return block or Opaque(WIRE, part.type or "part", bytes(raw))
+
+
+# --------------------------------------------------------------------------- items
+
+
+class _Input:
+    """Items -> system blocks and turns.  Leading system texts are the system prompt, later ones stay where they are."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.turns = ask.turns
+        self.groups = {tool.namespace for tool in ask.tools}
+
+    def add(self, raw: Raw, path: str) -> None:
+        item = _TYPED.read(raw, path)
+        kind = item.type or ("message" if item.role is not None else "item_reference")
+        read = _ITEMS.get(kind)
+        if read is None:
+            self._did(Opaque(WIRE, kind, bytes(raw)))
+        else:
+            read(self, raw, path)
+
+    def _did(self, *blocks: Block) -> None:
+        """Something of the assistant."""
+        if self.turns and self.turns[-1].role == "assistant":
+            self.turns[-1].blocks.extend(blocks)
+        else:
+            self.turns.append(Turn("assistant", list(blocks)))
+
+    def _message(self, raw: Raw, path: str) -> None:
+        message = _MESSAGE.read(raw, path)
+        blocks = _blocks(message.content, join(path, "content"))
+        if message.role == "assistant":
+            self._did(*blocks)
+        elif message.role == "user":
+            self.turns.append(Turn("user", blocks))
+        elif message.role not in ("system", "developer"):
+            at = join(path, "role")
+            raise bad(at, f"Invalid value for '{at}': expected one of assistant, system, developer, user.")
+        elif self.turns:
+            self.turns.append(Turn("system", blocks))
+        else:
+            self.ask.system.extend(blocks)
+
+    def _call(self, raw: Raw, path: str) -> None:
+        call = _CALL.read(raw, path)
+        if call.call_id is None:
+            raise missing(join(path, "call_id"))
+        # a tool found by tool search has its own name for a namespace
+        namespace = None if call.namespace == call.name and call.name not in self.groups else call.namespace
+        if call.arguments is None and call.input is not None:
+            block = ToolCall(call.call_id, call.name, call.input, "custom", namespace, item_id=call.id)
+        else:
+            block = ToolCall(call.call_id, call.name, call.arguments or "{}", namespace=namespace, item_id=call.id)
+        self._did(block)
+
+    def _result(self, raw: Raw, path: str) -> None:
+        item = _RESULT.read(raw, path)
+        result = ToolResult(item.call_id, _blocks(item.output, join(path, "output")))
+        if _TYPED.read(raw).type == "custom_tool_call_output":
+            result.kind = "custom"
+        if self.turns and self.turns[-1].role == "tool":
+            self.turns[-1].blocks.append(result)
+        else:
+            self.turns.append(Turn("tool", [result]))
+
+    def _reasoning(self, raw: Raw, path: str) -> None:
+        item = _REASONING.read(raw, path)
+        text = text_of(item.content) or text_of(item.summary)
+        self._did(Thinking(text, item.encrypted_content or None, wire=WIRE, id=item.id))
+
+    def _tools(self, raw: Raw, path: str) -> None:
+        declared = _DECLARES.read(raw, path).tools
+        if said(declared):
+            self.ask.tools += read_tools(declared, join(path, "tools"), placed=len(self.turns))
+            self.groups = {tool.namespace for tool in self.ask.tools}
+
+
+_ITEMS: Final[dict[str, Callable[[_Input, Raw, str], None]]] = {
+    "message": _Input._message,
+    "function_call": _Input._call,
+    "custom_tool_call": _Input._call,
+    "function_call_output": _Input._result,
+    "custom_tool_call_output": _Input._result,
+    "reasoning": _Input._reasoning,
+    "additional_tools": _Input._tools,
+}
+
+
+def read_input(ask: Ask, raw: Raw) -> None:
+    """``input`` into ``ask.system``, ``ask.turns`` and, for tools declared in it, ``ask.tools`` (read before)."""
+    given = _INPUT.read(raw, "input")
+    if isinstance(given, str):
+        ask.turns.append(Turn("user", [Text(given)]))
+        return
+    reader = _Input(ask)
+    for number, item in enumerate(given):
+        reader.add(item, join("input", number))

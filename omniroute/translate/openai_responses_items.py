@@ -1,0 +1,243 @@
+"""Output items and the ``response`` object of the OpenAI Responses wire, written.
+
+Ids: a response's begins with ``resp_``, items' with ``msg_``, ``rs_``, ``fc_``, ``ctc_``, ``ig_``.  An id that the upstream
+gave on this very wire is kept, since encrypted reasoning is bound to it; others are made from the response's id and the
+item's place.  The response echoes the request, as clients expect.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Raw
+
+from .conversation import Ask, Citation, Media, Tool
+from .events import Failure, Finish, FinishReason, Start, Usage
+from .format import Stamp
+from .jsonio import Shape, compact, encode
+from .names import Names, fit, flat
+from .openai_responses_error import WIRE, failed_error
+from .openai_responses_render import text_settings
+from .openai_responses_tools import NAME_LIMIT, write_choice, write_tools
+
+Json = dict[str, Any]
+_STEM: Final = 48  # characters of the response's id in the ids of its items
+_ID_LIMIT: Final = 64
+_TEXT_INPUT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
+_STRING: Final[Shape[str]] = Shape(str)
+_REASON: Final[dict[FinishReason, str]] = {
+    "length": "max_output_tokens",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+}
+
+
+# --------------------------------------------------------------------------- items
+
+
+class Items:
+    """The items of one answer: their ids, the client's names of its tools."""
+
+    def __init__(self, stamp: Stamp) -> None:
+        self._stem = fit(stamp.id.removeprefix("resp_") or "0", _STEM)
+        self._names = stamp.names
+        self._tools: dict[str, Tool] = {}
+        self._calls: set[str] = set()
+        for tool in stamp.ask.tools if stamp.ask is not None else ():
+            if tool.kind != "server":
+                self._tools.setdefault(flat(tool.name, tool.namespace), tool)
+
+    def id(self, prefix: str, place: int, given: str | None = None) -> str:
+        return given or f"{prefix}_{self._stem}_{place}"
+
+    def tool(self, sent: str) -> Tool | None:
+        """The client's tool that was sent under this name."""
+        return self._tools.get(self._names.get(sent, sent))
+
+    def call_id(self, given: str) -> str:
+        """The upstream's, unless it gave none or has used it in this answer already."""
+        if not given or given in self._calls:
+            given = f"call_{self._stem}_{len(self._calls)}"
+        self._calls.add(given)
+        return given
+
+    def call(self, name: str, kind: str, namespace: str | None, call_id: str, place: int, item_id: str | None) -> Json:
+        """An empty call; its text goes to ``arguments``, of custom tools to ``input``."""
+        tool = self.tool(name)
+        if tool is not None:
+            name, kind = tool.name, tool.kind
+            namespace = None if tool.namespace == "functions" else tool.namespace or namespace
+        else:
+            name = self._names.get(name, name)
+        custom = kind == "custom"
+        prefix = "ctc" if custom else "fc"
+        given = item_id if item_id and item_id.startswith(prefix) else None
+        out: Json = {
+            "type": "custom_tool_call" if custom else "function_call",
+            "id": self.id(prefix, place, given),
+            "status": "in_progress",
+            "call_id": self.call_id(call_id),
+            "name": name,
+            "input" if custom else "arguments": "",
+        }
+        if namespace:
+            out["namespace"] = namespace
+        return out
+
+
+def free_input(arguments: str) -> str:
+    """The text that a custom tool gets, from the arguments of the function that stood for it: ``{"input": text}``."""
+    members = _TEXT_INPUT.get(arguments.encode("utf-8", "replace"))
+    if members is not None and len(members) == 1:
+        text = _STRING.get(next(iter(members.values())))
+        if text is not None:
+            return text
+    return arguments
+
+
+def annotation(citation: Citation) -> Raw | Json | None:
+    """A link with its place in the text; citations of documents have no shape here."""
+    if citation.wire == WIRE and citation.raw is not None:
+        return Raw(compact(citation.raw))
+    if citation.url is None:
+        return None
+    return {
+        "type": "url_citation",
+        "url": citation.url,
+        "title": citation.title or "",
+        "start_index": citation.start or 0,
+        "end_index": citation.end or 0,
+    }
+
+
+def text_part(text: str, annotations: list[Raw | Json], logprobs: list[bytes]) -> Json:
+    joined = b",".join([compact(piece)[1:-1] for piece in logprobs])
+    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": Raw(b"[" + joined + b"]")}
+
+
+def refusal_part(text: str) -> Json:
+    return {"type": "refusal", "refusal": text}
+
+
+def message_item(id_: str, parts: list[Json], status: str = "completed") -> Json:
+    return {"type": "message", "id": id_, "status": status, "role": "assistant", "content": parts}
+
+
+def reasoning_item(id_: str, text: str, encrypted: str | None) -> Json:
+    summary = [{"type": "summary_text", "text": text}] if text else []
+    out: Json = {"type": "reasoning", "id": id_, "summary": summary}
+    return out | {"encrypted_content": encrypted} if encrypted else out
+
+
+def image_item(id_: str, media: Media) -> Json | None:
+    """Images as bytes are what the vendor's own image tool gives."""
+    if media.kind != "image" or media.data is None:
+        return None
+    out = {"type": "image_generation_call", "id": id_, "status": "completed", "result": media.data}
+    form = media.mime.partition("/")[2]
+    return out | {"output_format": form} if form in ("png", "jpeg", "webp") else out
+
+
+# --------------------------------------------------------------------------- the response
+
+
+def usage_object(usage: Usage | None) -> Json:
+    """Always whole: clients fail without ``total_tokens`` or ``cached_tokens``.  What is unknown is 0."""
+    usage = usage or Usage()
+    given, output = int(usage.input or 0), int(usage.output or 0)
+    return {
+        "input_tokens": given,
+        "input_tokens_details": {
+            "cached_tokens": int(usage.cache_read or 0),
+            "cache_write_tokens": int(usage.cache_write or 0),
+        },
+        "output_tokens": output,
+        "output_tokens_details": {"reasoning_tokens": int(usage.reasoning or 0)},
+        "total_tokens": given + output,
+    }
+
+
+class Envelope:
+    """The ``response`` object of one answer.  What only echoes the request is encoded once."""
+
+    def __init__(self, stamp: Stamp, start: Start) -> None:
+        made = stamp.id if stamp.id.startswith("resp_") else f"resp_{fit(stamp.id, 58)}"
+        self._head = {
+            "id": start.id if start.id.startswith("resp_") else made,
+            "object": "response",
+            "created_at": start.created or stamp.created,
+        }
+        self._created = start.created or stamp.created
+        self._model = start.model or stamp.model
+        self._echo = compact(encode(_echo(stamp.ask)))[1:]  # on one line, whatever schemas the client sent
+
+    def write(
+        self,
+        status: str,
+        output: list[bytes] = [],  # noqa: B006 - never changed
+        usage: Json | None = None,
+        reason: str | None = None,
+        error: Json | None = None,
+    ) -> bytes:
+        own = {
+            **self._head,
+            "status": status,
+            "completed_at": self._created if status == "completed" else None,
+            "error": error,
+            "incomplete_details": {"reason": reason} if reason else None,
+            "model": self._model,
+            "output": [Raw(item) for item in output],
+            "usage": usage,
+        }
+        return encode(own)[:-1] + b"," + self._echo
+
+    def finish(self, finish: Finish, output: list[bytes], usage: Usage | None) -> tuple[str, bytes]:
+        """(status, response) of an answer that reached its end."""
+        counts = usage_object(usage)
+        if finish.reason == "error":
+            error = failed_error(Failure(502, "The provider ended the answer with an error."))
+            return "failed", self.write("failed", output, counts, error=error)
+        if reason := incomplete_reason(finish):
+            return "incomplete", self.write("incomplete", output, counts, reason)
+        return "completed", self.write("completed", output, counts)
+
+
+def incomplete_reason(finish: Finish) -> str | None:
+    return _REASON.get(finish.reason)
+
+
+def _echo(ask: Ask | None) -> Json:
+    """The members that say the request again, with the vendor's defaults for those that were not sent."""
+    ask = ask or Ask()
+    own, names = ask.wire == WIRE, Names(NAME_LIMIT)
+    said, reasoning = ask.sampling, ask.reasoning
+    texts = [text for block in ask.system if isinstance(text := getattr(block, "text", None), str)]
+    choice = write_choice(ask.tool_choice, ask.tools, names, own) if ask.tool_choice is not None else "auto"
+    if own and "tool_choice" in ask.extra:
+        choice = Raw(ask.extra["tool_choice"])  # type: ignore[assignment]
+    echo: Json = {
+        "background": False,
+        "instructions": "\n".join(texts) if texts else None,
+        "max_output_tokens": ask.max_tokens,
+        "max_tool_calls": None,
+        "metadata": Raw(ask.metadata) if own and ask.metadata is not None else {},
+        "parallel_tool_calls": True if ask.parallel_tools is None else ask.parallel_tools,
+        "previous_response_id": None,
+        "prompt_cache_key": None,
+        "reasoning": {"effort": reasoning and reasoning.effort, "summary": reasoning and reasoning.show},
+        "safety_identifier": None,
+        "service_tier": "default",
+        "store": False,
+        "temperature": 1.0 if said.temperature is None else said.temperature,
+        "text": {"format": {"type": "text"}} | text_settings(ask),
+        "tool_choice": choice,
+        "tools": write_tools((tool for tool in ask.tools if tool.placed is None), names, own),
+        "top_logprobs": said.top_logprobs or 0,
+        "top_p": 1.0 if said.top_p is None else said.top_p,
+        "truncation": "disabled",
+        "user": ask.user,
+    }
+    for name in ("max_tool_calls", "prompt_cache_key", "safety_identifier", "truncation"):
+        if own and name in ask.extra:
+            echo[name] = Raw(ask.extra[name])
+    return echo

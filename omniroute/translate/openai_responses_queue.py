@@ -1,0 +1,176 @@
+"""Output items of a Responses stream put in a row: they may overlap on the wire, our blocks may not.
+
+The open item is streamed.  Thinking and text make way for the next item; a call stays open until its end came or its
+arguments are a whole JSON value, and what other items say meanwhile waits for it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Raw, Struct, field
+
+from .events import BlockEnd, Event, MediaPart, OpaquePart, TextDelta, ThinkingDelta, ToolArguments
+from .format import BadAnswer
+from .jsonio import is_json
+from .openai_chat_shapes import ABSENT
+
+CALLS: Final[dict[str, Literal["function", "custom"]]] = {"function_call": "function", "custom_tool_call": "custom"}
+HELD_CHARACTERS: Final = 32 * 1024 * 1024  # of one answer; an answer is never that long
+_MOST_CHECKS: Final = 64
+_BLOCKLESS: Final = (BlockEnd, MediaPart, OpaquePart)
+
+
+class Open(Struct):
+    """One output item while it is put together."""
+
+    index: int | None
+    kind: str
+    id: str = ""
+    raw: Raw = ABSENT  # as announced
+    started: bool = False  # its ToolStart was given out
+    said: bool = False  # there was a delta in its part, or of its arguments
+    told: bool = False  # something of it was said at all
+    parted: bool = False  # its part is over
+    done: bool = False
+    block: bool = False  # a block of it is open
+    source: str = ""  # of its thinking: full text or summary
+    first: str = ""  # arguments in its first event
+    annotations: int = 0  # given out in its part
+    parts: list[str] = field(default_factory=list)  # arguments so far
+    checked: int = 0  # parts when they were last looked at
+    checks: int = 0
+    waiting: list[Event] = field(default_factory=list)
+
+
+class Queue:
+    """``out`` of each method takes the events that are due."""
+
+    def __init__(self) -> None:
+        self.open: Open | None = None
+        self.called = False  # there was a call
+        self._items: dict[int | str, Open] = {}
+        self._line: list[Open] = []  # those that wait
+        self._all: list[Open] = []
+        self._held = 0
+
+    def add(self, item: Open) -> Open:
+        if item.index is not None:
+            self._items[item.index] = item
+        if item.id:
+            self._items[item.id] = item
+        self.called |= item.kind in CALLS
+        self._all.append(item)
+        return item
+
+    def find(self, index: int | None, id_: str | None) -> Open | None:
+        """By index, else by id; without both the last one."""
+        if index is not None:
+            return self._items.get(index)
+        if id_:
+            return self._items.get(id_)
+        return self._all[-1] if self._all else None
+
+    def unended(self) -> list[Open]:
+        """Items without an end, in the order of their announcement."""
+        return [item for item in self._all if not item.done]
+
+    def argument(self, item: Open, text: str) -> ToolArguments:
+        """A piece of the arguments of *item*, to be put or given out."""
+        item.said = True
+        if item.kind == "function_call":
+            item.parts.append(text)
+            self._hold(len(text))
+        return ToolArguments(text)
+
+    def put(self, item: Open, event: Event, out: list[Event]) -> None:
+        """One event of *item*: given out if it is its turn, else kept."""
+        if self.open is not item and not self._turn_of(item, out):
+            item.waiting.append(event)
+            self._hold(len(event.text) if isinstance(event, (TextDelta, ThinkingDelta)) else 1)
+            if item not in self._line:
+                self._line.append(item)
+            return
+        self._emit(item, event, out)
+
+    def end(self, item: Open, out: list[Event]) -> None:
+        item.done = True
+        if self.open is item:
+            self._close(out)
+            self._advance(out)
+
+    def flush(self, out: list[Event]) -> None:
+        """The answer is over: nothing has to wait any more."""
+        if self.open is not None:
+            self._close(out)
+        for item in self._line:
+            for event in item.waiting:
+                self._emit(item, event, out)
+            self._part(item, out)
+        self._line.clear()
+
+    def _emit(self, item: Open, event: Event, out: list[Event]) -> None:
+        item.block = not isinstance(event, _BLOCKLESS)
+        out.append(event)
+
+    def _turn_of(self, item: Open, out: list[Event]) -> bool:
+        if self._line:
+            self._advance(out)
+        current = self.open
+        if current is item:
+            return True
+        if self._line or (current is not None and not _gives_way(current)):
+            return False
+        if current is not None:
+            self._close(out)
+        self.open = item
+        return True
+
+    def _advance(self, out: list[Event]) -> None:
+        """Let out those that wait, as far as the open call allows."""
+        while self._line:
+            if self.open is not None:
+                if not _gives_way(self.open):
+                    return
+                self._close(out)
+            item = self.open = self._line.pop(0)
+            for event in item.waiting:
+                self._emit(item, event, out)
+            item.waiting = []
+            if item.done:
+                self._close(out)
+
+    def _close(self, out: list[Event]) -> None:
+        item, self.open = self.open, None
+        assert item is not None
+        self._part(item, out)
+        item.parts = []
+
+    def _part(self, item: Open, out: list[Event]) -> None:
+        if item.block:
+            if item.first and not item.said:
+                item.said = True
+                out.append(ToolArguments(item.first))
+            item.block = False
+            out.append(BlockEnd())
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if self._held > HELD_CHARACTERS:
+            raise BadAnswer("the answer is too long")
+
+
+def _gives_way(item: Open) -> bool:
+    return item.done or item.kind not in CALLS or _complete(item)
+
+
+def _complete(item: Open) -> bool:
+    """Whether the arguments are a whole JSON value.  Asked a bounded number of times, each costs their length."""
+    if not item.said:
+        return bool(item.first) and is_json(item.first)
+    if len(item.parts) == item.checked or item.checks >= _MOST_CHECKS or item.parts[-1].rstrip()[-1:] not in ("}", ""):
+        return False
+    item.parts = ["".join(item.parts)]
+    item.checked = 1
+    item.checks += 1
+    return is_json(item.parts[0])

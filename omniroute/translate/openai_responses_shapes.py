@@ -1,0 +1,151 @@
+"""What OpenAI Responses answers look like on the wire, as loosely as the vendors write them.
+
+Only the members that have a meaning for us are named; order of members and events without a name do not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from .conversation import Citation
+from .format import BadAnswer
+from .jsonio import Shape
+from .openai_chat_shapes import ABSENT
+from .openai_responses_error import WIRE
+from .usage import ResponsesUsage
+
+
+class StreamEvent(Struct, gc=False):
+    """Every event's members at once: cheaper than a union, and order does not matter."""
+
+    type: str = ""
+    output_index: int | None = None
+    content_index: int | None = None
+    summary_index: int | None = None
+    item_id: str | None = None
+    delta: str | None = None
+    logprobs: Raw = ABSENT
+    text: str | None = None
+    refusal: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+    item: Raw = ABSENT
+    part: Raw = ABSENT
+    annotation: Raw = ABSENT
+    response: Raw = ABSENT
+    error: Raw = ABSENT
+
+
+class Item(Struct, gc=False):
+    """An output item, of any kind."""
+
+    type: str = ""
+    id: str | None = None
+    content: Raw = ABSENT
+    summary: Raw = ABSENT
+    encrypted_content: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+    arguments: Raw = ABSENT
+    input: Raw = ABSENT
+    result: Raw = ABSENT
+    output_format: str | None = None
+
+
+class Part(Struct, gc=False):
+    """Of a message's content, or of a reasoning item's."""
+
+    type: str = ""
+    text: str | None = None
+    refusal: str | None = None
+    annotations: list[Raw] | None = None
+    logprobs: Raw = ABSENT
+
+
+class Incomplete(Struct, gc=False):
+    reason: str | None = None
+
+
+class Response(Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
+    created_at: float | None = None
+    status: str | None = None
+    error: Raw = ABSENT
+    incomplete_details: Incomplete | None = None
+    output: list[Raw] | None = None
+    usage: Raw = ABSENT
+
+
+class _Annotation(Struct):
+    type: str | None = None
+    url: str | None = None
+    title: str | None = None
+    filename: str | None = None
+    start_index: int | None = None
+    end_index: int | None = None
+
+
+RESPONSE: Final[Shape[Response]] = Shape(Response)
+ITEM: Final[Shape[Item]] = Shape(Item)
+PART: Final[Shape[Part]] = Shape(Part)
+PARTS: Final[Shape[list[Part]]] = Shape(list[Part])
+USAGE: Final[Shape[ResponsesUsage]] = Shape(ResponsesUsage)
+STRING: Final[Shape[str]] = Shape(str)
+_ANNOTATION: Final[Shape[_Annotation]] = Shape(_Annotation)
+_LOOSE: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
+_decode: Final = msgspec.json.Decoder(StreamEvent).decode
+# events without which the answer is not whole: of these a member of a wrong type is not passed over
+_ESSENTIAL: Final = (
+    "_text.delta",
+    "refusal.delta",
+    "arguments.delta",
+    "input.delta",
+    "output_item.added",
+    "output_item.done",
+)
+
+
+def read_event(data: bytes) -> StreamEvent | None:
+    """One event; None for one of an unknown kind whose members have other types than ours.  Raises BadAnswer."""
+    try:
+        return _decode(data)
+    except msgspec.ValidationError as error:
+        event = _LOOSE.get(data)
+        kind = STRING.get(event["type"]) if event is not None and "type" in event else None
+        if event is None or (kind or "").endswith(_ESSENTIAL):
+            raise BadAnswer(f"unreadable event: {error}") from None
+        return StreamEvent(kind or "", response=event.get("response", ABSENT), error=event.get("error", ABSENT))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadAnswer(f"not JSON: {error}") from None
+
+
+def text_of(parts: Raw) -> str:
+    """The joined texts of a reasoning item's ``summary`` or ``content``; "" when there is none."""
+    found = PARTS.get(parts)
+    return "".join([part.text or "" for part in found]) if found else ""
+
+
+def read_annotation(raw: Raw) -> Citation | None:
+    known = _ANNOTATION.get(raw)
+    if known is None:
+        return None
+    title = known.title or known.filename
+    return Citation(known.url, title, start=known.start_index, end=known.end_index, wire=WIRE, raw=bytes(raw))
+
+
+def array_of(logprobs: Raw) -> bytes | None:
+    raw = bytes(logprobs)
+    return raw if raw[:1] == b"[" and raw != b"[]" else None
+
+
+def free_text(raw: Raw) -> str:
+    """Arguments are a string that holds JSON; some vendors send the object itself."""
+    text = STRING.get(raw)
+    if text is not None:
+        return text
+    return bytes(raw).decode("utf-8", "replace") if bytes(raw) not in (b"", b"null") else ""

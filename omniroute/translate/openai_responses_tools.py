@@ -1,0 +1,202 @@
+"""Tools of the OpenAI Responses wire: functions, custom tools with grammars, ``namespace`` groups, the vendor's own tools.
+
+A group is flattened into tools that carry its name; names in a tool choice are flat (``names.flat``).  A custom tool's
+grammar is kept in the shape of the chat wire, which nests what stands flat here.  ``additional_tools`` items in the input
+declare tools in mid-conversation: ``Tool.placed`` says where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+
+from .conversation import Tool, ToolChoice
+from .jsonio import Shape, encode, join
+from .names import Names, flat
+from .openai_chat_history import missing, said, sent
+from .openai_chat_shapes import ABSENT
+from .openai_responses_error import WIRE
+
+NAME_LIMIT: Final = 64
+Json = dict[str, Any]
+
+
+class _Tool(Struct):
+    type: str
+    name: str | None = None
+    description: str | None = None
+    parameters: Raw = ABSENT
+    strict: bool | None = None
+    defer_loading: bool | None = None
+    format: Raw = ABSENT
+    tools: list[Raw] | None = None
+
+
+class _Grammar(Struct):
+    type: str
+    definition: str | None = None
+    syntax: str | None = None
+    grammar: Raw = ABSENT
+
+
+class _Choice(Struct):
+    type: str
+    name: str | None = None
+    namespace: str | None = None
+    mode: str | None = None
+    tools: list[_Choice] | None = None
+
+    def flat(self) -> str | None:
+        named = self.type in ("function", "custom") and self.name
+        return flat(named, self.namespace) if named else None
+
+
+_ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
+_TOOL: Final[Shape[_Tool]] = Shape(_Tool)
+_GRAMMAR: Final[Shape[_Grammar]] = Shape(_Grammar)
+_INNER: Final[Shape[Raw]] = Shape(Raw)
+_CHOICE: Final[Shape[str | _Choice]] = Shape(str | _Choice)
+_PLAIN: Final = {mode: ToolChoice(mode) for mode in ("auto", "none", "required")}
+_ANY_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
+
+
+# --------------------------------------------------------------------------- read
+
+
+def read_tools(raw: Raw, path: str, placed: int | None = None) -> list[Tool]:
+    """Declared tools, groups flattened."""
+    tools: list[Tool] = []
+    for number, item in enumerate(_ITEMS.read(raw, path)):
+        at = join(path, number)
+        tool = _TOOL.read(item, at)
+        if tool.type == "namespace" and tool.name and tool.tools is not None:
+            for inner, child in enumerate(tool.tools):
+                found = _read_tool(child, join(join(at, "tools"), inner), placed)
+                found.namespace, found.group = tool.name, tool.description
+                tools.append(found)
+        else:
+            tools.append(_read_tool(item, at, placed))
+    return tools
+
+
+def _read_tool(raw: Raw, path: str, placed: int | None) -> Tool:
+    tool = _TOOL.read(raw, path)
+    if tool.type not in ("function", "custom"):
+        return Tool(tool.type, kind="server", wire=WIRE, raw=bytes(raw), placed=placed)
+    if not tool.name:
+        raise missing(join(path, "name"))
+    deferred = bool(tool.defer_loading)
+    if tool.type == "custom":
+        grammar = _nested(sent(tool.format))
+        return Tool(tool.name, tool.description, kind="custom", grammar=grammar, deferred=deferred, placed=placed)
+    return Tool(tool.name, tool.description, sent(tool.parameters), strict=tool.strict, deferred=deferred, placed=placed)
+
+
+def _nested(grammar: bytes | None) -> bytes | None:
+    """``{type, definition, syntax}`` -> ``{type, grammar: {definition, syntax}}``."""
+    found = _GRAMMAR.get(grammar) if grammar is not None else None
+    if found is None or found.type != "grammar" or found.definition is None:
+        return grammar
+    return encode({"type": "grammar", "grammar": {"definition": found.definition, "syntax": found.syntax or "lark"}})
+
+
+def read_choice(raw: Raw) -> ToolChoice | None:
+    """None: a choice of one of the vendor's own tools, or of a kind that we do not know."""
+    choice = _CHOICE.read(raw, "tool_choice")
+    if isinstance(choice, str):
+        return _PLAIN.get(choice)
+    if choice.type == "allowed_tools":
+        names = tuple(name for tool in choice.tools or () if (name := tool.flat()))
+        return ToolChoice("allowed", names, required=choice.mode == "required")
+    name = choice.flat()
+    return ToolChoice("tool", (name,)) if name else None
+
+
+# --------------------------------------------------------------------------- written
+
+
+def write_tools(tools: Iterable[Tool], names: Names, own: bool) -> list[Json | Raw]:
+    """Tools as declared.  *own*: read from this wire, so groups stand as groups and nothing is renamed."""
+    out: list[Json | Raw] = []
+    groups: dict[str, list[Json | Raw]] = {}
+    for tool in tools:
+        written = _write_tool(tool, names, own)
+        if written is None:
+            continue
+        if not (own and tool.namespace):
+            out.append(written)
+        elif tool.namespace in groups:
+            groups[tool.namespace].append(written)
+        else:
+            group = groups[tool.namespace] = [written]
+            out.append({"type": "namespace", "name": tool.namespace, "description": tool.group or "", "tools": group})
+    return out
+
+
+def _write_tool(tool: Tool, names: Names, own: bool) -> Json | Raw | None:
+    if tool.kind == "server":
+        return Raw(tool.raw) if tool.wire == WIRE and tool.raw is not None else None
+    out: Json = {"type": tool.kind, "name": tool.name if own else names.sent(tool.name, tool.namespace)}
+    if tool.description is not None:
+        out["description"] = tool.description
+    if tool.kind == "custom":
+        if tool.grammar is not None:
+            out["format"] = _flattened(tool.grammar)
+    else:
+        out["parameters"] = Raw(tool.schema) if tool.schema is not None else _ANY_SCHEMA
+        # this wire makes schemas strict unless told not to; no other does
+        if tool.strict is not None or not own:
+            out["strict"] = bool(tool.strict)
+    if tool.deferred and own:
+        out["defer_loading"] = True
+    return out
+
+
+def _flattened(grammar: bytes) -> Raw | Json:
+    found = _GRAMMAR.get(grammar)
+    inner = _GRAMMAR_INNER.get(found.grammar) if found is not None and said(found.grammar) else None
+    if inner is None:
+        return Raw(grammar)
+    return {"type": "grammar", "definition": inner.definition, "syntax": inner.syntax}
+
+
+class _Inner(Struct):
+    definition: str
+    syntax: str
+
+
+_GRAMMAR_INNER: Final[Shape[_Inner]] = Shape(_Inner)
+
+
+def find_tool(tools: Iterable[Tool], name: str) -> Tool | None:
+    """The tool that *name*, flat or bare, means."""
+    bare: Tool | None = None
+    for tool in tools:
+        if tool.kind == "server":
+            continue
+        if flat(tool.name, tool.namespace) == name:
+            return tool
+        if tool.name == name and bare is None:
+            bare = tool
+    return bare
+
+
+def write_choice(choice: ToolChoice, tools: list[Tool], names: Names, own: bool) -> str | Json:
+    if choice.mode == "allowed":
+        allowed = [_named(name, tools, names, own) for name in choice.names]
+        return {"type": "allowed_tools", "mode": "required" if choice.required else "auto", "tools": allowed}
+    if choice.mode == "tool":
+        return _named(choice.names[0], tools, names, own)
+    return choice.mode
+
+
+def _named(name: str, tools: list[Tool], names: Names, own: bool) -> Json:
+    tool = find_tool(tools, name)
+    if tool is None:
+        return {"type": "function", "name": names.sent(name)}
+    out: Json = {"type": tool.kind, "name": tool.name if own else names.sent(tool.name, tool.namespace)}
+    if own and tool.namespace:
+        out["namespace"] = tool.namespace
+    return out

@@ -1,0 +1,128 @@
+"""Same-wire relaying of Gemini streams: SSE as it came, or as the JSON array that clients without ``alt=sse`` ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from .events import Failure, Usage
+from .format import BadAnswer
+from .gemini_error import encode_stream_error
+from .json_array import MOST
+from .jsonio import compact
+from .relay import Tap, events_of
+from .usage import GeminiUsage, from_gemini
+
+
+class _Content(Struct):
+    parts: list[Raw] | None = None
+
+
+class _Candidate(Struct):
+    content: _Content | None = None
+    finishReason: Raw = Raw(b"")
+
+
+class _Feedback(Struct):
+    blockReason: Raw = Raw(b"")
+
+
+class _Chunk(Struct):
+    candidates: list[_Candidate] | None = None
+    usageMetadata: GeminiUsage | None = None
+    promptFeedback: _Feedback | None = None
+    modelVersion: str | None = None
+    error: Raw = Raw(b"")
+
+
+class _Whole(Struct):
+    modelVersion: str | None = None
+    usageMetadata: GeminiUsage | None = None
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+_whole = msgspec.json.Decoder(_Whole | list[_Whole])
+_NOTHING: Final = (b"", b"null")
+
+
+class GeminiTap(Tap):
+    """``GenerateContentResponse`` streams.  Each one has the counts so far: only the last of a read is looked at closely."""
+
+    def __init__(self, encode_failure: Callable[[Failure], bytes], decode_error: Callable[[int, bytes], Failure]) -> None:
+        super().__init__(encode_failure)
+        self._decode_error = decode_error
+
+    def _look(self, blob: bytes) -> bytes:
+        for _, data in events_of(blob):
+            self._note(data)
+        return blob
+
+    def _note(self, data: bytes) -> None:
+        try:
+            chunk = _chunk.decode(data)
+        except msgspec.MsgspecError:
+            return
+        self.model = self.model or chunk.modelVersion or ""
+        if bytes(chunk.error) not in _NOTHING:
+            self.failure = self.failure or self._decode_error(0, data)
+        for candidate in chunk.candidates or ():
+            if candidate.content is not None and candidate.content.parts:
+                self.meaningful = True
+            if bytes(candidate.finishReason) not in _NOTHING:
+                self.meaningful = self.finished = True
+        if chunk.promptFeedback is not None and bytes(chunk.promptFeedback.blockReason) not in _NOTHING:
+            self.meaningful = self.finished = True
+        if chunk.usageMetadata is not None:
+            self._learn(from_gemini(chunk.usageMetadata))
+
+
+class GeminiArrayTap(GeminiTap):
+    """SSE in, one JSON array out: the data of each event as it came, with the array's brackets and commas between."""
+
+    held_bytes = MOST  # half an event cannot be given out
+
+    def __init__(self, decode_error: Callable[[int, bytes], Failure]) -> None:
+        super().__init__(encode_stream_error, decode_error)
+        self._begun = False
+        self._ended = False
+
+    def _look(self, blob: bytes) -> bytes:
+        out: list[bytes] = []
+        for _, data in events_of(blob):
+            self._note(data)
+            if data.strip():
+                out += (self._lead(), compact(data))
+        return b"".join(out)
+
+    def _lead(self) -> bytes:
+        lead = b",\r\n" if self._begun else b"["
+        self._begun = True
+        return lead
+
+    def _close(self) -> bytes:
+        if self._ended:
+            return b""
+        self._ended = True
+        return b"]" if self._begun else b"[]"
+
+    def fail(self, failure: Failure) -> bytes:
+        if self.finished or self._ended:
+            return self._close()
+        return self._lead() + encode_stream_error(failure) + self._close()
+
+
+def gemini_usage(body: bytes) -> tuple[str, Usage | None]:
+    """(model, usage) of a whole answer.  Raises ``BadAnswer`` when the body is no JSON object."""
+    try:
+        found = _whole.decode(body)
+    except msgspec.ValidationError:
+        if body.lstrip()[:1] in (b"{", b"["):
+            return "", None
+        raise BadAnswer("it is not a JSON object") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise BadAnswer(f"it is not JSON: {body[:80]!r}") from None
+    last = (found[-1] if found else _Whole()) if isinstance(found, list) else found
+    return last.modelVersion or "", from_gemini(last.usageMetadata) if last.usageMetadata is not None else None

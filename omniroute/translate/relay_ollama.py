@@ -1,0 +1,125 @@
+"""The tap on a stream of the Ollama wire: lines of JSON instead of SSE events, otherwise as in :mod:`.relay`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from .events import Failure, Usage
+from .format import BadAnswer
+from .jsonio import is_json
+from .ollama_shapes import Line, read_line
+from .relay import HELD_BYTES, Tap
+from .usage import OllamaUsage, from_ollama
+
+# after the first words only these lines matter; in a JSON string the quotes would be escaped
+_WORDS: Final = (b'"done":true', b'"done": true', b'"error"')
+_NOTHING: Final = (b"", b"null", b'""')
+
+
+class OllamaTap(Tap):
+    """Lets whole lines through, as they came."""
+
+    def __init__(self, encode_failure: Callable[[Failure], bytes], decode_error: Callable[[int, bytes], Failure]) -> None:
+        super().__init__(encode_failure)
+        self._decode_error = decode_error
+
+    def feed(self, data: bytes) -> bytes:
+        if not self._tail and data.endswith(b"\n"):
+            whole = data
+        else:
+            end = data.rfind(b"\n") + 1
+            if not end:
+                return self._keep(data)
+            whole = b"".join([*self._tail, data[:end]])
+            rest = data[end:]
+            self._tail, self._tail_size = [rest] if rest else [], len(rest)
+        self.torn = False
+        self.pieces += 1
+        return self._look(whole)
+
+    def _keep(self, data: bytes) -> bytes:
+        """Hold an incomplete line; a very long one goes through as it is."""
+        self._tail.append(data)
+        self._tail_size += len(data)
+        if self._tail_size <= HELD_BYTES:
+            return b""
+        self.torn = True
+        return self._release_tail()
+
+    def _look(self, blob: bytes) -> bytes:
+        start = 0
+        while start < len(blob):
+            if self.meaningful:
+                hits = [at for word in _WORDS if (at := blob.find(word, start)) >= 0]
+                if not hits:
+                    break
+                start = blob.rfind(b"\n", start, min(hits)) + 1 or start
+            end = blob.find(b"\n", start)
+            end = len(blob) if end < 0 else end
+            self._note(blob[start:end])
+            start = end + 1
+        return blob
+
+    def _note(self, data: bytes) -> None:
+        if not data.strip():
+            return
+        try:
+            line = read_line(data)
+        except BadAnswer:
+            return
+        self.model = self.model or line.model or ""
+        if bytes(line.error) not in _NOTHING and self.failure is None:
+            self.failure = self._decode_error(0, data)
+        usage = from_ollama(line)
+        if usage is not None:
+            self._learn(usage)
+        self.finished = self.finished or bool(line.done)
+        self.meaningful = self.meaningful or self.finished or _says_something(line)
+
+    def eof(self) -> bytes:
+        rest = self._release_tail()
+        if not rest:
+            return b""
+        if self.torn:
+            return rest
+        if not is_json(rest):
+            return b""  # half a line
+        self._look(rest)
+        self.torn = True
+        return rest
+
+    def fail(self, failure: Failure) -> bytes:
+        """See ``Tap.fail``; what separates lines is one LF."""
+        if self.finished:
+            return b""
+        return (b"\n" if self.torn else b"") + self._encode_failure(failure)
+
+
+def _says_something(line: Line) -> bool:
+    message = line.message
+    if message is not None:
+        return bool(message.content or message.thinking or message.tool_calls or message.images)
+    return bool(line.response or line.thinking or line.image)
+
+
+class _Whole(OllamaUsage):
+    model: str | None = None
+
+
+_whole: Final = msgspec.json.Decoder(_Whole)
+
+
+def ollama_usage(body: bytes) -> tuple[str, Usage | None]:
+    """(model, usage) of a whole answer.  Raises ``BadAnswer`` when the body is no JSON object."""
+    try:
+        whole = _whole.decode(body)
+    except msgspec.ValidationError:
+        if body.lstrip()[:1] != b"{":
+            raise BadAnswer("it is not a JSON object") from None
+        return "", None  # a member has a type that no vendor should give it: the answer still goes through
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise BadAnswer(f"it is not JSON: {body[:80]!r}") from None
+    return whole.model or "", from_ollama(whole)

@@ -1,0 +1,425 @@
+"""JSON Schema rewritten for wires that take only a part of it.
+
+:func:`reduce` writes Gemini's ``Schema`` (an OpenAPI 3.0 subset, the vendor's reference "Schema"): references are
+inlined, unions become ``anyOf``, type lists ``nullable``, constants enums, tuples arrays of unions.  What has no word there
+is said in the description if that is short, and its path is reported.  :func:`restore` reads the subset as JSON Schema.
+
+A node of the subset has a ``type`` or is nothing but an ``anyOf``: the API refuses other members beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from .schema_merge import Node, merge, numeric, type_names
+
+MOST_NODES: Final = 4000  # of one schema with its references inlined; what lies beyond may hold anything
+DEEPEST: Final = 64
+FORMATS: Final = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
+COUNTS: Final = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+_TEXTS: Final = ("title", "description")
+# what says nothing about the values, so that nothing is lost with it
+HARMLESS: Final = frozenset(
+    {"$schema", "$id", "$comment", "$anchor", "$defs", "definitions", "default", "example", "examples", "deprecated"}
+    | {"readOnly", "writeOnly", "enumDescriptions", "markdownDescription", "discriminator", "xml", "externalDocs", "title"}
+)
+_OF_TYPE: Final[dict[str, tuple[str, ...]]] = {
+    "string": ("minLength", "maxLength", "pattern"),
+    "number": ("minimum", "maximum"),
+    "integer": ("minimum", "maximum"),
+    "array": ("items", "minItems", "maxItems"),
+    "object": ("properties", "required", "propertyOrdering", "minProperties", "maxProperties"),
+    "boolean": (),
+    "null": (),
+}
+_TELLTALE: Final = (
+    ("object", {"properties", "required", "additionalProperties", "patternProperties", "minProperties", "maxProperties"}),
+    ("array", {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}),
+    ("string", {"pattern", "minLength", "maxLength"}),
+    ("number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
+)
+_ANY_VALUE: Final = ("string", "number", "boolean", "object")
+
+
+class Reduced(NamedTuple):
+    """``removed``: paths of the members that had to go (``/properties/a/pattern``), the harmless ones included."""
+
+    schema: Node
+    removed: tuple[str, ...]
+
+    @property
+    def lossy(self) -> bool:
+        """Whether something that says what is valid was removed."""
+        return any(path.rpartition("/")[2] not in HARMLESS for path in self.removed)
+
+
+def reduce(schema: object) -> Reduced:
+    """A JSON Schema (draft 4 to 2020-12, or the subset itself) as a schema of the subset.  Never raises."""
+    work = _Reducer(schema)
+    try:
+        return Reduced(work.node(schema, "", ()), tuple(dict.fromkeys(work.removed)))
+    except RecursionError:
+        return Reduced({"type": "OBJECT"}, ("/*",))
+
+
+def reduce_object(schema: object) -> Reduced:
+    """The same for the parameters of a function, which must be one object: a union of objects becomes their sum."""
+    found = reduce(schema)
+    node = found.schema
+    if node.get("type") == "OBJECT":
+        return Reduced({k: v for k, v in node.items() if k != "nullable"}, found.removed)
+    branches = [branch for branch in node.get("anyOf", ()) if branch.get("type") == "OBJECT"]
+    if not branches:
+        return Reduced({"type": "OBJECT", "properties": {}}, (*found.removed, "/type"))
+    properties: Node = {}
+    for branch in branches:
+        for name, value in branch.get("properties", {}).items():
+            properties.setdefault(name, value)
+    shared = set.intersection(*(set(branch.get("required", ())) for branch in branches))
+    out: Node = {"type": "OBJECT", "properties": properties}
+    if required := [name for name in properties if name in shared]:
+        out["required"] = required
+    return Reduced(out, (*found.removed, *(("/anyOf",) if len(branches) > 1 else ())))
+
+
+class _Reducer:
+    def __init__(self, root: object) -> None:
+        self.root = root
+        self.removed: list[str] = []
+        self.nodes = 0
+
+    def drop(self, path: str, name: str) -> None:
+        self.removed.append(f"{path}/{name}")
+
+    # ------------------------------------------------------------------ one node
+
+    def node(self, schema: object, path: str, refs: tuple[str, ...]) -> Node:
+        self.nodes += 1
+        if not isinstance(schema, dict):
+            return self._any({})
+        if self.nodes > MOST_NODES or path.count("/") > DEEPEST:
+            self.drop(path, "*")
+            return {"type": "OBJECT"} if "object" in type_names(schema) or "properties" in schema else self._any({})
+        flat, refs = self._flatten(schema, path, refs)
+        branches = self._branches(flat)
+        if branches is None:
+            return self._single(flat, path, refs)
+        return self._union([self._joined(flat, branch, path) for branch in branches], path, refs, flat)
+
+    def _flatten(self, schema: Node, path: str, refs: tuple[str, ...]) -> tuple[Node, tuple[str, ...]]:
+        """Without ``$ref`` and ``allOf``: what they say merged into the node."""
+        for _ in range(DEEPEST):
+            if isinstance(ref := schema.get("$ref"), str):
+                rest = {k: v for k, v in schema.items() if k != "$ref"}
+                target = None if ref in refs else _lookup(self.root, ref)
+                if target is None:
+                    self.drop(path, "$ref")
+                    target = {"type": "object"} if ref in refs else {}
+                refs = (*refs, ref)
+                schema = merge(target, rest, self._clash(path)) if isinstance(target, dict) else rest
+            elif isinstance(parts := schema.get("allOf"), list):
+                rest = {k: v for k, v in schema.items() if k != "allOf"}
+                inner: tuple[str, ...] = ()
+                for part in parts:
+                    if isinstance(part, dict):
+                        whole, seen = self._flatten(part, path, refs)
+                        rest, inner = merge(rest, whole, self._clash(path)), (*inner, *seen)
+                schema, refs = rest, (*refs, *inner)
+            else:
+                break
+        return schema, refs
+
+    def _clash(self, path: str) -> Callable[[str], None]:
+        return lambda name: self.drop(path, name)
+
+    @staticmethod
+    def _branches(flat: Node) -> list[object] | None:
+        for name in ("anyOf", "oneOf"):
+            if isinstance(found := flat.get(name), list) and found:
+                return found
+        names = type_names(flat)
+        real = [name for name in names if name != "null"]
+        if len(real) > 1:
+            return [{"type": name} for name in names]
+        return None
+
+    def _joined(self, flat: Node, branch: object, path: str) -> object:
+        """A branch with what the node says of all of them."""
+        if branch is True:
+            branch = {}
+        if not isinstance(branch, dict):
+            return branch
+        shared = {k: v for k, v in flat.items() if k not in ("anyOf", "oneOf", "title", "default", "$defs", "definitions")}
+        if "type" in branch and isinstance(branch["type"], str):
+            shared.pop("type", None)
+            if branch["type"] == "null":
+                return branch
+        return merge(shared, branch, self._clash(path))
+
+    def _union(self, branches: list[object], path: str, refs: tuple[str, ...], flat: Node) -> Node:
+        out: list[Node] = []
+        nullable = flat.get("nullable") is True
+        for place, branch in enumerate(branches):
+            if branch is False:
+                continue
+            found = self.node(branch, f"{path}/anyOf/{place}", refs)
+            inner = found.get("anyOf", [found])
+            nullable = nullable or any(one.get("type") == "NULL" for one in inner)
+            out += [one for one in inner if one.get("type") != "NULL"]
+        if not out:
+            return {"type": "NULL"} if nullable else self._any({})
+        out = _unique([{**one, "nullable": True} for one in out] if nullable else out)
+        if len(out) == 1:
+            for name in _TEXTS:
+                if isinstance(text := flat.get(name), str) and text:
+                    out[0].setdefault(name, text)
+            return out[0]
+        merged = _merged_enums(out)
+        return merged if merged is not None else {"anyOf": out}
+
+    @staticmethod
+    def _any(texts: Node) -> Node:
+        """Any value; arrays are left out, since each would need items of its own."""
+        return {"anyOf": [{"type": name.upper(), **texts} for name in _ANY_VALUE]}
+
+    # ------------------------------------------------------------------ a node of one type
+
+    def _single(self, flat: Node, path: str, refs: tuple[str, ...]) -> Node:
+        names = type_names(flat)
+        nullable = "null" in names or flat.get("nullable") is True
+        values = _values(flat)
+        if values is not None and None in values:
+            nullable = True
+            values = [value for value in values if value is not None]
+        kind = next((name for name in names if name != "null"), "") or _guess(flat, values)
+        if not kind:
+            if "null" in names or (values == [] and nullable):
+                return {"type": "NULL"}
+            self._report(flat, "", path)
+            texts = {name: flat[name] for name in _TEXTS if isinstance(flat.get(name), str) and flat[name]}
+            return self._any(texts | ({"nullable": True} if nullable else {}))
+        out: Node = {"type": kind.upper()}
+        notes: list[str] = []
+        if values is not None:
+            self._enum(out, kind, values, path, notes)
+        self._limits(out, flat, kind, path, notes)
+        if kind == "array":
+            self._array(out, flat, path, refs)
+        elif kind == "object":
+            self._object(out, flat, path, refs)
+        if nullable:
+            out["nullable"] = True
+        self._texts(out, flat, notes)
+        self._report(flat, kind, path)
+        return out
+
+    def _enum(self, out: Node, kind: str, values: list[Any], path: str, notes: list[str]) -> None:
+        """Enums are strings here; numbers keep their range, and the list is said in words."""
+        if kind == "string":
+            texts = [value for value in values if isinstance(value, str) and value]
+            if texts:
+                out["enum"] = list(dict.fromkeys(texts))
+            if len(texts) < len(values):
+                self.drop(path, "enum")
+            return
+        numbers = [value for value in values if numeric(value)]
+        if kind in ("integer", "number") and numbers:
+            out["minimum"], out["maximum"] = min(numbers), max(numbers)
+        if kind not in ("integer", "number") or len(set(numbers)) > 1 or len(numbers) < len(values):
+            self.drop(path, "enum")
+            notes.append("One of: " + ", ".join(msgspec.json.encode(value).decode() for value in values) + ".")
+
+    def _limits(self, out: Node, flat: Node, kind: str, path: str, notes: list[str]) -> None:
+        for name in _OF_TYPE[kind]:
+            value = flat.get(name)
+            if name in COUNTS and numeric(value) and value >= 0 and float(value).is_integer():
+                out[name] = int(value)
+            elif name in ("minimum", "maximum"):
+                if numeric(value):
+                    out.setdefault(name, value)
+            elif name == "pattern" and isinstance(value, str):
+                out[name] = value
+        if kind in ("integer", "number"):
+            self._exclusive(out, flat, kind, path, notes)
+            if numeric(flat.get("multipleOf")):
+                notes.append(f"A multiple of {flat['multipleOf']}.")
+        given = flat.get("format")
+        if isinstance(given, str) and given in FORMATS and (given != "enum" or "enum" in out):
+            out["format"] = given
+        elif isinstance(given, str) and given:
+            self.drop(path, "format")
+            notes.append(f"Format: {given}.")
+
+    def _exclusive(self, out: Node, flat: Node, kind: str, path: str, notes: list[str]) -> None:
+        """``exclusiveMinimum``: of whole numbers the next one; of others the limit itself, and the rest in words."""
+        for name, limit, step, words in (
+            ("exclusiveMinimum", "minimum", 1, "More than"),
+            ("exclusiveMaximum", "maximum", -1, "Less than"),
+        ):
+            value = flat.get(name)
+            if value is True and numeric(out.get(limit)):  # draft 4
+                value = out.pop(limit)
+            if not numeric(value):
+                continue
+            whole = kind == "integer" and float(value).is_integer()
+            bound = int(value) + step if whole else value
+            known = out.get(limit)
+            if known is None or (known < bound if step > 0 else known > bound):
+                out[limit] = bound
+            if not whole:
+                self.drop(path, name)
+                notes.append(f"{words} {value}.")
+
+    def _array(self, out: Node, flat: Node, path: str, refs: tuple[str, ...]) -> None:
+        items, tuple_ = flat.get("items"), flat.get("prefixItems")
+        if isinstance(items, list):  # before 2020-12
+            items, tuple_ = flat.get("additionalItems"), items
+        if isinstance(tuple_, list) and tuple_:
+            self.drop(path, "prefixItems")
+            rest = [items] if isinstance(items, dict) else []
+            out["items"] = self._union([*tuple_, *rest], f"{path}/prefixItems", refs, {})
+            if items is False:
+                out.setdefault("maxItems", len(tuple_))
+        else:
+            out["items"] = self.node(items, f"{path}/items", refs)
+
+    def _object(self, out: Node, flat: Node, path: str, refs: tuple[str, ...]) -> None:
+        given = flat.get("properties")
+        properties: Node = {}
+        for name, value in given.items() if isinstance(given, dict) else ():
+            if value is not False and isinstance(name, str):
+                properties[name] = self.node(value, f"{path}/properties/{name.replace('/', '~1')}", refs)
+        if properties or isinstance(given, dict):
+            out["properties"] = properties
+        for name in ("required", "propertyOrdering"):
+            listed = flat.get(name)
+            names = [n for n in listed if isinstance(n, str) and n in properties] if isinstance(listed, list) else []
+            if names:
+                out[name] = list(dict.fromkeys(names))
+
+    @staticmethod
+    def _texts(out: Node, flat: Node, notes: list[str]) -> None:
+        if isinstance(title := flat.get("title"), str) and title:
+            out["title"] = title
+        said = flat.get("description")
+        text = said if isinstance(said, str) else ""
+        text = " ".join([*([text] if text else []), *(note for note in notes if note not in text)])
+        if text:
+            out["description"] = text
+
+    def _report(self, flat: Node, kind: str, path: str) -> None:
+        """The members that are not in the result; those that this type has no use for say nothing."""
+        known = {*_TEXTS, "type", "nullable", "enum", "const", "format", *_OF_TYPE.get(kind, ())}
+        known |= {"exclusiveMinimum", "exclusiveMaximum"} if kind in ("integer", "number") else set()
+        foreign = {name for other, names in _OF_TYPE.items() if other != kind for name in names} if kind else set()
+        for name, value in flat.items():
+            open_ = name == "additionalProperties" and value in (True, {})
+            if name not in known and name not in foreign and not open_:
+                self.drop(path, name)
+
+
+def _values(flat: Node) -> list[Any] | None:
+    if "const" in flat:
+        return [flat["const"]]
+    found = flat.get("enum")
+    return list(found) if isinstance(found, list) and found else None
+
+
+def _guess(flat: Node, values: list[Any] | None) -> str:
+    """The type that a node without one means."""
+    if values:
+        kinds = {_kind_of(value) for value in values}
+        return "number" if kinds == {"integer", "number"} else kinds.pop() if len(kinds) == 1 else "string"
+    return next((kind for kind, words in _TELLTALE if words & flat.keys()), "")
+
+
+def _kind_of(value: object) -> str:
+    for kind, type_ in (("boolean", bool), ("integer", int), ("number", float), ("string", str), ("array", list)):
+        if isinstance(value, type_):
+            return kind
+    return "object"
+
+
+def _unique(nodes: list[Node]) -> list[Node]:
+    out: list[Node] = []
+    for node in nodes:
+        if node not in out:
+            out.append(node)
+    return out
+
+
+def _merged_enums(branches: list[Node]) -> Node | None:
+    """A union of string constants is one enum."""
+    plain = [b for b in branches if b.get("type") == "STRING" and "enum" in b and b.keys() <= {"type", "enum", "nullable"}]
+    if len(plain) < len(branches):
+        return None
+    values = dict.fromkeys(value for branch in branches for value in branch["enum"])
+    return {"type": "STRING", "enum": list(values)} | ({"nullable": True} if branches[0].get("nullable") else {})
+
+
+def _lookup(root: object, ref: str) -> object | None:
+    """What a local reference (RFC 6901 pointer after ``#``) points to; None when it is not there."""
+    if not ref.startswith("#"):
+        return None
+    found: Any = root
+    for step in ref[1:].split("/")[1:]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, dict) and step in found:
+            found = found[step]
+        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            return None
+    return found if isinstance(found, (dict, bool)) else None
+
+
+# --------------------------------------------------------------------------- the way back
+
+
+def restore(schema: object) -> object:
+    """The subset as JSON Schema: types in small letters, ``nullable`` as a type, counts (64 bits, so texts) as numbers."""
+    if not isinstance(schema, dict):
+        return schema
+    out: Node = {name: _RESTORE.get(name, _same)(value) for name, value in schema.items() if name != "nullable"}
+    if schema.get("nullable") is True:
+        if isinstance(kind := out.get("type"), str):
+            out["type"] = [kind, "null"]
+            if isinstance(out.get("enum"), list) and None not in out["enum"]:
+                out["enum"] = [*out["enum"], None]
+        elif isinstance(branches := out.get("anyOf"), list):
+            out["anyOf"] = [*branches, {"type": "null"}]
+    return out
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _type(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _count(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _each(value: object) -> object:
+    return list(map(restore, value)) if isinstance(value, list) else value
+
+
+def _named(value: object) -> object:
+    return {name: restore(inner) for name, inner in value.items()} if isinstance(value, Mapping) else value
+
+
+_RESTORE: Final[dict[str, Any]] = {
+    "type": _type,
+    "items": restore,
+    "anyOf": _each,
+    "prefixItems": _each,
+    "properties": _named,
+    "$defs": _named,
+    **dict.fromkeys(COUNTS, _count),
+}

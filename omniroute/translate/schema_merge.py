@@ -1,0 +1,69 @@
+"""Two JSON Schemas as one that both must hold: what ``allOf`` and members beside ``$ref`` mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeGuard
+
+Node = dict[str, Any]
+TYPES: Final = ("string", "number", "integer", "boolean", "array", "object", "null")
+_LARGER: Final = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
+_SMALLER: Final = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
+# the second one's words count: it stands nearer to the use
+_LAST_WINS: Final = frozenset(
+    {"title", "description", "default", "example", "examples", "$id", "$schema", "$comment", "format"}
+)
+
+
+def numeric(value: object) -> TypeGuard[int | float]:
+    """A finite number; true and false are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
+
+
+def type_names(schema: Node) -> list[str]:
+    """The types that a node names, in small letters; unknown words are left out."""
+    given = schema.get("type")
+    names = given if isinstance(given, list) else [given]
+    return list(dict.fromkeys(name.lower() for name in names if isinstance(name, str) and name.lower() in TYPES))
+
+
+def merge(first: Node, second: Node, clash: Callable[[str], None]) -> Node:
+    """Both at once.  *clash* is told the name of a member of which only one could be kept."""
+    out = dict(first)
+    for name, value in second.items():
+        known = out.get(name)
+        if name not in out or known == value or name in _LAST_WINS:
+            out[name] = value
+        elif name == "type":
+            out[name] = _common_types(first, second)
+        elif name == "properties" and isinstance(known, dict) and isinstance(value, dict):
+            out[name] = _properties(known, value)
+        elif name in ("required", "propertyOrdering") and isinstance(known, list) and isinstance(value, list):
+            out[name] = [*known, *(one for one in value if one not in known)]
+        elif name == "enum" and isinstance(known, list) and isinstance(value, list):
+            out[name] = [one for one in known if one in value] or known
+        elif name in ("$defs", "definitions") and isinstance(known, dict) and isinstance(value, dict):
+            out[name] = {**value, **known}
+        elif name in _LARGER | _SMALLER and numeric(known) and numeric(value):
+            out[name] = max(known, value) if name in _LARGER else min(known, value)
+        elif name == "items" and isinstance(known, dict) and isinstance(value, dict):
+            out[name] = {"allOf": [known, value]}
+        else:
+            clash(name)
+    return out
+
+
+def _common_types(first: Node, second: Node) -> list[str] | str:
+    """Types in both; ``integer`` is a ``number``."""
+    one, two = type_names(first), type_names(second)
+    both = [name for name in one if name in two]
+    both += ["integer"] if "integer" not in both and "integer" in (*one, *two) and "number" in (*one, *two) else []
+    common = both or two or one
+    return common[0] if len(common) == 1 else common
+
+
+def _properties(first: Node, second: Node) -> Node:
+    out = dict(first)
+    for name, value in second.items():
+        out[name] = {"allOf": [out[name], value]} if name in out and out[name] != value else value
+    return out

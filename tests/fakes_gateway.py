@@ -1,0 +1,141 @@
+"""A gateway whose upstream is a script in memory: no socket, and a clock whose hands are held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from data_plane import accounts, provider, snapshot
+from fakes import FakeClock
+from fakes_exchange import FakeExchange
+from wires import Wire
+
+from omniroute.gateway.job import Gateway, Job
+from omniroute.gateway.live import Live
+from omniroute.gateway.snapshot import Snapshot
+from omniroute.gateway.usage import CallRecord
+from omniroute.proto.exchange import Request
+from omniroute.proto.h1_client import TransportError
+from omniroute.proto.headers import Headers
+from omniroute.settings import Limits
+from omniroute.upstream.send import Call, Client
+
+JSON: Headers = [(b"content-type", b"application/json")]
+SSE: Headers = [(b"content-type", b"text/event-stream")]
+
+
+class FakeCall:
+    """An answer whose head has come; the test pushes the rest."""
+
+    def __init__(self, clock: FakeClock, status: int = 200, headers: Headers = SSE, body: bytes = b"") -> None:
+        self.clock = clock
+        self.status, self.headers, self.body = status, headers, body
+        self.last_activity = clock.monotonic()
+        self.paused = self.cancelled = False
+        self._on_data: Callable[[bytes], None] | None = None
+        self._on_end: Callable[[], None] | None = None
+        self._on_error: Callable[[TransportError], None] | None = None
+
+    def attach(
+        self, on_data: Callable[[bytes], None], on_end: Callable[[], None], on_error: Callable[[TransportError], None]
+    ) -> None:
+        self._on_data, self._on_end, self._on_error = on_data, on_end, on_error
+        if self.body:
+            on_data(self.body)
+
+    async def read(self, limit: int) -> bytes:
+        return self.body
+
+    def push(self, *pieces: bytes) -> None:
+        assert self._on_data is not None
+        for piece in pieces:
+            self.last_activity = self.clock.monotonic()
+            if not self.cancelled:
+                self._on_data(piece)
+
+    def end(self) -> None:
+        assert self._on_end is not None
+        self._on_end()
+
+    def fail(self, error: TransportError) -> None:
+        assert self._on_error is not None
+        self._on_error(error)
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+Reply = tuple[int, Headers, bytes] | Exception
+
+
+class FakeClient:
+    """Answers from ``replies``, the last one for ever; ``sent`` has the body of each request."""
+
+    def __init__(self, clock: FakeClock, replies: Sequence[Reply] = ()) -> None:
+        self.clock = clock
+        self.replies = list(replies)
+        self.sent: list[bytes] = []
+        self.extra: list[Headers] = []
+
+    def _next(self, body: bytes, extra: Headers) -> tuple[int, Headers, bytes]:
+        reply = self.replies[min(len(self.sent), len(self.replies) - 1)]
+        self.sent.append(body)
+        self.extra.append(extra)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def fetch_as(self, template: Any, body: bytes, *, extra: Headers, limit: int) -> tuple[int, Headers, bytes]:
+        return self._next(body, extra)
+
+    async def open_as(self, template: Any, body: bytes, *, extra: Headers) -> Call:
+        status, headers, raw = self._next(body, extra)
+        call = FakeCall(self.clock, status, headers, raw)
+        if raw:
+            call.attach = lambda on_data, on_end, on_error: (on_data(raw), on_end())  # type: ignore[method-assign, assignment]
+        return cast(Call, call)
+
+
+class FakeGateway(Gateway):
+    """``records`` are the finished calls, ``upstream`` the script."""
+
+    upstream: FakeClient
+    records: list[CallRecord]
+    hands: FakeClock
+
+
+def fake_gateway(state: Snapshot, *replies: Reply, limits: Limits | None = None, require_key: bool = False) -> FakeGateway:
+    """A gateway that serves *state* and whose upstream gives *replies*."""
+    clock = FakeClock()
+    records: list[CallRecord] = []
+    client = FakeClient(clock, replies)
+    live = Live(cast(Any, clock), state, records.append)
+    made = FakeGateway(live, cast(Client, client), limits or Limits(), cast(Any, clock), require_key=require_key)
+    made.upstream, made.records, made.hands = client, records, clock
+    return made
+
+
+def one_provider(wire: Wire, *secrets: str, **more: Any) -> Snapshot:
+    """A snapshot with one provider that speaks *wire* and an account for each secret."""
+    return snapshot(provider(wire, **more.pop("about", {})), accounts(*(secrets or ("key-1",))), **more)
+
+
+def exchange(wire: Wire, body: Any, *headers: tuple[bytes, bytes], path: str = "") -> FakeExchange:
+    """A request in *wire* as the edge hands it over."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = Request("POST", path or wire.path, "", [*JSON, *headers], raw)
+    request.id = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    request.reply_headers = [(b"x-request-id", request.id.encode())]
+    return FakeExchange(request)
+
+
+def job(wire: Wire, body: Any, began: float = 0.0) -> Job:
+    """What the pipeline would know at the start of a call."""
+    return Job(exchange(wire, body), wire.name, "", began)

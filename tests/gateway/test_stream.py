@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from fakes import FakeClock
+from fakes_exchange import FakeExchange
+from fakes_gateway import FakeCall, exchange
+from wires import ANTHROPIC, CHAT, DONE, MESSAGE_START, SAID, THINKING_BLOCK, WIRES, Wire, chunk, event, events
+
+from omniroute.gateway import stream
+from omniroute.gateway.stream import PING, StreamRelay, Translation
+from omniroute.proto.h1_client import TransportError
+from omniroute.proto.sse import SSEReader
+from omniroute.settings import Limits
+from omniroute.translate.events import Failure
+from omniroute.translate.format import BadAnswer, Stamp
+from omniroute.translate.formats import FORMATS, RELAYS
+from omniroute.translate.relay import Pipe
+
+LIMITS = Limits(keepalive_interval=15.0, stream_idle_timeout=300.0)
+STAMP = Stamp("id-1", 1_750_000_000, "up/m")
+HEAD = [(b"content-type", b"text/event-stream")]
+BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
+
+
+def tap(wire: Wire) -> Pipe:
+    form = FORMATS[wire.name]
+    return RELAYS[wire.name].tap(lambda failure: form.stream_encoder(STAMP).fail(failure), False)
+
+
+def translation(source: Wire, client: Wire) -> Translation:
+    return Translation(SSEReader(), FORMATS[source.name].stream_decoder(), FORMATS[client.name].stream_encoder(STAMP))
+
+
+class Bench:
+    """One relay with all its neighbours in the test's hands."""
+
+    def __init__(self, pipe: Pipe, client: Wire, limits: Limits = LIMITS) -> None:
+        self.clock = FakeClock()
+        self.exchange: FakeExchange = exchange(client, {})
+        self.call = FakeCall(self.clock)
+        self.pipe = pipe
+        clock: Any = self.clock
+        self.relay = StreamRelay(
+            self.exchange, cast(Any, self.call), pipe, HEAD, ping=PING.get(client.name, PING["sse"]), clock=clock, limits=limits
+        )
+
+    @property
+    def sent(self) -> bytes:
+        return self.exchange.text
+
+    def begin(self, wire: Wire) -> None:
+        """Over the point of no return."""
+        self.call.push(*wire.opening, wire.first)
+        assert self.exchange.started
+
+
+
+
+def pairs() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("wire", "client"), [(w, c) for w in WIRES for c in WIRES], ids=repr)
+
+
+def bench(wire: Wire, client: Wire, limits: Limits = LIMITS) -> Bench:
+    return Bench(tap(wire) if wire is client else translation(wire, client), client, limits)
+
+
+# -- the point of no return
+
+
+@pairs()
+async def test_nothing_is_sent_before_the_first_event_that_says_something(wire: Wire, client: Wire) -> None:
+    b = bench(wire, client)
+    for piece in wire.opening:
+        b.call.push(piece)
+        assert not b.exchange.started
+    b.call.push(wire.first)
+    assert b.exchange.started
+    assert b.exchange.status == 200
+    assert await b.relay.commit() is None
+    assert b.relay.committed_at == b.clock.monotonic()
+    assert len(b.exchange.pieces) == 1, "all that was held leaves in one write"
+    assert client.text(b.sent, True) == "Good "
+
+
+@pairs()
+async def test_a_whole_stream_ends_once(wire: Wire, client: Wire) -> None:
+    b = bench(wire, client)
+    b.call.push(*wire.stream)
+    b.call.end()
+    assert await b.relay.commit() is None
+    assert await b.relay.finish() is None
+    assert client.text(b.sent, True) == SAID
+    assert b.exchange.finished
+    assert not b.exchange.aborted
+    assert b.clock.pending == 0
+
+
+@pairs()
+async def test_an_error_before_that_point_sends_nothing(wire: Wire, client: Wire) -> None:
+    for broken in (lambda b: b.call.push(wire.error_event), lambda b: b.call.fail(TransportError("reset")), lambda b: b.call.end()):
+        b = bench(wire, client)
+        b.call.push(*wire.opening)
+        broken(b)
+        failure = await b.relay.commit()
+        assert isinstance(failure, Failure)
+        assert failure.status >= 500
+        assert not b.exchange.started
+        assert b.call.cancelled
+        assert b.clock.pending == 0
+
+
+@pairs()
+async def test_an_error_after_it_is_said_once_in_the_stream(wire: Wire, client: Wire) -> None:
+    b = bench(wire, client)
+    b.begin(wire)
+    b.call.fail(TransportError("reset", "connection reset"))
+    failure = await b.relay.finish()
+    assert failure is not None
+    assert failure.status == 502
+    assert len(client.errors(b.sent)) == 1
+    assert b.exchange.finished
+    assert b.clock.pending == 0
+
+
+async def test_an_answer_too_large_to_hold_is_committed_as_it_is() -> None:
+    b = bench(CHAT, CHAT)
+    b.call.push(b": " + b"x" * (stream.HELD_BYTES + 1) + b"\n\n")
+    assert b.exchange.started
+
+
+async def test_a_held_stop_event_is_forgotten_when_the_stream_fails() -> None:
+    b = bench(ANTHROPIC, ANTHROPIC)
+    b.call.push(MESSAGE_START, *THINKING_BLOCK)
+    b.call.fail(TransportError("reset"))
+    assert b"content_block_stop" not in b.sent
+    assert events(b.sent)[-1][0] == "error"
+
+
+@pairs()
+async def test_a_break_after_the_end_is_no_failure(wire: Wire, client: Wire) -> None:
+    b = bench(wire, client)
+    b.call.push(*wire.stream)
+    b.call.fail(TransportError("truncated"))
+    assert await b.relay.finish() is None
+    assert client.errors(b.sent) == []
+
+
+@pairs()
+async def test_after_its_own_error_an_upstream_has_a_second_to_close(wire: Wire, client: Wire) -> None:
+    b = bench(wire, client)
+    b.begin(wire)
+    b.call.push(wire.error_event)
+    assert len(client.errors(b.sent)) == 1
+    assert not b.exchange.finished
+    b.clock.advance(stream.LAST_WORDS)
+    failure = await b.relay.finish()
+    assert failure is not None
+    assert failure.message == "Overloaded, try later"
+    assert b.exchange.finished
+    assert b.call.cancelled
+    assert len(client.errors(b.sent)) == 1
+
+
+# -- silence
+
+
+@BOTH
+async def test_after_fifteen_seconds_of_silence_a_keep_alive_is_sent_and_every_fifteen_again(wire: Wire) -> None:
+    b = bench(wire, wire)
+    b.begin(wire)
+    before = b.sent
+    ping = PING.get(wire.name, PING["sse"])
+    b.clock.advance(14.9)
+    assert b.sent == before
+    b.clock.advance(0.2)
+    assert b.sent == before + ping
+    b.clock.advance(30.0)
+    assert b.sent == before + 3 * ping
+
+
+async def test_an_event_puts_the_keep_alive_off() -> None:
+    b = bench(CHAT, CHAT)
+    b.begin(CHAT)
+    for _ in range(10):
+        b.clock.advance(10.0)
+        b.call.push(chunk({"content": "x"}))
+    assert PING["sse"] not in b.sent
+
+
+async def test_no_keep_alive_before_the_head_is_sent() -> None:
+    b = bench(ANTHROPIC, ANTHROPIC)
+    b.call.push(MESSAGE_START)
+    b.clock.advance(100.0)
+    assert not b.exchange.started
+
+
+async def test_keep_alives_can_be_switched_off() -> None:
+    b = bench(CHAT, CHAT, Limits(keepalive_interval=0.0, stream_idle_timeout=300.0))
+    b.begin(CHAT)
+    b.clock.advance(299.0)
+    assert PING["sse"] not in b.sent
+
+
+async def test_no_keep_alive_inside_an_event_that_was_too_large_to_hold() -> None:
+    b = bench(CHAT, CHAT)
+    b.begin(CHAT)
+    large = chunk({"content": "x" * 100_000})
+    b.call.push(large[:80_000])
+    assert b.sent.endswith(b"x")
+    b.clock.advance(60.0)
+    b.call.push(large[80_000:])
+    assert b.sent.endswith(large)
+    b.clock.advance(15.0)
+    assert b.sent.endswith(large + PING["sse"])
+
+
+@pairs()
+async def test_a_silent_upstream_is_given_up_after_the_idle_time(wire: Wire, client: Wire) -> None:
+    early, late = bench(wire, client), bench(wire, client)
+    late.begin(wire)
+    for b in (early, late):
+        b.clock.advance(299.0)
+        assert not b.call.cancelled
+        b.clock.advance(2.0)
+        assert b.call.cancelled
+    failure = await early.relay.commit()
+    assert failure is not None
+    assert failure.status == 504
+    assert not early.exchange.started
+    failure = await late.relay.finish()
+    assert failure is not None
+    assert "nothing for 300 seconds" in failure.message
+    assert len(client.errors(late.sent)) == 1
+
+
+# -- the client's side
+
+
+async def test_a_slow_client_pauses_its_own_upstream() -> None:
+    b = bench(CHAT, CHAT)
+    b.begin(CHAT)
+    assert b.exchange.on_pause is not None
+    assert b.exchange.on_resume is not None
+    b.exchange.on_pause()
+    assert b.call.paused
+    b.clock.advance(1000.0)  # however long: the upstream is not to blame, and nothing is written
+    assert not b.call.cancelled
+    assert PING["sse"] not in b.sent
+    b.exchange.on_resume()
+    assert not b.call.paused
+    b.clock.advance(299.0)
+    assert not b.call.cancelled
+    b.clock.advance(2.0)
+    assert b.call.cancelled
+
+
+async def test_while_paused_the_watch_does_not_spin() -> None:
+    b = bench(CHAT, CHAT)
+    b.begin(CHAT)
+    assert b.exchange.on_pause is not None
+    b.exchange.on_pause()
+    turns = 0
+    call_later = b.clock.call_later
+
+    def counted(*args: Any) -> Any:
+        nonlocal turns
+        turns += 1
+        return call_later(*args)
+
+    b.clock.call_later = counted  # type: ignore[method-assign]
+    b.clock.advance(3600.0)
+    assert turns < 1000
+
+
+async def test_cancelling_lets_go_of_everything() -> None:
+    b = bench(CHAT, CHAT)
+    b.begin(CHAT)
+    b.relay.cancel()
+    assert b.call.cancelled
+    assert b.exchange.on_pause is None
+    assert b.exchange.on_resume is None
+    assert b.clock.pending == 0
+
+
+# -- translation
+
+
+async def test_a_translation_learns_model_usage_and_pieces() -> None:
+    pipe = translation(CHAT, ANTHROPIC)
+    for piece in CHAT.stream:
+        pipe.feed(piece)
+    pipe.eof()
+    assert pipe.model == "gpt-x"
+    assert pipe.usage is not None
+    assert (pipe.usage.input, pipe.usage.output, pipe.usage.cache_read) == (21, 5, 16)
+    assert pipe.finished
+    assert pipe.pieces >= 3
+
+
+async def test_opening_a_block_says_nothing_yet() -> None:
+    pipe = translation(ANTHROPIC, CHAT)
+    pipe.feed(b"".join(ANTHROPIC.opening) + event("ping"))
+    assert not pipe.meaningful
+    pipe.feed(ANTHROPIC.first)
+    assert pipe.meaningful
+
+
+async def test_what_was_understood_before_the_unreadable_is_not_lost() -> None:
+    pipe = translation(CHAT, ANTHROPIC)
+    with pytest.raises(BadAnswer):
+        pipe.feed(b"".join([*CHAT.opening, CHAT.first]) + b"data: {oops\n\n")
+    out = pipe.fail(Failure(502, "unreadable"))
+    assert ANTHROPIC.text(out, True) == "Good "
+    assert ANTHROPIC.errors(out)[0]["message"] == "unreadable"
+
+
+async def test_an_event_beyond_all_measure_is_a_bad_answer() -> None:
+    pipe = translation(CHAT, ANTHROPIC)
+    with pytest.raises(BadAnswer):
+        for _ in range(10_000):
+            pipe.feed(b"data: " + b"x" * 65_536)
+
+
+async def test_a_chat_stream_for_a_chat_client_is_never_translated() -> None:
+    b = bench(CHAT, CHAT)
+    odd = b'data: {"id":"x","choices":[{"delta":{"content":"hi"}}],"vendor":{"a":  1}}\n\n'
+    b.call.push(odd, DONE)
+    b.call.end()
+    assert b.sent == odd + DONE
