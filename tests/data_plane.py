@@ -35,8 +35,8 @@ JSON = [(b"content-type", b"application/json")]
 def provider(wire: Wire, url: str = "http://127.0.0.1:9/v1", **more: Any) -> Provider:
     """A node that speaks *wire*, with one priced model ``m``."""
     models = {"m": Model("m", price=Price(input=3.0, output=15.0, cached=0.3))}
-    about = {"wire": wire.name, "auth": wire.auth, "base_url": url, "node": True, "prefix": "up", "models": models}
-    return Provider(id="node-up", alias="up", name="Up", **{**about, **more})
+    about = {"alias": "up", "wire": wire.name, "auth": wire.auth, "base_url": url, "node": True, "prefix": "up", "models": models}
+    return Provider(id="node-up", name="Up", **{**about, **more})
 
 
 def accounts(*secrets: str, **more: Any) -> tuple[Connection, ...]:

@@ -72,7 +72,7 @@ class FakeCall:
         self.cancelled = True
 
 
-Reply = tuple[int, Headers, bytes] | Exception
+Reply = tuple[int, Headers, bytes] | BaseException
 
 
 class FakeClient:
@@ -88,7 +88,7 @@ class FakeClient:
         reply = self.replies[min(len(self.sent), len(self.replies) - 1)]
         self.sent.append(body)
         self.extra.append(extra)
-        if isinstance(reply, Exception):
+        if isinstance(reply, BaseException):
             raise reply
         return reply
 

@@ -96,7 +96,7 @@ class Edge:
             for plane in planes
             for row in plane.rows
         )
-        self._planes = {type(row): plane for plane in planes for row in plane.rows}
+        self._planes: dict[type, Plane] = {type(row): plane for plane in planes for row in plane.rows}
         self._live = live
         self._ids = RequestIds()
         self._hosts = _LOOPBACK_NAMES | {host.lower() for host in hosts}

@@ -16,7 +16,7 @@ from ..translate.format import Target
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek
 from ..upstream.credentials import CHAT_OPERATION, base_url_of, call_headers, endpoint
-from ..upstream.providers import Provider, quirks_of
+from ..upstream.providers import Provider
 from ..upstream.send import Template, template
 from .resolve import Route
 from .retry import span_text
@@ -25,16 +25,6 @@ from .snapshot import Connection, Snapshot
 JSON_TYPE: Final = (b"content-type", b"application/json")
 ACCEPT_JSON: Final = (b"accept", b"application/json")
 ACCEPT_STREAM: Final = (b"accept", b"text/event-stream")
-# what belongs to the wire travels on the same wire
-_WIRE_FIELDS: Final = (b"anthropic-", b"openai-")
-_ANSWER_FIELDS: Final = (
-    b"x-ratelimit-",
-    b"anthropic-",
-    b"openai-",
-    b"request-id",
-    b"retry-after",
-    b"x-should-retry",
-)
 
 
 class Door(NamedTuple):
@@ -91,7 +81,7 @@ class Prepared(NamedTuple):
 
 def same_wire(found: Peek, route: Route, wire: str) -> Prepared:
     """The client's own bytes with the model's name replaced."""
-    body, strip = RELAYS[wire].prepare(found, route.model, quirks_of(route.provider, route.model))
+    body, strip = RELAYS[wire].prepare(found, route.model, route.quirks)
     return Prepared(body, (), {}, strip)
 
 
@@ -101,21 +91,49 @@ def translated(ask: Ask, route: Route) -> Prepared:
     target = Target(
         route.model,
         known.max_output if known is not None else 0,
-        quirks_of(route.provider, route.model),
+        route.quirks,
         known.abilities if known is not None else frozenset(),
     )
     rendered = FORMATS[route.wire].encode_request(ask, target)
     return Prepared(rendered.body, rendered.dropped, rendered.names, False)
 
 
+class FieldFilter:
+    """Fields whose names begin in one of several ways.  Names that do not are remembered, which spares most comparisons."""
+
+    __slots__ = ("_others", "_starts")
+    _MOST: Final = 512
+
+    def __init__(self, *starts: bytes) -> None:
+        self._starts = starts
+        self._others: set[bytes] = set()
+
+    def of(self, fields: Headers) -> Headers:
+        """Those of *fields* that begin so."""
+        others = self._others
+        return [field for field in fields if field[0] not in others and self._begins(field[0])]
+
+    def _begins(self, name: bytes) -> bool:
+        if name.startswith(self._starts):
+            return True
+        if len(self._others) < self._MOST:
+            self._others.add(name)
+        return False
+
+
+# What belongs to the wire travels on the same wire, and what the upstream says of limits and retries to the client.
+_wire = FieldFilter(b"anthropic-", b"openai-")
+_answer = FieldFilter(b"x-ratelimit-", b"anthropic-", b"openai-", b"request-id", b"retry-after", b"x-should-retry")
+
+
 def wire_fields(door: Door, sent: Headers) -> Headers:
     """The client's fields that belong to the wire and travel on it, unless the account sets them itself."""
-    return [field for field in sent if field[0].startswith(_WIRE_FIELDS) and field[0] not in door.fields]
+    return [field for field in _wire.of(sent) if field[0] not in door.fields]
 
 
 def answer_fields(received: Headers) -> Headers:
     """The upstream's header fields that are meant for the client."""
-    return [field for field in received if field[0].startswith(_ANSWER_FIELDS)]
+    return _answer.of(received)
 
 
 def provider_profile(provider: Provider) -> str:
@@ -136,8 +154,3 @@ def skipped_text(blocked: tuple[tuple[Connection, float], ...], now: float) -> s
         return ""
     names = ", ".join(f"{quote(account.name, safe=' @.-_')} (cooling {span_text(until - now)})" for account, until in blocked)
     return f"; skipped={names}"
-
-
-def with_model(ask: Ask, model: str) -> Ask:
-    """A shallow copy that names another model."""
-    return msgspec.structs.replace(ask, model=model)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ..errors import OmniError
-from ..upstream.providers import Price, Provider
+from ..upstream.providers import Price, Provider, quirks_of
 from .cost import price_of
 from .snapshot import Snapshot
 
@@ -26,6 +26,7 @@ class Route(NamedTuple):
     wire: str
     via: str
     price: Price | None
+    quirks: frozenset[str]
 
 
 class RouteCache:
@@ -123,7 +124,7 @@ def _route(snapshot: Snapshot, provider_id: str, model: str, via: str) -> Route:
     wire = known.wire if known is not None and known.wire else provider.wire
     if not wire:
         raise OmniError("invalid_request", f"Provider '{provider_id}' has no chat models", param="model")
-    return Route(provider, model, wire, via, price_of(snapshot, provider, model))
+    return Route(provider, model, wire, via, price_of(snapshot, provider, model), quirks_of(provider, model))
 
 
 def _unknown(snapshot: Snapshot, provider_id: str, model: str) -> Route:

@@ -158,7 +158,7 @@ class StreamRelay:
                 self._exchange.write(out)
         else:
             self._before_commit(out)
-        if self._pipe.failure is not None and not self._closing:
+        if self._pipe.failure is not None and self._sent_head and not self._closing:
             self._closing = True
             self._timer.cancel()
             self._timer = self._clock.call_later(LAST_WORDS, self._close)

@@ -28,7 +28,9 @@ class Request:
     streamed ones (read :meth:`Exchange.chunks`).  ``peer`` is the address of the connection, without any proxy header.
     """
 
-    __slots__ = ("body", "headers", "id", "method", "params", "path", "peer", "query", "reply_headers", "route", "scheme", "version")
+    __slots__ = (
+        "body", "headers", "id", "method", "params", "path", "peer", "query", "reply_headers", "route", "scheme", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -109,8 +111,15 @@ class Exchange:
 class Admission(Protocol):
     """What the application says of a request when its head is complete, before any of its body is read."""
 
-    body_limit: int  # bytes; a longer body is refused with 413
-    stream_body: bool  # hand the exchange over at once, the body follows through chunks()
+    @property
+    def body_limit(self) -> int:
+        """Bytes; a longer body is refused with 413."""
+        ...
+
+    @property
+    def stream_body(self) -> bool:
+        """Hand the exchange over at once; the body follows through :meth:`Exchange.chunks`."""
+        ...
 
 
 class Application(Protocol):

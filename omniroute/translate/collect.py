@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from msgspec import Struct, field
 
@@ -142,7 +143,7 @@ class Collector:
         self.answer.failure = event
 
 
-_FOLD = {
+_FOLD: Final[dict[type, Callable[[Collector, Any], None]]] = {
     Start: Collector._start,
     TextDelta: Collector._text,
     ThinkingDelta: Collector._thinking,

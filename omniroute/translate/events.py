@@ -97,13 +97,13 @@ class Usage(Struct, gc=False):
     ``input`` counts the whole prompt, cached tokens included; ``output`` all generated tokens, thinking included.
     """
 
-    input: int | float | None = None
-    output: int | float | None = None
-    cache_read: int | float | None = None
-    cache_write: int | float | None = None
-    cache_write_1h: int | float | None = None  # the part of cache_write kept for an hour
-    reasoning: int | float | None = None
-    total: int | float | None = None
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None  # the part of cache_write kept for an hour
+    reasoning: int | None = None
+    total: int | None = None
     estimated: bool = False
 
     def merge(self, later: Usage) -> None:

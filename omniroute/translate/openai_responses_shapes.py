@@ -124,6 +124,14 @@ def read_event(data: bytes) -> StreamEvent | None:
         raise BadAnswer(f"not JSON: {error}") from None
 
 
+def check_text(data: bytes) -> None:
+    """Raise BadAnswer for broken UTF-8: what only travels is never parsed, and it would come out again."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise BadAnswer(str(error)) from None
+
+
 def text_of(parts: Raw) -> str:
     """The joined texts of a reasoning item's ``summary`` or ``content``; "" when there is none."""
     found = PARTS.get(parts)

@@ -50,6 +50,7 @@ from .openai_responses_shapes import (
     Response,
     StreamEvent,
     array_of,
+    check_text,
     free_text,
     read_annotation,
     read_event,
@@ -95,10 +96,9 @@ class ResponsesDecoder:
         item = queue.open
         if event.delta is not None and item is not None and event.output_index == item.index is not None:
             kind = event.type
-            if kind == "response.output_text.delta":
+            if kind == "response.output_text.delta" and (event.logprobs is ABSENT or bytes(event.logprobs) == b"[]"):
                 item.said = item.told = item.block = True
-                logprobs = event.logprobs
-                return (TextDelta(event.delta, None if logprobs is ABSENT else array_of(logprobs)),)
+                return (TextDelta(event.delta),)
             if kind == "response.function_call_arguments.delta" and item.kind == "function_call":
                 return (queue.argument(item, event.delta),)
         return self._led(self._take(event, name, data))
@@ -124,6 +124,8 @@ class ResponsesDecoder:
         return events if isinstance(events[0], Start) else [Start(), *events]
 
     def _take(self, event: StreamEvent, name: bytes, data: bytes) -> list[Event]:
+        if not data.isascii():
+            check_text(data)
         handler = _ON.get(event.type)
         if handler is not None:
             out: list[Event] = []
@@ -213,7 +215,7 @@ class ResponsesDecoder:
             return
         if opened.done:  # a vendor that gives index 0 to every item
             opened = self._add(event, item)
-        kind = opened.kind or item.type
+        kind = item.type = opened.kind or item.type
         if kind in CALLS:
             if not opened.started:
                 self._start_call(opened, item, out)
@@ -406,10 +408,7 @@ def decode_answer(body: bytes) -> list[Event]:
     data = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if data[:1] != b"{":
         raise BadAnswer("not a JSON object")
-    try:
-        data.decode()  # what only travels is never parsed: broken text in it would come out again
-    except UnicodeDecodeError as error:
-        raise BadAnswer(str(error)) from None
+    check_text(data)
     response = RESPONSE.answer(data)
     start = start_of(response)
     if response.status == "failed" or (response.output is None and _present(response.error)):

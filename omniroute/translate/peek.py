@@ -75,7 +75,7 @@ def _without_bulk(members: Mapping[str, Raw]) -> bytes:
     for name, raw in members.items():
         value = memoryview(raw)
         if len(value) < 256:
-            parts.append(b"%b:%b" % (msgspec.json.encode(name), value))
+            parts.append(b"%b:%b" % (msgspec.json.encode(name), bytes(raw)))
         elif value[0] != 0x22:  # strings have no types inside
             parts.append(b"%b:%b" % (msgspec.json.encode(name), b"[]" if value[0] == 0x5B else b"{}"))
         else:
@@ -112,7 +112,7 @@ def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
     The lengths of compact and of Python-style separators are known in advance; only other layouts need a closer look.
     """
     count = len(members)
-    plain = sum(map(len, members)) + sum(map(len, map(memoryview, members.values()))) + 3 * count
+    plain = sum(map(len, members)) + sum([len(memoryview(value)) for value in members.values()]) + 3 * count
     size = len(body)
     if size in (plain + count + 1, plain + 3 * count) or all(body.count(b'"%b"' % key.encode()) == 1 for key in members):
         return

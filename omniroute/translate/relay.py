@@ -209,6 +209,7 @@ def _says_something(choice: _ChatChoice) -> bool:
     )
 
 
+_ENDING: Final = 2048  # what matters stands in the last events of a stream, so of a long read only the end is searched
 _CHAT_WORDS: Final = (b'"usage":{', b'"usage": {', b'finish_reason":"', b'finish_reason": "', b'"error"', b"[DONE]")
 
 
@@ -224,24 +225,31 @@ class ChatTap(Tap):
         super().__init__(encode_failure)
         self._decode_error = decode_error
         self._strip = strip_usage
+        self._unseen = b""  # of the last read, what was too far from its end to be looked at
 
     def _look(self, blob: bytes) -> bytes:
         """Read only the events that may matter: the first ones, then those from the first telling word on."""
-        start = 0
         kept: list[bytes] = []
-        if not self.meaningful:
-            for found in _EVENT.finditer(blob):
-                start = found.end()
-                if self._keep(data_of(found[0])):
-                    kept.append(found[0])
-                if self.meaningful:
-                    break
-        hits = [at for word in _CHAT_WORDS if (at := blob.find(word, start)) >= 0]
+        start = 0 if self.meaningful else self._begin(blob, kept)
+        look = max(start, len(blob) - _ENDING)
+        self._unseen = blob[start:look] if look > start else b""
+        hits = [at for word in _CHAT_WORDS if (at := blob.find(word, look)) >= 0]
         if not hits:
-            return blob if not kept and not start else b"".join([*kept, blob[start:]])
-        begin = max(start, boundary_before(blob, min(hits)))
-        rest = [raw for raw, data in events_of(blob[begin:]) if self._keep(data)]
-        return b"".join([*kept, blob[start:begin], *rest])
+            return b"".join([*kept, blob[start:]]) if start else blob
+        tail = max(start, boundary_before(blob, min(hits)))
+        rest = [raw for raw, data in events_of(blob[tail:]) if self._keep(data)]
+        return b"".join([*kept, blob[start:tail], *rest])
+
+    def _begin(self, blob: bytes, kept: list[bytes]) -> int:
+        """Read events until one says something; returns where that one ends."""
+        end = 0
+        for found in _EVENT.finditer(blob):
+            end = found.end()
+            if self._keep(data_of(found[0])):
+                kept.append(found[0])
+            if self.meaningful:
+                break
+        return end
 
     def _keep(self, data: bytes) -> bool:
         """Learn from one event; False takes it out."""
@@ -268,6 +276,9 @@ class ChatTap(Tap):
 
     def eof(self) -> bytes:
         out = super().eof()
+        if not self.finished and self._unseen:  # the end was not near the end of a read
+            for _, data in events_of(self._unseen):
+                self._keep(data)
         # some vendors end without a finish reason and without [DONE]; their usage is then the only mark of an end
         self.finished = self.finished or (self.meaningful and self.usage is not None)
         return out

@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from .events import Usage
 
-# A vendor that writes 10.0 is read too: equal to 10 wherever it goes, so it is not converted.
-Count = int | float | None
+if TYPE_CHECKING:
+    Count = int | None
+else:  # a vendor that writes 10.0 is read too: it is equal to 10 wherever it goes, so it is not converted
+    Count = int | float | None
 
 
 class PromptDetails(Struct):

@@ -32,7 +32,16 @@ def goldens(kind: str) -> list[bytes]:
 STREAMS, ANSWERS, REQUESTS = goldens("stream"), goldens("answer"), goldens("request")
 TOKENS = (
     *(b"null", b"0", b"-1", b"1e400", b"{}", b"[]", b'""', b"true", b'"x"', b"[[[[", b'{"a":', b"\xff", b"\xc3", b"\\ud800"),
-    *(b'"message":', b'"content":', b'"tool_calls":', b'"function":', b'"arguments":', b'"error":', b'"done":true', b'"response":'),
+    *(
+        b'"message":',
+        b'"content":',
+        b'"tool_calls":',
+        b'"function":',
+        b'"arguments":',
+        b'"error":',
+        b'"done":true',
+        b'"response":',
+    ),
     *(b"\n", b"\r\n", b"\n\n", b"<think>", b"</think>", b'"images":', b'"options":', b'"created_at":'),
 )
 
@@ -129,11 +138,15 @@ JSON = st.recursive(
     max_leaves=6,
 )
 MEMBERS = st.sampled_from(("content", "thinking", "tool_calls", "images", "role"))
-BESIDE = st.sampled_from(("model", "created_at", "done", "done_reason", "error", "logprobs", "eval_count", "response", "image"))
+BESIDE = st.sampled_from(
+    ("model", "created_at", "done", "done_reason", "error", "logprobs", "eval_count", "response", "image")
+)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.dictionaries(MEMBERS, JSON, max_size=3), st.dictionaries(BESIDE, JSON, max_size=3)), max_size=3))
+@given(
+    st.lists(st.tuples(st.dictionaries(MEMBERS, JSON, max_size=3), st.dictionaries(BESIDE, JSON, max_size=3)), max_size=3)
+)
 def test_any_json_in_the_known_members_is_survived(lines: list[tuple[dict[str, object], dict[str, object]]]) -> None:
     decoder, splitter = FORMAT.stream_decoder(), ThinkSplitter()
     encoders = [wire.stream_encoder(STAMP) for wire in FORMATS.values()]

@@ -54,7 +54,9 @@ def declared(pieces: list[bytes]) -> object:
     written = translate(FORMAT, FORMAT, pieces)
     sent = [msgspec.json.decode(line[6:]) for line in written.split(b"\n") if line.startswith(b"data: ")]
     assert [event["sequence_number"] for event in sent] == list(range(len(sent)))
-    ends = [event["type"] for event in sent if event["type"] in ("response.completed", "response.incomplete", "response.failed")]
+    ends = [
+        event["type"] for event in sent if event["type"] in ("response.completed", "response.incomplete", "response.failed")
+    ]
     assert ends == [sent[-1]["type"]]
     return events
 
@@ -122,7 +124,12 @@ KINDS = st.sampled_from([f"response.{name}" for name in (
 )])  # fmt: skip
 ITEM = st.fixed_dictionaries(
     {"type": st.sampled_from(("message", "reasoning", "function_call", "custom_tool_call", "web_search_call"))},
-    optional={"id": st.text(max_size=3), "name": st.text(max_size=3), "arguments": st.text(max_size=3), "summary": st.none()},
+    optional={
+        "id": st.text(max_size=3),
+        "name": st.text(max_size=3),
+        "arguments": st.text(max_size=3),
+        "summary": st.none(),
+    },
 )
 EVENT = st.fixed_dictionaries(
     {"type": KINDS},

@@ -160,7 +160,9 @@ def test_a_request_without_words_needs_a_key_too() -> None:
     assert (found.status, found.json) == (401, {"error": "Missing API key"})
 
 
-@pytest.mark.parametrize("body", [b"not json", b"{}", b'{"model":"al/big","messages":7}', b'{"model":"al/big","messages":[{}]}'])
+@pytest.mark.parametrize(
+    "body", [b"not json", b"{}", b'{"model":"al/big","messages":7}', b'{"model":"al/big","messages":[{}]}']
+)
 def test_a_bad_request_is_refused_in_the_wires_own_way(body: bytes) -> None:
     found = call(ollama.chat, body)
     assert found.status == 400
@@ -252,7 +254,10 @@ def test_the_client_calls_tools_over_two_turns() -> None:
 
 def test_the_client_generates_whole_and_streamed() -> None:
     async def play() -> None:
-        async with served(whole(content=SAID), streamed(chunk({"content": "Good "}), chunk({"content": "day"}))) as (client, _):
+        async with served(whole(content=SAID), streamed(chunk({"content": "Good "}), chunk({"content": "day"}))) as (
+            client,
+            _,
+        ):
             assert (await client.generate("up/m", "Greet me", system="Be brief.")).response == SAID
             parts = [part async for part in await client.generate("up/m", "Greet me", stream=True)]
             assert "".join(part.response for part in parts) == "Good day"

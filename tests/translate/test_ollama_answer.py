@@ -31,7 +31,14 @@ from omniroute.translate.ollama_answer import GenerateEncoder, OllamaEncoder, en
 STAMP = Stamp("id-1", 1_700_000_000, "up/m", names={"short": "a.long.name"})
 CREATED = "2023-11-14T22:13:20Z"
 END: list[Event] = [Usage(input=3, output=4), Finish("stop")]
-TALK: list[Event] = [Start("", "m"), ThinkingDelta("hm"), TextDelta("so"), ToolStart("c1", "look"), ToolArguments('{"a"'), ToolArguments(":1}")]
+TALK: list[Event] = [
+    Start("", "m"),
+    ThinkingDelta("hm"),
+    TextDelta("so"),
+    ToolStart("c1", "look"),
+    ToolArguments('{"a"'),
+    ToolArguments(":1}"),
+]
 
 
 def lines(events: list[Event], encoder: OllamaEncoder | None = None) -> list[dict[str, Any]]:
@@ -51,7 +58,9 @@ def test_every_line_has_model_time_message_and_done() -> None:
 def test_a_call_is_one_line_once_its_arguments_are_whole() -> None:
     found = lines([*TALK, BlockEnd(), *END])
     assert [line["done"] for line in found] == [False, False, False, True]
-    assert found[2]["message"]["tool_calls"] == [{"id": "c1", "function": {"index": 0, "name": "look", "arguments": {"a": 1}}}]
+    assert found[2]["message"]["tool_calls"] == [
+        {"id": "c1", "function": {"index": 0, "name": "look", "arguments": {"a": 1}}}
+    ]
 
 
 def test_the_last_line_has_all_members_that_clients_read() -> None:
@@ -111,7 +120,9 @@ def test_one_call_or_many_give_the_same_bytes(encoder: type[OllamaEncoder]) -> N
     assert one.feed(events) + one.eof() == b"".join(many.feed([event]) for event in events) + many.eof()
 
 
-@pytest.mark.parametrize(("text", "arguments"), [("", {}), ("null", {}), ('{"cut', {"INVALID_JSON": '{"cut'}), ("[1]", {"INVALID_JSON": "[1]"})])
+@pytest.mark.parametrize(
+    ("text", "arguments"), [("", {}), ("null", {}), ('{"cut', {"INVALID_JSON": '{"cut'}), ("[1]", {"INVALID_JSON": "[1]"})]
+)
 def test_arguments_are_always_an_object(text: str, arguments: dict[str, Any]) -> None:
     events: list[Event] = [Start(), ToolStart("c1", "look"), ToolArguments(text), *END]
     assert lines(events)[0]["message"]["tool_calls"][0]["function"]["arguments"] == arguments
@@ -138,7 +149,12 @@ def test_tools_get_their_own_names_back_and_missing_ids_are_made() -> None:
 
 
 def test_images_and_spoken_words() -> None:
-    events: list[Event] = [Start(), MediaPart(Media("image", data="iVBOR")), MediaPart(Media("audio", transcript="la")), *END]
+    events: list[Event] = [
+        Start(),
+        MediaPart(Media("image", data="iVBOR")),
+        MediaPart(Media("audio", transcript="la")),
+        *END,
+    ]
     found = lines(events)
     assert (found[0]["message"]["images"], found[1]["message"]["content"]) == (["iVBOR"], "la")
     generated = lines(events, GenerateEncoder(STAMP))

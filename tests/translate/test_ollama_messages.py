@@ -73,7 +73,9 @@ def test_media_of_results_follow_in_the_next_user_message() -> None:
 
 
 def test_media_of_the_last_results_get_a_user_message_of_their_own() -> None:
-    messages = render(user(Text("a")), Turn("assistant", [ToolCall("c1", "look")]), Turn("tool", [ToolResult("c1", [IMAGE])]))
+    messages = render(
+        user(Text("a")), Turn("assistant", [ToolCall("c1", "look")]), Turn("tool", [ToolResult("c1", [IMAGE])])
+    )
     assert (messages[-1]["role"], messages[-1]["images"]) == ("user", [PNG])
 
 

@@ -135,7 +135,10 @@ def test_history_that_another_vendor_keeps_is_refused() -> None:
 
 def test_the_official_sdk_takes_what_we_send() -> None:
     said = asking(
-        tools=TOOLS, response_format=ResponseFormat("schema", b'{"type":"object"}'), reasoning=Reasoning(effort="low"), stop=["a"]
+        tools=TOOLS,
+        response_format=ResponseFormat("schema", b'{"type":"object"}'),
+        reasoning=Reasoning(effort="low"),
+        stop=["a"],
     )
     request = ChatRequest.model_validate_json(encode_request(said, TARGET).body, strict=False)
     assert request.model_dump(exclude_none=True)["tools"][0]["function"]["name"] == "look"

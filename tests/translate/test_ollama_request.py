@@ -40,7 +40,12 @@ def test_messages_become_turns() -> None:
         messages=[
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": "Look", "images": ["iVBOR", "data:image/jpeg;base64,/9j/"]},
-            {"role": "assistant", "content": "", "thinking": "hm", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},
+            {
+                "role": "assistant",
+                "content": "",
+                "thinking": "hm",
+                "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}],
+            },
             {"role": "tool", "content": "1", "tool_name": "f"},
             {"role": "tool", "content": "2", "name": "g", "tool_call_id": "c2"},
             {"role": "system", "content": "Be long."},
@@ -57,7 +62,15 @@ def test_messages_become_turns() -> None:
 
 def test_options_with_a_neutral_meaning_are_read_and_the_others_kept() -> None:
     found = ask(
-        options={"temperature": 1, "top_k": 5.0, "seed": 7, "num_predict": 9, "stop": "END", "num_ctx": 4096, "mirostat": None},
+        options={
+            "temperature": 1,
+            "top_k": 5.0,
+            "seed": 7,
+            "num_predict": 9,
+            "stop": "END",
+            "num_ctx": 4096,
+            "mirostat": None,
+        },
         keep_alive=0,
     )
     assert (found.sampling.temperature, found.sampling.top_k, found.sampling.seed) == (1.0, 5, 7)

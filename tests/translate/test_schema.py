@@ -217,7 +217,7 @@ def grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(LEAVES | st.booleans(), grown, max_leaves=8)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(SCHEMAS)
 def test_the_result_is_in_the_subset_and_stays_as_it_is(given: Any) -> None:
     once = reduce(given).schema
@@ -228,7 +228,7 @@ def test_the_result_is_in_the_subset_and_stays_as_it_is(given: Any) -> None:
     assert_in_subset(parameters)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(SCHEMAS)
 def test_what_was_read_back_is_the_same_when_reduced_again(given: Any) -> None:
     once = reduce(given).schema

@@ -101,7 +101,10 @@ def test_thinking_is_given_out_as_it_comes() -> None:
 
 def test_counts_do_not_end_the_thinking() -> None:
     splitter = ThinkSplitter()
-    found = [*splitter.feed([Start(), TextDelta("<think>a"), Usage(output=1)]), *splitter.feed([TextDelta("b</think>c"), *END])]
+    found = [
+        *splitter.feed([Start(), TextDelta("<think>a"), Usage(output=1)]),
+        *splitter.feed([TextDelta("b</think>c"), *END]),
+    ]
     assert words(collect(found)) == ("ab", "c")
 
 

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes_gateway import fake_gateway, job, one_provider
+from wires import ANTHROPIC, CHAT, WIRES, Wire
+
+from omniroute.gateway.answer import head, refuse, respond
+from omniroute.gateway.job import Job
+from omniroute.translate.events import Failure
+
+BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
+
+
+def refused(wire: Wire, failure: Failure) -> Any:
+    made = job(wire, {})
+    refuse(fake_gateway(one_provider(wire)), made, failure)
+    assert made.failure is failure
+    assert made.status == failure.status
+    return made.exchange
+
+
+def test_a_head_says_who_answered_and_what_was_lost() -> None:
+    made = job(CHAT, {})
+    assert [name for name, _ in head(made, [])] == [b"x-request-id"]
+    made.notes, made.dropped = "up/acct; attempt=1/1", ("top_k", "cache_control")
+    fields = dict(head(made, [(b"content-type", b"x")]))
+    assert fields[b"x-omniroute-route"] == b"up/acct; attempt=1/1"
+    assert fields[b"x-omniroute-dropped"] == b"top_k, cache_control"
+    assert fields[b"content-type"] == b"x"
+
+
+def test_an_answer_notes_its_status_and_time() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    made = job(CHAT, {})
+    gateway.hands.advance(2.0)
+    respond(gateway, made, 200, [], b"x")
+    assert (made.status, made.first_byte) == (200, gateway.hands.monotonic())
+
+
+@BOTH
+def test_a_refusal_is_in_the_clients_wire(wire: Wire) -> None:
+    exchange = refused(wire, Failure(503, "Busy"))
+    assert exchange.status == 503
+    assert wire.error_of(exchange.text)["message"] == "Busy"
+    assert exchange.header(b"content-type") == b"application/json"
+    assert exchange.header(b"retry-after") is None
+
+
+@BOTH
+def test_an_error_body_is_kept_on_its_own_wire_and_rendered_on_another(wire: Wire) -> None:
+    raw = wire.error("odd_error", "Odd")
+    assert refused(wire, Failure(429, "Odd", wire=wire.name, raw=raw)).text == raw
+    other = CHAT if wire is ANTHROPIC else ANTHROPIC
+    exchange = refused(other, Failure(429, "Odd", wire=wire.name, raw=raw))
+    assert other.error_of(exchange.text)["message"] == "[429]: Odd"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0, b"1"), (0.4, b"1"), (1.6, b"2"), (7.0, b"7"), (65.2, b"65")])
+def test_retry_after_is_a_whole_number_of_seconds(seconds: float, text: bytes) -> None:
+    assert refused(CHAT, Failure(429, "x", retry_after=seconds)).header_list(b"retry-after") == [text]
+
+
+def test_fields_of_the_upstreams_answer_are_kept_on_the_same_wire_and_retry_after_is_said_once() -> None:
+    fields = [(b"x-should-retry", b"false"), (b"retry-after", b"3")]
+    failure = Failure(429, "x", wire="anthropic", raw=b"{}", retry_after=3.0, headers=fields)
+    exchange = refused(ANTHROPIC, failure)
+    assert exchange.header(b"x-should-retry") == b"false"
+    assert exchange.header_list(b"retry-after") == [b"3"]
+    assert refused(CHAT, failure).header(b"x-should-retry") is None
+
+
+def test_after_the_head_the_connection_is_broken_visibly() -> None:
+    made: Job = job(CHAT, {})
+    exchange: Any = made.exchange
+    exchange.start(200, [])
+    made.status = 200
+    refuse(fake_gateway(one_provider(CHAT)), made, Failure(500, "late"))
+    assert exchange.aborted
+    assert made.status == 200

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from data_plane import JSON, MODEL
+from fakes_gateway import SSE, FakeGateway, fake_gateway, job, one_provider
+from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire
+
+from omniroute.errors import Retry
+from omniroute.gateway import attempt as module
+from omniroute.gateway.attempt import attempt, blame, fold, make_pipe, stamp, transport_failure, upstream_failure
+from omniroute.gateway.job import Job
+from omniroute.gateway.render import Prepared, same_wire
+from omniroute.gateway.stream import Translation
+from omniroute.proto.h1_client import TransportError
+from omniroute.translate.collect import collect
+from omniroute.translate.conversation import Text
+from omniroute.translate.events import Failure
+from omniroute.translate.format import BadAnswer
+from omniroute.translate.formats import RELAYS
+from omniroute.translate.peek import peek
+from omniroute.translate.relay import AnthropicTap, ChatTap
+
+BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
+
+
+def ready(gateway: FakeGateway, client: Wire, **more: Any) -> Job:
+    """A job as far as the pipeline takes it before an attempt."""
+    made = job(client, client.ask(MODEL, **more), gateway.hands.monotonic())
+    made.peek = peek(made.exchange.request.body, RELAYS[client.name].members)
+    made.requested = made.peek.model
+    made.route = gateway.routes.resolve(gateway.live.snapshot, made.requested, "")
+    made.account = gateway.live.snapshot.connections["node-up"][0]
+    return made
+
+
+async def run(gateway: FakeGateway, made: Job) -> Failure | None:
+    assert made.route is not None
+    assert made.account is not None
+    door = gateway.doors.find(gateway.live.snapshot, made.route, made.account)
+    return await attempt(gateway, made, made.route, made.account, door)
+
+
+@BOTH
+@pytest.mark.parametrize("client", WIRES, ids=repr)
+async def test_an_answer_reaches_the_client_and_the_books(wire: Wire, client: Wire) -> None:
+    gateway = fake_gateway(one_provider(wire), (200, JSON, wire.whole))
+    made = ready(gateway, client)
+    assert await run(gateway, made) is None
+    exchange: Any = made.exchange
+    assert client.text(exchange.text, False) == SAID
+    assert made.usage is not None
+    assert (made.status, made.usage.input, made.usage.output) == (200, 21, 5)
+    assert made.upstream_model in ("gpt-x", "claude-x")
+    assert gateway.live.in_flight == {}
+
+
+@BOTH
+async def test_on_the_same_wire_not_one_byte_of_the_answer_changes(wire: Wire) -> None:
+    odd = wire.whole.replace(b"{", b'{ "vendor":  [1, 2],', 1)
+    gateway = fake_gateway(one_provider(wire), (200, JSON, odd))
+    made = ready(gateway, wire)
+    await run(gateway, made)
+    exchange: Any = made.exchange
+    assert exchange.text == odd
+
+
+async def test_header_fields_of_the_wire_travel_both_ways_on_the_same_wire_only() -> None:
+    answer = [*JSON, (b"anthropic-ratelimit-requests-limit", b"5"), (b"request-id", b"req_1"), (b"server", b"x"), (b"set-cookie", b"a=b")]
+    for client, travels in ((ANTHROPIC, True), (CHAT, False)):
+        gateway = fake_gateway(one_provider(ANTHROPIC), (200, answer, ANTHROPIC.whole))
+        made = ready(gateway, client)
+        made.exchange.request.headers += [(b"anthropic-beta", b"x-1"), (b"authorization", b"Bearer sk-client"), (b"x-other", b"1")]
+        await run(gateway, made)
+        assert gateway.upstream.extra == [[(b"anthropic-beta", b"x-1")] if travels else []]
+        exchange: Any = made.exchange
+        names = {name for name, _ in exchange.headers}
+        assert (b"request-id" in names) == (b"anthropic-ratelimit-requests-limit" in names) == travels
+        assert not names & {b"server", b"set-cookie"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [("timeout", 504), ("connect_timeout", 504), ("refused", 502), ("reset", 502), ("dns", 502), ("tls", 502)]
+)
+async def test_what_the_network_did_becomes_a_status(reason: Any, status: int) -> None:
+    failure = transport_failure(TransportError(reason, "because"))
+    assert (failure.status, failure.message) == (status, "The provider could not be reached: because")
+    gateway = fake_gateway(one_provider(CHAT), TransportError(reason))
+    made = ready(gateway, CHAT)
+    got = await run(gateway, made)
+    assert got is not None
+    assert got.status == status
+    assert not made.exchange.started
+    assert gateway.live.in_flight == {}
+
+
+@BOTH
+async def test_what_cannot_be_read_is_a_failure_and_nothing_is_sent(wire: Wire) -> None:
+    for body in (b"<html>", b"", b"null", b"{"):
+        for client in WIRES:
+            gateway = fake_gateway(one_provider(wire), (200, JSON, body))
+            made = ready(gateway, client)
+            failure = await run(gateway, made)
+            assert failure is not None
+            assert failure.status == 502
+            assert not made.exchange.started
+
+
+async def test_the_request_is_decoded_once_for_all_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = fake_gateway(one_provider(ANTHROPIC), (500, JSON, b"{}"), (200, JSON, ANTHROPIC.whole))
+    made = ready(gateway, CHAT)
+    assert (await run(gateway, made)) is not None
+    first = made.ask
+    assert (await run(gateway, made)) is None
+    assert made.ask is first
+
+
+def route_of(gateway: FakeGateway) -> Any:
+    return gateway.routes.resolve(gateway.live.snapshot, MODEL, "")
+
+
+@BOTH
+def test_an_error_answer_keeps_what_clients_act_on(wire: Wire) -> None:
+    gateway = fake_gateway(one_provider(wire))
+    raw = wire.error("rate_limit_error", "Slow down")
+    failure = upstream_failure(gateway, route_of(gateway), 429, [*JSON, (b"retry-after", b"7"), (b"x-should-retry", b"true")], raw)
+    assert (failure.status, failure.message, failure.retry_after, failure.wire) == (429, "Slow down", 7.0, wire.name)
+    assert failure.raw == raw
+    assert (b"x-should-retry", b"true") in failure.headers
+
+
+def test_an_error_page_is_never_passed_on_as_it_is() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    failure = upstream_failure(gateway, route_of(gateway), 502, [(b"content-type", b"text/html")], b"<html>Bad gateway</html>")
+    assert failure.raw is None
+    assert failure.status == 502
+
+
+def test_json_errors_called_text_are_passed_on() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    raw = CHAT.error("x", "y")
+    assert upstream_failure(gateway, route_of(gateway), 400, [(b"content-type", b"text/plain")], raw).raw == raw
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_never_followed(status: int) -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    failure = upstream_failure(gateway, route_of(gateway), status, [(b"location", b"http://example.com")], b"")
+    assert failure.status == 502
+    assert "redirect" in failure.message
+
+
+def test_who_is_to_blame() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    account = gateway.live.snapshot.connections["node-up"][0]
+    assert blame(gateway, route_of(gateway), account, Failure(400, "bad request")) is Retry.NONE
+    assert gateway.live.health.cooling() == {}
+    assert blame(gateway, route_of(gateway), account, Failure(429, "Slow down", retry_after=7.0)) is Retry.NEXT_ACCOUNT
+    until = gateway.live.health.blocked_until("c1", "m")
+    assert until == gateway.hands.time() + 7.0
+
+
+def test_the_same_wire_is_tapped_and_another_translated() -> None:
+    for wire, kind in ((CHAT, ChatTap), (ANTHROPIC, AnthropicTap)):
+        gateway = fake_gateway(one_provider(wire))
+        made = ready(gateway, wire, stream=True)
+        assert made.peek is not None
+        prepared = same_wire(made.peek, route_of(gateway), wire.name)
+        assert isinstance(make_pipe(made, route_of(gateway), prepared, stamp(gateway, made, prepared)), kind)
+        other = ready(gateway, CHAT if wire is ANTHROPIC else ANTHROPIC, stream=True)
+        assert isinstance(make_pipe(other, route_of(gateway), prepared, stamp(gateway, other, prepared)), Translation)
+
+
+def test_the_stamp_has_what_an_upstream_may_not_say() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    made = ready(gateway, CHAT, stream=True)
+    mark = stamp(gateway, made, Prepared(b"", (), {"a": "b"}, False))
+    assert (mark.id, mark.created, mark.model) == ("0f8fad5bd9cb469fa16570867728950e", int(gateway.hands.now), "up/m")
+    assert (mark.include_usage, mark.names) == (True, {"a": "b"})
+
+
+@BOTH
+def test_a_stream_folds_into_an_answer(wire: Wire) -> None:
+    answer = collect(fold(wire.name, b"".join(wire.stream)))
+    assert [block.text for block in answer.blocks if isinstance(block, Text)] == [SAID]
+    assert answer.failure is None
+
+
+def test_a_stream_that_was_cut_folds_into_a_failure() -> None:
+    assert collect(fold("openai-chat", b"".join(CHAT.stream[:2]))).failure is not None
+    with pytest.raises(BadAnswer):
+        fold("openai-chat", b"data: {oops\n\n")
+
+
+@BOTH
+async def test_a_whole_answer_to_a_stream_request_is_streamed_with_its_usage(wire: Wire) -> None:
+    for client in WIRES:
+        gateway = fake_gateway(one_provider(wire), (200, JSON, wire.whole))
+        made = ready(gateway, client, stream=True)
+        assert await run(gateway, made) is None
+        exchange: Any = made.exchange
+        assert client.text(exchange.text, True) == SAID
+        assert exchange.header(b"content-type").startswith(b"text/event-stream")
+        assert made.usage is not None
+
+
+async def test_what_the_other_wire_cannot_hold_is_named() -> None:
+    gateway = fake_gateway(one_provider(ANTHROPIC), (200, JSON, ANTHROPIC.whole))
+    made = ready(gateway, CHAT, seed=7, logit_bias={"1": 2})
+    await run(gateway, made)
+    exchange: Any = made.exchange
+    dropped = exchange.header(b"x-omniroute-dropped").decode()
+    assert "seed" in dropped
+    assert "seed" not in json.loads(gateway.upstream.sent[0])
+
+
+async def test_an_event_stream_of_an_error_answer_is_read_to_its_limit_only() -> None:
+    gateway = fake_gateway(one_provider(CHAT), (500, SSE, CHAT.error("x", "Broken")))
+    made = ready(gateway, CHAT, stream=True)
+    failure = await run(gateway, made)
+    assert failure is not None
+    assert (failure.status, failure.message) == (500, "Broken")
+    assert module.ERROR_BODY <= 1024 * 1024

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from data_plane import accounts, provider, snapshot
+from fakes_exchange import FakeExchange
+from fakes_gateway import fake_gateway
+from wires import CHAT
+
+from omniroute.errors import OmniError
+from omniroute.gateway import auth, models
+from omniroute.gateway.models import catalogue, one, page
+from omniroute.gateway.snapshot import GatewayKey, GatewaySettings, Snapshot
+from omniroute.proto.exchange import Request
+from omniroute.upstream.providers import Model
+
+LARGE = Model("large", name="Large", context=200_000, max_output=8_000)
+MODELS = {"large": LARGE, "small": Model("small"), "embed": Model("embed", kind="embedding")}
+SECRET = b"s" * 32
+
+
+def state(**more: Any) -> Snapshot:
+    return snapshot(provider(CHAT, models=MODELS), accounts("key-1"), **more)
+
+
+def get(snapshot_: Snapshot, query: str = "", wanted: str | None = None, *headers: tuple[bytes, bytes]) -> FakeExchange:
+    request = Request("GET", "/v1/models", query, [*headers])
+    if wanted is not None:
+        request.params["id"] = wanted
+    exchange = FakeExchange(request)
+    models.serve(fake_gateway(snapshot_), exchange)
+    return exchange
+
+
+def test_the_list_satisfies_both_vendors_clients() -> None:
+    body = get(state()).json
+    assert (body["object"], body["has_more"], body["first_id"], body["last_id"]) == ("list", False, "up/large", "up/embed")
+    entry = body["data"][0]
+    assert (entry["id"], entry["object"], entry["type"], entry["owned_by"]) == ("up/large", "model", "model", "up")
+    assert (entry["display_name"], entry["created_at"]) == ("Large", "2025-01-01T00:00:00.000Z")
+    assert (entry["context_length"], entry["max_output_tokens"]) == (200_000, 8_000)
+    assert isinstance(entry["created"], int)
+    assert body["data"][2]["type"] == "embedding"
+
+
+def test_only_providers_with_an_account_are_listed() -> None:
+    assert get(snapshot(provider(CHAT, models=MODELS), [])).json["data"] == []
+    blocked = GatewaySettings(blocked_providers=frozenset({"node-up"}))
+    assert get(state(settings=blocked)).json["data"] == []
+
+
+def test_custom_and_default_models_are_listed_too() -> None:
+    (account,) = accounts("key-1", default_model="vendor/mine")
+    made = snapshot(provider(CHAT, models=MODELS), [account], custom_models={"node-up": ("extra",)})
+    found = {entry["id"]: entry for entry in catalogue(made)}
+    assert found["up/extra"]["custom"]
+    assert "up/vendor/mine" in found
+
+
+def test_a_built_in_provider_is_listed_under_alias_and_id() -> None:
+    built_in = provider(CHAT, models={"large": LARGE}, node=False, prefix="", alias="u")
+    made = snapshot(built_in, accounts("key-1"))
+    assert [(entry["id"], entry["parent"]) for entry in catalogue(made)] == [("u/large", None), ("node-up/large", "u/large")]
+
+
+@pytest.mark.parametrize(
+    ("query", "ids", "more"),
+    [
+        ("", ["a", "b", "c"], False),
+        ("limit=2", ["a", "b"], True),
+        ("limit=1000", ["a", "b", "c"], False),
+        ("limit=1&after_id=a", ["b"], True),
+        ("after_id=c", [], False),
+        ("before_id=c", ["a", "b"], False),
+        ("after_id=unknown", ["a", "b", "c"], False),
+        ("beta=true", ["a", "b", "c"], False),
+    ],
+)
+def test_pages(query: str, ids: list[str], more: bool) -> None:
+    body = page([{"id": name} for name in "abc"], query)
+    assert [entry["id"] for entry in body["data"]] == ids
+    assert body["has_more"] is more
+    assert (body["first_id"], body["last_id"]) == ((ids[0], ids[-1]) if ids else (None, None))
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "1.5"])
+def test_a_page_size_that_cannot_be_is_named(limit: str) -> None:
+    with pytest.raises(OmniError, match="limit") as caught:
+        page([], f"limit={limit}")
+    assert caught.value.param == "limit"
+    assert get(state(), f"limit={limit}").status == 400
+
+
+def test_one_model_by_its_id_or_its_bare_name() -> None:
+    entries = list(catalogue(state()))
+    assert one(entries, "up/small")["id"] == "up/small"
+    assert one(entries, "small")["id"] == "up/small"
+    exchange = get(state(), wanted="up/none")
+    assert exchange.status == 404
+    assert exchange.json["error"]["code"] == "model_not_found"
+
+
+def test_a_key_sees_what_it_may_use() -> None:
+    known = GatewayKey("k1", "agent", auth.digest(SECRET, "sk-1"), allowed_models=("up/small",))
+    made = state(key_secret=SECRET, keys={known.digest: known})
+    assert [entry["id"] for entry in get(made, "", None, (b"x-api-key", b"sk-1")).json["data"]] == ["up/small"]
+
+
+def test_the_list_can_be_closed_to_those_without_a_key() -> None:
+    closed = state(settings=GatewaySettings(require_auth_for_models=True))
+    exchange = get(closed)
+    assert exchange.status == 401
+    assert exchange.json["error"]["code"] == "invalid_api_key"
+    assert get(msgspec.structs.replace(closed, settings=GatewaySettings())).status == 200

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from data_plane import accounts, provider, snapshot
+from wires import ANTHROPIC, CHAT, WIRES, Wire
+
+from omniroute.errors import OmniError
+from omniroute.gateway.render import (
+    Doors,
+    answer_fields,
+    failure_of,
+    provider_profile,
+    same_wire,
+    skipped_text,
+    translated,
+    wire_fields,
+)
+from omniroute.gateway.resolve import Route
+from omniroute.translate.formats import FORMATS, RELAYS
+from omniroute.translate.peek import Peek, peek
+
+BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
+
+
+def route(wire: Wire, model: str = "m", **about: object) -> Route:
+    return Route(provider(wire, **about), model, wire.name, "prefix", None)
+
+
+def looked(wire: Wire, body: bytes) -> Peek:
+    return peek(body, RELAYS[wire.name].members)
+
+
+@BOTH
+def test_on_the_same_wire_only_the_models_name_is_replaced(wire: Wire) -> None:
+    body = b'{ "x" : [1,  2], "model":"up/m" ,"messages":[{"role":"user","content":"\\u00fc"}],"unknown":{"a" :1}}'
+    sent = same_wire(looked(wire, body), route(wire), wire.name)
+    was, now = json.loads(body), json.loads(sent.body)
+    assert now.pop("model") == "m"
+    was.pop("model")
+    assert now == was
+    assert b'{"a" :1}' in sent.body
+    assert b"\\u00fc" in sent.body
+    assert sent.dropped == ()
+
+
+@BOTH
+def test_a_model_that_is_named_first_is_patched_in_place(wire: Wire) -> None:
+    body = b'{"model": "up/m", "messages": [1,  2]  }'
+    assert same_wire(looked(wire, body), route(wire), wire.name).body == b'{"model": "m", "messages": [1,  2]  }'
+
+
+def test_a_chat_stream_is_asked_for_its_usage_whoever_asked() -> None:
+    plain = same_wire(looked(CHAT, b'{"model":"up/m","stream":true,"messages":[]}'), route(CHAT), CHAT.name)
+    assert plain.strip_usage
+    assert json.loads(plain.body)["stream_options"] == {"include_usage": True}
+    kept = b'{"model":"up/m","stream":true,"messages":[],"stream_options":{"include_usage":true,"x":1}}'
+    asked = same_wire(looked(CHAT, kept), route(CHAT), CHAT.name)
+    assert not asked.strip_usage
+    assert json.loads(asked.body)["stream_options"] == {"include_usage": True, "x": 1}
+    shy = same_wire(looked(CHAT, kept), route(CHAT, quirks=frozenset({"no_stream_options"})), CHAT.name)
+    assert not shy.strip_usage
+
+
+def test_a_translated_request_is_in_the_targets_wire() -> None:
+    ask = FORMATS["openai-chat"].decode_request(json.dumps(CHAT.ask("up/m", seed=1)).encode())
+    sent = translated(ask, route(ANTHROPIC))
+    assert json.loads(sent.body)["model"] == "m"
+    assert "seed" in sent.dropped
+
+
+def test_a_door_is_made_once_and_forgotten_with_its_snapshot() -> None:
+    doors = Doors()
+    first, second = accounts("key-1", "key-2")
+    state = snapshot(provider(CHAT), [first, second])
+    door = doors.find(state, route(CHAT), first)
+    assert doors.find(state, route(CHAT, "other"), first) is door
+    assert doors.find(state, route(CHAT), second) is not door
+    assert doors.find(msgspec.structs.replace(state, version=2), route(CHAT), first) is not door
+
+
+def test_a_doors_label_is_fit_for_a_header_field() -> None:
+    (account,) = accounts("key-1")
+    odd = msgspec.structs.replace(account, name="Büro\r\nx: 1, home")
+    label = Doors().find(snapshot(provider(CHAT), [odd]), route(CHAT), odd).label
+    assert label.isascii()
+    assert label.startswith("up/B")
+    assert not {"\r", "\n", ","} & set(label)
+
+
+def test_the_clients_own_fields_do_not_replace_the_accounts() -> None:
+    (account,) = accounts("key-1")
+    door = Doors().find(snapshot(provider(ANTHROPIC), [account]), route(ANTHROPIC, headers=(("anthropic-version", "2023-06-01"),)), account)
+    sent = [(b"anthropic-version", b"1999"), (b"anthropic-beta", b"b"), (b"openai-organization", b"o"), (b"x-api-key", b"k"), (b"cookie", b"c")]
+    assert wire_fields(door, sent) == [(b"anthropic-beta", b"b"), (b"openai-organization", b"o")]
+
+
+def test_of_an_answers_fields_those_for_clients_are_kept() -> None:
+    kept = [(b"x-ratelimit-limit-requests", b"1"), (b"anthropic-ratelimit-x", b"2"), (b"request-id", b"3"), (b"retry-after", b"4")]
+    other = [(b"content-length", b"1"), (b"set-cookie", b"x"), (b"server", b"y"), (b"content-type", b"z"), (b"x-request-id", b"w")]
+    assert answer_fields([*kept, *other]) == kept
+
+
+def test_each_kind_of_provider_has_its_profile() -> None:
+    assert provider_profile(provider(CHAT)) == "apikey"
+    assert provider_profile(provider(CHAT, local=True)) == "local"
+    assert provider_profile(provider(CHAT, auth_type="oauth")) == "oauth"
+
+
+def test_our_own_refusals_keep_what_they_say() -> None:
+    failure = failure_of(OmniError("invalid_request", "Missing model", param="model", code="c", retry_after=3.0))
+    assert (failure.status, failure.message, failure.param, failure.code, failure.retry_after) == (400, "Missing model", "model", "c", 3.0)
+    assert failure.wire == ""
+
+
+def test_accounts_that_were_passed_over_are_named_with_their_time() -> None:
+    first, second = accounts("a", "b")
+    assert skipped_text((), 0.0) == ""
+    assert skipped_text(((first, 112.0), (second, 165.0)), 100.0) == "; skipped=acct-1 (cooling 12s), acct-2 (cooling 1m 5s)"

@@ -1,0 +1,77 @@
+"""Sources and log probabilities."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from msgspec import Raw
+
+from omniroute.translate.conversation import Citation
+from omniroute.translate.gemini_grounding import read_citations, read_logprobs, write_citations, write_logprobs
+
+GROUNDING: dict[str, Any] = {
+    "groundingChunks": [{"web": {"uri": "https://a.test", "title": "A"}}, {"web": {"uri": "https://b.test", "title": "B"}}],
+    "groundingSupports": [{"segment": {"endIndex": 5, "text": "It is"}, "groundingChunkIndices": [0, 1, 7]}],
+    "webSearchQueries": ["is it"],
+}
+NONE = Raw(b"")
+
+
+def raw(value: object) -> Raw:
+    return Raw(json.dumps(value).encode())
+
+
+def test_each_place_and_source_is_a_citation() -> None:
+    found = read_citations(raw(GROUNDING), NONE, ascii_text=True)
+    assert [(c.url, c.title, c.text, c.start, c.end) for c in found] == [
+        ("https://a.test", "A", "It is", 0, 5),
+        ("https://b.test", "B", "It is", 0, 5),
+        (None, None, "It is", 0, 5),
+    ]
+
+
+def test_places_in_bytes_are_left_out_where_they_are_no_characters() -> None:
+    assert {(c.start, c.end) for c in read_citations(raw(GROUNDING), NONE, ascii_text=False)} == {(None, None)}
+
+
+def test_sources_without_places() -> None:
+    found = read_citations(raw({"groundingChunks": GROUNDING["groundingChunks"]}), NONE, ascii_text=True)
+    assert [c.url for c in found] == ["https://a.test", "https://b.test"]
+
+
+def test_recitation_sources() -> None:
+    found = read_citations(NONE, raw({"citationSources": [{"startIndex": 3, "endIndex": 9, "uri": "https://c.test"}]}), ascii_text=True)
+    assert [(c.url, c.start, c.end) for c in found] == [("https://c.test", 3, 9)]
+
+
+def test_own_sources_come_out_as_they_were() -> None:
+    found = read_citations(raw(GROUNDING), NONE, ascii_text=True)
+    members, lost = write_citations(found)
+    assert json.loads(bytes(members["groundingMetadata"])) == GROUNDING
+    assert not lost
+
+
+def test_links_of_other_wires() -> None:
+    members, lost = write_citations([Citation("https://a.test", "A", "so", 0, 2, "openai-chat"), Citation(text="x", wire="anthropic")])
+    assert lost
+    assert members["groundingMetadata"] == {
+        "groundingChunks": [{"web": {"uri": "https://a.test", "title": "A"}}],
+        "groundingSupports": [{"segment": {"startIndex": 0, "endIndex": 2, "text": "so"}, "groundingChunkIndices": [0]}],
+    }
+
+
+def test_nonsense_is_no_source() -> None:
+    assert read_citations(raw([1]), raw("x"), ascii_text=True) == []
+
+
+def test_log_probabilities_both_ways() -> None:
+    token = {"token": "ü", "logProbability": -0.5}
+    given = {"chosenCandidates": [token], "topCandidates": [{"candidates": [token, {"token": "u", "logProbability": -1.5}]}]}
+    read = read_logprobs(raw(given))
+    assert read is not None
+    [fact] = json.loads(read)
+    assert (fact["token"], fact["logprob"], fact["bytes"], len(fact["top_logprobs"])) == ("ü", -0.5, [195, 188], 2)
+    assert write_logprobs([read]) == given
+    assert read_logprobs(raw({})) is None
+    assert write_logprobs([]) is None
