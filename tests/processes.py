@@ -85,10 +85,11 @@ class Process:
         return json.loads(raw)
 
     def add_node(self, prefix: str, base_url: str, kind: str = "openai-compatible", *keys: str) -> str:
-        """A node and its connections; returns the node's id."""
+        """A node (``openai-compatible:responses`` for that API) and its connections; returns the node's id."""
+        kind, _, api = kind.partition(":")
         node = {"name": prefix, "prefix": prefix, "type": kind, "baseUrl": base_url}
         if kind == "openai-compatible":
-            node["apiType"] = "chat"
+            node["apiType"] = api or "chat"
         node_id: str = self.api("POST", "/api/provider-nodes", node)["node"]["id"]
         for n, key in enumerate(keys or ("k-upstream-1",)):
             self.api("POST", "/api/providers", {"provider": node_id, "apiKey": key, "name": f"acct{n}"})

@@ -45,9 +45,14 @@ class Result(NamedTuple):
 
 
 _MESSAGES: Final = [{"role": "user", "content": _QUESTION}]
+_INPUT: Final = [{"role": "user", "content": [{"type": "input_text", "text": _QUESTION}]}]
+_CONTENTS: Final = [{"role": "user", "parts": [{"text": _QUESTION}]}]
 SAMPLES: Final[dict[str, Sample]] = {
     "openai-chat": Sample("/v1/chat/completions", {"model": MODEL, "stream": True, "messages": _MESSAGES}),
+    "openai-responses": Sample("/v1/responses", {"model": MODEL, "stream": True, "input": _INPUT}),
     "anthropic": Sample("/v1/messages", {"model": MODEL, "stream": True, "max_tokens": 256, "messages": _MESSAGES}),
+    "gemini": Sample(f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse", {"contents": _CONTENTS}),
+    "ollama": Sample("/api/chat", {"model": MODEL, "messages": _MESSAGES}),
 }
 
 

@@ -16,17 +16,18 @@ from ..proto.sse import SSEReader
 from ..translate.collect import collect
 from ..translate.conversation import Ask
 from ..translate.events import Event, Failure, Start
-from ..translate.format import BadAnswer, Stamp
-from ..translate.formats import FORMATS, RELAYS
+from ..translate.format import BadAnswer, Format, Stamp, StreamEncoder
+from ..translate.formats import ARRAY_ENCODERS, FORMATS, RELAYS
 from ..translate.peek import Peek
 from ..translate.relay import Pipe
+from ..translate.think import ThinkSplitter
 from ..upstream.send import Call
 from . import render, retry
 from .answer import head, respond
 from .job import Gateway, Job
 from .resolve import Route
 from .snapshot import Connection
-from .stream import PING, StreamRelay, Translation
+from .stream import PING, ArrayFrames, Reader, StreamRelay, Translation
 
 _log = logging.getLogger("omniroute.gateway")
 ERROR_BODY: Final = 1024 * 1024
@@ -58,7 +59,7 @@ def read_ask(job: Job, found: Peek) -> Ask:
     """The request in the vocabulary; decoded once, whatever the number of attempts."""
     if job.ask is None:
         job.ask = job.format.decode_request(found.raw)
-        job.ask.stream = found.stream
+        job.ask.model, job.ask.stream = found.model, found.stream
     return job.ask
 
 
@@ -107,7 +108,7 @@ async def _stream(
 
 async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prepared, call: Call) -> Failure | None:
     pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared))
-    fields = head(job, [(b"content-type", job.format.stream_type), (b"cache-control", b"no-cache")])
+    fields = head(job, [stream_type(job), (b"cache-control", b"no-cache")])
     if route.wire == job.wire:
         fields += render.answer_fields(call.headers)
     ping = PING.get(job.wire, PING[job.format.framing])
@@ -130,10 +131,20 @@ async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prep
 def make_pipe(job: Job, route: Route, prepared: render.Prepared, mark: Stamp) -> Pipe:
     """A tap on the same wire, a translation between two."""
     if route.wire == job.wire:
-        return RELAYS[job.wire].tap(lambda failure: job.format.stream_encoder(mark).fail(failure), prepared.strip_usage)
+        tap = RELAYS[job.wire].tap(lambda failure: job.format.stream_encoder(mark).fail(failure), prepared.strip_usage)
+        return ArrayFrames(tap, client_encoder(job, mark).fail) if job.line.array else tap
     source = FORMATS[route.wire]
-    reader = SSEReader() if source.framing == "sse" else NDJSONReader()
-    return Translation(reader, source.stream_decoder(), job.format.stream_encoder(mark))
+    return Translation(reader_for(source), source.stream_decoder(), client_encoder(job, mark))
+
+
+def client_encoder(job: Job, mark: Stamp) -> StreamEncoder:
+    """The encoder of the client's stream; Gemini's has a second form."""
+    return ARRAY_ENCODERS[job.wire](mark) if job.line.array else job.format.stream_encoder(mark)
+
+
+def reader_for(source: Format) -> Reader:
+    """What cuts a stream of this format into its events or lines."""
+    return SSEReader() if source.framing == "sse" else NDJSONReader()
 
 
 def stamp(gateway: Gateway, job: Job, prepared: render.Prepared) -> Stamp:
@@ -153,7 +164,7 @@ def stamp(gateway: Gateway, job: Job, prepared: render.Prepared) -> Stamp:
 def fold(wire: str, body: bytes) -> list[Event]:
     """The events of a stream that came where a whole answer was asked for."""
     source = FORMATS[wire]
-    reader = SSEReader() if source.framing == "sse" else NDJSONReader()
+    reader = reader_for(source)
     decoder = source.stream_decoder()
     events: list[Event] = []
     try:
@@ -169,6 +180,7 @@ def _answer_events(
     gateway: Gateway, job: Job, route: Route, prepared: render.Prepared, received: Headers, events: list[Event]
 ) -> Failure | None:
     """Answer from events, in the mode the client asked for."""
+    events = list(ThinkSplitter().feed(events))
     answer = collect(events)
     if answer.failure is not None:
         return answer.failure
@@ -179,14 +191,19 @@ def _answer_events(
     if job.peek.stream:
         if not isinstance(events[0], Start):
             events.insert(0, Start())
-        encoder = job.format.stream_encoder(mark)
+        encoder = client_encoder(job, mark)
         body = encoder.feed(events) + encoder.eof()
-        respond(gateway, job, 200, [(b"content-type", job.format.stream_type), (b"cache-control", b"no-cache"), *extra], body)
+        respond(gateway, job, 200, [stream_type(job), (b"cache-control", b"no-cache"), *extra], body)
         return None
     rendered = job.format.encode_answer(answer, mark)
     job.dropped += tuple(name for name in rendered.dropped if name not in job.dropped)
     respond(gateway, job, 200, [render.JSON_TYPE, *extra], rendered.body)
     return None
+
+
+def stream_type(job: Job) -> tuple[bytes, bytes]:
+    """The content-type of the client's stream."""
+    return (b"content-type", job.format.stream_type) if not job.line.array else render.JSON_TYPE
 
 
 def _is(fields: Headers, word: bytes) -> bool:

@@ -23,6 +23,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _WRONG_HOST: Final = "Host not allowed: use 127.0.0.1 or localhost, or name this host in BASE_URL"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_PLAIN_ERRORS: Final = ("/api/chat", "/api/generate", "/api/tags", "/api/show", "/api/version", "/api/ps", "/v1/api/", "/api/v1/api/")
 _ID_CHARS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:")
 
 
@@ -208,4 +209,6 @@ def error_body(request: Request | None, status: int, message: str, code: str) ->
         return msgspec.json.encode({"type": "error", "error": {**error, "type": words.anthropic_type}})
     if "v1beta" in path:
         return msgspec.json.encode({"error": {"code": status, "message": message, "status": words.gemini_status}})
+    if path.startswith(_PLAIN_ERRORS):
+        return msgspec.json.encode({"error": message})
     return msgspec.json.encode({"error": error})

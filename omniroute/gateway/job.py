@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..clock import Clock
 from ..proto.exchange import Exchange
 from ..settings import Limits
@@ -16,6 +18,19 @@ from .auth import Keyring
 from .live import Live
 from .resolve import Route, RouteCache
 from .snapshot import Connection, GatewayKey
+
+
+class Line(NamedTuple):
+    """What the path of a chat request says: the client's wire, and what else stands there instead of in the body.
+
+    ``only`` restricts to one provider; ``model`` and ``stream`` are Gemini's, and ``array`` its stream without ``alt=sse``.
+    """
+
+    wire: str
+    only: str = ""
+    model: str = ""
+    stream: bool = False
+    array: bool = False
 
 
 class Gateway:
@@ -47,8 +62,8 @@ class Job:
         "first_byte",
         "format",
         "key",
+        "line",
         "notes",
-        "only",
         "peek",
         "pieces",
         "requested",
@@ -59,11 +74,11 @@ class Job:
         "wire",
     )
 
-    def __init__(self, exchange: Exchange, wire: str, only: str, began: float) -> None:
+    def __init__(self, exchange: Exchange, line: Line, began: float) -> None:
         self.exchange = exchange
-        self.wire = wire
-        self.format: Format = FORMATS[wire]
-        self.only = only
+        self.line = line
+        self.wire = line.wire
+        self.format: Format = FORMATS[line.wire]
         self.began = began
         self.peek: Peek | None = None
         self.ask: Ask | None = None

@@ -22,8 +22,8 @@ _CREATED_ISO: Final = iso(CREATED)
 _MAX_PAGE: Final = 1000
 
 
-def serve(gateway: Gateway, exchange: Exchange) -> None:
-    """Answer the list, a page of it, or one model by id."""
+def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False) -> None:
+    """Answer the list, a page of it, or one model by id; *gemini* in that wire's form."""
     request = exchange.request
     fields = [*request.reply_headers, render.JSON_TYPE]
     snapshot = gateway.live.snapshot
@@ -34,7 +34,11 @@ def serve(gateway: Gateway, exchange: Exchange) -> None:
         if key is not None and key.allowed_models:
             entries = [e for e in entries if auth.model_allowed(key.allowed_models, e["id"])]
         wanted = request.params.get("id")
-        body: Any = page(entries, request.query) if wanted is None else one(entries, wanted)
+        body: Any
+        if gemini:
+            body = gemini_page(entries, request.query) if wanted is None else gemini_entry(one(entries, wanted))
+        else:
+            body = page(entries, request.query) if wanted is None else one(entries, wanted)
     except OmniError as error:
         code = error.code or ("invalid_api_key" if error.status == 401 else "model_not_found")
         exchange.respond(error.status, fields, error_body(request, error.status, error.message, code))
@@ -119,3 +123,32 @@ def one(entries: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
         if entry["root"] == wanted:
             return entry
     raise OmniError("not_found", f"Model '{wanted}' not found", param="model")
+
+
+def gemini_entry(entry: dict[str, Any]) -> dict[str, Any]:
+    """One model as ``GET /v1beta/models/{id}`` gives it."""
+    return {
+        "name": f"models/{entry['id']}",
+        "baseModelId": entry["root"],
+        "version": "",
+        "displayName": entry["display_name"],
+        "description": f"{entry['display_name']} through {entry['owned_by']}",
+        "inputTokenLimit": entry.get("max_input_tokens", 0),
+        "outputTokenLimit": entry.get("max_output_tokens", 0),
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+    }
+
+
+def gemini_page(entries: list[dict[str, Any]], query: str) -> dict[str, Any]:
+    """The chat models, at most ``pageSize`` from ``pageToken`` (the number of the first one) on."""
+    asked = dict(parse_qsl(query))
+    size, token = asked.get("pageSize", ""), asked.get("pageToken", "")
+    if (size and not size.isdecimal()) or (token and not token.isdecimal()):
+        raise OmniError("invalid_request", "Invalid 'pageSize' or 'pageToken': use the numbers given by the last page")
+    chat = [entry for entry in entries if entry["type"] == "model" and not entry["parent"]]
+    start = int(token or 0)
+    stop = min(len(chat), start + (min(int(size), _MAX_PAGE) or _MAX_PAGE)) if size else len(chat)
+    body: dict[str, Any] = {"models": [gemini_entry(entry) for entry in chat[start:stop]]}
+    if stop < len(chat):
+        body["nextPageToken"] = str(stop)
+    return body

@@ -19,7 +19,7 @@ from ..proto.exchange import Exchange
 from ..proto.headers import Headers
 from ..upstream.providers import Model
 from . import auth, models, pipeline, render
-from .job import Gateway
+from .job import Gateway, Line
 from .snapshot import Snapshot
 
 # Clients compare it with the version that brought what they need (0.6.4: model capabilities, 0.9: ``think``; 0.12: tool
@@ -182,13 +182,13 @@ def capabilities(model: Model) -> list[str]:
 async def chat(gateway: Gateway, exchange: Exchange, row: object) -> None:
     """``POST /api/chat``."""
     if not _only_loads(gateway, exchange, {"message": {"role": "assistant", "content": ""}}):
-        await pipeline.serve(gateway, exchange, "ollama")
+        await pipeline.serve(gateway, exchange, Line("ollama"))
 
 
 async def generate(gateway: Gateway, exchange: Exchange, row: object) -> None:
     """``POST /api/generate``."""
     if not _only_loads(gateway, exchange, {"response": ""}):
-        await pipeline.serve(gateway, exchange, "ollama-generate")
+        await pipeline.serve(gateway, exchange, Line("ollama-generate"))
 
 
 def _only_loads(gateway: Gateway, exchange: Exchange, silence: dict[str, Any]) -> bool:

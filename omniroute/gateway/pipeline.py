@@ -18,7 +18,7 @@ from ..translate.peek import peek
 from . import accounts, auth, render, retry
 from .answer import refuse
 from .attempt import attempt, blame
-from .job import Gateway, Job
+from .job import Gateway, Job, Line
 from .record import record
 from .resolve import Route, no_credentials
 from .snapshot import Snapshot
@@ -27,9 +27,9 @@ _log = logging.getLogger("omniroute.gateway")
 CLIENT_GONE: Final = 499
 
 
-async def serve(gateway: Gateway, exchange: Exchange, wire: str, only: str = "") -> None:
-    """Answer one chat request in *wire*; always answers, always records."""
-    job = Job(exchange, wire, only, gateway.clock.monotonic())
+async def serve(gateway: Gateway, exchange: Exchange, line: Line) -> None:
+    """Answer one chat request; always answers, always records."""
+    job = Job(exchange, line, gateway.clock.monotonic())
     gateway.live.running += 1
     # on_gone stays unset, so a client that leaves cancels this task, and with it the call upstream
     try:
@@ -59,9 +59,11 @@ async def run(gateway: Gateway, job: Job) -> Failure | None:
     job.key = auth.authenticate(
         snapshot, request, gateway.clock.time(), required=gateway.require_key, keyring=gateway.keyring
     )
-    job.peek = peek(request.body, RELAYS[job.wire].members)
-    job.requested = job.peek.model
-    route = job.route = gateway.routes.resolve(snapshot, job.requested, job.only)
+    job.peek = found = peek(request.body, RELAYS[job.wire].members)
+    if job.line.model:
+        found.model, found.stream = job.line.model, job.line.stream
+    job.requested = found.model
+    route = job.route = gateway.routes.resolve(snapshot, found.model, job.line.only)
     check_request(job, route)
     choice = accounts.choose(snapshot, live, route)
     if not choice.free:

@@ -39,6 +39,8 @@ class Door(NamedTuple):
 class Doors:
     """Doors by connection, made when first needed and forgotten with the snapshot they were made from."""
 
+    _MOST: Final = 4096
+
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
         self._doors: dict[tuple[str, str, str], Door] = {}
@@ -46,10 +48,11 @@ class Doors:
     def find(self, snapshot: Snapshot, route: Route, account: Connection) -> Door:
         if snapshot is not self._snapshot:
             self._snapshot, self._doors = snapshot, {}
-        per_model = route.model if route.wire == "gemini" else ""
-        key = (account.id, route.wire, per_model)
+        key = (account.id, route.wire, route.model)  # some wires have the model in the path
         door = self._doors.get(key)
         if door is None:
+            if len(self._doors) >= self._MOST:
+                self._doors.clear()
             door = self._doors[key] = _open(route, account)
         return door
 

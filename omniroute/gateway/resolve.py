@@ -15,6 +15,7 @@ from .cost import price_of
 from .snapshot import Snapshot
 
 ALIAS_DEPTH: Final = 5
+_LATEST: Final = ":latest"
 _FORBIDDEN: Final = re.compile(r"\.\./|\.\.\\|[\x00-\x1f\x7f]")
 
 
@@ -75,7 +76,8 @@ def _resolve(snapshot: Snapshot, name: str, depth: int) -> Route:
         via = "wildcard alias"
     if target is not None and target != name:
         if depth >= ALIAS_DEPTH:
-            raise OmniError("invalid_request", f"Alias '{name}' leads in a circle or too deep (limit {ALIAS_DEPTH})", param="model")
+            message = f"Alias '{name}' leads in a circle or too deep (limit {ALIAS_DEPTH})"
+            raise OmniError("invalid_request", message, param="model")
         route = _resolve(snapshot, target, depth + 1)
         return route._replace(via=f"{via} {name}")
     if slash:
@@ -119,6 +121,8 @@ def _route(snapshot: Snapshot, provider_id: str, model: str, via: str) -> Route:
     provider = snapshot.providers[provider_id]
     if provider_id in snapshot.settings.blocked_providers:
         raise OmniError("invalid_request", f"Provider '{provider_id}' is blocked in the settings", param="model")
+    if model.endswith(_LATEST) and not (provider.node or provider.local):
+        model = model.removesuffix(_LATEST)  # some clients add it to every name
     model = provider.renames.get(model, model)
     known = provider.models.get(model)
     wire = known.wire if known is not None and known.wire else provider.wire

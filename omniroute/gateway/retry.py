@@ -107,7 +107,8 @@ def cooldown(rule: Rule, level: int, hint: float | None, profile: Profile, statu
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?|ays?)?", re.IGNORECASE)
 _IN_TEXT: Final = re.compile(
-    r"(?:retry(?:\s+again)?\s+after|reset(?:s)?\s+(?:after|in)|try again in|retry in)\s+((?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)[a-z]*\s*)+)",
+    r"(?:retry(?:\s+again)?\s+after|resets?\s+(?:after|in)|try again in|retry in)\s+"
+    r"((?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)[a-z]*\s*)+)",
     re.IGNORECASE,
 )
 
@@ -124,7 +125,7 @@ def parse_span(text: str) -> float | None:
 
 
 def retry_hint(headers: Headers, message: str, now: float) -> float | None:
-    """Seconds the upstream asks us to wait: ``retry-after-ms``, ``Retry-After`` (RFC 9110 section 10.2.3), or its own words."""
+    """Seconds the upstream asks for: ``retry-after-ms``, ``Retry-After`` (RFC 9110 section 10.2.3), or its own words."""
     if (value := get(headers, b"retry-after-ms")) is not None and (millis := parse_span(value.decode("latin-1"))):
         return millis / 1000
     if (value := get(headers, b"retry-after")) is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
 from ..proto.exchange import Exchange
-from . import models, pipeline
-from .job import Gateway
+from . import count_tokens, models, ollama, pipeline
+from .job import Gateway, Line
 
 Handler = Callable[[Gateway, Exchange, "DataRoute"], Coroutine[Any, Any, None]]
 
@@ -27,7 +28,22 @@ class DataRoute(Struct, frozen=True):
 
 def chat(gateway: Gateway, exchange: Exchange, row: DataRoute) -> Coroutine[Any, Any, None]:
     """A chat request in the row's wire; ``{provider}`` in the path restricts it."""
-    return pipeline.serve(gateway, exchange, row.wire, exchange.request.params.get("provider", ""))
+    return pipeline.serve(gateway, exchange, Line(row.wire, exchange.request.params.get("provider", "")))
+
+
+def generate(gateway: Gateway, exchange: Exchange, row: DataRoute) -> Coroutine[Any, Any, None]:
+    """A request whose path has the model, asked for whole."""
+    return pipeline.serve(gateway, exchange, Line(row.wire, model=_model(exchange)))
+
+
+def stream_generate(gateway: Gateway, exchange: Exchange, row: DataRoute) -> Coroutine[Any, Any, None]:
+    """The same as a stream: of events with ``alt=sse``, as one JSON array without."""
+    array = dict(parse_qsl(exchange.request.query)).get("alt") != "sse"
+    return pipeline.serve(gateway, exchange, Line(row.wire, model=_model(exchange), stream=True, array=array))
+
+
+def _model(exchange: Exchange) -> str:
+    return exchange.request.params["model"]
 
 
 async def list_models(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
@@ -35,26 +51,52 @@ async def list_models(gateway: Gateway, exchange: Exchange, row: DataRoute) -> N
     models.serve(gateway, exchange)
 
 
+async def list_gemini_models(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
+    """The same in Gemini's form."""
+    models.serve(gateway, exchange, gemini=True)
+
+
+_GEMINI: Final = "/v1beta/models/{model*}"
 _ROWS: Final = (
     DataRoute("POST", "/v1/chat/completions", chat, "openai-chat"),
+    DataRoute("POST", "/v1/responses", chat, "openai-responses"),
     DataRoute("POST", "/v1/messages", chat, "anthropic"),
+    DataRoute("POST", "/v1/messages/count_tokens", count_tokens.serve, "anthropic"),
     DataRoute("POST", "/v1/providers/{provider}/chat/completions", chat, "openai-chat"),
     DataRoute("GET", "/v1", list_models),
     DataRoute("GET", "/v1/models", list_models),
     DataRoute("GET", "/v1/models/{id*}", list_models),
+    DataRoute("GET", "/v1beta/models", list_gemini_models, "gemini"),
+    DataRoute("POST", f"{_GEMINI}:generateContent", generate, "gemini"),
+    DataRoute("POST", f"{_GEMINI}:streamGenerateContent", stream_generate, "gemini"),
+    DataRoute("POST", f"{_GEMINI}:countTokens", count_tokens.serve, "gemini"),
+    DataRoute("GET", "/v1beta/models/{id*}", list_gemini_models, "gemini"),  # after the longer patterns
+    DataRoute("POST", "/v1/api/chat", ollama.chat, "ollama"),
+    DataRoute("GET", "/v1/api/tags", ollama.tags, "ollama"),
+)
+_NATIVE: Final = (
+    DataRoute("POST", "/api/chat", ollama.chat, "ollama"),
+    DataRoute("POST", "/api/generate", ollama.generate, "ollama"),
+    DataRoute("GET", "/api/tags", ollama.tags, "ollama"),
+    DataRoute("POST", "/api/show", ollama.show, "ollama"),
+    DataRoute("GET", "/api/version", ollama.version, "ollama"),
+    DataRoute("GET", "/api/ps", ollama.ps, "ollama"),
+    DataRoute("POST", "/codex/{path*}", chat, "openai-responses"),
 )
 # Where else the same answers are expected: the handler paths of the reference, doubled and missing prefixes of clients.
-_TWINS: Final = ("/api/v1", "/v1/v1")
-_BARE: Final = ("/v1/chat/completions", "/v1/models", "/v1/messages")
+_BARE: Final = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/models")
 
 
 def _twins(row: DataRoute) -> list[DataRoute]:
-    rest = row.path.removeprefix("/v1")
-    paths = [prefix + rest for prefix in _TWINS] + ([rest] if row.path in _BARE else [])
+    paths = ["/api" + row.path]
+    if row.path.startswith("/v1/") or row.path == "/v1":
+        paths.append("/v1" + row.path)
+    if row.path in _BARE:
+        paths.append(row.path.removeprefix("/v1"))
     return [DataRoute(row.method, path, row.handler, row.wire, row.body_limit, row.stream_body) for path in paths]
 
 
-DATA_ROUTES: Final[tuple[DataRoute, ...]] = (*_ROWS, *(twin for row in _ROWS for twin in _twins(row)))
+DATA_ROUTES: Final[tuple[DataRoute, ...]] = (*_ROWS, *_NATIVE, *(twin for row in _ROWS for twin in _twins(row)))
 
 
 class DataPlane:

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from . import anthropic, gemini, ollama, openai_chat, openai_responses
 from .events import Failure, Usage
-from .format import Format
+from .format import Format, Stamp, StreamEncoder
 from .peek import Peek, patch
 from .relay import AnthropicTap, ChatTap, Pipe, anthropic_usage, chat_usage
 from .relay_gemini import GeminiTap, gemini_usage
@@ -24,6 +24,8 @@ FORMATS: Final[dict[str, Format]] = {
         *(gemini.FORMAT, ollama.FORMAT, ollama.GENERATE),
     )
 }
+# Encoders of the second form that a wire's streams have: one JSON array instead of events.
+ARRAY_ENCODERS: Final[dict[str, Callable[[Stamp], StreamEncoder]]] = {"gemini": gemini.array_encoder}
 
 
 class _Common(Struct):

@@ -435,5 +435,5 @@ def read_whole(decoder: msgspec.json.Decoder[W], body: bytes) -> W | None:
         if body.lstrip()[:1] == b"{":
             return None
         raise BadAnswer("it is not a JSON object") from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadAnswer(f"it is not JSON: {body[:80]!r}") from None

@@ -38,9 +38,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 @pytest.fixture(scope="session")
 def replaying(gateway: Process, replay: str) -> Process:
-    """The gateway with the replaying provider behind ``rec-chat/`` and ``rec-messages/``."""
+    """The gateway with the replaying provider behind a node of each wire."""
     gateway.add_node("rec-chat", f"{replay}/v1", "openai-compatible")
+    gateway.add_node("rec-responses", f"{replay}/v1", "openai-compatible:responses")
     gateway.add_node("rec-messages", f"{replay}/v1", "anthropic-compatible")
+    gateway.add_node("rec-gemini", f"{replay}/v1beta", "gemini-compatible")
+    gateway.add_node("rec-ollama", replay, "ollama-compatible")
     return gateway
 
 

@@ -8,7 +8,7 @@ from wires import CHAT
 
 from omniroute.gateway.accounts import choose
 from omniroute.gateway.live import Live
-from omniroute.gateway.resolve import Route
+from omniroute.gateway.resolve import Route, resolve
 from omniroute.gateway.retry import judge
 from omniroute.gateway.snapshot import Snapshot
 
@@ -16,7 +16,7 @@ from omniroute.gateway.snapshot import Snapshot
 def made(*secrets: str) -> tuple[Snapshot, Live, Route, FakeClock]:
     clock = FakeClock()
     state = snapshot(provider(CHAT), accounts(*secrets))
-    return state, Live(cast(Any, clock), state, lambda _: None), Route(provider(CHAT), "m", "openai-chat", "prefix", None), clock
+    return state, Live(cast(Any, clock), state, lambda _: None), resolve(state, "up/m"), clock
 
 
 def fail(live: Live, account: str, status: int) -> None:

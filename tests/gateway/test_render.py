@@ -18,7 +18,7 @@ from omniroute.gateway.render import (
     translated,
     wire_fields,
 )
-from omniroute.gateway.resolve import Route
+from omniroute.gateway.resolve import Route, resolve
 from omniroute.translate.formats import FORMATS, RELAYS
 from omniroute.translate.peek import Peek, peek
 
@@ -26,7 +26,7 @@ BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
 
 
 def route(wire: Wire, model: str = "m", **about: object) -> Route:
-    return Route(provider(wire, **about), model, wire.name, "prefix", None)
+    return resolve(snapshot(provider(wire, **about), accounts("key-1")), f"up/{model}")
 
 
 def looked(wire: Wire, body: bytes) -> Peek:

@@ -1,0 +1,110 @@
+"""How many tokens a request has: asked of the upstream where it counts on the client's wire, estimated elsewhere.
+
+An estimate says so: ``"estimated": true`` in the body and ``X-OmniRoute-Estimated: true`` in the head.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import msgspec
+
+from ..errors import OmniError
+from ..proto.exchange import Exchange
+from ..proto.h1_client import Origin, TransportError
+from ..translate.conversation import Ask, Block, Media, Text, Thinking, ToolCall, ToolResult
+from ..translate.formats import FORMATS, RELAYS
+from ..translate.peek import Peek, peek
+from ..upstream.credentials import PATHS, base_url_of, call_headers, endpoint
+from . import accounts, auth, render
+from .job import Gateway
+from .resolve import Route
+from .snapshot import Connection
+
+CHARACTERS_A_TOKEN: Final = 4.0  # of English prose and JSON, with every vendor's tokenizer, within a quarter
+MEDIA_TOKENS: Final = 1500  # of an image of usual size
+TURN_TOKENS: Final = 4  # the frame around each turn
+_SECONDS: Final = 15.0
+
+
+async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
+    """Answer with the count in the row's wire."""
+    request = exchange.request
+    fields = [*request.reply_headers, render.JSON_TYPE]
+    form = FORMATS[row.wire]
+    try:
+        snapshot = gateway.live.snapshot
+        auth.authenticate(snapshot, request, gateway.clock.time(), required=gateway.require_key, keyring=gateway.keyring)
+        found = peek(request.body, RELAYS[row.wire].members)
+        found.model = request.params.get("model", found.model)
+        route = gateway.routes.resolve(snapshot, found.model, "")
+        counted = await _upstream(gateway, exchange, found, route, row.wire)
+        if counted is not None:
+            exchange.respond(200, fields, counted)
+            return
+        tokens = estimate(form.decode_request(_unwrapped(found)))
+    except OmniError as error:
+        exchange.respond(error.status, fields, form.encode_error(render.failure_of(error)))
+        return
+    name = "totalTokens" if "v1beta" in request.path else "input_tokens"
+    fields.append((b"x-omniroute-estimated", b"true"))
+    exchange.respond(200, fields, msgspec.json.encode({name: tokens, "estimated": True}))
+
+
+async def _upstream(gateway: Gateway, exchange: Exchange, found: Peek, route: Route, wire: str) -> bytes | None:
+    """The vendor's own count; None where there is none to be had."""
+    if route.wire != wire or "count_tokens" not in PATHS[wire]:
+        return None
+    choice = accounts.choose(gateway.live.snapshot, gateway.live, route)
+    for account in choice.free[:1]:
+        place, headers = _door(route, account)
+        body, _ = RELAYS[wire].prepare(found, route.model, route.quirks)
+        sent = [field for field in exchange.request.headers if field[0].startswith((b"anthropic-",))]
+        names = {name for name, _ in headers}
+        extra = [field for field in sent if field[0] not in names]
+        try:
+            status, _, answer = await gateway.client.fetch(
+                Origin(*place.origin), "POST", place.path, [render.JSON_TYPE, *headers, *extra], body, limit=65536
+            )
+        except TransportError:
+            return None
+        if status == 200 and answer.lstrip()[:1] == b"{":
+            return answer
+    return None
+
+
+def _door(route: Route, account: Connection) -> tuple[Any, Any]:
+    base = base_url_of(route.provider, account.base_url, account.data)
+    place = endpoint(route.provider, base, "count_tokens", route.model, wire=route.wire)
+    return place, call_headers(route.provider, account.secret)
+
+
+def _unwrapped(found: Peek) -> bytes:
+    """Gemini's ``countTokens`` may hold the whole request in ``generateContentRequest``."""
+    inner = found.members.get("generateContentRequest")
+    return bytes(inner) if inner is not None else found.raw
+
+
+def estimate(ask: Ask) -> int:
+    """Tokens of the prompt, by its characters."""
+    size = sum(map(_size, ask.system))
+    size += sum(len(tool.name) + len(tool.description or "") + len(tool.schema or b"") for tool in ask.tools)
+    frames = 0
+    for turn in ask.turns:
+        frames += TURN_TOKENS
+        size += sum(map(_size, turn.blocks))
+    return math.ceil(size / CHARACTERS_A_TOKEN) + frames
+
+
+def _size(block: Block) -> float:
+    """Characters of a block, or as many as its tokens are worth."""
+    if isinstance(block, Text | Thinking):
+        return len(block.text)
+    if isinstance(block, ToolCall):
+        return len(block.name) + len(block.arguments)
+    if isinstance(block, ToolResult):
+        return sum(map(_size, block.blocks))
+    if isinstance(block, Media):
+        return len(block.text or "") or MEDIA_TOKENS * CHARACTERS_A_TOKEN
+    return 0

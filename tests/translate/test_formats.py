@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from omniroute.translate.formats import FORMATS, RELAYS
+from omniroute.translate.peek import peek
+
+
+def test_every_wire_stands_under_its_own_name() -> None:
+    assert all(form.name == name for name, form in FORMATS.items())
+    assert RELAYS.keys() <= FORMATS.keys()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_has_a_stream_type(name: str) -> None:
+    kind = FORMATS[name].stream_type
+    assert kind.startswith(b"text/event-stream" if FORMATS[name].framing == "sse" else b"application/x-ndjson")
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "anthropic"])
+def test_relaying_changes_the_model_and_nothing_else(name: str) -> None:
+    body = b'{"x": {"a":  1}, "model": "up/m", "messages": [1,  2]}'
+    sent, strip = RELAYS[name].prepare(peek(body, RELAYS[name].members), "m", frozenset())
+    assert json.loads(sent) == {"x": {"a": 1}, "model": "m", "messages": [1, 2]}
+    assert b"[1,  2]" in sent
+    assert not strip
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "anthropic"])
+def test_a_body_that_names_the_model_as_it_is_sent_is_not_touched(name: str) -> None:
+    body = b'{"messages": [],\n "model": "m"}'
+    assert RELAYS[name].prepare(peek(body, RELAYS[name].members), "m", frozenset()) == (body, False)
+
+
+def test_a_chat_streams_usage_is_asked_for_and_taken_out_again() -> None:
+    rules = RELAYS["openai-chat"]
+    body = b'{"model": "m", "messages": [], "stream": true, "stream_options": {"x": 1}}'
+    sent, strip = rules.prepare(peek(body, rules.members), "m", frozenset())
+    assert json.loads(sent)["stream_options"] == {"x": 1, "include_usage": True}
+    assert strip
+    assert rules.prepare(peek(body, rules.members), "m", frozenset({"no_stream_options"})) == (body, False)
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "anthropic"])
+def test_what_a_request_must_have(name: str) -> None:
+    assert "messages" in RELAYS[name].required

@@ -1,0 +1,99 @@
+"""Contents and parts of Gemini requests, read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from omniroute.errors import OmniError
+from omniroute.translate.conversation import Media, Opaque, Text, Thinking, ToolCall, ToolResult, Turn
+from omniroute.translate.gemini_contents import read_system, read_turns
+
+
+def turns(*contents: dict[str, Any]) -> list[Turn]:
+    return read_turns(Raw(json.dumps(contents).encode()))
+
+
+def blocks(*parts: dict[str, Any]) -> list[Any]:
+    return [block for turn in turns({"role": "user", "parts": list(parts)}) for block in turn.blocks]
+
+
+def test_roles() -> None:
+    found = turns({"parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}, {"role": "user", "parts": [{"text": "c"}]})
+    assert [(turn.role, turn.blocks) for turn in found] == [
+        ("user", [Text("a")]),
+        ("assistant", [Text("b")]),
+        ("user", [Text("c")]),
+    ]
+
+
+def test_results_are_turns_of_their_own() -> None:
+    result = {"functionResponse": {"name": "look", "id": "c1", "response": {"output": "1"}}}
+    found = turns({"role": "function", "parts": [result, result, {"text": "and?"}]})
+    assert [turn.role for turn in found] == ["tool", "user"]
+    assert found[0].blocks == [ToolResult("c1", [Text("1")], name="look")] * 2
+
+
+@pytest.mark.parametrize(
+    ("response", "text", "is_error"),
+    [
+        ({"output": "1"}, "1", False),
+        ({"result": 30000}, "30000", False),
+        ({"error": "boom"}, "boom", True),
+        ({"temperature": 20}, '{"temperature": 20}', False),
+        ({"output": {"a": 1}}, '{"a": 1}', False),
+        ({"content": [{"type": "text", "text": "x"}]}, "x", False),
+        ({}, "", False),
+    ],
+)
+def test_what_a_response_says(response: dict[str, Any], text: str, is_error: bool) -> None:
+    [result] = blocks({"functionResponse": {"name": "f", "response": response}})
+    assert ("".join(block.text for block in result.blocks), result.is_error) == (text, is_error)
+
+
+def test_media_in_a_response() -> None:
+    image = {"inlineData": {"mimeType": "image/png", "data": "iVBOR"}}
+    [result] = blocks({"functionResponse": {"name": "f", "response": {}, "parts": [image]}})
+    assert result.blocks == [Media("image", "image/png", data="iVBOR")]
+
+
+def test_both_spellings_of_names() -> None:
+    snake = blocks({"function_call": {"name": "f", "args": {"snake_case": 1}}, "thought_signature": "s"})
+    assert snake == [ToolCall("", "f", '{"snake_case": 1}', signature="s")]
+    assert blocks({"inline_data": {"mime_type": "image/png", "data": "a-_"}}) == [Media("image", "image/png", data="a+/=")]
+    assert blocks({"file_data": {"file_uri": "https://a.test/a.pdf", "mime_type": "application/pdf"}})[0].url == "https://a.test/a.pdf"
+
+
+def test_thoughts_and_signatures() -> None:
+    found = blocks({"text": "hm", "thought": True, "thoughtSignature": "s"}, {"text": "", "thoughtSignature": "t"}, {"thoughtSignature": "u"})
+    assert found == [Thinking("hm", "s", wire="gemini"), Text("", signature="t"), Text("", signature="u")]
+
+
+def test_unknown_parts_travel_whole() -> None:
+    [found] = blocks({"codeExecutionResult": {"outcome": "OUTCOME_OK"}})
+    assert found == Opaque("gemini", "codeExecutionResult", b'{"codeExecutionResult":{"outcome": "OUTCOME_OK"}}')
+
+
+@pytest.mark.parametrize("given", ['"be brief"', '{"parts":[{"text":"be brief"}]}', '{"parts":{"text":"be brief"}}', '{"text":"be brief"}'])
+def test_system_instructions(given: str) -> None:
+    assert read_system(Raw(given.encode())) == [Text("be brief")]
+
+
+@pytest.mark.parametrize(
+    ("content", "param"),
+    [
+        ({"role": "wizard", "parts": []}, "contents.0.role"),
+        ({"parts": [{"text": 3}]}, "contents.0.parts.0.text"),
+        ({"parts": [{"functionCall": {}}]}, "contents.0.parts.0.functionCall.name"),
+        ({"parts": [{"functionCall": {"name": "f", "args": []}}]}, "contents.0.parts.0.functionCall.args"),
+        ({"parts": [{"inlineData": {"mimeType": "image/png"}}]}, "contents.0.parts.0.inlineData.data"),
+        ({"parts": 3}, "contents.0.parts"),
+    ],
+)
+def test_mistakes_name_their_field(content: dict[str, Any], param: str) -> None:
+    with pytest.raises(OmniError) as caught:
+        turns(content)
+    assert (caught.value.kind, caught.value.param) == ("invalid_request", param)

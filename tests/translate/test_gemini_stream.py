@@ -1,0 +1,177 @@
+"""Gemini answers, read: what vendors send, odd or not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from omniroute.translate.conversation import Media
+from omniroute.translate.events import (
+    BlockEnd,
+    CitationDelta,
+    Event,
+    Failure,
+    Finish,
+    MediaPart,
+    OpaquePart,
+    Signature,
+    Start,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolStart,
+    Usage,
+)
+from omniroute.translate.format import BadAnswer
+from omniroute.translate.gemini_stream import Decoder, decode_answer
+
+HEAD = {"modelVersion": "gemini-x", "responseId": "r1"}
+BEGIN = Start("r1", "gemini-x")
+
+
+def chunk(*parts: dict[str, Any], finish: Any = None, **more: Any) -> dict[str, Any]:
+    candidate: dict[str, Any] = {"content": {"parts": list(parts), "role": "model"}, "index": 0}
+    if finish is not None:
+        candidate["finishReason"] = finish
+    return {"candidates": [candidate], **HEAD, **more}
+
+
+def stream(*chunks: dict[str, Any]) -> list[Event]:
+    decoder = Decoder()
+    return [*(event for one in chunks for event in decoder.feed(b"", json.dumps(one).encode())), *decoder.eof()]
+
+
+def whole(body: dict[str, Any]) -> list[Event]:
+    return decode_answer(json.dumps(body).encode())
+
+
+def test_text_thoughts_and_counts() -> None:
+    counts = {"promptTokenCount": 9, "candidatesTokenCount": 2, "thoughtsTokenCount": 5, "cachedContentTokenCount": 4}
+    events = stream(
+        chunk({"text": "Hm.", "thought": True}, usageMetadata={"promptTokenCount": 9}),
+        chunk({"text": "Yes"}),
+        chunk({"text": "."}, finish="STOP", usageMetadata=counts),
+    )
+    assert events == [BEGIN, ThinkingDelta("Hm."), TextDelta("Yes"), TextDelta("."),
+                      Usage(input=9, output=7, cache_read=4, reasoning=5), Finish("stop")]  # fmt: skip
+
+
+def test_calls_end_with_tool_calls_although_the_vendor_says_stop() -> None:
+    call = {"functionCall": {"name": "look", "args": {"at": 1}, "id": "c1"}, "thoughtSignature": "c2ln"}
+    events = stream(chunk(call), chunk({"functionCall": {"name": "wait"}}, finish="STOP"))
+    assert events == [
+        BEGIN,
+        *(ToolStart("c1", "look", signature="c2ln"), ToolArguments('{"at": 1}'), BlockEnd()),
+        *(ToolStart("", "wait"), ToolArguments("{}"), BlockEnd()),
+        Finish("tool_calls"),
+    ]
+
+
+def test_signatures_follow_what_they_sign() -> None:
+    events = stream(chunk({"text": "a", "thought": True, "thoughtSignature": "x"}, {"text": "", "thoughtSignature": "y"}, finish="STOP"))
+    signed = [Signature("x", wire="gemini"), BlockEnd(), Signature("y", wire="gemini"), BlockEnd()]
+    assert events == [BEGIN, ThinkingDelta("a"), *signed, Finish("stop")]
+
+
+def test_a_part_with_nothing_but_a_signature() -> None:
+    assert Signature("x", wire="gemini") in stream(chunk({"thoughtSignature": "x"}, finish="STOP"))
+
+
+def test_text_after_a_finish_reason_and_a_second_one() -> None:
+    code = {"executableCode": {"code": "1", "language": "PYTHON"}}
+    events = stream(chunk(code, finish="STOP"), chunk({"text": "one"}, finish="STOP"))
+    assert events == [BEGIN, OpaquePart("gemini", "executableCode", json.dumps(code).encode()), TextDelta("one"), Finish("stop")]
+
+
+def test_media_in_an_answer() -> None:
+    events = stream(chunk({"inlineData": {"mimeType": "image/png", "data": "iVBOR"}, "thoughtSignature": "s"}, finish="STOP"))
+    assert events[1] == MediaPart(Media("image", "image/png", data="iVBOR", signature="s"))
+
+
+def test_a_blocked_prompt_has_no_candidates() -> None:
+    blocked = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, **HEAD}
+    assert stream(blocked) == whole(blocked) == [BEGIN, Finish("content_filter", raw="PROHIBITED_CONTENT")]
+
+
+@pytest.mark.parametrize("candidate", [{"content": {}}, {}, {"content": None}, {"content": {"parts": None}}])
+def test_a_candidate_without_parts(candidate: dict[str, Any]) -> None:
+    body = {"candidates": [{**candidate, "finishReason": "MAX_TOKENS"}], **HEAD}
+    assert whole(body) == [BEGIN, Finish("length")]
+
+
+def test_numbers_for_enums() -> None:
+    assert stream(chunk({"text": "a"}, finish=2))[-1] == Finish("length")
+
+
+def test_only_the_first_candidate_is_the_answer() -> None:
+    both = chunk({"text": "one"}, finish="STOP")
+    both["candidates"].append({"content": {"parts": [{"text": "two"}]}, "index": 1, "finishReason": "MAX_TOKENS"})
+    assert whole(both) == [BEGIN, TextDelta("one"), Finish("stop")]
+
+
+def test_a_stream_without_a_finish_reason_was_cut_and_a_whole_answer_not() -> None:
+    events = stream(chunk({"text": "a"}))
+    assert isinstance(events[-1], Failure)
+    assert events[-1].status == 502
+    assert whole(chunk({"text": "a"}))[-1] == Finish("stop")
+
+
+def test_an_empty_stream_was_cut() -> None:
+    start, failure = stream()
+    assert (start, type(failure)) == (Start(), Failure)
+
+
+def test_an_error_in_a_stream_ends_it_once() -> None:
+    decoder = Decoder()
+    decoder.feed(b"", json.dumps(chunk({"text": "a"})).encode())
+    error = {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}
+    [failure] = decoder.feed(b"", json.dumps(error).encode())
+    assert isinstance(failure, Failure)
+    assert (failure.status, failure.message) == (503, "overloaded")
+    assert [*decoder.feed(b"", b"{}"), *decoder.eof()] == []
+
+
+@pytest.mark.parametrize("data", [b'[{"error":{"code":429,"message":"slow"}}]', b'{"error":"slow"}'])
+def test_errors_of_other_shapes(data: bytes) -> None:
+    start, failure = Decoder().feed(b"", data)
+    assert start == Start()
+    assert isinstance(failure, Failure)
+
+
+@pytest.mark.parametrize("data", [b"[DONE]", b"", b" ", b"null"])
+def test_what_says_nothing(data: bytes) -> None:
+    assert Decoder().feed(b"", data) == ()
+
+
+@pytest.mark.parametrize("data", [b"<html>", b'{"candidates":3}', b"[1,2]", b'{"candidates":[{"content":{"parts":[{"text":1}]}}]}'])
+def test_rubbish_is_a_declared_failure(data: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        Decoder().feed(b"", data)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>", b'{"choices":[]}', b'{"candidates":[],"x":"\xff"}'])
+def test_a_body_that_is_no_answer(body: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        decode_answer(body)
+
+
+def test_a_list_of_chunks_under_a_whole_answer_is_read() -> None:
+    body = json.dumps([chunk({"text": "a"}), chunk({"text": "b"}, finish="STOP")]).encode()
+    assert decode_answer(body) == [BEGIN, TextDelta("a"), TextDelta("b"), Finish("stop")]
+
+
+def test_sources_come_at_the_end() -> None:
+    found = chunk({"text": "so"}, finish="STOP")
+    found["candidates"][0]["groundingMetadata"] = {"groundingChunks": [{"web": {"uri": "https://a.test", "title": "A"}}]}
+    kinds = [type(event) for event in stream(found)]
+    assert kinds == [Start, TextDelta, CitationDelta, Finish]
+
+
+def test_counts_that_only_an_earlier_chunk_had_are_kept() -> None:
+    events = stream(
+        chunk({"text": "a"}, usageMetadata={"promptTokenCount": 3, "cachedContentTokenCount": 2}),
+        chunk(finish="STOP", usageMetadata={"candidatesTokenCount": 1}),
+    )
+    assert Usage(input=3, output=1, cache_read=2) in events

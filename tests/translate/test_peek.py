@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omniroute.errors import OmniError
+from omniroute.translate.formats import RELAYS
+from omniroute.translate.peek import Peek, patch, peek
+
+CHAT = RELAYS["openai-chat"].members
+ANTHROPIC = RELAYS["anthropic"].members
+
+
+def refused(body: bytes) -> OmniError:
+    with pytest.raises(OmniError) as caught:
+        peek(body, CHAT)
+    assert caught.value.status == 400
+    return caught.value
+
+
+def test_a_look_finds_model_and_mode() -> None:
+    found = peek(b'{"model": "a/b", "stream": true, "stream_options": {"include_usage": true}}', CHAT)
+    assert (found.model, found.stream, found.include_usage) == ("a/b", True, True)
+    assert bytes(found.members["stream_options"]) == b'{"include_usage": true}'
+
+
+@pytest.mark.parametrize("text", ["", '"stream": false,', '"stream": null,'])
+def test_without_a_wish_there_is_no_stream(text: str) -> None:
+    found = peek(f'{{{text} "model": null}}'.encode(), CHAT)
+    assert (found.model, found.stream, found.include_usage) == ("", False, False)
+
+
+@pytest.mark.parametrize("options", ["{}", "null", '{"include_usage": false}', '{"include_usage": null}', '{"include_usage": 1}'])
+def test_usage_is_wanted_by_those_who_say_so(options: str) -> None:
+    assert not peek(f'{{"stream": true, "stream_options": {options}}}'.encode(), CHAT).include_usage
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"1", b"{", b'{"a": NaN}', b'{"a": 1} x', b"\xff"])
+def test_what_is_no_object_is_refused(body: bytes) -> None:
+    assert refused(body).param == "body"
+
+
+@pytest.mark.parametrize("value", ["5", "true", "[]", "{}"])
+def test_a_wrong_type_names_its_member(value: str) -> None:
+    error = refused(f'{{"model": {value}}}'.encode())
+    assert error.param == "model"
+    assert error.message.startswith("Invalid 'model': expected a string, got ")
+
+
+def test_a_wrong_type_is_found_in_a_large_body_too() -> None:
+    messages = json.dumps([{"role": "user", "content": "x" * 50_000}])
+    assert refused(f'{{"model": "a", "messages": {messages}, "stream": "yes"}}'.encode()).param == "stream"
+    assert refused(f'{{"model": "a", "messages": {json.dumps("x" * 50_000)}}}'.encode()).param == "messages"
+    assert refused(f'{{"model": {json.dumps(["x" * 50_000])}, "messages": []}}'.encode()).param == "model"
+
+
+@pytest.mark.parametrize("layout", ['{"a": 1, "model": "x", "a": 2}', '{"a":1,"model":"x","a":2}', '{ "a" : 1,\n "a" : 2 }'])
+def test_a_member_given_twice_is_refused(layout: str) -> None:
+    assert refused(layout.encode()).param == "a"
+
+
+@pytest.mark.parametrize("layout", ['{"a": "\\"a\\": 1", "b": 2}', '{ "a" : {"a" : 1},\n "b" : "a" }', '{"\\u0061b": 1, "ab2": 2}'])
+def test_a_name_inside_a_value_is_no_second_member(layout: str) -> None:
+    assert peek(layout.encode(), CHAT).members
+
+
+def test_an_escaped_name_given_twice_is_found() -> None:
+    assert refused(b'{"a": 1, "\\u0061": 2}').param == "a"
+
+
+def test_depth_is_bounded() -> None:
+    assert "nested too deeply" in refused(b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}").message
+
+
+def test_utf8_is_checked_where_nothing_is_parsed() -> None:
+    assert "not valid UTF-8 at byte 7" in refused(b'{"x": "\xff"}').message
+
+
+@pytest.mark.parametrize(("wire", "name"), [(ANTHROPIC, "system"), (ANTHROPIC, "stop_sequences"), (CHAT, "tool_choice")])
+def test_each_wire_knows_its_members(wire: object, name: str) -> None:
+    with pytest.raises(OmniError) as caught:
+        peek(f'{{"{name}": 5}}'.encode(), wire)  # type: ignore[arg-type]
+    assert caught.value.param == name
+
+
+# -- patches
+
+
+def look(body: bytes) -> Peek:
+    return peek(body, CHAT)
+
+
+def test_a_leading_model_is_replaced_in_place() -> None:
+    assert patch(look(b'{ "model" : "a" , "x": [1,  2]}'), {"model": b'"b"'}) == b'{ "model" : "b" , "x": [1,  2]}'
+
+
+def test_members_are_replaced_added_and_removed_and_the_rest_is_as_it_was() -> None:
+    found = look(b'{"x": [1,  2], "model": "a", "gone": 1}')
+    assert patch(found, {"model": b'"b"', "gone": None, "new": b"{}"}) == b'{"x":[1,  2],"model":"b","new":{}}'
+
+
+def test_names_that_need_escapes_survive() -> None:
+    found = look(b'{"a\\"b": 1, "model": "m"}')
+    assert json.loads(patch(found, {"model": b'"n"'})) == {'a"b': 1, "model": "n"}
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.lists(st.integers(), max_size=3)
+
+
+@given(body=st.dictionaries(st.text(max_size=6), VALUES), model=st.text(min_size=1, max_size=8), ascii_only=st.booleans())
+def test_a_patched_body_differs_in_its_model_only(body: dict[str, object], model: str, ascii_only: bool) -> None:
+    body = {name: value for name, value in body.items() if name not in ("stream", "stream_options", "n", "user", "stop", "seed")}
+    body["model"] = "old"
+    found = look(json.dumps(body, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"))
+    assert json.loads(patch(found, {"model": json.dumps(model).encode()})) == {**body, "model": model}

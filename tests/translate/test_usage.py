@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from omniroute.translate.events import Usage
+from omniroute.translate.usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat
+
+
+def chat(**counts: Any) -> Usage:
+    return from_chat(msgspec.convert(counts, ChatUsage))
+
+
+def anthropic(**counts: Any) -> Usage:
+    return from_anthropic(msgspec.convert(counts, AnthropicUsage))
+
+
+def test_openai_counts_cached_tokens_inside_the_prompt() -> None:
+    usage = chat(
+        prompt_tokens=21,
+        completion_tokens=5,
+        total_tokens=26,
+        prompt_tokens_details={"cached_tokens": 16},
+        completion_tokens_details={"reasoning_tokens": 2},
+    )
+    assert usage == Usage(input=21, output=5, cache_read=16, reasoning=2, total=26)
+
+
+@pytest.mark.parametrize("name", ["prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens"])
+def test_other_vendors_names_for_cached_tokens(name: str) -> None:
+    assert chat(prompt_tokens=9, completion_tokens=1, **{name: 4}).cache_read == 4
+
+
+def test_openais_own_name_wins() -> None:
+    assert chat(prompt_tokens_details={"cached_tokens": 1}, prompt_cache_hit_tokens=4).cache_read == 1
+
+
+def test_anthropic_counts_cached_tokens_beside_the_input() -> None:
+    usage = anthropic(input_tokens=5, output_tokens=7, cache_read_input_tokens=16, cache_creation_input_tokens=3)
+    assert (usage.input, usage.output, usage.cache_read, usage.cache_write) == (24, 7, 16, 3)
+
+
+def test_the_hour_long_part_of_what_was_cached() -> None:
+    usage = anthropic(input_tokens=1, cache_creation_input_tokens=3, cache_creation={"ephemeral_1h_input_tokens": 2})
+    assert (usage.cache_write, usage.cache_write_1h) == (3, 2)
+
+
+def test_what_was_not_said_is_not_zero() -> None:
+    assert chat() == anthropic() == Usage()
+    assert anthropic(output_tokens=7).input is None
+
+
+def test_counts_written_as_fractions_are_whole() -> None:
+    assert chat(prompt_tokens=21.0).input == 21
+
+
+def test_later_counts_of_a_stream_win_and_silence_keeps_the_earlier() -> None:
+    first = msgspec.convert({"input_tokens": 5, "output_tokens": 1, "cache_read_input_tokens": 16}, AnthropicUsage)
+    first.merge(msgspec.convert({"output_tokens": 9}, AnthropicUsage))
+    assert (first.input_tokens, first.output_tokens, first.cache_read_input_tokens) == (5, 9, 16)
