@@ -341,7 +341,7 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
         "type": "message",
         "role": "assistant",
         "model": answer.start.model or stamp.model,
-        "content": content,
+        "content": content or [{"type": "text", "text": ""}],  # clients read content[0]
         "stop_reason": reason,
         "stop_sequence": sequence,
         "usage": write_usage(answer.usage),

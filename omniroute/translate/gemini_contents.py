@@ -14,7 +14,7 @@ from msgspec import Raw
 from .conversation import Block, Media, Opaque, Role, Text, Thinking, ToolCall, ToolResult, Turn
 from .gemini_error import WIRE
 from .gemini_shapes import Blob, FileData, label_of, media_of_blob, media_of_file
-from .jsonio import Shape, bad, encode, join, members
+from .jsonio import Shape, bad, compact, encode, join, members
 
 _SNAKE: Final = re.compile(r"_([a-z0-9])")
 _ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
@@ -148,7 +148,7 @@ def _call(raw: Raw, path: str, signature: str | None) -> ToolCall:
     arguments = "{}"
     if "args" in given:
         _OBJECT.read(given["args"], join(path, "args"))
-        arguments = bytes(given["args"]).decode()
+        arguments = compact(given["args"]).decode()
     return ToolCall(text_of(given, "id", path) or "", name, arguments, signature=signature)
 
 

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from .conversation import Citation
 from .gemini_error import WIRE
-from .jsonio import Shape, encode
+from .jsonio import Shape, compact, encode
 
 
 class _Web(Struct):
@@ -118,7 +118,8 @@ def write_citations(citations: Iterable[Citation]) -> tuple[dict[str, Any], bool
     lost = False
     for citation in citations:
         if citation.wire == WIRE:
-            members |= (_MEMBERS.get(citation.raw) or {}) if citation.raw is not None else {}
+            own = (_MEMBERS.get(citation.raw) or {}) if citation.raw is not None else {}
+            members |= {name: Raw(compact(raw)) for name, raw in own.items()}
         elif citation.url is None:
             lost = True
         else:

@@ -26,6 +26,7 @@ from .events import (
     ThinkingDelta,
     ToolArguments,
     ToolStart,
+    Usage,
 )
 from .format import BadAnswer
 from .gemini_error import WIRE, decode_error
@@ -43,7 +44,7 @@ from .gemini_shapes import (
     raw_parts,
     read_finish,
 )
-from .jsonio import Shape
+from .jsonio import Shape, compact
 from .usage import GeminiUsage, from_gemini
 
 _decode: Final = msgspec.json.Decoder(Chunk).decode
@@ -79,14 +80,13 @@ class Decoder:
         if chunk.error is not ABSENT and bytes(chunk.error) not in _NOTHING:
             return self._fail(decode_error(0, data))
         out: list[Event] = []
+        usage = chunk.usageMetadata
         if not self._started:
-            self._started = True
-            out.append(Start(chunk.responseId or "", chunk.modelVersion or ""))
+            self._begin(chunk, out)
         if chunk.candidates:
             for candidate in chunk.candidates:
                 if not candidate.index:
                     self._candidate(candidate, data, out)
-        usage = chunk.usageMetadata
         if usage is not None:
             if self._usage is not None:
                 usage.merge(self._usage)
@@ -95,6 +95,14 @@ class Decoder:
         if feedback is not None and feedback.blockReason and not self._said:
             self._finish = Finish("content_filter", raw=str(feedback.blockReason))
         return out
+
+    def _begin(self, chunk: Chunk, out: list[Event]) -> None:
+        """The prompt's count is told at once: other wires have it in their first event."""
+        self._started = True
+        out.append(Start(chunk.responseId or "", chunk.modelVersion or ""))
+        counts = chunk.usageMetadata
+        if counts is not None and counts.promptTokenCount is not None and not self._whole:
+            out.append(Usage(input=counts.promptTokenCount, cache_read=counts.cachedContentTokenCount))
 
     def eof(self) -> Sequence[Event]:
         if self._done:
@@ -182,7 +190,7 @@ class Decoder:
         if not call.name:
             return  # a piece of arguments that only a client of this wire can have asked for
         self._called = True
-        arguments = bytes(call.args)
+        arguments = bytes(call.args) if bytes(call.args) in _NOTHING else compact(call.args)
         out.append(ToolStart(call.id or "", call.name, signature=signature or None))
         out.append(ToolArguments(arguments.decode("utf-8", "replace") if arguments not in _NOTHING else "{}"))
         out.append(BlockEnd())

@@ -36,8 +36,11 @@ CLIENTS = {
 CLIENT_OF = {"gemini-generate": "gemini", "gemini-stream": "gemini", **{name: name for name in CLIENTS}}
 RECORDED = list(recordings(*CLIENT_OF))
 CUTS = ("whole", "byte", "random-7")
-# what the same wire may change: a usage chunk that the client had not asked for; a JSON array asked for as events
+# a usage chunk that the client had not asked for is taken out
 CHANGED = {"huggingface-cancel-recorded-provider-stream-huggingface-1-b1b0d7f6"}
+# an error before anything was said is an HTTP error, so that another account or the client's own retry can help
+REFUSED = {"openai-stream-rate-limited-1-0-4f93aba6": 429}
+OBJECT_ARGUMENTS = ("gemini", "ollama-chat", "anthropic-messages")  # cannot hold arguments that were cut short
 
 
 def ids(recording: dict[str, Any]) -> str:
@@ -72,8 +75,8 @@ def test_the_same_wire_gives_identical_bytes_however_they_were_cut(replaying: Pr
     for cut in CUTS if len(expected) < 20_000 else CUTS[::2]:
         model = f"{CLIENTS[wire].prefix}/{recording['id']}@{cut}"
         status, raw = post(replaying, wire, model, recorded_body(recording), bool(recording["stream"]))
-        assert status == recording["response"]["status"], raw[:300]
-        if recording["id"] not in CHANGED:
+        assert status == REFUSED.get(recording["id"], recording["response"]["status"]), raw[:300]
+        if recording["id"] not in CHANGED and recording["id"] not in REFUSED:
             assert raw == expected
 
 
@@ -105,11 +108,15 @@ def test_across_wires_the_answer_means_the_same(replaying: Process, recording: d
 def compare(got: Any, expected: Any, semantics: Any) -> None:
     """Equal text, thinking, calls, ending and counts, as far as every wire can say them."""
     thought, text = semantics.split_think(expected.text)
+    if text.lstrip().startswith("<think>"):  # cut before it ended
+        thought, text = text.lstrip().removeprefix("<think>"), ""
     assert (got.text + got.refusal).strip() == (text + expected.refusal).strip()
     assert got.thinking.strip() == (thought + expected.thinking).strip()
-    assert [call.key() for call in got.tool_calls] == [call.key() for call in expected.tool_calls]
+    for ours, theirs in zip(got.tool_calls, expected.tool_calls, strict=True):
+        assert ours.name == theirs.name
+        assert ours.arguments == theirs.arguments or (got.wire in OBJECT_ARGUMENTS and isinstance(theirs.arguments, str))
     if not expected.refusal:
-        assert got.finish == (expected.finish or got.finish)
+        assert (got.finish or "").removeprefix("other:") == (expected.finish or got.finish).removeprefix("other:")
     odd = expected.usage.vendor or (expected.usage.cache_read or 0) > (expected.usage.input or 0)
     for name in () if odd else ("input", "output"):
         if (count := getattr(expected.usage, name)) is not None:

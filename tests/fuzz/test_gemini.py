@@ -33,7 +33,10 @@ PARTS: list[dict[str, object]] = [
     {"thoughtSignature": "c2ln"},
 ]
 USAGE = {"promptTokenCount": 3, "candidatesTokenCount": 5, "thoughtsTokenCount": 1, "totalTokenCount": 9}
-GROUNDING = {"groundingChunks": [{"web": {"uri": "u"}}], "groundingSupports": [{"segment": {"endIndex": 1}, "groundingChunkIndices": [0]}]}
+GROUNDING = {
+    "groundingChunks": [{"web": {"uri": "u"}}],
+    "groundingSupports": [{"segment": {"endIndex": 1}, "groundingChunkIndices": [0]}],
+}
 LOGPROBS = {"chosenCandidates": [{"token": "a", "logProbability": -1}]}
 
 
@@ -42,7 +45,10 @@ def response(*parts: dict[str, object], **more: object) -> dict[str, object]:
     return {"candidates": [candidate], "usageMetadata": USAGE, "modelVersion": "m", "responseId": "r"}
 
 
-PAGES = [*(response(part) for part in PARTS), response(finishReason="STOP", groundingMetadata=GROUNDING, logprobsResult=LOGPROBS)]
+PAGES = [
+    *(response(part) for part in PARTS),
+    response(finishReason="STOP", groundingMetadata=GROUNDING, logprobsResult=LOGPROBS),
+]
 STREAM = b"".join(b"data: " + msgspec.json.encode(page) + b"\r\n\r\n" for page in PAGES)
 ARRAY = b"[" + b",\r\n".join(map(msgspec.json.encode, PAGES)) + b"]"
 ANSWER = msgspec.json.encode(response(*PARTS, finishReason="STOP", groundingMetadata=GROUNDING))
@@ -52,7 +58,11 @@ REQUEST = msgspec.json.encode(
         "contents": [
             {"role": "user", "parts": [{"text": "a"}, PARTS[3], PARTS[4]]},
             {"role": "model", "parts": PARTS},
-            {"parts": [{"functionResponse": {"name": "look", "id": "c1", "response": {"output": "x"}, "parts": [PARTS[3]]}}]},
+            {
+                "parts": [
+                    {"functionResponse": {"name": "look", "id": "c1", "response": {"output": "x"}, "parts": [PARTS[3]]}}
+                ]
+            },
         ],
         "systemInstruction": {"parts": [{"text": "s"}]},
         "tools": [{"functionDeclarations": [{"name": "look", "parameters": SCHEMA}]}, {"googleSearch": {}}],
@@ -63,7 +73,16 @@ REQUEST = msgspec.json.encode(
 )
 TOKENS = (
     *(b"null", b"0", b"-1", b"1e400", b"{}", b"[]", b'""', b"true", b'"x"', b"[[[[", b'{"a":', b"\xff", b"\xc3", b"\\ud800"),
-    *(b'"index":', b'"parts":', b'"text":', b'"args":', b'"functionCall"', b'"candidates":', b'"error":', b'"finishReason":'),
+    *(
+        b'"index":',
+        b'"parts":',
+        b'"text":',
+        b'"args":',
+        b'"functionCall"',
+        b'"candidates":',
+        b'"error":',
+        b'"finishReason":',
+    ),
     *(b"data: [DONE]\n\n", b"\n\n", b"data:", b"\r\n", b'"type":', b'"response"', b"]", b"}"),
 )
 
@@ -160,8 +179,12 @@ def test_any_bytes_are_an_answer_an_error_or_a_declared_failure(body: bytes) -> 
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(("type", "properties", "items", "anyOf", "allOf", "$ref", "enum", "required")), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(("type", "properties", "items", "anyOf", "allOf", "$ref", "enum", "required")), inner, max_size=4
+        )
+    ),
     max_leaves=10,
 )
 

@@ -76,7 +76,9 @@ def test_a_stream_of_responses(at_once: bool) -> None:
     last = found[-1]
     assert last["candidates"][0]["finishReason"] == "STOP"
     assert last["usageMetadata"]["thoughtsTokenCount"] == 4
-    assert last["candidates"][0]["groundingMetadata"]["groundingChunks"] == [{"web": {"uri": "https://a.test", "title": "A"}}]
+    assert last["candidates"][0]["groundingMetadata"]["groundingChunks"] == [
+        {"web": {"uri": "https://a.test", "title": "A"}}
+    ]
     assert encoder.feed([TextDelta("more")]) == encoder.eof() == b""
 
 
@@ -126,7 +128,16 @@ def test_events_that_just_stop_are_a_cut() -> None:
 
 def test_what_has_no_place_is_named() -> None:
     encoder = Encoder(STAMP)
-    encoder.feed([Start(), Signature("s", wire="anthropic"), RefusalDelta("no"), ToolStart("c", "f"), ToolArguments("{"), Finish("stop")])
+    encoder.feed(
+        [
+            Start(),
+            Signature("s", wire="anthropic"),
+            RefusalDelta("no"),
+            ToolStart("c", "f"),
+            ToolArguments("{"),
+            Finish("stop"),
+        ]
+    )
     assert encoder.dropped == ["thinking_signature", "refusal", "tool_arguments"]
 
 
@@ -142,3 +153,11 @@ def test_log_probabilities_of_a_piece() -> None:
     fact = {"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}
     [first, _] = sse(Encoder(STAMP).feed([Start(), TextDelta("a", json.dumps([fact]).encode()), Finish("stop")]))
     assert first["candidates"][0]["logprobsResult"] == {"chosenCandidates": [{"token": "a", "logProbability": -0.1}]}
+
+
+def test_objects_that_came_on_many_lines_go_out_on_one() -> None:
+    citation = Citation("https://a.test", wire="gemini", raw=b'{"groundingMetadata":{\n "groundingChunks": []\n}}')
+    events = [Start(), ToolStart("c", "f"), ToolArguments('{\n"a": 1\n}'), CitationDelta(citation), Finish("stop")]
+    call, last = sse(Encoder(STAMP).feed(events))
+    assert parts([call])[0]["functionCall"]["args"] == {"a": 1}
+    assert last["candidates"][0]["groundingMetadata"] == {"groundingChunks": []}

@@ -22,7 +22,9 @@ def blocks(*parts: dict[str, Any]) -> list[Any]:
 
 
 def test_roles() -> None:
-    found = turns({"parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}, {"role": "user", "parts": [{"text": "c"}]})
+    found = turns(
+        {"parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}, {"role": "user", "parts": [{"text": "c"}]}
+    )
     assert [(turn.role, turn.blocks) for turn in found] == [
         ("user", [Text("a")]),
         ("assistant", [Text("b")]),
@@ -64,11 +66,18 @@ def test_both_spellings_of_names() -> None:
     snake = blocks({"function_call": {"name": "f", "args": {"snake_case": 1}}, "thought_signature": "s"})
     assert snake == [ToolCall("", "f", '{"snake_case": 1}', signature="s")]
     assert blocks({"inline_data": {"mime_type": "image/png", "data": "a-_"}}) == [Media("image", "image/png", data="a+/=")]
-    assert blocks({"file_data": {"file_uri": "https://a.test/a.pdf", "mime_type": "application/pdf"}})[0].url == "https://a.test/a.pdf"
+    assert (
+        blocks({"file_data": {"file_uri": "https://a.test/a.pdf", "mime_type": "application/pdf"}})[0].url
+        == "https://a.test/a.pdf"
+    )
 
 
 def test_thoughts_and_signatures() -> None:
-    found = blocks({"text": "hm", "thought": True, "thoughtSignature": "s"}, {"text": "", "thoughtSignature": "t"}, {"thoughtSignature": "u"})
+    found = blocks(
+        {"text": "hm", "thought": True, "thoughtSignature": "s"},
+        {"text": "", "thoughtSignature": "t"},
+        {"thoughtSignature": "u"},
+    )
     assert found == [Thinking("hm", "s", wire="gemini"), Text("", signature="t"), Text("", signature="u")]
 
 
@@ -77,7 +86,9 @@ def test_unknown_parts_travel_whole() -> None:
     assert found == Opaque("gemini", "codeExecutionResult", b'{"codeExecutionResult":{"outcome": "OUTCOME_OK"}}')
 
 
-@pytest.mark.parametrize("given", ['"be brief"', '{"parts":[{"text":"be brief"}]}', '{"parts":{"text":"be brief"}}', '{"text":"be brief"}'])
+@pytest.mark.parametrize(
+    "given", ['"be brief"', '{"parts":[{"text":"be brief"}]}', '{"parts":{"text":"be brief"}}', '{"text":"be brief"}']
+)
 def test_system_instructions(given: str) -> None:
     assert read_system(Raw(given.encode())) == [Text("be brief")]
 

@@ -25,7 +25,12 @@ QUOTA = {
 @pytest.mark.parametrize("body", [QUOTA, [QUOTA]], ids=["object", "list"])
 def test_an_error_with_the_time_to_wait(body: object) -> None:
     failure = decode_error(429, json.dumps(body).encode())
-    assert (failure.status, failure.type, failure.message, failure.retry_after) == (429, "RESOURCE_EXHAUSTED", "Quota exceeded", 17.5)
+    assert (failure.status, failure.type, failure.message, failure.retry_after) == (
+        429,
+        "RESOURCE_EXHAUSTED",
+        "Quota exceeded",
+        17.5,
+    )
     assert failure.wire == "gemini"
 
 

@@ -41,7 +41,9 @@ def test_sources_without_places() -> None:
 
 
 def test_recitation_sources() -> None:
-    found = read_citations(NONE, raw({"citationSources": [{"startIndex": 3, "endIndex": 9, "uri": "https://c.test"}]}), ascii_text=True)
+    found = read_citations(
+        NONE, raw({"citationSources": [{"startIndex": 3, "endIndex": 9, "uri": "https://c.test"}]}), ascii_text=True
+    )
     assert [(c.url, c.start, c.end) for c in found] == [("https://c.test", 3, 9)]
 
 
@@ -53,7 +55,9 @@ def test_own_sources_come_out_as_they_were() -> None:
 
 
 def test_links_of_other_wires() -> None:
-    members, lost = write_citations([Citation("https://a.test", "A", "so", 0, 2, "openai-chat"), Citation(text="x", wire="anthropic")])
+    members, lost = write_citations(
+        [Citation("https://a.test", "A", "so", 0, 2, "openai-chat"), Citation(text="x", wire="anthropic")]
+    )
     assert lost
     assert members["groundingMetadata"] == {
         "groundingChunks": [{"web": {"uri": "https://a.test", "title": "A"}}],

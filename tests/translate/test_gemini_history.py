@@ -81,8 +81,15 @@ def test_foreign_calls_say_that_they_are_not_signed_to_models_that_ask() -> None
 
 
 def test_own_signatures_come_back_on_the_parts_that_had_them() -> None:
-    blocks = [Thinking("hm", "s1", wire="gemini"), Text("a", signature="s2"), Text("", signature="s3"), ToolCall("", "f", signature="s4")]
-    found, _ = render(user(), model(*blocks), Turn("tool", [ToolResult("", [Text("1")], name="f")]), target=NEW, wire="gemini")
+    blocks = [
+        Thinking("hm", "s1", wire="gemini"),
+        Text("a", signature="s2"),
+        Text("", signature="s3"),
+        ToolCall("", "f", signature="s4"),
+    ]
+    found, _ = render(
+        user(), model(*blocks), Turn("tool", [ToolResult("", [Text("1")], name="f")]), target=NEW, wire="gemini"
+    )
     assert found[1]["parts"] == [
         {"text": "hm", "thought": True, "thoughtSignature": "s1"},
         {"text": "a", "thoughtSignature": "s2"},

@@ -17,7 +17,9 @@ ABLE = frozenset({"json_schema", "reasoning", "tools"})
 FLASH, PRO = Target("gemini-2.5-flash", abilities=ABLE), Target("gemini-2.5-pro", abilities=ABLE)
 THREE, THREE_PRO = Target("gemini-3-flash-preview", abilities=ABLE), Target("gemini-3-pro-preview", abilities=ABLE)
 PLAIN = Target("some-model")
-SCHEMA = b'{"type":"object","properties":{"a":{"$ref":"#/$defs/A"}},"$defs":{"A":{"type":"string"}},"additionalProperties":false}'
+SCHEMA = (
+    b'{"type":"object","properties":{"a":{"$ref":"#/$defs/A"}},"$defs":{"A":{"type":"string"}},"additionalProperties":false}'
+)
 LOOK, WAIT = Tool("look", "Looks.", SCHEMA), Tool("crm/wait", schema=b'{"type":"object","properties":{}}')
 
 
@@ -97,7 +99,9 @@ def test_structured_output() -> None:
     assert config == {"responseMimeType": "application/json", "responseJsonSchema": json.loads(SCHEMA)}
     reduced = render(ask(response_format=wish), PLAIN)[0]["generationConfig"]["responseSchema"]
     assert reduced == {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}}
-    assert render(ask(response_format=ResponseFormat("json")))[0]["generationConfig"] == {"responseMimeType": "application/json"}
+    assert render(ask(response_format=ResponseFormat("json")))[0]["generationConfig"] == {
+        "responseMimeType": "application/json"
+    }
 
 
 def test_older_models_take_no_tools_with_json() -> None:

@@ -115,9 +115,15 @@ def test_tool_choice(given: dict[str, Any], expected: ToolChoice | None) -> None
     [
         ({"contents": None}, "contents"),
         ({"generationConfig": {"temperature": "hot"}}, "generationConfig.temperature"),
-        ({"generationConfig": {"thinkingConfig": {"thinkingBudget": "x"}}}, "generationConfig.thinkingConfig.thinkingBudget"),
+        (
+            {"generationConfig": {"thinkingConfig": {"thinkingBudget": "x"}}},
+            "generationConfig.thinkingConfig.thinkingBudget",
+        ),
         ({"tools": [{"functionDeclarations": [{}]}]}, "tools.0.functionDeclarations.0.name"),
-        ({"tools": [{"functionDeclarations": [{"name": "a", "parameters": 3}]}]}, "tools.0.functionDeclarations.0.parameters"),
+        (
+            {"tools": [{"functionDeclarations": [{"name": "a", "parameters": 3}]}]},
+            "tools.0.functionDeclarations.0.parameters",
+        ),
         ({"toolConfig": {"functionCallingConfig": {"mode": 3}}}, "toolConfig.functionCallingConfig.mode"),
     ],
 )

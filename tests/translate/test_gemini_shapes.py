@@ -53,7 +53,9 @@ def test_files_of_the_vendors_own_storage_are_ids() -> None:
 
 
 def test_media_by_type() -> None:
-    kinds = [media_of_blob(Blob(mime, "AA==")).kind for mime in ("image/png", "audio/wav", "video/mp4", "application/pdf", None)]
+    kinds = [
+        media_of_blob(Blob(mime, "AA==")).kind for mime in ("image/png", "audio/wav", "video/mp4", "application/pdf", None)
+    ]
     assert kinds == ["image", "audio", "video", "document", "document"]
 
 

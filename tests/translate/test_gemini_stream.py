@@ -54,7 +54,7 @@ def test_text_thoughts_and_counts() -> None:
         chunk({"text": "Yes"}),
         chunk({"text": "."}, finish="STOP", usageMetadata=counts),
     )
-    assert events == [BEGIN, ThinkingDelta("Hm."), TextDelta("Yes"), TextDelta("."),
+    assert events == [BEGIN, Usage(input=9), ThinkingDelta("Hm."), TextDelta("Yes"), TextDelta("."),
                       Usage(input=9, output=7, cache_read=4, reasoning=5), Finish("stop")]  # fmt: skip
 
 
@@ -70,7 +70,9 @@ def test_calls_end_with_tool_calls_although_the_vendor_says_stop() -> None:
 
 
 def test_signatures_follow_what_they_sign() -> None:
-    events = stream(chunk({"text": "a", "thought": True, "thoughtSignature": "x"}, {"text": "", "thoughtSignature": "y"}, finish="STOP"))
+    events = stream(
+        chunk({"text": "a", "thought": True, "thoughtSignature": "x"}, {"text": "", "thoughtSignature": "y"}, finish="STOP")
+    )
     signed = [Signature("x", wire="gemini"), BlockEnd(), Signature("y", wire="gemini"), BlockEnd()]
     assert events == [BEGIN, ThinkingDelta("a"), *signed, Finish("stop")]
 
@@ -82,11 +84,18 @@ def test_a_part_with_nothing_but_a_signature() -> None:
 def test_text_after_a_finish_reason_and_a_second_one() -> None:
     code = {"executableCode": {"code": "1", "language": "PYTHON"}}
     events = stream(chunk(code, finish="STOP"), chunk({"text": "one"}, finish="STOP"))
-    assert events == [BEGIN, OpaquePart("gemini", "executableCode", json.dumps(code).encode()), TextDelta("one"), Finish("stop")]
+    assert events == [
+        BEGIN,
+        OpaquePart("gemini", "executableCode", json.dumps(code).encode()),
+        TextDelta("one"),
+        Finish("stop"),
+    ]
 
 
 def test_media_in_an_answer() -> None:
-    events = stream(chunk({"inlineData": {"mimeType": "image/png", "data": "iVBOR"}, "thoughtSignature": "s"}, finish="STOP"))
+    events = stream(
+        chunk({"inlineData": {"mimeType": "image/png", "data": "iVBOR"}, "thoughtSignature": "s"}, finish="STOP")
+    )
     assert events[1] == MediaPart(Media("image", "image/png", data="iVBOR", signature="s"))
 
 
@@ -145,7 +154,9 @@ def test_what_says_nothing(data: bytes) -> None:
     assert Decoder().feed(b"", data) == ()
 
 
-@pytest.mark.parametrize("data", [b"<html>", b'{"candidates":3}', b"[1,2]", b'{"candidates":[{"content":{"parts":[{"text":1}]}}]}'])
+@pytest.mark.parametrize(
+    "data", [b"<html>", b'{"candidates":3}', b"[1,2]", b'{"candidates":[{"content":{"parts":[{"text":1}]}}]}']
+)
 def test_rubbish_is_a_declared_failure(data: bytes) -> None:
     with pytest.raises(BadAnswer):
         Decoder().feed(b"", data)

@@ -146,7 +146,7 @@ def lower(value: Any) -> Any:
 def test_a_request_asks_the_same_on_its_own_wire(recording_id: str, abilities: frozenset[str]) -> None:
     recording = RECORDINGS[recording_id]
     before, after = asked(recording, "gemini", Target(recording["model"], abilities=abilities))
-    for role, part in before.parts() + after.parts():
+    for _, part in before.parts() + after.parts():
         part.raw = None
     assert after.parts() == before.parts()
     for name in ("model", "stream", "system", "tool_choice", "sampling", "max_tokens", "stop", "state"):
@@ -191,7 +191,7 @@ def test_a_request_asks_the_same_in_another_wire(recording_id: str, wire: str) -
 @pytest.mark.parametrize("recording_id", sorted(REJECTED))
 @pytest.mark.parametrize("wire", ["openai-chat", "anthropic"])
 def test_what_another_wire_cannot_hold_is_a_clear_error(recording_id: str, wire: str) -> None:
-    with pytest.raises(OmniError, match="file_id|video_input|audio_input"):
+    with pytest.raises(OmniError, match=r"file_id|video_input|audio_input"):
         asked(RECORDINGS[recording_id], wire, Target("the-model", max_output=8192))
 
 
@@ -234,7 +234,11 @@ def test_another_wires_answer_means_the_same_in_this_one(recording_id: str) -> N
     assert after.well_formed == []
 
 
-ASKED = {i: (n, r) for i, (n, r) in OTHERS.items() if isinstance(r["request"]["body"], dict) and "messages" in r["request"]["body"]}
+ASKED = {
+    i: (n, r)
+    for i, (n, r) in OTHERS.items()
+    if isinstance(r["request"]["body"], dict) and "messages" in r["request"]["body"]
+}
 # what is said here in another way: documents that are texts, a system prompt with nothing to answer
 EMULATED = ("facts.txt", "The Ruby programming language was created", "(The conversation begins with an answer.)")
 FILE_ID = "file_id"  # of files at another vendor
@@ -265,7 +269,10 @@ def check_types(body: bytes) -> None:
 
 def _files(recording_id: str) -> bool:
     """Whether the user's own parts name files by id."""
-    return any('"type": "file"' in json.dumps(m) and '"file_id"' in json.dumps(m) for m in ASKED[recording_id][1]["request"]["body"]["messages"])
+    return any(
+        '"type": "file"' in json.dumps(m) and '"file_id"' in json.dumps(m)
+        for m in ASKED[recording_id][1]["request"]["body"]["messages"]
+    )
 
 
 @pytest.mark.parametrize("recording_id", sorted(filter(_files, ASKED)))

@@ -59,7 +59,9 @@ def test_a_cut_stream_ends_with_an_error() -> None:
     one = tap()
     out = one.feed(TEXT) + one.eof()
     assert not one.finished
-    assert objects(out + one.fail(Failure(502, "cut")))[-1] == {"error": {"code": 502, "message": "cut", "status": "UNAVAILABLE"}}
+    assert objects(out + one.fail(Failure(502, "cut")))[-1] == {
+        "error": {"code": 502, "message": "cut", "status": "UNAVAILABLE"}
+    }
 
 
 def test_the_same_as_an_array() -> None:

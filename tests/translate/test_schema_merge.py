@@ -24,7 +24,11 @@ from omniroute.translate.schema_merge import merge, numeric, type_names
             {"properties": {"a": {"minLength": 1}, "b": {}}},
             {"properties": {"a": {"allOf": [{"type": "string"}, {"minLength": 1}]}, "b": {}}},
         ),
-        ({"items": {"type": "string"}}, {"items": {"minLength": 1}}, {"items": {"allOf": [{"type": "string"}, {"minLength": 1}]}}),
+        (
+            {"items": {"type": "string"}},
+            {"items": {"minLength": 1}},
+            {"items": {"allOf": [{"type": "string"}, {"minLength": 1}]}},
+        ),
     ],
 )
 def test_both_must_hold(first: dict[str, Any], second: dict[str, Any], expected: dict[str, Any]) -> None:
