@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -39,7 +40,13 @@ class Clock:
 
 def iso(unix: float) -> str:
     """ISO 8601 UTC with milliseconds, e.g. ``2026-02-26T14:03:11.120Z``."""
-    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, millis = divmod(int(unix * 1000), 1000)
+    return f"{_to_the_second(second)}.{millis:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(unix: int) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parse_iso(text: str) -> float:

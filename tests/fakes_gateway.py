@@ -11,7 +11,7 @@ from fakes import FakeClock
 from fakes_exchange import FakeExchange
 from wires import Wire
 
-from omniroute.gateway.job import Gateway, Job
+from omniroute.gateway.job import Gateway, Job, Line
 from omniroute.gateway.live import Live
 from omniroute.gateway.snapshot import Snapshot
 from omniroute.gateway.usage import CallRecord
@@ -138,4 +138,4 @@ def exchange(wire: Wire, body: Any, *headers: tuple[bytes, bytes], path: str = "
 
 def job(wire: Wire, body: Any, began: float = 0.0) -> Job:
     """What the pipeline would know at the start of a call."""
-    return Job(exchange(wire, body), wire.name, "", began)
+    return Job(exchange(wire, body), Line(wire.name), began)

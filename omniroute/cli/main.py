@@ -28,8 +28,8 @@ class Commands(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         _load_settings(context, needed=not (_OWN & set(args)))
-        only_options = not args or (args[0].startswith("-") and args[0] not in _OWN)
-        if only_options and not COMMANDS.keys() & set(args):
+        only_options = not args or args[0].startswith("-")
+        if only_options and not (COMMANDS.keys() | _OWN) & set(args):
             args = [DEFAULT, *args]
         return super().parse_args(context, args)
 

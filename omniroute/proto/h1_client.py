@@ -99,7 +99,8 @@ class H1Connection(asyncio.Protocol):
     __slots__ = (
         "_clock", "_complete", "_deadline", "_decoder", "_dirty", "_fault", "_framing", "_head", "_headers", "_limits",
         "_method", "_on_closed", "_on_idle", "_parser", "_paused", "_pieces", "_quiet", "_requests", "_silence", "_size",
-        "_state", "_status", "_timer", "_timer_at", "_transport", "idle_since", "last_activity", "origin", "sink",
+        "_state", "_status", "_timer", "_timer_at", "_transport", "_whole", "idle_since", "last_activity", "on_body", "origin",
+        "sink",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +119,9 @@ class H1Connection(asyncio.Protocol):
         self._on_idle = on_idle
         self._on_closed = on_closed
         self._transport = cast(asyncio.Transport, None)  # before connection_made()
+        self._pieces: list[bytes] = []  # body bytes of the current read
+        self._whole = 0  # how many of them belong to the answer, once it is complete
+        self.on_body = self._pieces.append  # the parser calls it for every chunk: no frame of ours in between
         self._parser = httptools.HttpResponseParser(self)
         self._state = _IDLE
         self._requests = 0
@@ -127,7 +131,6 @@ class H1Connection(asyncio.Protocol):
         self._head: Headers = []  # the final answer's, once it is complete
         self._status = 0  # the final answer's, once its head is complete
         self._framing = _NONE
-        self._pieces: list[bytes] = []  # body bytes of the current read
         self._quiet = 0  # bytes read since the request or the last body byte: heads, trailers, chunk extensions
         self._complete = False
         self._dirty = False  # there was more than the answer: never reuse
@@ -278,15 +281,10 @@ class H1Connection(asyncio.Protocol):
         self._head = headers
         self._status = status
 
-    def on_body(self, data: bytes) -> None:
-        if self._complete:
-            self._dirty = True
-        else:
-            self._pieces.append(data)
-
     def on_message_complete(self) -> None:
-        if self._status:
+        if self._status and not self._complete:
             self._complete = True
+            self._whole = len(self._pieces)
             if not self._parser.should_keep_alive():
                 self._dirty = True
 
@@ -306,6 +304,9 @@ class H1Connection(asyncio.Protocol):
         if self._status and self._state is _HEAD:
             self._deliver_head()
         if self._pieces:
+            if self._complete and len(self._pieces) > self._whole:  # the body of an answer that nobody asked for
+                self._dirty = True
+                del self._pieces[self._whole :]
             self._quiet = 0
             self._deliver_body()
         if self._complete:

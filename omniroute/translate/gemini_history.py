@@ -249,7 +249,7 @@ class Contents:
         self._add("user", parts, alone=True)
 
     def _response(self, result: ToolResult) -> Json:
-        """``output`` or ``error``, the members that the vendor names for it; an object of this wire's own client stays one."""
+        """``output`` or ``error``, the vendor's names for it; an object of this wire's own client stays one."""
         texts = [block.text for block in result.blocks if isinstance(block, Text)]
         if any(not isinstance(block, (Text, Media)) for block in result.blocks):
             self._lost.append(Lost.SERVER_BLOCKS)

@@ -160,6 +160,8 @@ class Decoder:
             out.append(TextDelta("", logprobs))
         if candidate.finishReason is not None and candidate.finishReason != "FINISH_REASON_UNSPECIFIED":
             self._finish = read_finish(candidate.finishReason)
+        if candidate.groundingMetadata is not ABSENT or candidate.citationMetadata is not ABSENT:
+            _check_utf8(data)
         if candidate.groundingMetadata is not ABSENT:
             self._grounding = candidate.groundingMetadata
         if candidate.citationMetadata is not ABSENT:
@@ -196,6 +198,7 @@ class Decoder:
         out.append(BlockEnd())
 
     def _opaque(self, place: int, data: bytes, signature: str | None, out: list[Event]) -> None:
+        _check_utf8(data)
         raw = raw_parts(data)[place]
         label = label_of(raw)
         if label:
@@ -208,8 +211,7 @@ class Decoder:
 def decode_answer(body: bytes) -> list[Event]:
     """A whole answer; an error under status 200 becomes a Failure.  A list of chunks is read too.  Raises BadAnswer."""
     data = body.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not data.isascii():
-        _check_utf8(data)
+    _check_utf8(data)
     decoder = Decoder(whole=True)
     events: list[Event] = []
     for chunk in _chunks(data):
@@ -235,6 +237,6 @@ _LIST: Final[Shape[list[Raw]]] = Shape(list[Raw])
 def _check_utf8(data: bytes) -> None:
     """What only travels is never parsed: broken text in it would come out again."""
     try:
-        data.decode()
+        _ = data.isascii() or data.decode()
     except UnicodeDecodeError as error:
         raise BadAnswer(str(error)) from None

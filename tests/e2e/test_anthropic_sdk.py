@@ -388,13 +388,18 @@ async def test_an_upstream_without_an_answer_is_a_gateway_timeout(hasty: Process
 # -- everything but messages
 
 
-def test_counting_tokens_is_not_there_and_says_so(gateway: Process) -> None:
-    with client_of(gateway) as client, pytest.raises(anthropic.NotFoundError) as caught:
-        client.messages.count_tokens(model="a/b", messages=ASK)
-    body: Any = caught.value.body
-    assert body["type"] == "error"
-    assert body["error"]["type"] == "not_found_error"
-    assert "/v1/messages/count_tokens" in body["error"]["message"]
+async def test_tokens_are_counted_by_the_vendor_or_estimated(gateway: Process) -> None:
+    async with async_client_of(gateway) as client:
+        async with behind(gateway, ANTHROPIC, whole(b'{"input_tokens": 14}')) as (model, upstream):
+            assert (await client.messages.count_tokens(model=model, messages=ASK)).input_tokens == 14
+            assert upstream.requests[0].path == "/v1/messages/count_tokens"
+            assert json.loads(upstream.requests[0].body)["model"] == "m"
+        async with behind(gateway, CHAT, whole(CHAT.whole)) as (model, upstream):
+            counted = await client.messages.with_raw_response.count_tokens(model=model, messages=ASK, tools=TOOLS)
+            assert counted.headers["x-omniroute-estimated"] == "true"
+            assert upstream.requests == []
+        with pytest.raises(anthropic.BadRequestError, match="No credentials"):
+            await client.messages.count_tokens(model="nobody/m", messages=ASK)
 
 
 def test_models_are_listed_in_pages_and_retrieved(gateway: Process) -> None:

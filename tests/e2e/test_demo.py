@@ -20,6 +20,7 @@ from real_gateway import SSE, behind
 from scripted_upstream import HANG, Answer
 from wires import CHAT, SAID, WIRES, Wire
 
+from omniroute.cli.demo import SAMPLES
 from omniroute.clock import Clock
 from omniroute.proto.h1_client import Origin, TransportError
 from omniroute.settings import Limits
@@ -41,9 +42,9 @@ def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
 def test_the_demo_answers_in_every_wire_and_ends(tmp_path: Path) -> None:
     done = command("demo", "--data-dir", str(tmp_path / "data"), "--port", "0", "--once")
     assert done.returncode == 0, done.stderr
-    for wire in WIRES:
-        assert f"{wire.name}  POST {wire.path}" in done.stdout
-    assert done.stdout.count("Hello from OmniRoute") == len(WIRES)
+    for wire, sample in SAMPLES.items():
+        assert f"{wire}  POST {sample.path}" in done.stdout
+    assert done.stdout.count("Hello from OmniRoute") == len(SAMPLES)
     assert not (tmp_path / "data" / "server.json").exists()
     assert "Traceback" not in done.stderr
 

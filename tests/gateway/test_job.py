@@ -4,13 +4,13 @@ import pytest
 from fakes_gateway import exchange, fake_gateway, one_provider
 from wires import CHAT, WIRES, Wire
 
-from omniroute.gateway.job import Job
+from omniroute.gateway.job import Job, Line
 
 
 @pytest.mark.parametrize("wire", WIRES, ids=repr)
 def test_a_job_begins_knowing_nothing_but_its_wire(wire: Wire) -> None:
-    made = Job(exchange(wire, {}), wire.name, "only", 5.0)
-    assert (made.wire, made.format.name, made.only, made.began) == (wire.name, wire.name, "only", 5.0)
+    made = Job(exchange(wire, {}), Line(wire.name, "only"), 5.0)
+    assert (made.wire, made.format.name, made.line.only, made.began) == (wire.name, wire.name, "only", 5.0)
     assert (made.attempts, made.status, made.requested, made.notes, made.dropped) == (0, 0, "", "", ())
     assert not made.complete
     for name in ("peek", "ask", "key", "route", "account", "usage", "first_byte", "failure"):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from wires import ANTHROPIC, CHAT, CHAT_USAGE, SAID, WIRES, Wire
 
 from omniroute.gateway import auth, pipeline
+from omniroute.gateway.job import Line
 from omniroute.gateway.snapshot import GatewayKey, GatewaySettings
 from omniroute.proto.h1_client import TransportError
 
@@ -22,7 +23,7 @@ SECRET = b"s" * 32
 
 async def ask(gateway: FakeGateway, wire: Wire, body: Any = None, *headers: tuple[bytes, bytes], only: str = "") -> FakeExchange:
     made = exchange(wire, wire.ask(MODEL) if body is None else body, *headers)
-    await pipeline.serve(gateway, made, wire.name, only)
+    await pipeline.serve(gateway, made, Line(wire.name, only))
     return made
 
 
@@ -198,7 +199,7 @@ async def test_a_client_that_leaves_is_logged_as_499_and_no_account_suffers() ->
 
     gateway.upstream.fetch_as = never  # type: ignore[method-assign]
     made = exchange(CHAT, CHAT.ask(MODEL))
-    task = asyncio.ensure_future(pipeline.serve(gateway, made, "openai-chat"))
+    task = asyncio.ensure_future(pipeline.serve(gateway, made, Line("openai-chat")))
     await waiting.wait()
     assert gateway.live.in_flight == {("node-up", "m", "c1"): 1}
     made.gone = True

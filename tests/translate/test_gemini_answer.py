@@ -157,7 +157,13 @@ def test_log_probabilities_of_a_piece() -> None:
 
 def test_objects_that_came_on_many_lines_go_out_on_one() -> None:
     citation = Citation("https://a.test", wire="gemini", raw=b'{"groundingMetadata":{\n "groundingChunks": []\n}}')
-    events = [Start(), ToolStart("c", "f"), ToolArguments('{\n"a": 1\n}'), CitationDelta(citation), Finish("stop")]
+    events: list[Event] = [
+        Start(),
+        ToolStart("c", "f"),
+        ToolArguments('{\n"a": 1\n}'),
+        CitationDelta(citation),
+        Finish("stop"),
+    ]
     call, last = sse(Encoder(STAMP).feed(events))
     assert parts([call])[0]["functionCall"]["args"] == {"a": 1}
     assert last["candidates"][0]["groundingMetadata"] == {"groundingChunks": []}

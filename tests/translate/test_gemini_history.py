@@ -81,7 +81,7 @@ def test_foreign_calls_say_that_they_are_not_signed_to_models_that_ask() -> None
 
 
 def test_own_signatures_come_back_on_the_parts_that_had_them() -> None:
-    blocks = [
+    blocks: list[Block] = [
         Thinking("hm", "s1", wire="gemini"),
         Text("a", signature="s2"),
         Text("", signature="s3"),

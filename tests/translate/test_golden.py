@@ -106,22 +106,26 @@ TABLE: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     *((case, "stream", RESPONSES, (RESPONSES, *BOTH)) for case in ("error_then_failed", "only_final")),
     ("too_long", "error", RESPONSES, (RESPONSES, *BOTH)),
     *((case, "request", CHAT, (GEMINI,)) for case in ("text", "parallel_tools", "images", "json_schema", "orphans")),
-    *((case, "request", CHAT, (GEMINI,)) for case in ("system_and_developer", "reasoning_effort", "stop_and_sampling", "documents")),
+    *((case, "request", CHAT, (GEMINI,)) for case in ("system_and_developer", "reasoning_effort", "documents")),
+    ("stop_and_sampling", "request", CHAT, (GEMINI,)),
     *((case, "request", MESSAGES, (GEMINI,)) for case in ("thinking_history", "tool_result_image")),
-    *((case, "answer", CHAT, (GEMINI,)) for case in ("text", "cached_usage", "refusal", "logprobs", "empty", "tool_call_cut")),
-    *((case, "answer", CHAT, (GEMINI,)) for case in ("parallel_tools", "reasoning")),
+    *((case, "answer", CHAT, (GEMINI,)) for case in ("text", "cached_usage", "refusal", "logprobs", "empty")),
+    *((case, "answer", CHAT, (GEMINI,)) for case in ("parallel_tools", "reasoning", "tool_call_cut")),
     ("thinking_and_tool", "answer", MESSAGES, (GEMINI,)),
-    *((case, "stream", CHAT, (GEMINI,)) for case in ("text", "interleaved_tools", "reasoning", "error_in_stream", "cut", "empty")),
+    *((case, "stream", CHAT, (GEMINI,)) for case in ("text", "reasoning", "error_in_stream", "cut", "empty")),
+    ("interleaved_tools", "stream", CHAT, (GEMINI,)),
     ("thinking_and_tool", "stream", MESSAGES, (GEMINI,)),
     *((case, "error", CHAT, (GEMINI,)) for case in ("rate_limit", "page")),
     ("overloaded", "error", MESSAGES, (GEMINI,)),
     ("tools_and_media", "request", GEMINI, (GEMINI, *BOTH)),
     ("thinking_and_tools", "answer", GEMINI, (GEMINI, *BOTH)),
     ("blocked", "answer", GEMINI, (GEMINI, *BOTH)),
-    *((case, "stream", GEMINI, (GEMINI, *BOTH)) for case in ("thinking_and_tools", "two_finishes", "error_in_stream", "cut")),
+    *((case, "stream", GEMINI, (GEMINI, *BOTH)) for case in ("thinking_and_tools", "two_finishes")),
+    *((case, "stream", GEMINI, (GEMINI, *BOTH)) for case in ("error_in_stream", "cut")),
     ("quota", "error", GEMINI, (GEMINI, *BOTH)),
 )
-STATUS = {"too_long": 400, "rate_limit": 429, "detail": 422, "flat": 404, "page": 502, "overloaded": 529, "not_found": 404, "quota": 429}
+STATUS = {"too_long": 400, "rate_limit": 429, "detail": 422, "flat": 404, "page": 502, "overloaded": 529, "not_found": 404}
+STATUS["quota"] = 429
 TARGET = Target("target-model", max_output=8192)
 
 PAIRS = [(case, kind, source, target) for case, kind, source, targets in TABLE for target in targets]
