@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,15 +27,32 @@ from omniroute.upstream.providers import Model, Price, Provider
 from omniroute.upstream.send import Call, Client
 
 # deadlines that a test can wait for
-HASTY = Limits(connect_timeout=0.5, first_byte_timeout=0.12, stream_idle_timeout=0.12, keepalive_interval=0.0, shutdown_timeout=0.5)
+HASTY = Limits(
+    connect_timeout=0.5, first_byte_timeout=0.12, stream_idle_timeout=0.12, keepalive_interval=0.0, shutdown_timeout=0.5
+)
 MODEL = "up/m"
 JSON = [(b"content-type", b"application/json")]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what nobody announces."""
+    async with asyncio.timeout(5.0):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 def provider(wire: Wire, url: str = "http://127.0.0.1:9/v1", **more: Any) -> Provider:
     """A node that speaks *wire*, with one priced model ``m``."""
     models = {"m": Model("m", price=Price(input=3.0, output=15.0, cached=0.3))}
-    about = {"alias": "up", "wire": wire.name, "auth": wire.auth, "base_url": url, "node": True, "prefix": "up", "models": models}
+    about = {
+        "alias": "up",
+        "wire": wire.name,
+        "auth": wire.auth,
+        "base_url": url,
+        "node": True,
+        "prefix": "up",
+        "models": models,
+    }
     return Provider(id="node-up", name="Up", **{**about, **more})
 
 
@@ -88,8 +105,7 @@ class Running:
 
     async def idle(self) -> None:
         """Wait until no call is in flight."""
-        while self.live.in_flight:
-            await asyncio.sleep(0)
+        await until(lambda: not self.live.in_flight)
 
 
 @asynccontextmanager

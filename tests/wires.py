@@ -35,7 +35,16 @@ def events(raw: bytes) -> list[tuple[str, str]]:
 def chunk(delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:
     """One ``chat.completion.chunk``; without *delta* it has no choices."""
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
-    return sse({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": CREATED, "model": "gpt-x", "choices": choices, **more})
+    return sse(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion.chunk",
+            "created": CREATED,
+            "model": "gpt-x",
+            "choices": choices,
+            **more,
+        }
+    )
 
 
 CHAT_USAGE = {
@@ -50,7 +59,12 @@ DONE = sse("[DONE]")
 
 def chat_message(message: dict[str, Any], finish: str = "stop", **more: Any) -> bytes:
     """A whole ``chat.completion``."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": None, **message}, "finish_reason": finish, "logprobs": None}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": None, **message},
+        "finish_reason": finish,
+        "logprobs": None,
+    }
     answer = {"id": "chatcmpl-1", "object": "chat.completion", "created": CREATED, "model": "gpt-x", "choices": [choice]}
     return json.dumps({**answer, "usage": CHAT_USAGE, **more}).encode()
 
@@ -86,7 +100,9 @@ def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[by
 
 COUNTS = {"input_tokens": 5, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 16, "output_tokens": 5}
 _MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "stop_sequence": None}
-MESSAGE_START = event("message_start", message={**_MESSAGE, "content": [], "stop_reason": None, "usage": {**COUNTS, "output_tokens": 1}})
+MESSAGE_START = event(
+    "message_start", message={**_MESSAGE, "content": [], "stop_reason": None, "usage": {**COUNTS, "output_tokens": 1}}
+)
 MESSAGE_END = [
     event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 5}),
     event("message_stop"),
@@ -122,7 +138,11 @@ def anthropic_errors(raw: bytes) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, eq=False)
 class Wire:
-    """One wire.  ``kind``: of nodes that speak it; ``stream``: a whole stream, ``opening`` its events before the first text."""
+    """One wire.
+
+    ``kind``: of nodes that speak it; ``stream``: a whole stream, ``opening`` its events before the first text, ``first`` the
+    event with that; ``error_event``: an overloaded upstream says so inside a stream.
+    """
 
     name: str
     path: str
@@ -130,15 +150,20 @@ class Wire:
     auth: str  # the provider's scheme
     whole: bytes
     opening: Sequence[bytes]
-    first: bytes  # the event with the first piece of text
+    first: bytes
     stream: Sequence[bytes]
-    error_event: bytes  # an overloaded upstream says so inside a stream
+    error_event: bytes
     text: Callable[[bytes, bool], str]
     errors: Callable[[bytes], list[dict[str, Any]]]
 
     def ask(self, model: str, *, stream: bool = False, **more: Any) -> dict[str, Any]:
         """A small request."""
-        body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "Greet me"}], "max_tokens": 64, **more}
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": [{"role": "user", "content": "Greet me"}],
+            "max_tokens": 64,
+            **more,
+        }
         if stream:
             body["stream"] = True
             if self is CHAT:
@@ -197,3 +222,48 @@ ANTHROPIC = Wire(
     errors=anthropic_errors,
 )
 WIRES = (CHAT, ANTHROPIC)
+
+
+# -- two parallel tool calls
+
+CALLS = (("call_1", "Rome"), ("call_2", "Zürich"))
+_PARTS = {place: ('{"place": ', f'"{place}"}}') for _, place in CALLS}
+
+
+def _chat_call(call_id: str, arguments: str, **more: Any) -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": "get_weather", "arguments": arguments}, **more}
+
+
+def _tool_use(call_id: str, **arguments: str) -> dict[str, Any]:
+    return {"type": "tool_use", "id": call_id, "name": "get_weather", "input": arguments}
+
+
+CALLING = {
+    CHAT: chat_message({"tool_calls": [_chat_call(i, "".join(_PARTS[place])) for i, place in CALLS]}, "tool_calls"),
+    ANTHROPIC: message(*(_tool_use(i, place=place) for i, place in CALLS), stop="tool_use"),
+}
+
+
+def _chat_calls(index: int, call_id: str, place: str) -> list[bytes]:
+    parts = ({"index": index, "function": {"arguments": part}} for part in _PARTS[place])
+    return [chunk({"tool_calls": [call]}) for call in (_chat_call(call_id, "", index=index), *parts)]
+
+
+def _anthropic_calls(index: int, call_id: str, place: str) -> list[bytes]:
+    return block(index, _tool_use(call_id), *({"type": "input_json_delta", "partial_json": p} for p in _PARTS[place]))
+
+
+CALLING_STREAM = {
+    CHAT: [
+        CHAT.stream[0],
+        *(piece for n, (i, place) in enumerate(CALLS) for piece in _chat_calls(n, i, place)),
+        chunk({}, "tool_calls"),
+        *CHAT.stream[-2:],
+    ],
+    ANTHROPIC: [
+        MESSAGE_START,
+        *(piece for n, (i, place) in enumerate(CALLS) for piece in _anthropic_calls(n, i, place)),
+        event("message_delta", delta={"stop_reason": "tool_use", "stop_sequence": None}, usage={"output_tokens": 5}),
+        event("message_stop"),
+    ],
+}

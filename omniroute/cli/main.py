@@ -28,8 +28,7 @@ class Commands(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         _load_settings(context, needed=not (_OWN & set(args)))
-        only_options = not args or args[0].startswith("-")
-        if only_options and not (COMMANDS.keys() | _OWN) & set(args):
+        if not _names_command(args):
             args = [DEFAULT, *args]
         return super().parse_args(context, args)
 
@@ -45,6 +44,17 @@ class Commands(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _names_command(args: list[str]) -> bool:
+    """Whether a command, known or not, or an option of the group's own follows the options that may stand before it."""
+    rest = iter(args)
+    for word in rest:
+        if word == "--data-dir":
+            next(rest, None)
+        elif not word.startswith("--data-dir="):
+            return word in _OWN or not word.startswith("-")
+    return False
 
 
 def _load_settings(context: click.Context, *, needed: bool) -> None:

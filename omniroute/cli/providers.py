@@ -65,7 +65,7 @@ def add(
 
     \b
     omniroute providers add openai
-    omniroute providers add --url http://127.0.0.1:8000/v1 --prefix vllm
+    omniroute providers add --url http://127.0.0.1:8000/v1 --prefix mine
     """
     if bool(provider) == bool(url):
         raise click.UsageError("Name a provider, or give --url for an endpoint of your own.")

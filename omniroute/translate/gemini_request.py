@@ -15,7 +15,7 @@ from .conversation import Ask, Reasoning, ResponseFormat, Tool, ToolChoice
 from .gemini_contents import fields, items, read_system, read_turns, text_of
 from .gemini_error import WIRE
 from .jsonio import Shape, bad, decode_object, encode, join
-from .schema import restore
+from .schema_restore import restore
 
 _STRING: Final[Shape[str]] = Shape(str)
 _STRINGS: Final[Shape[list[str]]] = Shape(list[str])

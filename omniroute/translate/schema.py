@@ -2,24 +2,23 @@
 
 :func:`reduce` writes Gemini's ``Schema`` (an OpenAPI 3.0 subset, the vendor's reference "Schema"): references are
 inlined, unions become ``anyOf``, type lists ``nullable``, constants enums, tuples arrays of unions.  What has no word there
-is said in the description if that is short, and its path is reported.  :func:`restore` reads the subset as JSON Schema.
+is said in the description if that is short, and its path is reported.  ``schema_restore.py`` is the way back.
 
 A node of the subset has a ``type`` or is nothing but an ``anyOf``: the API refuses other members beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from .schema_merge import Node, merge, numeric, type_names
+from .schema_merge import COUNTS, Node, merge, numeric, type_names
 
 MOST_NODES: Final = 4000  # of one schema with its references inlined; what lies beyond may hold anything
 DEEPEST: Final = 64
 FORMATS: Final = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
-COUNTS: Final = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _TEXTS: Final = ("title", "description")
 # what says nothing about the values, so that nothing is lost with it
 HARMLESS: Final = frozenset(
@@ -374,52 +373,3 @@ def _lookup(root: object, ref: str) -> object | None:
         else:
             return None
     return found if isinstance(found, (dict, bool)) else None
-
-
-# --------------------------------------------------------------------------- the way back
-
-
-def restore(schema: object) -> object:
-    """The subset as JSON Schema: types in small letters, ``nullable`` as a type, counts (64 bits, so texts) as numbers."""
-    if not isinstance(schema, dict):
-        return schema
-    out: Node = {name: _RESTORE.get(name, _same)(value) for name, value in schema.items() if name != "nullable"}
-    if schema.get("nullable") is True:
-        if isinstance(kind := out.get("type"), str):
-            out["type"] = [kind, "null"]
-            if isinstance(out.get("enum"), list) and None not in out["enum"]:
-                out["enum"] = [*out["enum"], None]
-        elif isinstance(branches := out.get("anyOf"), list):
-            out["anyOf"] = [*branches, {"type": "null"}]
-    return out
-
-
-def _same(value: object) -> object:
-    return value
-
-
-def _type(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _count(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
-
-
-def _each(value: object) -> object:
-    return list(map(restore, value)) if isinstance(value, list) else value
-
-
-def _named(value: object) -> object:
-    return {name: restore(inner) for name, inner in value.items()} if isinstance(value, Mapping) else value
-
-
-_RESTORE: Final[dict[str, Any]] = {
-    "type": _type,
-    "items": restore,
-    "anyOf": _each,
-    "prefixItems": _each,
-    "properties": _named,
-    "$defs": _named,
-    **dict.fromkeys(COUNTS, _count),
-}

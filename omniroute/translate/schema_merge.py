@@ -7,6 +7,7 @@ from typing import Any, Final, TypeGuard
 
 Node = dict[str, Any]
 TYPES: Final = ("string", "number", "integer", "boolean", "array", "object", "null")
+COUNTS: Final = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _LARGER: Final = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
 _SMALLER: Final = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
 # the second one's words count: it stands nearer to the use

@@ -15,7 +15,21 @@ from pydantic import BaseModel
 from real_gateway import behind, streamed, whole
 from scripted_upstream import HANG, RESET, Answer, Raw
 from shared import needs_shared, recordings, tool
-from wires import ANTHROPIC, CHAT, SAID, THINKING_BLOCK, WIRES, Wire, block, chat_message, chunk, event, message
+from wires import (
+    ANTHROPIC,
+    CALLING,
+    CALLING_STREAM,
+    CALLS,
+    CHAT,
+    SAID,
+    THINKING_BLOCK,
+    WIRES,
+    Wire,
+    block,
+    chat_message,
+    chunk,
+    message,
+)
 
 ASK: list[Any] = [{"role": "user", "content": "Greet me"}]
 TOOLS: list[Any] = [
@@ -31,7 +45,10 @@ PREFIX = {"openai-chat": "rec-chat", "anthropic-messages": "rec-messages"}
 STREAMS = {
     "text": ("crusoe-crusoe-model-streaming-0-8e7ea789", "anthropic-async-anthropic-message-streaming-legacy-0-6b535235"),
     "parallel tools": ("openai-multiple-agents-1-9dbd502a", "anthropic-parallel-tool-use-0-030b2b06"),
-    "thinking": ("mistralrs-completions-stream-emits-reasoning-and-text-0-2be40eab", "anthropic-opus-46-adaptive-thinking-0-9d9cb56d"),
+    "thinking": (
+        "mistralrs-completions-stream-emits-reasoning-and-text-0-2be40eab",
+        "anthropic-opus-46-adaptive-thinking-0-9d9cb56d",
+    ),
     "redacted thinking": ("anthropic-redacted-thinking-streaming-0-ab1f1616",),
     "citations": ("anthropic-citations-with-anthropic-claude-haiku-4-5-st-0-4cfd2dc6",),
     "a server tool": ("anthropic-web-search-with-anthropic-claude-haiku-4-5-s-0-870954d0",),
@@ -148,7 +165,10 @@ def test_recorded_errors_raise_the_classes_they_belong_to(
 
 @UPSTREAMS
 async def test_answers_and_streams_of_the_asynchronous_client(gateway: Process, wire: Wire) -> None:
-    async with async_client_of(gateway) as client, behind(gateway, wire, whole(wire.whole), streamed(*wire.stream)) as (model, _):
+    async with (
+        async_client_of(gateway) as client,
+        behind(gateway, wire, whole(wire.whole), streamed(*wire.stream)) as (model, _),
+    ):
         answer = await client.messages.create(model=model, messages=ASK, max_tokens=100)
         assert answer.content[0].type == "text"
         assert answer.content[0].text == SAID
@@ -165,7 +185,10 @@ async def test_thinking_is_shown_signed_and_returned(gateway: Process) -> None:
     text = block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": SAID})
     told = [ANTHROPIC.stream[0], *THINKING_BLOCK, *text, *ANTHROPIC.stream[-2:]]
     thinking: Any = {"type": "enabled", "budget_tokens": 1024}
-    async with async_client_of(gateway) as client, behind(gateway, ANTHROPIC, streamed(*told), whole(ANTHROPIC.whole)) as (model, upstream):
+    async with (
+        async_client_of(gateway) as client,
+        behind(gateway, ANTHROPIC, streamed(*told), whole(ANTHROPIC.whole)) as (model, upstream),
+    ):
         async with client.messages.stream(model=model, messages=ASK, max_tokens=2000, thinking=thinking) as stream:
             first = await stream.get_final_message()
         assert first.content[0].type == "thinking"
@@ -184,32 +207,23 @@ async def test_thinking_is_shown_signed_and_returned(gateway: Process) -> None:
 
 async def test_reasoning_of_a_chat_upstream_is_thinking(gateway: Process) -> None:
     told = [CHAT.stream[0], chunk({"reasoning_content": "Morning, "}), chunk({"reasoning_content": "so."}), *CHAT.stream[1:]]
-    async with async_client_of(gateway) as client, behind(gateway, CHAT, streamed(*told)) as (model, _):
-        async with client.messages.stream(model=model, messages=ASK, max_tokens=2000) as stream:
-            answer = await stream.get_final_message()
+    async with (
+        async_client_of(gateway) as client,
+        behind(gateway, CHAT, streamed(*told)) as (model, _),
+        client.messages.stream(model=model, messages=ASK, max_tokens=2000) as stream,
+    ):
+        answer = await stream.get_final_message()
     assert [part.type for part in answer.content] == ["thinking", "text"]
     assert answer.content[0].type == "thinking"
     assert answer.content[0].thinking == "Morning, so."
 
 
-CALLS = [("call_1", "Rome"), ("call_2", "Zürich")]
-CALLING = {
-    CHAT: chat_message(
-        {
-            "tool_calls": [
-                {"id": i, "type": "function", "function": {"name": "get_weather", "arguments": json.dumps({"place": p})}}
-                for i, p in CALLS
-            ]
-        },
-        "tool_calls",
-    ),
-    ANTHROPIC: message(*({"type": "tool_use", "id": i, "name": "get_weather", "input": {"place": p}} for i, p in CALLS), stop="tool_use"),
-}
-
-
 @UPSTREAMS
 async def test_two_turns_with_parallel_tool_calls_and_an_image_in_a_result(gateway: Process, wire: Wire) -> None:
-    async with async_client_of(gateway) as client, behind(gateway, wire, whole(CALLING[wire]), whole(wire.whole)) as (model, upstream):
+    async with (
+        async_client_of(gateway) as client,
+        behind(gateway, wire, whole(CALLING[wire]), whole(wire.whole)) as (model, upstream),
+    ):
         first = await client.messages.create(
             model=model, messages=ASK, max_tokens=100, tools=TOOLS, tool_choice={"type": "any"}, system="Be brief"
         )
@@ -219,7 +233,12 @@ async def test_two_turns_with_parallel_tool_calls_and_an_image_in_a_result(gatew
         image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
         results: list[Any] = [
             {"type": "tool_result", "tool_use_id": "call_1", "content": "sunny"},
-            {"type": "tool_result", "tool_use_id": "call_2", "content": [{"type": "text", "text": "see"}, image], "is_error": False},
+            {
+                "type": "tool_result",
+                "tool_use_id": "call_2",
+                "content": [{"type": "text", "text": "see"}, image],
+                "is_error": False,
+            },
         ]
         turns: list[Any] = [*ASK, {"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
         second = await client.messages.create(model=model, messages=turns, max_tokens=100, tools=TOOLS)
@@ -235,28 +254,15 @@ async def test_two_turns_with_parallel_tool_calls_and_an_image_in_a_result(gatew
 
 @UPSTREAMS
 async def test_tool_calls_in_a_stream_are_put_together(gateway: Process, wire: Wire) -> None:
-    if wire is CHAT:
-        pieces = [chunk({"role": "assistant", "content": None})]
-        for n, (i, place) in enumerate(CALLS):
-            function = {"name": "get_weather", "arguments": ""}
-            pieces.append(chunk({"tool_calls": [{"index": n, "id": i, "type": "function", "function": function}]}))
-            for part in ('{"place": ', f'"{place}"}}'):
-                pieces.append(chunk({"tool_calls": [{"index": n, "function": {"arguments": part}}]}))
-        pieces += [chunk({}, "tool_calls"), *CHAT.stream[-2:]]
-    else:
-        pieces = [ANTHROPIC.stream[0]]
-        for n, (i, place) in enumerate(CALLS):
-            deltas = ({"type": "input_json_delta", "partial_json": part} for part in ('{"place": ', f'"{place}"}}'))
-            pieces += block(n, {"type": "tool_use", "id": i, "name": "get_weather", "input": {}}, *deltas)
-        pieces += [event("message_delta", delta={"stop_reason": "tool_use", "stop_sequence": None}, usage={"output_tokens": 5})]
-        pieces += [event("message_stop")]
     async with (
         async_client_of(gateway) as client,
-        behind(gateway, wire, streamed(*pieces)) as (model, _),
+        behind(gateway, wire, streamed(*CALLING_STREAM[wire])) as (model, _),
         client.messages.stream(model=model, messages=ASK, max_tokens=100, tools=TOOLS) as stream,
     ):
         answer = await stream.get_final_message()
-    assert [(part.id, part.input) for part in answer.content if part.type == "tool_use"] == [(i, {"place": p}) for i, p in CALLS]
+    assert [(part.id, part.input) for part in answer.content if part.type == "tool_use"] == [
+        (i, {"place": p}) for i, p in CALLS
+    ]
     assert answer.stop_reason == "tool_use"
 
 
@@ -278,7 +284,9 @@ async def test_images_and_documents(gateway: Process, wire: Wire) -> None:
     else:
         urls = [part["image_url"]["url"] for part in sent if part["type"] == "image_url"]
         assert urls == [f"data:image/png;base64,{PNG}", "https://example.com/cat.jpg"]
-        assert [part["file"]["file_data"] for part in sent if part["type"] == "file"] == [f"data:application/pdf;base64,{PNG}"]
+        assert [part["file"]["file_data"] for part in sent if part["type"] == "file"] == [
+            f"data:application/pdf;base64,{PNG}"
+        ]
         assert "cache_control" in got.headers["x-omniroute-dropped"]
 
 
@@ -404,7 +412,9 @@ async def test_tokens_are_counted_by_the_vendor_or_estimated(gateway: Process) -
 
 def test_models_are_listed_in_pages_and_retrieved(gateway: Process) -> None:
     node = gateway.add_node("paged", "http://127.0.0.1:9/v1", "anthropic-compatible", "k-1", "k-2", "k-3")
-    for number, connection in enumerate(c for c in gateway.api("GET", "/api/providers")["connections"] if c["provider"] == node):
+    for number, connection in enumerate(
+        c for c in gateway.api("GET", "/api/providers")["connections"] if c["provider"] == node
+    ):
         gateway.api("PUT", f"/api/providers/{connection['id']}", {"defaultModel": f"model-{number}"})
     with client_of(gateway) as client:
         listed = [model for model in client.models.list(limit=2) if model.id.startswith("paged/")]

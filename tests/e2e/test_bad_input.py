@@ -108,8 +108,20 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "tools": ({}, "none", 5),
 }
 WRONG_HERE: dict[Wire, dict[str, tuple[Any, ...]]] = {
-    CHAT: {"tool_choice": (5, []), "response_format": ("json", []), "stream_options": (True, []), "stop": (5, {}), "n": ("2",)},
-    ANTHROPIC: {"system": (5, {}), "tool_choice": ("auto", []), "thinking": ("on", True), "stop_sequences": ("x",), "top_k": ("x",)},
+    CHAT: {
+        "tool_choice": (5, []),
+        "response_format": ("json", []),
+        "stream_options": (True, []),
+        "stop": (5, {}),
+        "n": ("2",),
+    },
+    ANTHROPIC: {
+        "system": (5, {}),
+        "tool_choice": ("auto", []),
+        "thinking": ("on", True),
+        "stop_sequences": ("x",),
+        "top_k": ("x",),
+    },
 }
 
 
@@ -240,7 +252,13 @@ def test_a_body_that_breaks_off_disturbs_nobody(closed: Process) -> None:
 def test_wrong_methods_and_paths(closed: Process) -> None:
     status, headers, _ = closed.request("GET", "/v1/chat/completions")
     assert (status, headers["allow"]) == (405, "OPTIONS, POST")
-    for path in ("/V1/chat/completions", "/v1/chat/completions/", "/v1//chat/completions", "/v1/chat", "/v1/%63hat/completions"):
+    for path in (
+        "/V1/chat/completions",
+        "/v1/chat/completions/",
+        "/v1//chat/completions",
+        "/v1/chat",
+        "/v1/%63hat/completions",
+    ):
         status, _, raw = closed.request("POST", path, {})
         assert status == 404
         CHAT.error_of(raw)

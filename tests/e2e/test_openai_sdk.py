@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from real_gateway import behind, streamed, whole
 from scripted_upstream import HANG, Answer, Raw
 from shared import needs_shared, recordings, tool
-from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, block, chat_message, chunk, event, message
+from wires import CALLING, CALLING_STREAM, CALLS, CHAT, SAID, WIRES, Wire, chat_message, message
 
 ASK: list[Any] = [{"role": "user", "content": "Greet me"}]
 TOOLS: list[Any] = [
@@ -77,7 +77,9 @@ def test_a_whole_answer(client: openai.OpenAI, recording: dict[str, Any]) -> Non
     choice = answer.choices[0]
     assert (choice.message.content or "") == expected.text
     assert choice.finish_reason == expected.finish
-    calls = [(c.function.name, json.loads(c.function.arguments)) for c in choice.message.tool_calls or () if c.type == "function"]
+    calls = [
+        (c.function.name, json.loads(c.function.arguments)) for c in choice.message.tool_calls or () if c.type == "function"
+    ]
     assert calls == [(call.name, call.arguments) for call in expected.tool_calls]
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (expected.usage.input, expected.usage.output)
@@ -91,7 +93,9 @@ def test_a_stream(client: openai.OpenAI, recording: dict[str, Any]) -> None:
     expected = tool("semantics").meaning_of(recording)
     model = f"{PREFIX[recording['wire']]}/{recording['id']}@random-3"
     text, usage, finish = "", None, ""
-    with client.chat.completions.create(model=model, messages=ASK, stream=True, stream_options={"include_usage": True}) as chunks:
+    with client.chat.completions.create(
+        model=model, messages=ASK, stream=True, stream_options={"include_usage": True}
+    ) as chunks:
         for part in chunks:
             usage = part.usage or usage
             for choice in part.choices:
@@ -133,7 +137,9 @@ async def test_the_stream_helper_of_the_asynchronous_client(replaying: Process, 
         ("rec-chat/llamacpp-image-without-mmproj-0-11f641e9", openai.InternalServerError),
     ],
 )
-def test_recorded_errors_raise_the_classes_they_belong_to(client: openai.OpenAI, model: str, kind: type[openai.APIStatusError]) -> None:
+def test_recorded_errors_raise_the_classes_they_belong_to(
+    client: openai.OpenAI, model: str, kind: type[openai.APIStatusError]
+) -> None:
     with pytest.raises(kind) as caught:
         client.chat.completions.create(model=model, messages=ASK)
     assert caught.value.request_id
@@ -146,7 +152,10 @@ def test_recorded_errors_raise_the_classes_they_belong_to(client: openai.OpenAI,
 
 @UPSTREAMS
 async def test_answers_and_streams_of_the_asynchronous_client(gateway: Process, wire: Wire) -> None:
-    async with async_client_of(gateway) as client, behind(gateway, wire, whole(wire.whole), streamed(*wire.stream)) as (model, _):
+    async with (
+        async_client_of(gateway) as client,
+        behind(gateway, wire, whole(wire.whole), streamed(*wire.stream)) as (model, _),
+    ):
         answer = await client.chat.completions.create(model=model, messages=ASK)
         assert answer.choices[0].message.content == SAID
         assert answer.usage is not None
@@ -163,36 +172,31 @@ async def test_the_usage_chunk_comes_to_those_who_ask_for_it(gateway: Process, w
         quiet = [c async for c in await client.chat.completions.create(model=model, messages=ASK, stream=True)]
         assert [c.usage for c in quiet if c.usage] == []
         options: Any = {"include_usage": True}
-        told = [c async for c in await client.chat.completions.create(model=model, messages=ASK, stream=True, stream_options=options)]
+        told = [
+            c
+            async for c in await client.chat.completions.create(
+                model=model, messages=ASK, stream=True, stream_options=options
+            )
+        ]
         assert [c.usage.total_tokens for c in told if c.usage] == [26]
         assert told[-1].choices == []
         if wire is CHAT:  # the gateway wants to know all the same
             assert all(json.loads(seen.body)["stream_options"]["include_usage"] for seen in upstream.requests)
 
 
-CALLS = [("call_1", "Rome"), ("call_2", "Zürich")]
-CALLING = {
-    CHAT: chat_message(
-        {
-            "tool_calls": [
-                {"id": i, "type": "function", "function": {"name": "get_weather", "arguments": json.dumps({"place": p})}}
-                for i, p in CALLS
-            ]
-        },
-        "tool_calls",
-    ),
-    ANTHROPIC: message(*({"type": "tool_use", "id": i, "name": "get_weather", "input": {"place": p}} for i, p in CALLS), stop="tool_use"),
-}
-
-
 @UPSTREAMS
 async def test_two_turns_with_parallel_tool_calls(gateway: Process, wire: Wire) -> None:
-    async with async_client_of(gateway) as client, behind(gateway, wire, whole(CALLING[wire]), whole(wire.whole)) as (model, upstream):
+    async with (
+        async_client_of(gateway) as client,
+        behind(gateway, wire, whole(CALLING[wire]), whole(wire.whole)) as (model, upstream),
+    ):
         first = await client.chat.completions.create(model=model, messages=ASK, tools=TOOLS, tool_choice="required")
         said = first.choices[0].message
         assert first.choices[0].finish_reason == "tool_calls"
         assert said.tool_calls is not None
-        assert [(c.id, json.loads(c.function.arguments)["place"]) for c in said.tool_calls if c.type == "function"] == CALLS
+        assert [(c.id, json.loads(c.function.arguments)["place"]) for c in said.tool_calls if c.type == "function"] == [
+            *CALLS
+        ]
         results: list[Any] = [{"role": "tool", "tool_call_id": i, "content": f"sunny in {place}"} for i, place in CALLS]
         second = await client.chat.completions.create(model=model, messages=[*ASK, said, *results], tools=TOOLS)
         assert second.choices[0].message.content == SAID
@@ -300,11 +304,11 @@ async def test_an_error_inside_a_stream_raises(gateway: Process) -> None:
     for wire in WIRES:
         told = [*wire.opening, wire.first, wire.error_event]
         async with async_client_of(gateway) as client, behind(gateway, wire, streamed(*told)) as (model, _):
-            text = ""
+            parts = (await client.chat.completions.create(model=model, messages=ASK, stream=True)).__aiter__()
+            said = [choice.delta.content or "" for _ in told[:-1] for choice in (await anext(parts)).choices]
+            assert "".join(said) == "Good "
             with pytest.raises(openai.APIError, match="Overloaded, try later"):
-                async for part in await client.chat.completions.create(model=model, messages=ASK, stream=True):
-                    text += part.choices[0].delta.content or "" if part.choices else ""
-            assert text == "Good "
+                await anext(parts)
 
 
 @UPSTREAMS
@@ -347,29 +351,14 @@ async def test_a_slow_stream_is_kept_alive_and_read_to_its_end(hasty: Process, w
 
 @UPSTREAMS
 async def test_tool_calls_in_a_stream_are_put_together(gateway: Process, wire: Wire) -> None:
-    if wire is CHAT:
-        pieces = [chunk({"role": "assistant", "content": None})]
-        for n, (i, place) in enumerate(CALLS):
-            function = {"name": "get_weather", "arguments": ""}
-            pieces.append(chunk({"tool_calls": [{"index": n, "id": i, "type": "function", "function": function}]}))
-            for part in ('{"place": ', f'"{place}"}}'):
-                pieces.append(chunk({"tool_calls": [{"index": n, "function": {"arguments": part}}]}))
-        pieces += [chunk({}, "tool_calls"), *CHAT.stream[-2:]]
-    else:
-        pieces = [ANTHROPIC.stream[0]]
-        for n, (i, place) in enumerate(CALLS):
-            deltas = ({"type": "input_json_delta", "partial_json": part} for part in ('{"place": ', f'"{place}"}}'))
-            pieces += block(n, {"type": "tool_use", "id": i, "name": "get_weather", "input": {}}, *deltas)
-        pieces += [event("message_delta", delta={"stop_reason": "tool_use", "stop_sequence": None}, usage={"output_tokens": 5})]
-        pieces += [event("message_stop")]
     async with (
         async_client_of(gateway) as client,
-        behind(gateway, wire, streamed(*pieces)) as (model, _),
+        behind(gateway, wire, streamed(*CALLING_STREAM[wire])) as (model, _),
         client.chat.completions.stream(model=model, messages=ASK, tools=TOOLS) as stream,
     ):
         answer = await stream.get_final_completion()
     calls = answer.choices[0].message.tool_calls or []
-    assert [(c.id, json.loads(c.function.arguments)["place"]) for c in calls] == CALLS
+    assert [(c.id, json.loads(c.function.arguments)["place"]) for c in calls] == [*CALLS]
     assert answer.choices[0].finish_reason == "tool_calls"
 
 

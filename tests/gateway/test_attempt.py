@@ -68,11 +68,21 @@ async def test_on_the_same_wire_not_one_byte_of_the_answer_changes(wire: Wire) -
 
 
 async def test_header_fields_of_the_wire_travel_both_ways_on_the_same_wire_only() -> None:
-    answer = [*JSON, (b"anthropic-ratelimit-requests-limit", b"5"), (b"request-id", b"req_1"), (b"server", b"x"), (b"set-cookie", b"a=b")]
+    answer = [
+        *JSON,
+        (b"anthropic-ratelimit-requests-limit", b"5"),
+        (b"request-id", b"req_1"),
+        (b"server", b"x"),
+        (b"set-cookie", b"a=b"),
+    ]
     for client, travels in ((ANTHROPIC, True), (CHAT, False)):
         gateway = fake_gateway(one_provider(ANTHROPIC), (200, answer, ANTHROPIC.whole))
         made = ready(gateway, client)
-        made.exchange.request.headers += [(b"anthropic-beta", b"x-1"), (b"authorization", b"Bearer sk-client"), (b"x-other", b"1")]
+        made.exchange.request.headers += [
+            (b"anthropic-beta", b"x-1"),
+            (b"authorization", b"Bearer sk-client"),
+            (b"x-other", b"1"),
+        ]
         await run(gateway, made)
         assert gateway.upstream.extra == [[(b"anthropic-beta", b"x-1")] if travels else []]
         exchange: Any = made.exchange
@@ -82,7 +92,8 @@ async def test_header_fields_of_the_wire_travel_both_ways_on_the_same_wire_only(
 
 
 @pytest.mark.parametrize(
-    ("reason", "status"), [("timeout", 504), ("connect_timeout", 504), ("refused", 502), ("reset", 502), ("dns", 502), ("tls", 502)]
+    ("reason", "status"),
+    [("timeout", 504), ("connect_timeout", 504), ("refused", 502), ("reset", 502), ("dns", 502), ("tls", 502)],
 )
 async def test_what_the_network_did_becomes_a_status(reason: Any, status: int) -> None:
     failure = transport_failure(TransportError(reason, "because"))
@@ -125,7 +136,9 @@ def route_of(gateway: FakeGateway) -> Any:
 def test_an_error_answer_keeps_what_clients_act_on(wire: Wire) -> None:
     gateway = fake_gateway(one_provider(wire))
     raw = wire.error("rate_limit_error", "Slow down")
-    failure = upstream_failure(gateway, route_of(gateway), 429, [*JSON, (b"retry-after", b"7"), (b"x-should-retry", b"true")], raw)
+    failure = upstream_failure(
+        gateway, route_of(gateway), 429, [*JSON, (b"retry-after", b"7"), (b"x-should-retry", b"true")], raw
+    )
     assert (failure.status, failure.message, failure.retry_after, failure.wire) == (429, "Slow down", 7.0, wire.name)
     assert failure.raw == raw
     assert (b"x-should-retry", b"true") in failure.headers
@@ -133,7 +146,9 @@ def test_an_error_answer_keeps_what_clients_act_on(wire: Wire) -> None:
 
 def test_an_error_page_is_never_passed_on_as_it_is() -> None:
     gateway = fake_gateway(one_provider(CHAT))
-    failure = upstream_failure(gateway, route_of(gateway), 502, [(b"content-type", b"text/html")], b"<html>Bad gateway</html>")
+    failure = upstream_failure(
+        gateway, route_of(gateway), 502, [(b"content-type", b"text/html")], b"<html>Bad gateway</html>"
+    )
     assert failure.raw is None
     assert failure.status == 502
 

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
-import omniroute.gateway.stream as stream_module
-from data_plane import HASTY, MODEL, Running, accounts, data_plane, provider, routed, snapshot
+from data_plane import HASTY, MODEL, Running, accounts, data_plane, provider, routed, snapshot, until
 from scripted_upstream import CLOSE, HANG, RESET, Answer, Piece, Raw, ScriptedUpstream, Seen, Step
 from wires import ANTHROPIC, CHAT, DONE, SAID, WIRES, Wire, chunk, event, events, sse
+
+import omniroute.gateway.stream as stream_module
 
 DEADLINE = 1.5  # seconds; the deadlines themselves are 0.12
 SSE = [("content-type", "text/event-stream")]
@@ -247,7 +248,10 @@ async def test_the_error_in_the_stream_comes_at_once_though_the_upstream_stays(
     monkeypatch.setattr(stream_module, "LAST_WORDS", 0.05)
     for wire in WIRES:
         pieces = [*wire.opening, wire.first, wire.error_event, HANG]
-        async with routed(wire, Answer(200, pieces, SSE, "chunked"), limits=replace(HASTY, stream_idle_timeout=30.0)) as (plane, _):
+        async with routed(wire, Answer(200, pieces, SSE, "chunked"), limits=replace(HASTY, stream_idle_timeout=30.0)) as (
+            plane,
+            _,
+        ):
             status, _, raw = await asyncio.wait_for(plane.post(client, client.ask(MODEL, stream=True)), DEADLINE)
             assert status == 200
             assert len(client.errors(raw)) == 1
@@ -261,8 +265,7 @@ async def test_an_upstream_that_breaks_after_its_own_error_is_reported_once(clie
         async with routed(wire, Answer(200, pieces, SSE, "chunked")) as (plane, _):
             call = await plane.open(client, client.ask(MODEL, stream=True))
             reading = asyncio.create_task(call.read(1 << 20))
-            while not plane.live.running:
-                await asyncio.sleep(0)
+            await until(lambda: plane.live.running > 0)
             asyncio.get_running_loop().call_later(0.02, go.set)
             assert len(client.errors(await reading)) == 1
 
@@ -331,7 +334,9 @@ async def leave(plane: Running, client: Wire, upstream: ScriptedUpstream, stream
     """Send a request, read until *wait_for*, go; returns the seconds until the upstream is released."""
     reader, writer = await asyncio.open_connection("127.0.0.1", plane.port)
     body = json.dumps(client.ask(MODEL, stream=stream)).encode()
-    writer.write(b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%b" % (client.path.encode(), len(body), body))
+    writer.write(
+        b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%b" % (client.path.encode(), len(body), body)
+    )
     seen = await upstream.arrived(len(upstream.requests) + 1)
     if wait_for:
         await reader.readuntil(wait_for)
@@ -370,7 +375,10 @@ async def test_the_client_leaves_and_the_upstream_is_released_within_a_tenth_of_
 
 async def test_a_call_that_was_left_in_mid_stream_is_counted_and_priced() -> None:
     pieces = [*CHAT.opening, CHAT.first, chunk({"content": "day"}), HANG]
-    async with routed(CHAT, Answer(200, pieces, SSE, "chunked"), limits=replace(HASTY, stream_idle_timeout=30.0)) as (plane, upstream):
+    async with routed(CHAT, Answer(200, pieces, SSE, "chunked"), limits=replace(HASTY, stream_idle_timeout=30.0)) as (
+        plane,
+        upstream,
+    ):
         await leave(plane, CHAT, upstream, True, b"day")
         await plane.idle()
         (record,) = plane.records

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from data_plane import JSON, MODEL
-from fakes_gateway import SSE, FakeGateway, exchange, fake_gateway, one_provider
 from fakes_exchange import FakeExchange
+from fakes_gateway import SSE, FakeGateway, exchange, fake_gateway, one_provider
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wires import ANTHROPIC, CHAT, CHAT_USAGE, SAID, WIRES, Wire
@@ -21,13 +21,17 @@ BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
 SECRET = b"s" * 32
 
 
-async def ask(gateway: FakeGateway, wire: Wire, body: Any = None, *headers: tuple[bytes, bytes], only: str = "") -> FakeExchange:
+async def ask(
+    gateway: FakeGateway, wire: Wire, body: Any = None, *headers: tuple[bytes, bytes], only: str = ""
+) -> FakeExchange:
     made = exchange(wire, wire.ask(MODEL) if body is None else body, *headers)
     await pipeline.serve(gateway, made, Line(wire.name, only))
     return made
 
 
-def failing(wire: Wire, status: int, *headers: tuple[bytes, bytes], text: str = "No") -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def failing(
+    wire: Wire, status: int, *headers: tuple[bytes, bytes], text: str = "No"
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     return status, [*JSON, *headers], wire.error("some_error", text)
 
 
@@ -140,7 +144,15 @@ async def test_a_blocked_provider_is_not_asked(wire: Wire) -> None:
 
 @pytest.mark.parametrize(
     ("allowed", "status"),
-    [((), 200), (("up/m",), 200), (("up/*",), 200), (("node-up/m",), 200), (("other/*",), 403), (("up/large",), 403), (("u",), 403)],
+    [
+        ((), 200),
+        (("up/m",), 200),
+        (("up/*",), 200),
+        (("node-up/m",), 200),
+        (("other/*",), 403),
+        (("up/large",), 403),
+        (("u",), 403),
+    ],
 )
 async def test_a_key_opens_the_models_it_allows(allowed: tuple[str, ...], status: int) -> None:
     known, field = key(allowed_models=allowed)
@@ -249,7 +261,9 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = st.sampled_from(["model", "messages", "stream", "max_tokens", "tools", "system", "tool_choice", "stop", "thinking", "n"])
+NAMES = st.sampled_from(
+    ["model", "messages", "stream", "max_tokens", "tools", "system", "tool_choice", "stop", "thinking", "n"]
+)
 BODIES = st.dictionaries(NAMES, JSON_VALUES).map(lambda body: json.dumps({"model": MODEL, **body}).encode())
 MESSAGES = st.lists(st.dictionaries(st.sampled_from(["role", "content", "tool_calls", "name"]), JSON_VALUES), max_size=3)
 TALKS = MESSAGES.map(lambda turns: json.dumps({"model": MODEL, "max_tokens": 5, "messages": turns}).encode())

@@ -92,14 +92,33 @@ def test_a_doors_label_is_fit_for_a_header_field() -> None:
 
 def test_the_clients_own_fields_do_not_replace_the_accounts() -> None:
     (account,) = accounts("key-1")
-    door = Doors().find(snapshot(provider(ANTHROPIC), [account]), route(ANTHROPIC, headers=(("anthropic-version", "2023-06-01"),)), account)
-    sent = [(b"anthropic-version", b"1999"), (b"anthropic-beta", b"b"), (b"openai-organization", b"o"), (b"x-api-key", b"k"), (b"cookie", b"c")]
+    door = Doors().find(
+        snapshot(provider(ANTHROPIC), [account]), route(ANTHROPIC, headers=(("anthropic-version", "2023-06-01"),)), account
+    )
+    sent = [
+        (b"anthropic-version", b"1999"),
+        (b"anthropic-beta", b"b"),
+        (b"openai-organization", b"o"),
+        (b"x-api-key", b"k"),
+        (b"cookie", b"c"),
+    ]
     assert wire_fields(door, sent) == [(b"anthropic-beta", b"b"), (b"openai-organization", b"o")]
 
 
 def test_of_an_answers_fields_those_for_clients_are_kept() -> None:
-    kept = [(b"x-ratelimit-limit-requests", b"1"), (b"anthropic-ratelimit-x", b"2"), (b"request-id", b"3"), (b"retry-after", b"4")]
-    other = [(b"content-length", b"1"), (b"set-cookie", b"x"), (b"server", b"y"), (b"content-type", b"z"), (b"x-request-id", b"w")]
+    kept = [
+        (b"x-ratelimit-limit-requests", b"1"),
+        (b"anthropic-ratelimit-x", b"2"),
+        (b"request-id", b"3"),
+        (b"retry-after", b"4"),
+    ]
+    other = [
+        (b"content-length", b"1"),
+        (b"set-cookie", b"x"),
+        (b"server", b"y"),
+        (b"content-type", b"z"),
+        (b"x-request-id", b"w"),
+    ]
     assert answer_fields([*kept, *other]) == kept
 
 
@@ -111,7 +130,13 @@ def test_each_kind_of_provider_has_its_profile() -> None:
 
 def test_our_own_refusals_keep_what_they_say() -> None:
     failure = failure_of(OmniError("invalid_request", "Missing model", param="model", code="c", retry_after=3.0))
-    assert (failure.status, failure.message, failure.param, failure.code, failure.retry_after) == (400, "Missing model", "model", "c", 3.0)
+    assert (failure.status, failure.message, failure.param, failure.code, failure.retry_after) == (
+        400,
+        "Missing model",
+        "model",
+        "c",
+        3.0,
+    )
     assert failure.wire == ""
 
 

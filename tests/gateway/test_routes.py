@@ -39,7 +39,9 @@ def test_models_are_where_clients_look_for_them(path: str) -> None:
     assert "GET" in found[0]
 
 
-@pytest.mark.parametrize("path", ["/V1/messages", "/v1/messages/", "/v1/messages/x", "/v1/providers/chat/completions", "//v1/models", "/v1x"])
+@pytest.mark.parametrize(
+    "path", ["/V1/messages", "/v1/messages/", "/v1/messages/x", "/v1/providers/chat/completions", "//v1/models", "/v1x"]
+)
 def test_whatever_is_not_in_the_table_is_not_there(path: str) -> None:
     assert TABLE.find(path) is None
 

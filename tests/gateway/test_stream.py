@@ -43,7 +43,13 @@ class Bench:
         self.pipe = pipe
         clock: Any = self.clock
         self.relay = StreamRelay(
-            self.exchange, cast(Any, self.call), pipe, HEAD, ping=PING.get(client.name, PING["sse"]), clock=clock, limits=limits
+            self.exchange,
+            cast(Any, self.call),
+            pipe,
+            HEAD,
+            ping=PING.get(client.name, PING["sse"]),
+            clock=clock,
+            limits=limits,
         )
 
     @property
@@ -54,8 +60,6 @@ class Bench:
         """Over the point of no return."""
         self.call.push(*wire.opening, wire.first)
         assert self.exchange.started
-
-
 
 
 def pairs() -> pytest.MarkDecorator:
@@ -99,7 +103,11 @@ async def test_a_whole_stream_ends_once(wire: Wire, client: Wire) -> None:
 
 @pairs()
 async def test_an_error_before_that_point_sends_nothing(wire: Wire, client: Wire) -> None:
-    for broken in (lambda b: b.call.push(wire.error_event), lambda b: b.call.fail(TransportError("reset")), lambda b: b.call.end()):
+    for broken in (
+        lambda b: b.call.push(wire.error_event),
+        lambda b: b.call.fail(TransportError("reset")),
+        lambda b: b.call.end(),
+    ):
         b = bench(wire, client)
         b.call.push(*wire.opening)
         broken(b)
@@ -318,9 +326,9 @@ async def test_what_was_understood_before_the_unreadable_is_not_lost() -> None:
 
 async def test_an_event_beyond_all_measure_is_a_bad_answer() -> None:
     pipe = translation(CHAT, ANTHROPIC)
+    line = b"data: " + b"x" * 65_536
     with pytest.raises(BadAnswer):
-        for _ in range(10_000):
-            pipe.feed(b"data: " + b"x" * 65_536)
+        b"".join(pipe.feed(line) for _ in range(10_000))
 
 
 async def test_a_chat_stream_for_a_chat_client_is_never_translated() -> None:

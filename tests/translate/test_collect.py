@@ -37,7 +37,9 @@ def test_empty_blocks_are_blocks() -> None:
 
 
 def test_a_signature_belongs_to_the_open_thinking_or_opens_one() -> None:
-    answer = collect([ThinkingDelta("a"), Signature("s1", wire="w"), Signature("s2", wire="w"), BlockEnd(), Signature("s3", wire="w")])
+    answer = collect(
+        [ThinkingDelta("a"), Signature("s1", wire="w"), Signature("s2", wire="w"), BlockEnd(), Signature("s3", wire="w")]
+    )
     assert answer.blocks == [Thinking("a", signature="s1s2", wire="w"), Thinking("", signature="s3", wire="w")]
 
 
@@ -47,7 +49,13 @@ def test_redacted_thinking_stands_alone() -> None:
 
 
 def test_tool_calls_gather_their_arguments() -> None:
-    events = [ToolStart("1", "f"), ToolArguments('{"a'), ToolArguments('": 1}'), ToolStart("2", "g", kind="custom"), ToolArguments("free")]
+    events = [
+        ToolStart("1", "f"),
+        ToolArguments('{"a'),
+        ToolArguments('": 1}'),
+        ToolStart("2", "g", kind="custom"),
+        ToolArguments("free"),
+    ]
     answer = collect(events)
     assert answer.blocks == [ToolCall("1", "f", '{"a": 1}'), ToolCall("2", "g", "free", kind="custom")]
 

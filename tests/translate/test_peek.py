@@ -33,7 +33,9 @@ def test_without_a_wish_there_is_no_stream(text: str) -> None:
     assert (found.model, found.stream, found.include_usage) == ("", False, False)
 
 
-@pytest.mark.parametrize("options", ["{}", "null", '{"include_usage": false}', '{"include_usage": null}', '{"include_usage": 1}'])
+@pytest.mark.parametrize(
+    "options", ["{}", "null", '{"include_usage": false}', '{"include_usage": null}', '{"include_usage": 1}']
+)
 def test_usage_is_wanted_by_those_who_say_so(options: str) -> None:
     assert not peek(f'{{"stream": true, "stream_options": {options}}}'.encode(), CHAT).include_usage
 
@@ -62,7 +64,9 @@ def test_a_member_given_twice_is_refused(layout: str) -> None:
     assert refused(layout.encode()).param == "a"
 
 
-@pytest.mark.parametrize("layout", ['{"a": "\\"a\\": 1", "b": 2}', '{ "a" : {"a" : 1},\n "b" : "a" }', '{"\\u0061b": 1, "ab2": 2}'])
+@pytest.mark.parametrize(
+    "layout", ['{"a": "\\"a\\": 1", "b": 2}', '{ "a" : {"a" : 1},\n "b" : "a" }', '{"\\u0061b": 1, "ab2": 2}']
+)
 def test_a_name_inside_a_value_is_no_second_member(layout: str) -> None:
     assert peek(layout.encode(), CHAT).members
 
@@ -112,7 +116,9 @@ VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.l
 
 @given(body=st.dictionaries(st.text(max_size=6), VALUES), model=st.text(min_size=1, max_size=8), ascii_only=st.booleans())
 def test_a_patched_body_differs_in_its_model_only(body: dict[str, object], model: str, ascii_only: bool) -> None:
-    body = {name: value for name, value in body.items() if name not in ("stream", "stream_options", "n", "user", "stop", "seed")}
+    body = {
+        name: value for name, value in body.items() if name not in ("stream", "stream_options", "n", "user", "stop", "seed")
+    }
     body["model"] = "old"
     found = look(json.dumps(body, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"))
     assert json.loads(patch(found, {"model": json.dumps(model).encode()})) == {**body, "model": model}

@@ -53,7 +53,13 @@ def test_what_goes_in_comes_out_however_it_is_cut(wire: Wire) -> None:
 @BOTH
 def test_other_framings_pass_too(wire: Wire) -> None:
     body = b"".join(wire.stream)
-    for framed in (body.replace(b"\n", b"\r\n"), body.replace(b"\n", b"\r"), b"\xef\xbb\xbf" + body, b": hello\n\n" + body, body[:-2]):
+    for framed in (
+        body.replace(b"\n", b"\r\n"),
+        body.replace(b"\n", b"\r"),
+        b"\xef\xbb\xbf" + body,
+        b": hello\n\n" + body,
+        body[:-2],
+    ):
         for pieces in ([framed], [framed[i : i + 1] for i in range(len(framed))]):
             pipe = tap(wire)
             assert play(pipe, *pieces) == framed

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniroute.translate import schema
-from omniroute.translate.schema import reduce, reduce_object, restore
+from omniroute.translate.schema import reduce, reduce_object
+from omniroute.translate.schema_restore import restore
 
 Node = dict[str, Any]
 # the members of the vendor's Schema message, by the types that they belong to
@@ -164,19 +165,6 @@ def test_deep_nesting_is_survived() -> None:
     for _ in range(300):
         deep = {"allOf": [{"properties": {"a": deep}}]}
     assert_in_subset(reduce(deep).schema)
-
-
-def test_the_subset_is_read_as_json_schema() -> None:
-    given = {
-        "type": "OBJECT",
-        "properties": {"a": {"type": "STRING", "nullable": True, "enum": ["x"]}, "b": {"type": "ARRAY", "minItems": "2"}},
-        "anyOf": [{"type": "NUMBER"}],
-    }
-    assert restore(given) == {
-        "type": "object",
-        "properties": {"a": {"type": ["string", "null"], "enum": ["x", None]}, "b": {"type": "array", "minItems": 2}},
-        "anyOf": [{"type": "number"}],
-    }
 
 
 SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(("a", "", "b"))
