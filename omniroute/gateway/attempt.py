@@ -17,7 +17,7 @@ from ..translate.collect import collect
 from ..translate.conversation import Ask
 from ..translate.events import Event, Failure, Start
 from ..translate.format import BadAnswer, Format, Stamp, StreamEncoder
-from ..translate.formats import ARRAY_ENCODERS, FORMATS, RELAYS
+from ..translate.formats import ARRAY_ENCODERS, ARRAY_TAPS, FORMATS, RELAYS
 from ..translate.peek import Peek
 from ..translate.relay import Pipe
 from ..translate.think import ThinkSplitter
@@ -27,7 +27,7 @@ from .answer import head, respond
 from .job import Gateway, Job
 from .resolve import Route
 from .snapshot import Connection
-from .stream import PING, ArrayFrames, Reader, StreamRelay, Translation
+from .stream import PING, Reader, StreamRelay, Translation
 
 _log = logging.getLogger("omniroute.gateway")
 ERROR_BODY: Final = 1024 * 1024
@@ -131,8 +131,9 @@ async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prep
 def make_pipe(job: Job, route: Route, prepared: render.Prepared, mark: Stamp) -> Pipe:
     """A tap on the same wire, a translation between two."""
     if route.wire == job.wire:
-        tap = RELAYS[job.wire].tap(lambda failure: job.format.stream_encoder(mark).fail(failure), prepared.strip_usage)
-        return ArrayFrames(tap, client_encoder(job, mark).fail) if job.line.array else tap
+        if job.line.array:
+            return ARRAY_TAPS[job.wire]()
+        return RELAYS[job.wire].tap(lambda failure: job.format.stream_encoder(mark).fail(failure), prepared.strip_usage)
     source = FORMATS[route.wire]
     return Translation(reader_for(source), source.stream_decoder(), client_encoder(job, mark))
 

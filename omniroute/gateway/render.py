@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-import msgspec
-
 from ..errors import OmniError
 from ..proto.h1_client import Origin
 from ..proto.headers import Headers

@@ -8,8 +8,8 @@ switch and no queue in between; a slow client pauses its own upstream.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from ..clock import Clock
 from ..proto.exchange import Exchange
@@ -18,7 +18,7 @@ from ..proto.headers import Headers
 from ..settings import Limits
 from ..translate.events import Event, Failure, Finish, Start, TextDelta, ThinkingDelta, Usage
 from ..translate.format import BadAnswer, StreamDecoder, StreamEncoder
-from ..translate.relay import Pipe, events_of
+from ..translate.relay import Pipe
 from ..translate.think import ThinkSplitter
 from ..upstream.send import Call
 
@@ -99,38 +99,6 @@ class Translation:
 
     def fail(self, failure: Failure) -> bytes:
         return self._encode(self._unsent) + self._encoder.fail(failure)
-
-
-class ArrayFrames:
-    """A same-wire stream whose client wants one JSON array: each event's data becomes an element, otherwise unchanged."""
-
-    def __init__(self, tap: Pipe, encode_failure: Callable[[Failure], bytes]) -> None:
-        self._tap = tap
-        self._encode_failure = encode_failure
-        self._first = True
-        self.torn = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tap, name)  # what was learned is the tap's
-
-    def _frame(self, events: bytes) -> bytes:
-        out = []
-        for _, data in events_of(events):
-            if data:
-                out += [b"[" if self._first else b",\r\n", data]
-                self._first = False
-        return b"".join(out)
-
-    def feed(self, data: bytes) -> bytes:
-        return self._frame(self._tap.feed(data))
-
-    def eof(self) -> bytes:
-        out = self._frame(self._tap.eof())
-        return out + (b"[]" if self._first else b"]") if self._tap.finished or self._tap.failure else out
-
-    def fail(self, failure: Failure) -> bytes:
-        element = self._encode_failure(failure).lstrip(b"[,\r\n").rstrip(b"]")
-        return (b"[" if self._first else b",\r\n") + element + b"]"
 
 
 class StreamRelay:

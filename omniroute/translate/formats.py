@@ -13,7 +13,7 @@ from .events import Failure, Usage
 from .format import Format, Stamp, StreamEncoder
 from .peek import Peek, patch
 from .relay import AnthropicTap, ChatTap, Pipe, anthropic_usage, chat_usage
-from .relay_gemini import GeminiTap, gemini_usage
+from .relay_gemini import GeminiArrayTap, GeminiTap, gemini_usage
 from .relay_ollama import OllamaTap, ollama_usage
 from .relay_openai_responses import ResponsesTap, responses_usage
 
@@ -24,8 +24,9 @@ FORMATS: Final[dict[str, Format]] = {
         *(gemini.FORMAT, ollama.FORMAT, ollama.GENERATE),
     )
 }
-# Encoders of the second form that a wire's streams have: one JSON array instead of events.
+# The second form that a wire's streams have: one JSON array instead of events.
 ARRAY_ENCODERS: Final[dict[str, Callable[[Stamp], StreamEncoder]]] = {"gemini": gemini.array_encoder}
+ARRAY_TAPS: Final[dict[str, Callable[[], Pipe]]] = {"gemini": lambda: GeminiArrayTap(gemini.FORMAT.decode_error)}
 
 
 class _Common(Struct):

@@ -91,8 +91,11 @@ def _schema(given: dict[str, Raw], standard: str, subset: str, path: str) -> byt
     if subset not in given:
         return None
     value = decode_object(given[subset], join(path, subset))
-    restored = restore(value)
-    return bytes(given[subset]) if restored == value else encode(restored)
+    try:
+        restored = restore(value)
+        return bytes(given[subset]) if restored == value else encode(restored)
+    except RecursionError:
+        raise bad(join(path, subset), "JSON is nested too deeply") from None
 
 
 _MODES: Final = {"AUTO": "auto", "ANY": "required", "NONE": "none", "VALIDATED": "auto"}

@@ -103,7 +103,8 @@ class GeminiArrayTap(GeminiTap):
         return lead
 
     def _close(self) -> bytes:
-        if self._ended:
+        """The array's end, once the answer has one: before that ``fail`` still has something to say."""
+        if self._ended or not (self.finished or self.failure is not None):
             return b""
         self._ended = True
         return b"]" if self._begun else b"[]"
@@ -111,7 +112,8 @@ class GeminiArrayTap(GeminiTap):
     def fail(self, failure: Failure) -> bytes:
         if self.finished or self._ended:
             return self._close()
-        return self._lead() + encode_stream_error(failure) + self._close()
+        self._ended = True
+        return self._lead() + encode_stream_error(failure) + b"]"
 
 
 def gemini_usage(body: bytes) -> tuple[str, Usage | None]:

@@ -144,6 +144,7 @@ class Call:
         """Close the connection at once, unless the answer is complete.  No callback is called any more."""
         self._cancelled = True
         self._connection.cancel(self._push or self)
+        self._push = None  # its callbacks are often methods of our owner: a circle that would wait for the collector
         if not self._ended and self._error is None:
             self._error = TransportError("cancelled")
             if self._whole and not self._waiter.done():

@@ -303,12 +303,17 @@ async def test_retry_after_is_kept_and_honoured_by_the_client(gateway: Process, 
 async def test_an_error_inside_a_stream_raises(gateway: Process) -> None:
     for wire in WIRES:
         told = [*wire.opening, wire.first, wire.error_event]
+        said: list[str] = []
         async with async_client_of(gateway) as client, behind(gateway, wire, streamed(*told)) as (model, _):
-            parts = (await client.chat.completions.create(model=model, messages=ASK, stream=True)).__aiter__()
-            said = [choice.delta.content or "" for _ in told[:-1] for choice in (await anext(parts)).choices]
-            assert "".join(said) == "Good "
+            parts = await client.chat.completions.create(model=model, messages=ASK, stream=True)
+
+            async def read(parts: Any = parts, said: list[str] = said) -> None:
+                async for part in parts:
+                    said += [choice.delta.content or "" for choice in part.choices]
+
             with pytest.raises(openai.APIError, match="Overloaded, try later"):
-                await anext(parts)
+                await read()
+        assert "".join(said) == "Good "
 
 
 @UPSTREAMS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from omniroute.errors import OmniError
 from omniroute.translate.conversation import Ask, Reasoning, ResponseFormat, ToolChoice
+from omniroute.translate.format import Target
+from omniroute.translate.gemini_render import encode_request
 from omniroute.translate.gemini_request import decode_request
 
 CONTENTS = [{"role": "user", "parts": [{"text": "hello"}]}]
@@ -108,6 +111,15 @@ def test_tool_choice(given: dict[str, Any], expected: ToolChoice | None) -> None
     ask = read(toolConfig={"functionCallingConfig": given})
     assert ask.tool_choice == expected
     assert ("toolConfig" in ask.extra) is (given.get("mode") == "VALIDATED")
+
+
+@pytest.mark.parametrize("depth", [50, 400, 5000])
+def test_a_deep_schema_is_read_or_refused(depth: int) -> None:
+    schema = b'{"type":"OBJECT","properties":{"a":' * depth + b"{}" + b"}}" * depth
+    tool = b'{"functionDeclarations":[{"name":"a","parameters":' + schema + b"}]}"
+    body = b'{"contents":[{"parts":[{"text":"a"}]}],"tools":[' + tool + b"]}"
+    with contextlib.suppress(OmniError):
+        encode_request(decode_request(body), Target("m"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from data_plane import accounts, data_plane, provider, snapshot
+from fakes_exchange import FakeExchange
+from fakes_gateway import exchange, fake_gateway, one_provider
+from scripted_upstream import HANG, RESET, Answer, Raw, ScriptedUpstream
+from wires import ANTHROPIC, CHAT, WIRES, Wire
+
+from omniroute.gateway import count_tokens
+from omniroute.gateway.count_tokens import MEDIA_TOKENS, estimate
+from omniroute.translate.formats import FORMATS
+
+PATH = "/v1/messages/count_tokens"
+ASK = {"model": "up/m", "messages": [{"role": "user", "content": "Greet me"}]}
+
+
+def tokens(body: dict[str, Any], wire: Wire = ANTHROPIC) -> int:
+    return estimate(FORMATS[wire.name].decode_request(json.dumps(body).encode()))
+
+
+async def counted(body: Any, **state: Any) -> FakeExchange:
+    made = exchange(ANTHROPIC, body, path=PATH)
+    await count_tokens.serve(fake_gateway(one_provider(CHAT, **state)), made, SimpleNamespace(wire="anthropic"))
+    return made
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=repr)
+def test_an_estimate_grows_with_what_is_said(wire: Wire) -> None:
+    short, long = ({"model": "m", "messages": [{"role": "user", "content": "word " * n}]} for n in (10, 1000))
+    assert 10 <= tokens(short, wire) <= 40
+    assert 900 <= tokens(long, wire) <= 1600
+
+
+def test_tools_system_and_images_count_too() -> None:
+    plain = tokens(ASK)
+    assert tokens({**ASK, "system": "word " * 100}) > plain + 80
+    tool = {"name": "f", "description": "word " * 100, "input_schema": {"type": "object"}}
+    assert tokens({**ASK, "tools": [tool]}) > plain + 80
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "x" * 100_000}}
+    pictured = tokens({**ASK, "messages": [{"role": "user", "content": [image]}]})
+    assert MEDIA_TOKENS <= pictured < MEDIA_TOKENS + 50
+
+
+async def test_an_estimate_says_so() -> None:
+    made = await counted(ASK)
+    assert made.status == 200
+    assert made.json["input_tokens"] > 0
+    assert made.json["estimated"] is True
+    assert made.header(b"x-omniroute-estimated") == b"true"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"), [(b"{", "Invalid JSON"), ({"messages": []}, "model"), ({**ASK, "messages": 5}, "messages")]
+)
+async def test_what_cannot_be_counted_is_refused_in_the_clients_wire(body: Any, words: str) -> None:
+    made = await counted(body)
+    assert made.status == 400
+    assert words in ANTHROPIC.error_of(made.text)["message"]
+
+
+async def test_the_vendors_own_count_goes_through_as_it_is() -> None:
+    said = b'{"input_tokens": 14, "vendor": [1,  2]}'
+    async with ScriptedUpstream(Answer(200, [said])) as upstream:
+        state = snapshot(provider(ANTHROPIC, f"{upstream.url}/v1"), accounts("key-1"))
+        async with data_plane(state) as plane:
+            raw = json.dumps(ASK).encode()
+            status, _, got = await plane.http.fetch(
+                plane.origin, "POST", PATH.encode(), [(b"anthropic-beta", b"b")], raw, limit=1 << 16
+            )
+    assert (status, got) == (200, said)
+    (seen,) = upstream.requests
+    assert (seen.path, seen.headers["anthropic-beta"], seen.headers["x-api-key"]) == (PATH, "b", "key-1")
+    assert json.loads(seen.body)["model"] == "m"
+
+
+@pytest.mark.parametrize("step", [Answer(404), Answer(500), Answer(200, [b"<html>"]), Raw([RESET]), Raw([HANG])], ids=repr)
+async def test_where_the_vendor_does_not_count_it_is_estimated(step: Answer | Raw) -> None:
+    async with ScriptedUpstream(step) as upstream:
+        state = snapshot(provider(ANTHROPIC, f"{upstream.url}/v1"), accounts("key-1"))
+        async with data_plane(state) as plane:
+            raw = json.dumps(ASK).encode()
+            status, _, got = await plane.http.fetch(plane.origin, "POST", PATH.encode(), [], raw, limit=1 << 16)
+            assert plane.live.health.cooling() == {}
+    assert status == 200
+    assert json.loads(got)["estimated"] is True

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import gc
+
+from omniroute.gateway.usage import CallRecord
+
+
+def record() -> CallRecord:
+    return CallRecord(
+        id="r1",
+        at=0.0,
+        method="POST",
+        path="/v1/messages",
+        status=200,
+        provider="p",
+        model="m",
+        requested_model="p/m",
+        connection_id="c1",
+        account="acct",
+        key_id="",
+        key_name="",
+        source_format="anthropic",
+        target_format="anthropic",
+        stream=False,
+        duration_ms=1.0,
+        first_byte_ms=None,
+    )
+
+
+def test_what_nobody_reported_is_unknown_and_not_zero() -> None:
+    made = record()
+    unknown = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write", "tokens_reasoning", "cost")
+    assert [getattr(made, name) for name in unknown] == [None] * len(unknown)
+    assert not made.estimated
+
+
+def test_bodies_are_kept_only_when_they_are_given() -> None:
+    made = record()
+    assert (made.request_body, made.response_body) == (None, None)
+
+
+def test_records_in_a_queue_are_no_work_for_the_collector_of_cycles() -> None:
+    assert not gc.is_tracked(record())
