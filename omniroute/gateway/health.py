@@ -140,9 +140,13 @@ class Health:
     def cooling(self) -> dict[str, AccountHealth]:
         """The accounts that are cooling down now, by connection id."""
         now = self._clock.time()
-        return {id_: s for id_, s in self._accounts.items() if s.rate_limited_until is not None and s.rate_limited_until > now}
+        return {
+            id_: s for id_, s in self._accounts.items() if s.rate_limited_until is not None and s.rate_limited_until > now
+        }
 
-    def tested(self, connection_id: str, *, ok: bool, message: str = "", kind: str = "", source: str = "", status: int = 0) -> None:
+    def tested(
+        self, connection_id: str, *, ok: bool, message: str = "", kind: str = "", source: str = "", status: int = 0
+    ) -> None:
         """A connection test ended: success clears the error state, failure is noted without a cooldown."""
         state = self._accounts.setdefault(connection_id, AccountHealth())
         if ok:

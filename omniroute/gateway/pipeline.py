@@ -44,7 +44,7 @@ async def serve(gateway: Gateway, exchange: Exchange, line: Line) -> None:
         if not job.complete:  # many clients close as soon as they have read the last event
             job.status = CLIENT_GONE
             job.failure = Failure(CLIENT_GONE, "The client closed the connection")
-    except Exception:
+    except Exception:  # noqa: BLE001 - the last line of defence: whatever it is, the client gets an answer
         _log.exception("request %s failed", exchange.request.id)
         refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
     finally:

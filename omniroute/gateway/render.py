@@ -153,5 +153,7 @@ def skipped_text(blocked: tuple[tuple[Connection, float], ...], now: float) -> s
     """``; skipped=work (cooling 12s), home (cooling 3s)``, or ""."""
     if not blocked:
         return ""
-    names = ", ".join(f"{quote(account.name, safe=' @.-_')} (cooling {span_text(until - now)})" for account, until in blocked)
+    names = ", ".join(
+        f"{quote(account.name, safe=' @.-_')} (cooling {span_text(until - now)})" for account, until in blocked
+    )
     return f"; skipped={names}"

@@ -109,7 +109,9 @@ class Tap:
         whole = b""
         if b"\n" in data or b"\r" in data:
             blob = b"".join(self._tail)
-            end = max(blob.rfind(b"\n\n") + 2, blob.rfind(b"\r\n\r\n") + 4, blob.rfind(b"\r\r") + 2, blob.rfind(b"\n\r\n") + 3)
+            end = max(
+                blob.rfind(b"\n\n") + 2, blob.rfind(b"\r\n\r\n") + 4, blob.rfind(b"\r\r") + 2, blob.rfind(b"\n\r\n") + 3
+            )
             if end > 4 or _BOUNDARY.search(blob):
                 whole, rest = blob[:end], blob[end:]
                 self._tail, self._tail_size, self.torn = [rest] if rest else [], len(rest), False
@@ -418,13 +420,19 @@ _anthropic_whole = msgspec.json.Decoder(_AnthropicWhole)
 def chat_usage(body: bytes) -> tuple[str, Usage | None]:
     """(model, usage) of a whole chat completion.  Raises ``BadAnswer`` when the body is no JSON object."""
     whole = read_whole(_chat_whole, body)
-    return (whole.model or "", from_chat(whole.usage) if whole.usage is not None else None) if whole is not None else ("", None)
+    return (
+        (whole.model or "", from_chat(whole.usage) if whole.usage is not None else None) if whole is not None else ("", None)
+    )
 
 
 def anthropic_usage(body: bytes) -> tuple[str, Usage | None]:
     """(model, usage) of a whole message.  Raises ``BadAnswer`` when the body is no JSON object."""
     whole = read_whole(_anthropic_whole, body)
-    return (whole.model or "", from_anthropic(whole.usage) if whole.usage is not None else None) if whole is not None else ("", None)
+    return (
+        (whole.model or "", from_anthropic(whole.usage) if whole.usage is not None else None)
+        if whole is not None
+        else ("", None)
+    )
 
 
 def read_whole(decoder: msgspec.json.Decoder[W], body: bytes) -> W | None:

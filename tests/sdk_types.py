@@ -1,0 +1,139 @@
+"""What the official packages' own types say of a request body.
+
+``violations(wire, body)`` is empty when the body of a request is one that the vendor's package could have sent.  The packages
+of two vendors describe requests as ``TypedDict``: these are made strict here (no unknown member, iterables read to their end).
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import json
+import types as builtin_types
+from functools import cache
+from typing import Any, Required, Union, get_args, get_origin, get_type_hints
+
+import pydantic
+import typing_extensions
+from pydantic import ConfigDict, TypeAdapter
+
+_UNIONS = (Union, builtin_types.UnionType)
+
+
+def violations(wire: str, body: bytes) -> list[str]:
+    """What is wrong with *body* as a request in *wire*; the places as dotted paths."""
+    return _CHECKS[wire](json.loads(body))
+
+
+def _errors(adapter: TypeAdapter[Any], data: Any, place: str = "") -> list[str]:
+    try:
+        adapter.validate_python(data)
+    except pydantic.ValidationError as error:
+        return [f"{'.'.join([place, *map(str, e['loc'])]).strip('.')}: {e['msg']}" for e in error.errors()]
+    return []
+
+
+# --------------------------------------------------------------------------- TypedDicts, made strict
+
+
+@cache
+def strict(kind: Any) -> Any:
+    """*kind* with lists for iterables and without room for unknown members."""
+    if typing_extensions.is_typeddict(kind):
+        return _strict_members(kind)
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in _UNIONS:
+        return Union[tuple(strict(arg) for arg in args)]  # noqa: UP007 - made at run time
+    if origin is collections.abc.Iterable or getattr(origin, "__name__", "") == "SequenceNotStr":
+        return list[strict(args[0])]  # type: ignore[misc]
+    if origin in (list, Required, typing_extensions.Required, typing_extensions.NotRequired):
+        return origin[strict(args[0])]
+    if origin is dict:
+        return dict[args[0], strict(args[1])]  # type: ignore[misc]
+    return kind
+
+
+def _strict_members(kind: Any) -> Any:
+    hints = get_type_hints(kind, include_extras=True)
+    members = {name: strict(hint) for name, hint in hints.items()}
+    made: Any = typing_extensions.TypedDict(kind.__name__, members, total=False)  # type: ignore[operator]
+    made.__pydantic_config__ = ConfigDict(extra="forbid")
+    return made
+
+
+# --------------------------------------------------------------------------- the five wires
+
+
+@cache
+def _adapter(wire: str) -> TypeAdapter[Any]:
+    if wire == "openai-chat":
+        from openai.types.chat import completion_create_params as chat
+
+        return TypeAdapter(strict(chat.CompletionCreateParams))
+    if wire == "openai-responses":
+        from openai.types.responses import response_create_params as responses
+
+        return TypeAdapter(strict(responses.ResponseCreateParams))
+    from anthropic.types import message_create_params as messages
+
+    return TypeAdapter(strict(messages.MessageCreateParams))
+
+
+def _typed_dict(wire: str) -> Any:
+    return lambda data: _errors(_adapter(wire), data)
+
+
+@cache
+def _gemini_members() -> dict[str, TypeAdapter[Any]]:
+    from google.genai import types
+
+    return {
+        "contents": TypeAdapter(list[types.Content]),
+        "systemInstruction": TypeAdapter(types.Content),
+        "tools": TypeAdapter(list[types.Tool]),
+        "toolConfig": TypeAdapter(types.ToolConfig),
+        "generationConfig": TypeAdapter(types.GenerationConfig),
+        "safetySettings": TypeAdapter(list[types.SafetySetting]),
+        "cachedContent": TypeAdapter(str),
+    }
+
+
+def _gemini(data: Any) -> list[str]:
+    known = _gemini_members()
+    wrong = [f"{name}: no such member" for name in data if name not in known]
+    return [*wrong, *(e for name in data if name in known for e in _errors(known[name], data[name], name))]
+
+
+def _ollama(data: Any) -> list[str]:
+    """The package's models drop what they do not know, so what comes out is compared with what went in."""
+    from ollama import _types
+
+    try:
+        known = _types.ChatRequest.model_validate(data).model_dump(exclude_unset=True, by_alias=True)
+    except pydantic.ValidationError as error:
+        return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    return list(_missing(data, known, ""))
+
+
+# newer servers know the calls' ids, the package does not yet
+_NEWER = {"id", "tool_call_id"}
+
+
+def _missing(given: Any, known: Any, place: str) -> collections.abc.Iterator[str]:
+    if isinstance(given, dict) and isinstance(known, dict):
+        for name, value in given.items():
+            if name not in known and name not in _NEWER:
+                yield f"{place}.{name}: no such member".lstrip(".")
+            elif name in known:
+                yield from _missing(value, known[name], f"{place}.{name}")
+    elif isinstance(given, list) and isinstance(known, list):
+        for n, (value, other) in enumerate(zip(given, known, strict=True)):
+            yield from _missing(value, other, f"{place}.{n}")
+
+
+_CHECKS: dict[str, collections.abc.Callable[[Any], list[str]]] = {
+    "openai-chat": _typed_dict("openai-chat"),
+    "openai-responses": _typed_dict("openai-responses"),
+    "anthropic": _typed_dict("anthropic"),
+    "gemini": _gemini,
+    "ollama": _ollama,
+}
