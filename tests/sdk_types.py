@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import collections.abc
 import json
+import os
 import types as builtin_types
 from functools import cache
-from typing import Any, Required, Union, get_args, get_origin, get_type_hints
+from typing import IO, Any, Required, Union, get_args, get_origin, get_type_hints
 
 import pydantic
 import typing_extensions
@@ -42,7 +43,7 @@ def strict(kind: Any) -> Any:
         return _strict_members(kind)
     origin, args = get_origin(kind), get_args(kind)
     if origin in _UNIONS:
-        return Union[tuple(strict(arg) for arg in args)]  # noqa: UP007 - made at run time
+        return Union[tuple(strict(arg) for arg in args if not _is_convenience(arg))]  # noqa: UP007 - made at run time
     if origin is collections.abc.Iterable or getattr(origin, "__name__", "") == "SequenceNotStr":
         return list[strict(args[0])]  # type: ignore[misc]
     if origin in (list, Required, typing_extensions.Required, typing_extensions.NotRequired):
@@ -50,6 +51,12 @@ def strict(kind: Any) -> Any:
     if origin is dict:
         return dict[args[0], strict(args[1])]  # type: ignore[misc]
     return kind
+
+
+def _is_convenience(kind: Any) -> bool:
+    """Open files and parts of earlier answers: what programs may hand over, and no wire has."""
+    kind = get_origin(kind) or kind
+    return isinstance(kind, type) and issubclass(kind, (IO, os.PathLike, pydantic.BaseModel))
 
 
 def _strict_members(kind: Any) -> Any:

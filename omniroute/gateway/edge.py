@@ -23,8 +23,9 @@ _JSON: Final = (b"content-type", b"application/json")
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _WRONG_HOST: Final = "Host not allowed: use 127.0.0.1 or localhost, or name this host in BASE_URL"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_PLAIN_ERRORS: Final = tuple(
-    "/api/chat /api/generate /api/tags /api/show /api/version /api/ps /api/embed /v1/api/ /api/v1/api/".split()
+_PLAIN_ERRORS: Final = (
+    *("/api/chat", "/api/generate", "/api/embed", "/api/tags", "/api/show", "/api/version", "/api/ps"),
+    *("/v1/api/", "/api/v1/api/"),
 )
 _ID_CHARS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:")
 
@@ -43,7 +44,7 @@ class Row(Protocol):
 
 
 class Plane(NamedTuple):
-    """The routes of one plane and what serves them; ``body_limit`` where a row has none, ``gateway`` marks the data plane."""
+    """The routes of one plane and what serves them: ``body_limit`` where a row has none, ``gateway`` for the data plane."""
 
     rows: Iterable[Row]
     serve: Callable[[Exchange], Coroutine[Any, Any, None]]

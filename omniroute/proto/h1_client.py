@@ -99,8 +99,8 @@ class H1Connection(asyncio.Protocol):
     __slots__ = (
         "_clock", "_complete", "_deadline", "_decoder", "_dirty", "_fault", "_framing", "_head", "_headers", "_limits",
         "_method", "_on_closed", "_on_idle", "_parser", "_paused", "_pieces", "_quiet", "_requests", "_silence", "_size",
-        "_state", "_status", "_timer", "_timer_at", "_transport", "_whole", "idle_since", "last_activity", "on_body", "origin",
-        "sink",
+        "_state", "_status", "_timer", "_timer_at", "_transport", "_whole", "idle_since", "last_activity", "on_body",
+        "origin", "sink",
     )  # fmt: skip
 
     def __init__(

@@ -7,7 +7,7 @@ few members that routing needs are read.
 
 from __future__ import annotations
 
-import json
+import json  # noqa: TID251 - the one parser that tells of repeated names, for bodies that may have some
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
@@ -127,7 +127,7 @@ def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
         twice = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
         return dict(pairs)
 
-    json.loads(body, object_pairs_hook=note)
+    json.loads(body, object_pairs_hook=note)  # the outermost object is reported last
     if twice:
         raise OmniError("invalid_request", f"Invalid JSON body: '{twice[0]}' is given twice", param=twice[0])
 
