@@ -45,6 +45,7 @@ CODEC = re.compile(r"translate\.(openai_chat|openai_responses|anthropic|gemini|o
 NAMED_ELSEWHERE: dict[str, dict[str, str]] = {
     "app": {"demo": "the built-in provider is served by a function, not an address; here the two are joined"},
     "cli.demo": {"demo": "the command that shows it"},
+    "cli.main": {"demo": "the name of that command"},
     "log": {"xai": "how its keys begin, to take them out of logs"},
 }
 

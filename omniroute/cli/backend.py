@@ -25,7 +25,7 @@ _TIMEOUT: Final = 90.0  # testing an account takes as long as its provider
 _ANYONE_THERE: Final = 2.0
 _HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up; how to reach ourselves when bound to all addresses
 
-Perform = Callable[[str, str, Any], tuple[int, Any]]
+Perform = Callable[[str, str, Any], tuple[int, bytes]]  # (method, path, body) -> (status, body)
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -49,7 +49,8 @@ class Api:
         self._perform = perform
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
-        status, answer = self._perform(method, path, body)
+        status, raw = self._perform(method, path, body)
+        answer = decoded(raw)
         if status >= 400:
             fail(message_of(answer) or f"the gateway answered {status}")
         return answer
@@ -103,7 +104,7 @@ def find_running(settings: Settings) -> Running | None:
     if running is None:
         return None
     try:
-        status, answer = over_http(running, "GET", "/api/auth/status", None, _ANYONE_THERE)
+        status, raw = over_http(running, "GET", "/api/auth/status", None, _ANYONE_THERE)
     except TimeoutError:
         if not _alive(running.pid):
             return None
@@ -114,8 +115,7 @@ def find_running(settings: Settings) -> Running | None:
         ) from None
     except (OSError, http.client.HTTPException):
         return None
-    ours = status == 503 or (isinstance(answer, dict) and answer.get("authenticated") is True)
-    return running if ours else None
+    return running if status == 503 or decoded(raw) == {"authenticated": True} else None
 
 
 def _alive(pid: int) -> bool:
@@ -128,14 +128,14 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def over_http(running: Running, method: str, path: str, body: Any, seconds: float) -> tuple[int, Any]:
+def over_http(running: Running, method: str, path: str, body: Any, seconds: float) -> tuple[int, bytes]:
     """One call.  Raises ``OSError`` (``TimeoutError``) and ``http.client.HTTPException``."""
     connection = _connection(running, seconds)
     try:
         headers = {"Authorization": f"Bearer {running.token}", "Content-Type": "application/json"}
         connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
         response = connection.getresponse()
-        return response.status, decoded(response.read())
+        return response.status, response.read()
     finally:
         connection.close()
 
@@ -152,7 +152,7 @@ def _connection(running: Running, seconds: float) -> http.client.HTTPConnection:
     return http.client.HTTPSConnection(host, running.port, timeout=seconds, source_address=near, context=context)
 
 
-def _or_fail(running: Running, method: str, path: str, body: Any) -> tuple[int, Any]:
+def _or_fail(running: Running, method: str, path: str, body: Any) -> tuple[int, bytes]:
     try:
         return over_http(running, method, path, body, _TIMEOUT)
     except (OSError, http.client.HTTPException) as error:

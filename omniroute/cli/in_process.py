@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,6 @@ from ..proto.exchange import Exchange, Request
 from ..proto.headers import Headers
 from ..proto.routes import RouteTable
 from ..settings import Settings
-from .backend import Perform, decoded
 from .output import fail
 
 
@@ -34,8 +33,8 @@ class Capture(Exchange):
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Perform]:
-    """Calls on the data directory, which is opened once.  Ends the command when it cannot be."""
+def opened(settings: Settings) -> Iterator[Callable[[str, str, Any], tuple[int, bytes]]]:
+    """Calls (method, path, body) on the data directory, which is opened once.  Ends the command when it cannot be."""
     log.set_up("error", "text")  # what a call has to say comes with its answer
     with asyncio.Runner() as runner:
         try:
@@ -48,7 +47,7 @@ def opened(settings: Settings) -> Iterator[Perform]:
             runner.run(app.close())
 
 
-async def _perform(app: App, method: str, path: str, body: Any) -> tuple[int, Any]:
+async def _perform(app: App, method: str, path: str, body: Any) -> tuple[int, bytes]:
     path, _, query = path.partition("?")
     request = Request(method, path, query, [], b"" if body is None else msgspec.json.encode(body))
     request.headers = [(b"authorization", b"Bearer " + app.services.local_token.encode())]
@@ -57,4 +56,4 @@ async def _perform(app: App, method: str, path: str, body: Any) -> tuple[int, An
     request.route, request.params = found[0][method], found[1]
     exchange = Capture(request)
     await ControlPlane(app.services).handle(exchange)
-    return exchange.status, decoded(exchange.body)
+    return exchange.status, exchange.body

@@ -5,7 +5,7 @@ cope with less:
 
 * ``Start`` first and once; ``Finish`` or ``Failure`` last and once; ``Usage`` anywhere between, later fields win.
 * Blocks never interleave.  A delta of another kind, ``ToolStart``, ``MediaPart`` or ``OpaquePart`` ends the open block; two
-  blocks of the same kind in a row are parted by ``BlockEnd``.  ``TextDelta("")`` and ``ThinkingDelta("")`` open an empty one.
+  of the same kind in a row are parted by ``BlockEnd``.  ``TextDelta("")`` and ``ThinkingDelta("")`` open an empty one.
 * ``ToolArguments`` follow their ``ToolStart``; a wire that interleaves parallel calls is straightened by its decoder.
 * ``Signature`` belongs to the open thinking block, or opens one.
 """

@@ -239,6 +239,10 @@ class Times(NamedTuple):
     idle: float | None = None
 
 
+NO_TIMES: Final = Times()
+NO_FIELDS: Final[Headers] = []
+
+
 class Client:
     """All calls of the process.
 
@@ -265,7 +269,7 @@ class Client:
         headers: Headers,
         body: Body = b"",
         *,
-        times: Times = Times(),
+        times: Times = NO_TIMES,
     ) -> Coroutine[Any, Any, Call]:
         """Send a request; returns when the final answer's head has arrived.
 
@@ -275,7 +279,7 @@ class Client:
         return self.open_as(template(origin, method, path, headers), body, times=times)
 
     def open_as(
-        self, form: Template, body: Body = b"", *, extra: Headers = [], times: Times = Times()  # noqa: B006, B008 - never changed
+        self, form: Template, body: Body = b"", *, extra: Headers = NO_FIELDS, times: Times = NO_TIMES
     ) -> Coroutine[Any, Any, Call]:
         """As :meth:`open`, with the unchanging part prepared; *extra* fields are added to it."""
         return self._perform(form, request_pieces(form, extra, body), False, self._limits.stream_buffer, times)
@@ -289,13 +293,13 @@ class Client:
         body: Body = b"",
         *,
         limit: int,
-        times: Times = Times(),
+        times: Times = NO_TIMES,
     ) -> Whole:
         """Status, fields and whole body, at most *limit* bytes, in one await.  Otherwise as :meth:`open`."""
         return await self.fetch_as(template(origin, method, path, headers), body, limit=limit, times=times)
 
     async def fetch_as(
-        self, form: Template, body: Body = b"", *, limit: int, extra: Headers = [], times: Times = Times()  # noqa: B006, B008
+        self, form: Template, body: Body = b"", *, limit: int, extra: Headers = NO_FIELDS, times: Times = NO_TIMES
     ) -> Whole:
         """As :meth:`fetch`, with the unchanging part prepared; *extra* fields are added to it."""
         call = await self._perform(form, request_pieces(form, extra, body), True, limit, times)
