@@ -52,8 +52,6 @@ class App:
     """One running gateway.  ``await App.open(settings)``, then ``await listen()``, then ``await close()``."""
 
     def __init__(self, settings: Settings, clock: Clock, catalog: Catalog, store: Store) -> None:
-        if not is_loopback(settings.host):  # whoever can reach it could spend the owner's money
-            settings = dataclasses.replace(settings, require_api_key=True)
         self.settings = settings
         self.clock = clock
         self.catalog = catalog
@@ -95,6 +93,8 @@ class App:
         ``owner=False``: for one command, perhaps beside a running gateway.  Raises ``OmniError`` when the data directory
         cannot be used.
         """
+        if not is_loopback(settings.host):  # whoever can reach it could spend the owner's money
+            settings = dataclasses.replace(settings, require_api_key=True)
         clock = clock or Clock()
         catalog = load_catalog()
         store = await Store.open(settings, clock, catalog, owner=owner)
@@ -266,11 +266,13 @@ def passed_sockets(settings: Settings) -> tuple[list[socket.socket], Settings]:
         return [], settings
     try:
         sockets = [socket.socket(fileno=number) for number in settings.sockets]
-        addresses = [sock.getsockname()[:2] for sock in sockets if sock.family in (socket.AF_INET, socket.AF_INET6)]
     except OSError as error:
         raise SettingsError(f"LISTEN_FDS: a socket handed over cannot be used: {error.strerror}") from None
-    if len(addresses) < len(sockets):
+    if any(sock.family not in (socket.AF_INET, socket.AF_INET6) for sock in sockets):
+        for sock in sockets:
+            sock.close()
         raise SettingsError("LISTEN_FDS: only TCP sockets can be served")
+    addresses = [sock.getsockname()[:2] for sock in sockets]
     host, port = next((address for address in addresses if not is_loopback(address[0])), addresses[0])
     return sockets, dataclasses.replace(settings, host=host, port=port)
 

@@ -31,6 +31,7 @@ _NAMED: Final = re.compile(
 )
 _BEARER: Final = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+")
 _KEY_TEXT: Final = re.compile(r"\b(?:sk|pk|rk|gsk|xai|AIza|ghp|hf|r8|nvapi|pplx|key)[-_][\w-]{8,}|\bAIza[\w-]{20,}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _QUERY_KEY: Final = re.compile(r"(?i)([?&](?:key|api_key|access_token|token)=)[^&\s\"']+")
 
 
@@ -47,7 +48,7 @@ class _Text(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        line = super().formatMessage(record)
+        line = _CONTROL.sub(" ", super().formatMessage(record))  # what others wrote must not forge a line of ours
         request_id = getattr(record, "request_id", "")
         return f"{line} [{request_id}]" if request_id else line
 

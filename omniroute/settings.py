@@ -76,6 +76,8 @@ class Settings:
     multi_connections_per_node: bool = False
     allow_private_urls: bool = True
     no_log_key_ids: frozenset[str] = frozenset()
+    log_bodies: bool = False  # the call log keeps requests and answers
+    auto_backup: bool = True
     tls_cert: str = ""  # paths of PEM files
     tls_key: str = ""
     strict_http: bool = False  # serve HTTP/1.1 through h11 instead of httptools
@@ -268,6 +270,8 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         multi_connections_per_node=_flag(env, "ALLOW_MULTI_CONNECTIONS_PER_COMPAT_NODE", base.multi_connections_per_node),
         allow_private_urls=_flag(env, "OMNIROUTE_ALLOW_PRIVATE_PROVIDER_URLS", base.allow_private_urls),
         no_log_key_ids=frozenset(_words(env.get("NO_LOG_API_KEY_IDS", ""))),
+        log_bodies=_flag(env, "ENABLE_REQUEST_LOGS", base.log_bodies),
+        auto_backup=not _flag(env, "DISABLE_SQLITE_AUTO_BACKUP", not base.auto_backup),
         tls_cert=env.get("TLS_CERT", ""),
         tls_key=env.get("TLS_KEY", ""),
         strict_http=_flag(env, "STRICT_HTTP", base.strict_http),

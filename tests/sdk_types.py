@@ -6,10 +6,10 @@ of two vendors describe requests as ``TypedDict``: these are made strict here (n
 
 from __future__ import annotations
 
-import collections.abc
 import json
 import os
 import types as builtin_types
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import IO, Any, Required, Union, get_args, get_origin, get_type_hints
 
@@ -44,7 +44,7 @@ def strict(kind: Any) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if origin in _UNIONS:
         return Union[tuple(strict(arg) for arg in args if not _is_convenience(arg))]  # noqa: UP007 - made at run time
-    if origin is collections.abc.Iterable or getattr(origin, "__name__", "") == "SequenceNotStr":
+    if origin is Iterable or getattr(origin, "__name__", "") == "SequenceNotStr":
         return list[strict(args[0])]  # type: ignore[misc]
     if origin in (list, Required, typing_extensions.Required, typing_extensions.NotRequired):
         return origin[strict(args[0])]
@@ -71,22 +71,26 @@ def _strict_members(kind: Any) -> Any:
 
 
 @cache
-def _adapter(wire: str) -> TypeAdapter[Any]:
+def _adapters(wire: str) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
+    """For whole answers and for streams."""
+    kinds: tuple[Any, Any]
     if wire == "openai-chat":
         from openai.types.chat import completion_create_params as chat
 
-        return TypeAdapter(strict(chat.CompletionCreateParams))
-    if wire == "openai-responses":
+        kinds = chat.CompletionCreateParamsNonStreaming, chat.CompletionCreateParamsStreaming
+    elif wire == "openai-responses":
         from openai.types.responses import response_create_params as responses
 
-        return TypeAdapter(strict(responses.ResponseCreateParams))
-    from anthropic.types import message_create_params as messages
+        kinds = responses.ResponseCreateParamsNonStreaming, responses.ResponseCreateParamsStreaming
+    else:
+        from anthropic.types import message_create_params as messages
 
-    return TypeAdapter(strict(messages.MessageCreateParams))
+        kinds = messages.MessageCreateParamsNonStreaming, messages.MessageCreateParamsStreaming
+    return TypeAdapter(strict(kinds[0])), TypeAdapter(strict(kinds[1]))
 
 
-def _typed_dict(wire: str) -> Any:
-    return lambda data: _errors(_adapter(wire), data)
+def _typed_dict(wire: str) -> Callable[[Any], list[str]]:
+    return lambda data: _errors(_adapters(wire)[bool(data.get("stream"))], data)
 
 
 @cache
@@ -115,17 +119,24 @@ def _ollama(data: Any) -> list[str]:
     from ollama import _types
 
     try:
-        known = _types.ChatRequest.model_validate(data).model_dump(exclude_unset=True, by_alias=True)
+        messages = [_types.Message.model_validate(_with_images(message)) for message in data["messages"]]
+        read = _types.ChatRequest.model_validate({**data, "messages": messages})
     except pydantic.ValidationError as error:
         return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-    return list(_missing(data, known, ""))
+    return list(_missing(data, read.model_dump(exclude_unset=True, by_alias=True, mode="json"), ""))
 
 
-# newer servers know the calls' ids, the package does not yet
-_NEWER = {"id", "tool_call_id"}
+def _with_images(message: dict[str, Any]) -> dict[str, Any]:
+    return {**message, "images": [{"value": image} for image in message["images"]]} if "images" in message else message
 
 
-def _missing(given: Any, known: Any, place: str) -> collections.abc.Iterator[str]:
+_NEWER = {"id", "tool_call_id"}  # servers know the calls' ids, the package does not yet
+_SCHEMA = "parameters"  # JSON Schema, of which the package declares what its own converter writes
+
+
+def _missing(given: Any, known: Any, place: str) -> Iterator[str]:
+    if place.endswith(_SCHEMA):
+        return
     if isinstance(given, dict) and isinstance(known, dict):
         for name, value in given.items():
             if name not in known and name not in _NEWER:
@@ -137,7 +148,7 @@ def _missing(given: Any, known: Any, place: str) -> collections.abc.Iterator[str
             yield from _missing(value, other, f"{place}.{n}")
 
 
-_CHECKS: dict[str, collections.abc.Callable[[Any], list[str]]] = {
+_CHECKS: dict[str, Callable[[Any], list[str]]] = {
     "openai-chat": _typed_dict("openai-chat"),
     "openai-responses": _typed_dict("openai-responses"),
     "anthropic": _typed_dict("anthropic"),

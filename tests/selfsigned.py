@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 @cache
-def server_context(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """(server context, client context) for the DNS *name*."""
+def pem(name: str) -> tuple[bytes, bytes]:
+    """(certificate, key) for the DNS *name*, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -31,13 +31,19 @@ def server_context(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
     secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return certificate.public_bytes(serialization.Encoding.PEM), secret
+
+
+@cache
+def server_context(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """(server context, client context) for the DNS *name*."""
+    certificate, secret = pem(name)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "server.pem"
-        path.write_bytes(pem + secret)
+        path.write_bytes(certificate + secret)
         server.load_cert_chain(path)
-    client = ssl.create_default_context(cadata=pem.decode())
+    client = ssl.create_default_context(cadata=certificate.decode())
     client.set_alpn_protocols(["http/1.1"])
     return server, client

@@ -9,7 +9,6 @@ PACKAGE = ROOT / "omniroute"
 
 # module -> why it has no test file
 WITHOUT: dict[str, str] = {
-    "proto/exchange.py": "an interface; h1_server's tests hold its promises",
     "translate/conversation.py": "types only",
     "translate/events.py": "types only; merge() is held by collect's tests",
     "translate/format.py": "types only",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,7 +11,14 @@ from ..settings import Settings
 from .backend import Api, connect
 from .output import as_json, bad, fail, good, progress, say, shared, table
 
-_NONE = "No accounts yet. Add one: omniroute providers add openai"
+KINDS: Final = (
+    "openai-compatible",
+    "openai-compatible:responses",
+    "anthropic-compatible",
+    "gemini-compatible",
+    "ollama-compatible",
+)
+_NONE: Final = "No accounts yet. Add one: omniroute providers add openai"
 
 
 @click.group()
@@ -47,7 +54,7 @@ def _state(connection: dict[str, Any]) -> str:
     "kind",
     default="openai-compatible",
     show_default=True,
-    type=click.Choice(["openai-compatible", "anthropic-compatible"]),
+    type=click.Choice(KINDS),
     help="With --url: what it speaks.",
 )
 @shared
@@ -91,9 +98,10 @@ def _add(api: Api, provider: str | None, name: str, secret: str) -> Any:
 
 def _add_own(api: Api, url: str, prefix: str, kind: str, name: str, secret: str) -> Any:
     """A node and its account: both or neither."""
+    kind, _, api_type = kind.partition(":")
     body = {"name": name, "prefix": prefix, "type": kind, "baseUrl": url}
     if kind == "openai-compatible":
-        body["apiType"] = "chat"
+        body["apiType"] = api_type or "chat"
     node = api("POST", "/api/provider-nodes", body)["node"]["id"]
     try:
         return _add(api, node, name, secret)

@@ -35,7 +35,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, t
 def serve(settings: Settings, json_out: bool, no_open: bool, **given: Any) -> None:
     """Run the gateway."""
     settings = dataclasses.replace(settings, **{name: value for name, value in given.items() if value is not None})
-    wanted = settings.has_display and not (no_open or json_out or settings.sockets) and sys.stdout.isatty()
+    wanted = settings.has_display and not (no_open or json_out or settings.sockets) and on_terminal()
 
     def announce(app: App, port: int, guarded: bool) -> None:
         tell(app.settings, port, guarded, json_out)
@@ -43,6 +43,10 @@ def serve(settings: Settings, json_out: bool, no_open: bool, **given: Any) -> No
             click.launch(addresses(app.settings, port)[1])
 
     start(settings, announce)
+
+
+def on_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def start(settings: Settings, announce: Announce, then: Then | None = None) -> None:

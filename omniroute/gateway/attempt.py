@@ -22,7 +22,7 @@ from ..translate.peek import Peek
 from ..translate.relay import Pipe
 from ..translate.think import ThinkSplitter
 from ..upstream.send import Call
-from . import render, retry
+from . import progress, render, retry, signatures
 from .answer import head, respond
 from .job import Gateway, Job
 from .resolve import Route
@@ -31,28 +31,57 @@ from .stream import PING, Reader, StreamRelay, Translation
 
 _log = logging.getLogger("omniroute.gateway")
 ERROR_BODY: Final = 1024 * 1024
+_SECRET_LENGTH: Final = 8  # shorter ones ("ollama", "none") are words, not secrets
 
 
 async def attempt(gateway: Gateway, job: Job, route: Route, account: Connection, door: render.Door) -> Failure | None:
     """One call to one account.  None: the client has been answered; else nothing has been sent."""
+    failure = await _attempt(gateway, job, route, account, door)
+    return failure and without_secret(failure, account.secret)
+
+
+async def _attempt(gateway: Gateway, job: Job, route: Route, account: Connection, door: render.Door) -> Failure | None:
     found = job.peek
     assert found is not None
     relay = route.wire == job.wire
-    prepared = render.same_wire(found, route, job.wire) if relay else render.translated(read_ask(job, found), route)
-    job.dropped = prepared.dropped
+    if relay:
+        known = gateway.live.signatures
+        watch = signatures.watcher(known, job.wire, found, route, account)
+        found, dropped = signatures.keep_own(known, job.wire, found, route, account)
+        prepared = render.same_wire(found, route, job.wire, dropped, watch)
+    else:
+        prepared = render.translated(read_ask(job, found), route)
     extra = render.wire_fields(door, job.exchange.request.headers) if relay else []
     target = (route.provider.id, route.model, account.id)
     gateway.live.begin(target)
     try:
-        if found.stream:
-            return await _stream(gateway, job, route, door, prepared, extra)
-        return await _whole(gateway, job, route, door, prepared, extra)
+        failure = await _send(gateway, job, route, door, prepared, extra)
+        if failure is None or not relay or not signatures.complains(failure):
+            return failure
+        if (bare := signatures.without_any(job.wire, found, route)) is None:
+            return failure
+        job.notes += signatures.RESENT
+        prepared = render.same_wire(bare.found, route, job.wire, (*prepared.dropped, *bare.dropped), prepared.watch)
+        failure = await _send(gateway, job, route, door, prepared, extra)
+        if failure is None:
+            signatures.remember_refusal(gateway.live.signatures, job.wire, found, route, account)
+        return failure
     except TransportError as error:
         return transport_failure(error)
     except BadAnswer as error:
         return Failure(502, f"The provider's answer could not be read: {error}")
     finally:
         gateway.live.finish(target)
+
+
+async def _send(
+    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
+) -> Failure | None:
+    assert job.peek is not None
+    job.dropped = tuple(dict.fromkeys(prepared.dropped)) if prepared.dropped else ()
+    if job.peek.stream:
+        return await _stream(gateway, job, route, door, prepared, extra)
+    return await _whole(gateway, job, route, door, prepared, extra)
 
 
 def read_ask(job: Job, found: Peek) -> Ask:
@@ -77,6 +106,8 @@ async def _whole(
     )
     if status >= 300:
         return upstream_failure(gateway, route, status, received, body)
+    if prepared.watch is not None:
+        prepared.watch(body)
     if not _is(received, b"/json") and (_is(received, b"event-stream") or _is(received, b"ndjson")):
         return _answer_events(gateway, job, route, prepared, received, fold(route.wire, body))
     if route.wire != job.wire:
@@ -99,7 +130,10 @@ async def _stream(
             body = await call.read(ERROR_BODY)
             return upstream_failure(gateway, route, call.status, call.headers, body)
         if _is(call.headers, b"json") and not _is(call.headers, b"ndjson"):
-            events = FORMATS[route.wire].decode_answer(await call.read(gateway.limits.answer_bytes))
+            body = await call.read(gateway.limits.answer_bytes)
+            if prepared.watch is not None:
+                prepared.watch(body)
+            events = FORMATS[route.wire].decode_answer(body)
             return _answer_events(gateway, job, route, prepared, call.headers, events)
         return await _relay(gateway, job, route, prepared, call)
     finally:
@@ -109,10 +143,18 @@ async def _stream(
 async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prepared, call: Call) -> Failure | None:
     pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared))
     fields = head(job, [stream_type(job), (b"cache-control", b"no-cache")])
+    told: progress.Progress | None = None
+    if progress.wanted(job):
+        pipe = told = progress.Progress(pipe, job.exchange, gateway.clock)
+        fields.append(progress.FIELD)
     if route.wire == job.wire:
         fields += render.answer_fields(call.headers)
     ping = PING.get(job.wire, PING[job.format.framing])
-    relay = StreamRelay(job.exchange, call, pipe, fields, ping=ping, clock=gateway.clock, limits=gateway.limits)
+    assert job.account is not None
+    secret = job.account.secret.encode() if len(job.account.secret) >= _SECRET_LENGTH else b""
+    relay = StreamRelay(
+        job.exchange, call, pipe, fields, ping=ping, clock=gateway.clock, limits=gateway.limits, secret=secret
+    )
     try:
         if (failure := await relay.commit()) is not None:
             return failure
@@ -120,11 +162,12 @@ async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prep
         job.first_byte = relay.committed_at
         failure = await relay.finish()
         if failure is not None:
-            job.failure = failure
-            assert job.account is not None
-            blame(gateway, route, job.account, failure)
+            job.failure = without_secret(failure, job.account.secret)
+            blame(gateway, route, job.account, job.failure)
         return None
     finally:
+        if told is not None:
+            told.close()
         job.usage, job.upstream_model, job.pieces, job.complete = pipe.usage, pipe.model, pipe.pieces, pipe.finished
 
 
@@ -132,8 +175,12 @@ def make_pipe(job: Job, route: Route, prepared: render.Prepared, mark: Stamp) ->
     """A tap on the same wire, a translation between two."""
     if route.wire == job.wire:
         if job.line.array:
-            return ARRAY_TAPS[job.wire]()
-        return RELAYS[job.wire].tap(lambda failure: job.format.stream_encoder(mark).fail(failure), prepared.strip_usage)
+            tap = ARRAY_TAPS[job.wire]()
+            tap.watch = prepared.watch
+            return tap
+        tap = RELAYS[job.wire].tap(lambda failure: job.format.stream_encoder(mark).fail(failure), prepared.strip_usage)
+        tap.watch = prepared.watch
+        return tap
     source = FORMATS[route.wire]
     return Translation(reader_for(source), source.stream_decoder(), client_encoder(job, mark))
 
@@ -194,6 +241,9 @@ def _answer_events(
             events.insert(0, Start())
         encoder = client_encoder(job, mark)
         body = encoder.feed(events) + encoder.eof()
+        if progress.wanted(job):
+            body = progress.ended(body, 0, gateway.clock.monotonic() - job.began)
+            extra = [*extra, progress.FIELD]
         respond(gateway, job, 200, [stream_type(job), (b"cache-control", b"no-cache"), *extra], body)
         return None
     rendered = job.format.encode_answer(answer, mark)
@@ -221,6 +271,19 @@ def upstream_failure(gateway: Gateway, route: Route, status: int, received: Head
     failure.raw = body if _is(received, b"json") or body[:1] in (b"{", b"[") else None
     hint = retry.retry_hint(received, failure.message, gateway.clock.time())
     failure.retry_after = hint if hint is not None else failure.retry_after
+    return failure
+
+
+def without_secret(failure: Failure, secret: str) -> Failure:
+    """*failure* without the account's key: some upstreams repeat it, and errors go to logs, records and clients."""
+    if len(secret) < _SECRET_LENGTH:
+        return failure
+    raw = secret.encode()
+    failure.message = failure.message.replace(secret, "[key]")
+    if failure.raw is not None:
+        failure.raw = failure.raw.replace(raw.replace(b"/", b"\\/"), b"[key]").replace(raw, b"[key]")
+    failure.headers = [(name, value.replace(raw, b"[key]")) for name, value in failure.headers]
+    failure.type, failure.code = failure.type.replace(secret, "[key]"), failure.code.replace(secret, "[key]")
     return failure
 
 

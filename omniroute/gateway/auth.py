@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from ..errors import OmniError
 from ..proto.exchange import Request
+from ..upstream.providers import Provider
 from .snapshot import GatewayKey, Snapshot
 
 _KEY_FIELDS: Final = (b"x-api-key", b"x-goog-api-key")
@@ -80,6 +81,14 @@ def authenticate(
     if key is None and required:
         raise OmniError("unauthenticated", "Invalid API key" if text else "Missing API key")
     return key
+
+
+def check_model(key: GatewayKey | None, requested: str, provider: Provider, model: str) -> None:
+    """Raises ``OmniError("forbidden")`` when *key* is restricted to other models than this one, by any of its names."""
+    if key is None or not key.allowed_models:
+        return
+    if not model_allowed(key.allowed_models, requested, f"{provider.alias}/{model}", f"{provider.id}/{model}"):
+        raise OmniError("forbidden", f'Model "{requested}" is not allowed for this API key', param="model")
 
 
 def model_allowed(patterns: tuple[str, ...], *names: str) -> bool:

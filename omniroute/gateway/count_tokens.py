@@ -35,10 +35,13 @@ async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
     form = FORMATS[row.wire]
     try:
         snapshot = gateway.live.snapshot
-        auth.authenticate(snapshot, request, gateway.clock.time(), required=gateway.require_key, keyring=gateway.keyring)
+        key = auth.authenticate(
+            snapshot, request, gateway.clock.time(), required=gateway.require_key, keyring=gateway.keyring
+        )
         found = peek(request.body, RELAYS[row.wire].members)
         found.model = request.params.get("model", found.model)
         route = gateway.routes.resolve(snapshot, found.model, "")
+        auth.check_model(key, found.model, route.provider, route.model)
         counted = await _upstream(gateway, exchange, found, route, row.wire)
         if counted is not None:
             exchange.respond(200, fields, counted)

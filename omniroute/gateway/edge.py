@@ -23,6 +23,9 @@ _JSON: Final = (b"content-type", b"application/json")
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _WRONG_HOST: Final = "Host not allowed: use 127.0.0.1 or localhost, or name this host in BASE_URL"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_FOREIGN: Final = frozenset({b"cross-site", b"same-site"})  # W3C Fetch Metadata; another port is the same site
+_MOST_HOSTS: Final = 256
+_LONGEST_HOST: Final = 256
 _PLAIN_ERRORS: Final = (
     *("/api/chat", "/api/generate", "/api/embed", "/api/tags", "/api/show", "/api/version", "/api/ps"),
     *("/v1/api/", "/api/v1/api/"),
@@ -125,9 +128,9 @@ class Edge:
         request.reply_headers = [(b"x-request-id", request.id.encode())]
         if not self._host_known(host):
             raise self._refusal(request, 403, _WRONG_HOST, "host_not_allowed")
-        if origin is not None or site is not None:
-            self._check_origin(request, host or b"", origin, site)
         found = self._table.find(request.path)
+        if origin is not None or site is not None:
+            self._check_origin(request, host or b"", origin, site, found[0] if found is not None else {})
         if found is None:
             raise self._refusal(request, 404, f"Not found: {request.method} {request.path[:200]}", "not_found")
         methods, request.params = found
@@ -157,19 +160,27 @@ class Edge:
             text = host.decode("latin-1").lower()
             name = text if text.endswith("]") else text.rpartition(":")[0] or text
             known = name in self._hosts or (self._any_address and ip_literal(name) != "")
-            if len(self._known_hosts) < 256:
+            if len(self._known_hosts) < _MOST_HOSTS and len(host) <= _LONGEST_HOST:
                 self._known_hosts[host] = known
         return known
 
-    def _check_origin(self, request: Request, host: bytes, origin: bytes | None, site: bytes | None) -> None:
-        """A browser says where a request comes from.  Only our own pages and the listed origins may call."""
+    def _check_origin(
+        self, request: Request, host: bytes, origin: bytes | None, site: bytes | None, methods: dict[str, Entry]
+    ) -> None:
+        """A browser says where a request comes from.  Only our own pages and the listed origins may call.
+
+        Following a link from elsewhere is fine, loading us as an image or a script is not.  ``*`` lists every origin for the
+        data plane alone: no website may manage the gateway of a visitor.
+        """
         if origin is None:
-            if site == b"cross-site" and request.method not in _SAFE:
+            if site in _FOREIGN and (
+                request.method not in _SAFE or request.header(b"sec-fetch-mode") not in (None, b"navigate")
+            ):
                 raise self._refusal(request, 403, "Origin not allowed", "origin_not_allowed")
             return
         text = origin.decode("latin-1").lower().rstrip("/")
         listed = self._origins.union(self._live.snapshot.settings.cors_origins)
-        if text in listed or "*" in listed:
+        if text in listed or ("*" in listed and any(entry.plane.gateway for entry in methods.values())):
             asked = request.header(b"access-control-request-headers")
             request.reply_headers += [
                 (b"access-control-allow-origin", origin),

@@ -15,6 +15,7 @@ from ..clock import Clock
 from .retry import MODEL_LOCK_STEPS, PROFILES, Profile, Rule, cooldown
 
 _ERROR_CHARS: Final = 100
+_MOST_LOCKS: Final = 4096  # clients make up the names of models
 
 
 class AccountHealth(Struct):
@@ -45,6 +46,7 @@ class ModelLock(Struct):
     reason: str
     until: float
     step: int = 0
+    since: float = 0.0
 
 
 class Health:
@@ -130,7 +132,13 @@ class Health:
             return
         step = min(known.step + 1, len(MODEL_LOCK_STEPS) - 1) if known is not None else 0
         seconds = max(MODEL_LOCK_STEPS[step], hint or 0.0)
-        self._locks[connection_id, model] = ModelLock(provider, connection_id, model, rule.reason, now + seconds, step)
+        if known is None and len(self._locks) >= _MOST_LOCKS:
+            self._locks = {key: lock for key, lock in self._locks.items() if lock.until > now}
+            while len(self._locks) >= _MOST_LOCKS:
+                del self._locks[next(iter(self._locks))]
+        self._locks[connection_id, model] = ModelLock(
+            provider, connection_id, model, rule.reason, now + seconds, step, now
+        )
 
     def locks(self) -> list[ModelLock]:
         """The model locks in force."""
@@ -158,6 +166,11 @@ class Health:
             state.error_code = str(status) if status else None
         state.test_status = "active" if ok else "error"
         self._changed(connection_id, state)
+
+    def unlock_model(self, connection_id: str, model: str) -> bool:
+        """Lift the lock of one model on the account; tells whether one was in force."""
+        lock = self._locks.pop((connection_id, model), None)
+        return lock is not None and lock.until > self._clock.time()
 
     def unlock(self, connection_id: str) -> None:
         """Lift all model locks of the account."""

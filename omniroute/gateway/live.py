@@ -7,8 +7,12 @@ from collections.abc import Callable
 
 from ..clock import Clock
 from .health import Health
+from .signatures import Signatures
 from .snapshot import Snapshot
 from .usage import CallRecord
+
+Timing = tuple[float, str, int, float, float | None]
+"""A finished call: when (monotonic), provider id, status, milliseconds in all and to the first byte."""
 
 
 class Live:
@@ -18,9 +22,10 @@ class Live:
         self.clock = clock
         self.snapshot = snapshot  # swapped whole by the control plane
         self.health = Health(clock)
+        self.signatures = Signatures()
         self.on_record = on_record
         self.in_flight: dict[tuple[str, str, str], int] = {}  # (provider, model, connection id)
-        self.recent: deque[tuple[float, str, str, float]] = deque(maxlen=1000)  # (at, provider, model, duration ms)
+        self.recent: deque[Timing] = deque(maxlen=1000)
         self.running = 0  # exchanges of the data plane
         self.draining = False
 

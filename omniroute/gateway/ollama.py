@@ -7,6 +7,7 @@ which asks a server for that, is answered at once.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final
 
@@ -107,12 +108,11 @@ def _asked(body: bytes) -> str:
 
 def find(entries: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
     """The entry of this name, with or without the tag that clients add.  Raises ``OmniError("not_found")``."""
-    try:
-        return models.one(entries, wanted)
-    except OmniError:
-        if not wanted.endswith(_LATEST):
-            raise OmniError("not_found", f"model '{wanted}' not found", param="model") from None
-    return find(entries, wanted.removesuffix(_LATEST))
+    untagged = wanted.removesuffix(_LATEST)
+    for name in (wanted, untagged):
+        with suppress(OmniError):
+            return models.one(entries, name)
+    raise OmniError("not_found", f"model '{untagged[:200]}' not found", param="model")
 
 
 def model_of(snapshot: Snapshot, entry: dict[str, Any]) -> Model:

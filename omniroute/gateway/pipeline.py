@@ -92,11 +92,7 @@ async def run(gateway: Gateway, job: Job) -> Failure | None:
 def check_request(job: Job, route: Route) -> None:
     """What must hold before anything is sent."""
     assert job.peek is not None
-    if job.key is not None and job.key.allowed_models:
-        provider, model = route.provider, route.model
-        names = (job.requested, f"{provider.alias}/{model}", f"{provider.id}/{model}")
-        if not auth.model_allowed(job.key.allowed_models, *names):
-            raise OmniError("forbidden", f'Model "{job.requested}" is not allowed for this API key', param="model")
+    auth.check_model(job.key, job.requested, route.provider, route.model)
     for name in RELAYS[job.wire].required:
         if name not in job.peek.members:
             raise OmniError("invalid_request", f"Missing '{name}'", param=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..translate.events import Usage
 from .cost import cost
 from .job import Gateway, Job
+from .recorder import RecordedExchange
 from .usage import CallRecord
 
 
@@ -15,7 +16,11 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
     usage = job.usage
     if usage is None and job.status in (200, 499) and job.attempts:
         usage = Usage(input=len(request.body) // 4, output=job.pieces, estimated=True)
-    return CallRecord(
+    duration = (now - job.began) * 1000
+    first_byte = None if job.first_byte is None else (job.first_byte - job.began) * 1000
+    if route is not None and job.attempts:
+        gateway.live.recent.append((now, route.provider.id, job.status, duration, first_byte))
+    row = CallRecord(
         id=request.id,
         at=gateway.clock.time() - (now - job.began),
         method=request.method,
@@ -31,8 +36,8 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
         source_format=job.wire,
         target_format=route.wire if route is not None else "",
         stream=job.peek is not None and job.peek.stream,
-        duration_ms=(now - job.began) * 1000,
-        first_byte_ms=None if job.first_byte is None else (job.first_byte - job.began) * 1000,
+        duration_ms=duration,
+        first_byte_ms=first_byte,
         tokens_in=usage.input if usage is not None else None,
         tokens_out=usage.output if usage is not None else None,
         tokens_cache_read=usage.cache_read if usage is not None else None,
@@ -44,3 +49,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
         attempts=job.attempts,
         route=job.notes,
     )
+    if isinstance(job.exchange, RecordedExchange) and not (key is not None and key.no_log):
+        row.request_body = request.body
+        row.response_body, row.response_size = bytes(job.exchange.kept), job.exchange.size
+    return row

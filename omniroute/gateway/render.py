@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -71,6 +72,9 @@ def _open(route: Route, account: Connection) -> Door:
     )
 
 
+Watch = Callable[[bytes], None]
+
+
 class Prepared(NamedTuple):
     """A request body for one target.  ``names``: tool names as sent -> the client's own."""
 
@@ -78,12 +82,13 @@ class Prepared(NamedTuple):
     dropped: tuple[str, ...]
     names: dict[str, str]
     strip_usage: bool
+    watch: Watch | None = None  # is shown what comes back on the same wire
 
 
-def same_wire(found: Peek, route: Route, wire: str) -> Prepared:
+def same_wire(found: Peek, route: Route, wire: str, dropped: tuple[str, ...] = (), watch: Watch | None = None) -> Prepared:
     """The client's own bytes with the model's name replaced."""
     body, strip = RELAYS[wire].prepare(found, route.model, route.quirks)
-    return Prepared(body, (), {}, strip)
+    return Prepared(body, dropped, {}, strip, watch)
 
 
 def translated(ask: Ask, route: Route) -> Prepared:

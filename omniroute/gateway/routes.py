@@ -11,6 +11,7 @@ from msgspec import Struct
 from ..proto.exchange import Exchange
 from . import count_tokens, models, ollama, pipeline
 from .job import Gateway, Line
+from .recorder import recorded
 
 Handler = Callable[[Gateway, Exchange, "DataRoute"], Coroutine[Any, Any, None]]
 
@@ -56,7 +57,16 @@ async def list_gemini_models(gateway: Gateway, exchange: Exchange, row: DataRout
     models.serve(gateway, exchange, gemini=True)
 
 
-_GEMINI: Final = "/v1beta/models/{model*}"
+# Google's package asks at /v1 unless told otherwise, its documentation and most clients at /v1beta.
+_GEMINI: Final = tuple(
+    row
+    for model in ("/v1beta/models/{model*}", "/v1/models/{model*}")
+    for row in (
+        DataRoute("POST", f"{model}:generateContent", generate, "gemini"),
+        DataRoute("POST", f"{model}:streamGenerateContent", stream_generate, "gemini"),
+        DataRoute("POST", f"{model}:countTokens", count_tokens.serve, "gemini"),
+    )
+)
 _ROWS: Final = (
     DataRoute("POST", "/v1/chat/completions", chat, "openai-chat"),
     DataRoute("POST", "/v1/responses", chat, "openai-responses"),
@@ -64,13 +74,11 @@ _ROWS: Final = (
     DataRoute("POST", "/v1/messages/count_tokens", count_tokens.serve, "anthropic"),
     DataRoute("POST", "/v1/providers/{provider}/chat/completions", chat, "openai-chat"),
     DataRoute("GET", "/v1", list_models),
+    *_GEMINI,  # before the shorter patterns
     DataRoute("GET", "/v1/models", list_models),
     DataRoute("GET", "/v1/models/{id*}", list_models),
     DataRoute("GET", "/v1beta/models", list_gemini_models, "gemini"),
-    DataRoute("POST", f"{_GEMINI}:generateContent", generate, "gemini"),
-    DataRoute("POST", f"{_GEMINI}:streamGenerateContent", stream_generate, "gemini"),
-    DataRoute("POST", f"{_GEMINI}:countTokens", count_tokens.serve, "gemini"),
-    DataRoute("GET", "/v1beta/models/{id*}", list_gemini_models, "gemini"),  # after the longer patterns
+    DataRoute("GET", "/v1beta/models/{id*}", list_gemini_models, "gemini"),
     DataRoute("POST", "/v1/api/chat", ollama.chat, "ollama"),
     DataRoute("GET", "/v1/api/tags", ollama.tags, "ollama"),
 )
@@ -109,4 +117,4 @@ class DataPlane:
         """The coroutine that answers."""
         row = exchange.request.route
         assert isinstance(row, DataRoute)
-        return row.handler(self._gateway, exchange, row)
+        return row.handler(self._gateway, recorded(self._gateway.live, exchange), row)

@@ -56,6 +56,7 @@ class GatewaySettings(Struct, frozen=True):
     wildcard_aliases: tuple[tuple[str, str], ...] = ()  # (pattern, target)
     cors_origins: tuple[str, ...] = ()
     setup_complete: bool = False
+    log_bodies: bool = False  # the call log keeps requests and answers
     profiles: dict[str, dict[str, float]] = field(default_factory=dict)  # resilience profiles, seconds
 
 

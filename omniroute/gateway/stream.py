@@ -109,10 +109,20 @@ class StreamRelay:
     """
 
     def __init__(
-        self, exchange: Exchange, call: Call, pipe: Pipe, head: Headers, *, ping: bytes, clock: Clock, limits: Limits
+        self,
+        exchange: Exchange,
+        call: Call,
+        pipe: Pipe,
+        head: Headers,
+        *,
+        ping: bytes,
+        clock: Clock,
+        limits: Limits,
+        secret: bytes = b"",
     ) -> None:
         self._exchange, self._call, self._pipe, self._head = exchange, call, pipe, head
         self._ping, self._clock, self._limits = ping, clock, limits
+        self._secret = secret  # the account's: not to be read in an error that repeats it
         loop = asyncio.get_running_loop()
         self._committed: asyncio.Future[Failure | None] = loop.create_future()
         self._done: asyncio.Future[Failure | None] = loop.create_future()
@@ -156,6 +166,8 @@ class StreamRelay:
         except BadAnswer as error:
             self._fail(Failure(502, f"The provider's stream could not be read: {error}"))
             return
+        if self._pipe.failure is not None and self._secret:
+            out = out.replace(self._secret, b"[key]")
         if self._sent_head:
             if out:
                 self._exchange.write(out)

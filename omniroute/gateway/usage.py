@@ -38,3 +38,4 @@ class CallRecord(Struct, gc=False):
     combo: str = ""
     request_body: bytes | None = None  # None when the key says no-log
     response_body: bytes | None = None
+    response_size: int = 0  # of the whole answer where response_body is only its beginning

@@ -36,13 +36,18 @@ _KINDS = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
 
 def decode(raw: bytes, kind: type[T]) -> T:
     """The body as *kind*.  Raises :class:`Invalid` (400) naming each field that does not fit."""
+    return fit(decode_object(raw), kind)
+
+
+def decode_object(raw: bytes) -> dict[str, Any]:
+    """The body as a JSON object, not looked into.  Raises :class:`Invalid`."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise Invalid(("body", "Invalid JSON body")) from None
     if not isinstance(value, dict):
         raise Invalid(("body", f"Invalid input: expected object, received {_word_of(value)}"))
-    return fit(value, kind)
+    return value
 
 
 def fit(value: Mapping[str, Any], kind: type[T]) -> T:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ..clock import Clock
@@ -25,6 +26,9 @@ log = logging.getLogger("omniroute.manage")
 
 Access = Literal["P", "M", "B", "L"]
 """P public · M management · B a gateway key always · L cookie or key even when login is off."""
+
+ErrorForm = Literal["", "text", "typed"]
+"""How a refusal reads (contract section 1.3): as everywhere, always ``{"error": text}``, or ``{"error": {"message", "type"}}``."""
 
 
 class Probe(Protocol):
@@ -116,9 +120,16 @@ class Call:
         await self.store.audit.append(action, self.actor.name, target, dict(details) if details else None, self.ip)
 
 
+class FileBody(NamedTuple):
+    """A file as the answer's body, sent in pieces; with ``fleeting`` its folder is removed afterwards."""
+
+    path: Path
+    fleeting: bool = False
+
+
 @dataclass(slots=True)
 class Reply:
-    """An answer: ``body`` is encoded as JSON unless it is ``bytes`` (then ``headers`` name its type)."""
+    """An answer: ``body`` is encoded as JSON unless it is ``bytes`` or a file (then ``headers`` name its type)."""
 
     status: int = 200
     body: object = b""
@@ -132,7 +143,7 @@ class Route(NamedTuple):
     """One row of the management table.
 
     ``request`` is the Struct the body must fit (None: the body is not looked at), ``reply`` the type for the API document,
-    ``failure`` the text of an unexpected 500, ``body_limit`` in bytes (0: what the plane allows).
+    ``failure`` the text of an unexpected 500, ``body_limit`` in bytes (0: what the plane allows), ``errors`` how refusals read.
     """
 
     method: str
@@ -145,6 +156,7 @@ class Route(NamedTuple):
     failure: str = "Internal server error"
     body_limit: int = 0
     stream_body: bool = False
+    errors: ErrorForm = ""
 
 
 class Invalid(OmniError):

@@ -55,7 +55,7 @@ async def _report(call: Call) -> dict[str, Any]:
         "inFlight": sum(live.in_flight.values()),
         "providerHealth": {name: _provider(call, name) for name in call.services.snapshot.connections},
         "rateLimitStatus": {},
-        "lockouts": _lockouts(call),
+        "lockouts": lockouts(call),
         "setupComplete": call.services.snapshot.settings.setup_complete or bool(call.services.settings.initial_password),
     }
 
@@ -68,7 +68,8 @@ def _provider(call: Call, name: str) -> dict[str, Any]:
     return {"state": "CLOSED", "failures": len(failures), "lastFailure": None if last is None else int(last * 1000)}
 
 
-def _lockouts(call: Call) -> list[dict[str, Any]]:
+def lockouts(call: Call) -> list[dict[str, Any]]:
+    """The models that accounts may not be asked for now."""
     return [
         {
             "provider": lock.provider,

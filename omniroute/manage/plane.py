@@ -16,7 +16,8 @@ from ..proto.exchange import Exchange, Request
 from ..proto.headers import Headers
 from .access import authorize
 from .bodies import decode
-from .call import Call, Invalid, Reply, Route, Services, log
+from .call import Call, ErrorForm, FileBody, Invalid, Reply, Route, Services, log
+from .download import send_file
 
 _JSON: Headers = [(b"content-type", b"application/json")]
 _SAFE: Headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
@@ -39,11 +40,14 @@ class ControlPlane:
             reply = await self._answer(exchange, route)
         except OmniError as error:
             log.log(_level(error), "%s %s: %s", request.method, request.path, error.message)
-            reply = render_error(error, request.id)
+            reply = render_error(error, request.id, route.errors)
         except Exception as error:  # noqa: BLE001 - the last resort: the client gets a clean answer
             log.exception("%s %s failed (%s), request %s", request.method, request.path, type(error).__name__, request.id)
             reply = Reply(500, {"error": route.failure, "correlation_id": request.id})
-        send(exchange, reply)
+        if isinstance(reply.body, FileBody):
+            await send_file(exchange, reply.body, complete(exchange, reply.headers))
+        else:
+            send(exchange, reply)
 
     async def _answer(self, exchange: Exchange, route: Route) -> Reply:
         request = exchange.request
@@ -60,25 +64,28 @@ class ControlPlane:
 
 def send(exchange: Exchange, reply: Reply) -> None:
     """Encode and answer; a reply that set its own ``cache-control`` keeps it."""
-    headers = [*reply.headers]
     if isinstance(reply.body, bytes):
-        body = reply.body
+        exchange.respond(reply.status, complete(exchange, reply.headers), reply.body)
     else:
-        body = msgspec.json.encode(reply.body)
-        headers = _JSON + headers
+        exchange.respond(reply.status, complete(exchange, _JSON + reply.headers), msgspec.json.encode(reply.body))
+
+
+def complete(exchange: Exchange, headers: Headers) -> Headers:
+    """*headers* with what every answer of this plane carries."""
     names = {name for name, _ in headers}
-    headers += [pair for pair in _SAFE if pair[0] not in names]
-    exchange.respond(reply.status, [*headers, *exchange.request.reply_headers], body)
+    return [*headers, *(pair for pair in _SAFE if pair[0] not in names), *exchange.request.reply_headers]
 
 
-def render_error(error: OmniError, request_id: str) -> Reply:
-    """The management error bodies of the contract: fields, code with correlation id, or just the text."""
+def render_error(error: OmniError, request_id: str, form: ErrorForm = "") -> Reply:
+    """The management error bodies of the contract: fields, code with correlation id, type, or just the text."""
     body: Any
-    if error.status == 400 and (isinstance(error, Invalid) or error.param is not None):
+    if form == "typed":
+        body = {"error": {"message": error.message, "type": _typed(error)}}
+    elif error.status == 400 and (isinstance(error, Invalid) or error.param is not None):
         pairs = error.details if isinstance(error, Invalid) else ((error.param, error.message),)
         details = [{"field": field, "message": message} for field, message in pairs]
         body = {"error": {"message": "Invalid request", "details": details}}
-    elif error.code:
+    elif error.code and form != "text":
         body = {"error": {"code": error.code, "message": error.message, "correlation_id": request_id}}
     else:
         body = {"error": error.message}
@@ -86,6 +93,14 @@ def render_error(error: OmniError, request_id: str) -> Reply:
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
     return Reply(error.status, body, headers)
+
+
+def _typed(error: OmniError) -> str:
+    if error.status in (401, 403):
+        return "invalid_api_key"
+    if error.status >= 500:
+        return "server_error"
+    return "validation_error" if isinstance(error, Invalid) else "invalid_request"
 
 
 def _query(request: Request) -> dict[str, str]:

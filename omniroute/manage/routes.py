@@ -4,13 +4,42 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import auth, keys, monitoring, nodes, provider_tests, providers, settings, static, system, usage
+from ..store.audit import AuditRow
+from . import (
+    aliases,
+    analytics,
+    audit,
+    auth,
+    availability,
+    backups,
+    call_logs,
+    custom_models,
+    keys,
+    models,
+    monitoring,
+    nodes,
+    pricing,
+    provider_tests,
+    providers,
+    rate_limits,
+    settings,
+    static,
+    system,
+    telemetry,
+    usage,
+)
 from .call import Route
 from .connection_view import ConnectionList, OneConnection, Validity
 
 _LOGIN: Final = "/api/settings/require-login"
 _PROVIDERS: Final = "/api/providers"
 _NODES: Final = "/api/provider-nodes"
+_CUSTOM: Final = "/api/provider-models"
+_ALIAS: Final = "/api/models/alias"
+_FREE: Final = "/api/models/availability"
+_PRICING: Final = "/api/pricing"
+_LIMITS: Final = "/api/rate-limits"
+_BACKUPS: Final = "/api/db-backups"
 
 # method, path, handler, access, request type, reply type, summary, text of an unexpected failure
 MANAGE_ROUTES: Final[tuple[Route, ...]] = (
@@ -42,6 +71,25 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("PUT", _NODES + "/{id}", nodes.change, "M", nodes.NodeChange, nodes.OneNode, "Change a custom endpoint"),
     Route("PATCH", _NODES + "/{id}", nodes.change, "M", nodes.NodePatch, nodes.OneNode, "Change parts of one"),
     Route("DELETE", _NODES + "/{id}", nodes.delete, "M", None, nodes.Deleted, "Remove one with its connections"),
+    Route("GET", _CUSTOM, custom_models.list_models, "L", None, None, "Models added by hand", errors="typed"),
+    Route("POST", _CUSTOM, custom_models.add, "L", custom_models.CustomModelBody, None, "Add a model", errors="typed"),
+    Route("DELETE", _CUSTOM, custom_models.delete, "L", None, None, "Remove an added model", errors="typed"),
+    Route("GET", "/api/models", models.list_models, "M", None, None, "Models that can be asked for, ?all=true: every one"),
+    Route("PUT", "/api/models", aliases.claim, "M", aliases.AliasBody, aliases.AliasSet, "Give a model a free alias"),
+    Route("GET", "/api/models/catalog", models.catalog, "M", None, None, "Every provider's models", errors="typed"),
+    Route("GET", _ALIAS, aliases.list_aliases, "L", None, aliases.AliasList, "Aliases of models", errors="text"),
+    Route("PUT", _ALIAS, aliases.write, "L", aliases.AliasBody, aliases.AliasSet, "Set an alias", errors="text"),
+    Route("POST", _ALIAS, aliases.write, "L", aliases.AliasBody, aliases.AliasSet, "Same as PUT", errors="text"),
+    Route("DELETE", _ALIAS, aliases.delete, "L", None, aliases.Success, "Remove an alias", errors="text"),
+    Route("GET", _FREE, availability.read, "M", None, None, "Models that no account can serve now, and why"),
+    Route("POST", _FREE, availability.write, "M", availability.AvailabilityBody, None, "Check a model or clear its cooldown"),
+    Route("GET", _PRICING, pricing.read, "M", None, None, "Prices in force"),
+    Route("PATCH", _PRICING, pricing.write, "M", None, None, "Set prices; the rest stays"),
+    Route("PUT", _PRICING, pricing.write, "M", None, None, "Same as PATCH"),
+    Route("POST", _PRICING, pricing.write, "M", None, None, "Same as PATCH"),
+    Route("DELETE", _PRICING, pricing.delete, "M", None, None, "Back to built-in prices"),
+    Route("GET", _PRICING + "/defaults", pricing.defaults, "M", None, None, "Built-in prices"),
+    Route("GET", _PRICING + "/models", pricing.models, "M", None, None, "What can be priced"),
     Route("GET", "/api/keys", keys.list_keys, "M", None, keys.KeyList, "Gateway keys, masked"),
     Route("POST", "/api/keys", keys.create, "M", keys.KeyBody, keys.NewKey, "Make a key; its text is shown this once"),
     Route("GET", "/api/keys/{id}", keys.read, "M", None, keys.KeyView, "One gateway key, masked"),
@@ -54,9 +102,27 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/api/usage/history", usage.history, "M", None, None, "Requests, tokens and cost, by what caused them"),
     Route("GET", "/api/usage/logs", usage.logs, "M", None, None, "The newest calls, one line each"),
     Route("GET", "/api/usage/request-logs", usage.request_logs, "M", None, None, "Same, or ?format=json"),
+    Route("GET", "/api/usage/analytics", analytics.read, "M", None, None, "Use over time"),
+    Route("GET", "/api/usage/call-logs", call_logs.list_calls, "M", None, None, "The newest calls, filtered"),
+    Route("GET", "/api/usage/call-logs/{id}", call_logs.read, "M", None, None, "One call, with what was kept of its bodies"),
     Route("GET", "/api/usage/{connectionId}", usage.connection, "M", None, None, "Quota and use of one connection"),
     Route("GET", "/api/monitoring/health", monitoring.health, "P", None, None, "Whether the gateway lives, and how"),
     Route("DELETE", "/api/monitoring/health", monitoring.reset, "M", None, None, "Lift every cooldown and lock"),
+    Route("GET", "/api/telemetry/summary", telemetry.summary, "M", None, None, "How long the newest calls took"),
+    Route("GET", "/api/provider-metrics", telemetry.provider_metrics, "M", None, None, "Successes and latency by provider"),
+    Route("GET", _LIMITS, rate_limits.read, "M", None, None, "How busy each connection is, and what is locked"),
+    Route("POST", _LIMITS, rate_limits.write, "M", rate_limits.ProtectionBody, None, "Protect a connection or not"),
+    Route("GET", "/api/rate-limit", rate_limits.read, "M", None, None, "Same as /api/rate-limits"),
+    Route("POST", "/api/rate-limit", rate_limits.write, "M", rate_limits.ProtectionBody, None, "Same as /api/rate-limits"),
+    Route("GET", "/api/compliance/audit-log", audit.read, "M", None, list[AuditRow], "Who changed what"),
+    Route("GET", "/api/storage/health", backups.storage, "M", None, None, "Where the data is and when it was last copied"),
+    Route("GET", _BACKUPS, backups.list_backups, "M", None, None, "Copies of the database"),
+    Route("PUT", _BACKUPS, backups.create, "M", None, None, "Make a copy now", "Backup failed"),
+    Route("POST", _BACKUPS, backups.restore, "M", backups.RestoreBody, None, "Put a copy back", "Restore failed"),
+    Route("GET", _BACKUPS + "/export", backups.export, "M", None, None, "Download the database", "Export failed"),
+    Route("GET", _BACKUPS + "/exportAll", backups.export_all, "M", None, None, "Download all as tar.gz", "Export failed"),
+    Route("POST", _BACKUPS + "/import", backups.import_file, "M", None, None, "Put an uploaded database in force",
+          "Import failed", backups.BODY_LIMIT, stream_body=True),
     Route("GET", "/api/init", system.init, "P", None, None, "Answers once the gateway is up"),
     Route("POST", "/api/restart", system.restart, "M", None, None, "Drain, then start again"),
     Route("POST", "/api/shutdown", system.shutdown, "M", None, None, "Drain, then end"),

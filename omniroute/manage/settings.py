@@ -63,7 +63,8 @@ async def safe_settings(call: Call) -> dict[str, Any]:
     """Everything stored but what must stay secret."""
     stored = {name: value for name, value in (await call.store.config.all()).items() if name not in _SECRET}
     has_password = await account.has_password(call.services)
-    return {"enableRequestLogs": False, "setupComplete": has_password, **stored, "hasPassword": has_password}
+    logs = call.services.settings.log_bodies
+    return {"enableRequestLogs": logs, "setupComplete": has_password, **stored, "hasPassword": has_password}
 
 
 async def _change_password(call: Call, new: str, current: str) -> Headers:

@@ -19,7 +19,7 @@ _COUNTED: Final = ("requests", "promptTokens", "completionTokens", "cost")
 
 async def history(call: Call) -> Reply:
     await call.store.usage.flush()
-    since = _since(call.query.get("range") or "all", call.now)
+    since = range_start(call.query.get("range") or "all", call.now)
     groups = await call.store.usage.history(since)
     names = {row.id: row.name or row.display_name or row.email or row.id for row in await call.store.connections.list()}
     minutes = await call.store.usage.minutes(10)
@@ -106,7 +106,7 @@ def call_object(row: CallRow) -> dict[str, Any]:
     }
 
 
-def _since(text: str, now: float) -> float | None:
+def range_start(text: str, now: float) -> float | None:
     """Unix time at which the range begins; None = ever.  A day is 24 hours, ``ytd`` begins on 1 January UTC."""
     if text == "all":
         return None

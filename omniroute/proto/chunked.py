@@ -19,6 +19,8 @@ _TRAILER: Final = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
 _BROKEN_LINE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
 _MAX_LINE: Final = 1024
 _MAX_TRAILERS: Final = 8 * 1024
+_MAX_SURPLUS: Final = 16 * 1024  # of size lines over what they announce: extensions are no place for a body of their own
+_FREE: Final = 16
 
 
 class _At(IntEnum):
@@ -32,13 +34,14 @@ class _At(IntEnum):
 class ChunkDecoder:
     """``feed`` bytes, get body bytes; once ``complete``, ``rest`` is what follows the message."""
 
-    __slots__ = ("_at", "_left", "_tail", "_trailers", "rest")
+    __slots__ = ("_at", "_left", "_surplus", "_tail", "_trailers", "rest")
 
     def __init__(self) -> None:
         self._at = _At.SIZE
         self._left = 0  # bytes of the open chunk still to come
         self._tail = b""  # an unfinished line
         self._trailers = 0
+        self._surplus = 0
         self.rest = b""
 
     @property
@@ -92,6 +95,9 @@ class ChunkDecoder:
             if found is None:
                 raise ProtocolError(400, "invalid chunk size")
             self._left = int(found[1], 16)
+            self._surplus = max(0, self._surplus + len(line) - _FREE - 2 * self._left)
+            if self._surplus > _MAX_SURPLUS:
+                raise ProtocolError(400, "chunk extensions too large")
             self._at = _At.DATA if self._left else _At.TRAILER
         elif not line:
             self._at = _At.DONE

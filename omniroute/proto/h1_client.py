@@ -170,7 +170,9 @@ class H1Connection(asyncio.Protocol):
         self._quiet = 0
         self._silence = self._limits.stream_idle_timeout if idle_timeout is None else idle_timeout
         now = self.last_activity = self._clock.monotonic()
-        self._watch(now + (self._limits.first_byte_timeout if first_byte_timeout is None else first_byte_timeout))
+        self._deadline = due = now + (self._limits.first_byte_timeout if first_byte_timeout is None else first_byte_timeout)
+        if due < self._timer_at:
+            self._arm(due)
         if len(pieces) == 1:
             self._size = len(pieces[0])
             self._transport.write(pieces[0])
@@ -276,7 +278,7 @@ class H1Connection(asyncio.Protocol):
         elif framing is _NONE:
             self._complete = True
             self._dirty = self._method == "HEAD"
-        if framing is not _NONE and about:
+        if framing is not _NONE and (len(about) > 1 or (about and about[0][0] == b"content-encoding")):
             self._decoder = decoder_for(about, self._limits.answer_bytes)
         self._head = headers
         self._status = status
@@ -357,11 +359,14 @@ class H1Connection(asyncio.Protocol):
         if self._dirty or transport.is_closing() or transport.get_write_buffer_size():
             self.close()
         else:
-            self.resume()
+            if self._paused:
+                self.resume()
             self._state = _IDLE
             self._headers.clear()
             self.idle_since = self.last_activity
-            self._watch(self.idle_since + self._limits.pool_idle)
+            self._deadline = due = self.idle_since + self._limits.pool_idle
+            if due < self._timer_at:
+                self._arm(due)
             self._on_idle(self)
         sink.on_end()
 
@@ -383,10 +388,13 @@ class H1Connection(asyncio.Protocol):
     def _watch(self, deadline: float) -> None:
         self._deadline = deadline
         if deadline < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer_at = deadline
-            self._timer = self._clock.call_later(deadline - self._clock.monotonic(), self._tick)
+            self._arm(deadline)
+
+    def _arm(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._clock.call_later(deadline - self._clock.monotonic(), self._tick)
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, inf

@@ -172,6 +172,7 @@ class RequestParser:
                 self._check_partial(buffer)
             return None
         if end > self._limits.head_bytes:
+            self._check_line(buffer)
             raise ProtocolError(431, "request head too large")
         self._buffer = buffer[end + 4 :]
         self._scanned = self._empty_lines = 0
@@ -189,13 +190,16 @@ class RequestParser:
 
     def _check_partial(self, buffer: bytes) -> None:
         """Refuse early what can only end badly: too long, or with a byte that no head has."""
-        if len(buffer) > self._limits.line_bytes and buffer.find(b"\r\n", 0, self._limits.line_bytes + 2) < 0:
-            raise ProtocolError(414, "request line too long")
+        self._check_line(buffer)
         if len(buffer) > self._limits.head_bytes + 3:
             raise ProtocolError(431, "request head too large")
         if _BROKEN.search(buffer, max(0, self._scanned - 1)):
             raise ProtocolError(400, "control character in the request head")
         self._scanned = max(0, len(buffer) - 3)
+
+    def _check_line(self, buffer: bytes) -> None:
+        if len(buffer) > self._limits.line_bytes and buffer.find(b"\r\n", 0, self._limits.line_bytes + 2) < 0:
+            raise ProtocolError(414, "request line too long")
 
     def _parse(self, block: bytes) -> Request:
         lines = block.split(b"\r\n")

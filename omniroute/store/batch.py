@@ -48,7 +48,7 @@ class Batch:
             self.dropped += 1
             return
         if count < BODIES or (record.status >= 400 and count < ERROR_BODIES):
-            entry = Entry(record, clip(record.request_body), clip(record.response_body))
+            entry = Entry(record, clip(record.request_body), clip(record.response_body, record.response_size))
         else:
             entry = Entry(record)
         record.request_body = record.response_body = None

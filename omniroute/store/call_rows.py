@@ -14,6 +14,7 @@ import orjson
 
 from ..clock import iso
 from ..gateway.usage import CallRecord
+from . import daily
 from .db import Transaction
 
 BODY_BYTES: Final = 8 * 1024  # a longer body is kept as a preview
@@ -57,10 +58,12 @@ class Entry(NamedTuple):
     response: Clip | None = None
 
 
-def clip(body: bytes | None) -> Clip | None:
+def clip(body: bytes | None, size: int = 0) -> Clip | None:
+    """*size*: of the whole, where *body* is only its beginning."""
     if not body:
         return None
-    return Clip(body if len(body) <= BODY_BYTES else body[:PREVIEW_BYTES], len(body))
+    size = max(size, len(body))
+    return Clip(body if size <= BODY_BYTES else body[:PREVIEW_BYTES], size)
 
 
 def redact(text: str) -> str:
@@ -134,6 +137,8 @@ def for_log(entries: list[Entry]) -> list[Entry]:
 
 async def write(tx: Transaction, entries: list[Entry]) -> None:
     """Insert *entries*; of the call log only the newest :data:`LOG_ROWS` stay."""
-    await tx.insert("usage_history", _USAGE_COLUMNS, usage_rows(entries))
+    rows = [*usage_rows(entries)]
+    await tx.insert("usage_history", _USAGE_COLUMNS, rows)
+    await daily.add(tx, [entry.record for entry in entries if entry.record.model != TEST_MODEL])
     await tx.insert("call_logs", _LOG_COLUMNS, log_rows(for_log(entries)))
     await tx.execute(_TRIM_LOG, (LOG_ROWS,))

@@ -108,6 +108,7 @@ class Database:
     def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection, owner: bool) -> None:
         self.path = path
         self.prepare: Prepare | None = None
+        self.changes = 0  # of what a snapshot holds, by this process
         self._writer = Transaction(writer, path)
         self._reader = Transaction(reader, path)
         self._connections = (reader, writer)  # the last one to close folds the write-ahead log back
@@ -141,6 +142,14 @@ class Database:
         return self._transaction("FULL", publish=False)
 
     @asynccontextmanager
+    async def standstill(self) -> AsyncIterator[None]:
+        """No transaction runs or begins meanwhile; reading goes on."""
+        async with self._lock:
+            if self._closed:
+                raise OmniError("internal", f"Database {self.path.name}: it is closed")
+            yield
+
+    @asynccontextmanager
     async def _transaction(self, level: str, publish: bool) -> AsyncIterator[Transaction]:
         await self._lock.acquire()
         try:
@@ -169,6 +178,7 @@ class Database:
         try:
             after = await self.prepare(self._writer) if publish and self.prepare else None
             await self._writer.execute("COMMIT")
+            self.changes += publish
             if after is not None:
                 after()
         except (OmniError, sqlite3.Error) as error:

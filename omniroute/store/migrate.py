@@ -25,7 +25,7 @@ class Migration(NamedTuple):
 
 
 _TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-_LAST: Final = 1  # the highest number; saves reading the files at each start
+_LAST: Final = 2  # the highest number; saves reading the files at each start
 
 
 def migrations() -> list[Migration]:
@@ -53,7 +53,7 @@ def apply(connection: sqlite3.Connection, path: Path, clock: Clock) -> bool:
         for migration in migrations():
             if migration.number > version:
                 _run(connection, migration.sql)
-        _add_missing_columns(connection)
+                _add_missing_columns(connection, migration.number)
         connection.execute(f"PRAGMA user_version = {_LAST}")
         connection.execute("COMMIT")
     except BaseException:
@@ -82,10 +82,12 @@ def statements(sql: str) -> Iterator[str]:
             part = ""
 
 
-def _add_missing_columns(connection: sqlite3.Connection) -> None:
+def _add_missing_columns(connection: sqlite3.Connection, number: int) -> None:
+    """Those that the tables have after migration *number*."""
     with closing(sqlite3.connect(":memory:")) as model:
         for migration in migrations():
-            _run(model, migration.sql)
+            if migration.number <= number:
+                _run(model, migration.sql)
         for (table,) in model.execute(_TABLES).fetchall():
             present = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
             for _, column, kind, required, default, key in model.execute(f"PRAGMA table_info({table})").fetchall():

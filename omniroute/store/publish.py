@@ -188,6 +188,7 @@ def gateway_settings(stored: Mapping[str, Any], settings: Settings) -> GatewaySe
         wildcard_aliases=tuple((item["pattern"], item["target"]) for item in values.get("wildcardAliases", ())),
         cors_origins=tuple(origins),
         setup_complete=bool(values.get("setupComplete") or stored.get(config.PASSWORD) or settings.initial_password),
+        log_bodies=values.get("enableRequestLogs", settings.log_bodies),
         profiles=profiles(values.get("providerProfiles", {})),
     )
 

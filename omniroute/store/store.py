@@ -18,7 +18,9 @@ from ..settings import Settings
 from ..tasks import cancel, spawn
 from ..upstream.providers import Catalog
 from .aliases import Aliases
+from .analytics import Analytics
 from .audit import Audit
+from .backups import Backups
 from .batch import Batch
 from .config import Config, sound
 from .connections import Connections
@@ -28,6 +30,7 @@ from .keys import Keys
 from .nodes import Nodes
 from .pricing import Pricing
 from .publish import Publisher
+from .stage import Counts
 from .usage import Usage
 from .vault import Vault, kept_secret, make_vault, prepare_folder
 
@@ -62,7 +65,9 @@ class Store:
         self.custom_models = CustomModels(db)
         self.pricing = Pricing(db, catalog)
         self.usage = Usage(db, self._batch, clock)
+        self.analytics = Analytics(db)
         self.audit = Audit(db, clock)
+        self.backups = Backups(db, clock)
         db.prepare = self._prepare
 
     @classmethod
@@ -87,6 +92,21 @@ class Store:
         """Build the snapshot again and swap it in."""
         async with self.db.change():
             pass
+
+    async def restore(self, source: Path, reason: str = "pre-restore") -> Counts:
+        """Replace everything kept by the content of the database file *source*; in force for the next request.
+
+        Raises ``stage.Unfit`` when the file is none that could be used; nothing has changed then.
+        """
+        return await asyncio.shield(spawn(self._restore(source, reason), "restore"))  # not half of it, if the caller leaves
+
+    async def _restore(self, source: Path, reason: str) -> Counts:
+        await self.usage.flush()
+        counts = await self.backups.restore(source, reason)
+        await self.keys.hash_clear_texts()
+        await self.connections.seal_clear_texts()
+        await self.publish()
+        return counts
 
     async def _prepare(self, tx: Transaction) -> Callable[[], None]:
         snapshot = await self._publisher.build(tx, self.snapshot.version + 1)
@@ -114,6 +134,7 @@ class Store:
 
     async def _keep_house(self) -> None:
         """Each hour, delete rows past their retention: usage after its days, audit rows after twice as many."""
+        await asyncio.to_thread(self.backups.sweep)
         while True:
             try:
                 days = sound(await self.config.all()).get("logRetentionDays", self.settings.log_retention_days)
@@ -122,6 +143,14 @@ class Store:
             except (OmniError, sqlite3.Error) as error:
                 _log.error("old rows cannot be deleted: %s", error)
             await self.clock.sleep(_HOUSEKEEPING_SECONDS)
+            if self.settings.auto_backup:
+                await self._back_up()
+
+    async def _back_up(self) -> None:
+        try:
+            await self.backups.automatic()
+        except (OmniError, OSError, sqlite3.Error) as error:
+            _log.error("the hourly backup failed: %s", error)
 
     async def close(self) -> None:
         """Write what is queued, mark a clean end, close the file."""

@@ -11,6 +11,7 @@ from ..clock import Clock, iso
 from ..gateway.usage import CallRecord
 from .batch import Batch
 from .call_rows import LOG_ROWS
+from .daily import DAY_CHARS
 from .db import Database, Row
 
 _SECONDS_A_DAY: Final = 86_400
@@ -86,6 +87,12 @@ SELECT provider, model, connection_id, api_key_id, api_key_name, {_SUMS}, max(ti
 WHERE timestamp >= ?1 AND (?2 IS NULL OR connection_id = ?2)
 GROUP BY provider, model, connection_id, api_key_id, api_key_name ORDER BY count(*) DESC
 """
+_ALL_HISTORY: Final = """
+SELECT provider, model, connection_id, api_key_id, api_key_name, sum(requests), sum(tokens_input), sum(tokens_output),
+  sum(cost), max(last_used)
+FROM usage_daily WHERE ?1 IS NULL OR connection_id = ?1
+GROUP BY provider, model, connection_id, api_key_id, api_key_name ORDER BY sum(requests) DESC
+"""
 _MINUTES: Final = f"""
 SELECT substr(timestamp, 1, 16) AS minute, {_SUMS} FROM usage_history WHERE timestamp >= ? GROUP BY minute
 """
@@ -139,7 +146,10 @@ class Usage:
 
     async def history(self, since: float | None = None, connection_id: str | None = None) -> list[UsageGroup]:
         """Sums since Unix time *since* (None = ever), the most used group first."""
-        records = await self._db.fetch(_HISTORY, (iso(since) if since is not None else "", connection_id))
+        if since is None:
+            records = await self._db.fetch(_ALL_HISTORY, (connection_id,))
+        else:
+            records = await self._db.fetch(_HISTORY, (iso(since), connection_id))
         return [UsageGroup(
             provider=r[0] or "", model=r[1] or "", connection_id=r[2] or "", api_key_id=r[3] or "", api_key_name=r[4] or "",
             requests=r[5], prompt_tokens=int(r[6]), completion_tokens=int(r[7]), cost=r[8], last_used=r[9] or "",
@@ -192,7 +202,10 @@ class Usage:
                 count = await tx.execute(_PRUNE, (cutoff, _CHUNK))
             total += count
             if count < _CHUNK:
-                return total
+                break
+        async with self._db.log() as tx:
+            await tx.execute("DELETE FROM usage_daily WHERE day < ?", (cutoff[:DAY_CHARS],))
+        return total
 
 
 def _values(record: Row) -> dict[str, Any]:
@@ -208,8 +221,9 @@ def _values(record: Row) -> dict[str, Any]:
 def _status_range(status: str | None) -> tuple[int | None, int | None]:
     if not status:
         return None, None
-    if status.isdecimal():
-        return int(status), int(status)
+    if status.isdecimal() and len(status) < 10:
+        code = min(int(status), 9999)
+        return code, code
     return _STATUSES.get(status, (None, None))
 
 

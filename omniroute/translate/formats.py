@@ -12,7 +12,7 @@ from . import anthropic, gemini, ollama, openai_chat, openai_responses
 from .events import Failure, Usage
 from .format import Format, Stamp, StreamEncoder
 from .peek import Peek, patch
-from .relay import AnthropicTap, ChatTap, Pipe, anthropic_usage, chat_usage
+from .relay import AnthropicTap, ChatTap, Tap, anthropic_usage, chat_usage
 from .relay_gemini import GeminiArrayTap, GeminiTap, gemini_usage
 from .relay_ollama import OllamaTap, ollama_usage
 from .relay_openai_responses import ResponsesTap, responses_usage
@@ -26,7 +26,7 @@ FORMATS: Final[dict[str, Format]] = {
 }
 # The second form that a wire's streams have: one JSON array instead of events.
 ARRAY_ENCODERS: Final[dict[str, Callable[[Stamp], StreamEncoder]]] = {"gemini": gemini.array_encoder}
-ARRAY_TAPS: Final[dict[str, Callable[[], Pipe]]] = {"gemini": lambda: GeminiArrayTap(gemini.FORMAT.decode_error)}
+ARRAY_TAPS: Final[dict[str, Callable[[], Tap]]] = {"gemini": lambda: GeminiArrayTap(gemini.FORMAT.decode_error)}
 
 
 class _Common(Struct):
@@ -120,7 +120,7 @@ class RelayRules(Struct, frozen=True):
     members: msgspec.json.Decoder[Any]
     required: tuple[str, ...]
     prepare: Callable[[Peek, str, frozenset[str]], tuple[bytes, bool]]
-    tap: Callable[[Callable[[Failure], bytes], bool], Pipe]
+    tap: Callable[[Callable[[Failure], bytes], bool], Tap]
     usage: Callable[[bytes], tuple[str, Usage | None]]  # (model, usage) of a whole answer
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json  # noqa: TID251 - the one parser that tells of repeated names, for bodies that may have some
 import re
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -55,10 +56,14 @@ def peek(body: bytes, types: msgspec.json.Decoder[Any]) -> Peek:
         known = types.decode(body if len(body) < _SMALL else _without_bulk(members))
     except msgspec.ValidationError as error:
         raise _wrong_type(error) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise OmniError("invalid_request", f"Invalid JSON body: {_reason(error)}", param="body") from None
-    if not body.isascii():
-        _check_utf8(body)
+    except RecursionError:
+        raise OmniError("invalid_request", "Invalid JSON body: nested too deeply", param="body") from None
+    except UnicodeDecodeError:
+        raise _not_utf8(body) from None
+    except msgspec.DecodeError:
+        raise OmniError("invalid_request", "Invalid JSON body", param="body") from None
+    if not body.isascii() and not _is_utf8(body):
+        raise _not_utf8(body)
     _check_duplicates(body, members)
     found = Peek(body, members, known)
     if found.stream and (options := members.get("stream_options")) is not None:
@@ -92,18 +97,20 @@ def _wrong_type(error: msgspec.ValidationError) -> OmniError:
     return OmniError("invalid_request", f"Invalid '{found[2]}': {text[0].lower()}{text[1:]}", param=found[2])
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return str(error).removeprefix("JSON is malformed: ") or "malformed"
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
-def _check_utf8(body: bytes) -> None:
+def _not_utf8(body: bytes) -> OmniError:
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        message = f"Invalid JSON body: not valid UTF-8 at byte {error.start}"
-        raise OmniError("invalid_request", message, param="body") from None
+        return OmniError("invalid_request", f"Invalid JSON body: not valid UTF-8 at byte {error.start}", param="body")
+    return OmniError("invalid_request", "Invalid JSON body: not valid UTF-8", param="body")
 
 
 def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
@@ -157,3 +164,12 @@ def patch(found: Peek, changes: Mapping[str, bytes | None]) -> bytes:
 
 def _key(name: str) -> bytes:
     return b"," + msgspec.json.encode(name) + b":"
+
+
+def edited(found: Peek, changes: Mapping[str, bytes | None]) -> Peek:
+    """*found* as if the client had sent other members; see :func:`patch`."""
+    twin = copy(found)
+    twin.raw = patch(found, changes)
+    merged = {**found.members, **{name: Raw(value) for name, value in changes.items() if value is not None}}
+    twin.members = {name: value for name, value in merged.items() if changes.get(name, b"") is not None}
+    return twin

@@ -25,6 +25,7 @@ from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat
 
 W = TypeVar("W")
 HELD_BYTES: Final = 64 * 1024  # of one incomplete event; more goes through as it is
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what msgspec raises for any bytes
 
 
 class Pipe(Protocol):
@@ -94,11 +95,14 @@ class Tap:
         self._tail: list[bytes] = []  # of an incomplete event
         self._tail_size = 0
         self.torn = False
+        self.watch: Callable[[bytes], None] | None = None  # is shown the whole events that come in
 
     def feed(self, data: bytes) -> bytes:
         if not self._tail and data.endswith(b"\n\n"):
             self.torn = False
             self.pieces += 1
+            if self.watch is not None:
+                self.watch(data)
             return self._look(data)
         return self._cut(data)
 
@@ -120,6 +124,8 @@ class Tap:
         out = b""
         if whole:
             self.pieces += 1
+            if self.watch is not None:
+                self.watch(whole)
             out = self._look(whole)
         if self._tail_size > self.held_bytes:
             out += self._release_tail()
@@ -135,6 +141,8 @@ class Tap:
         rest = self._release_tail()
         if not rest:
             return self._close()
+        if self.watch is not None:
+            self.watch(rest)
         out = self._look(rest + b"\n\n").removesuffix(b"\n\n")
         if not (self.finished or self.torn or is_json(data_of(rest))):
             return b""  # half an event
@@ -262,7 +270,7 @@ class ChatTap(Tap):
             return True
         try:
             chunk = _chat_chunk.decode(data)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return True
         self.model = self.model or chunk.model or ""
         if bytes(chunk.error) not in _NOTHING and self.failure is None:
@@ -345,7 +353,7 @@ class AnthropicTap(Tap):
     def _pass(self, raw: bytes, data: bytes) -> bytes:
         try:
             event = _anthropic_event.decode(data)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return self._after_held(raw) if not self._held else self._hold(raw)
         if event.type in _COMMITS:
             self.meaningful = True

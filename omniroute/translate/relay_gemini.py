@@ -13,7 +13,7 @@ from .format import BadAnswer
 from .gemini_error import encode_stream_error
 from .json_array import MOST
 from .jsonio import compact
-from .relay import Tap, events_of
+from .relay import UNREADABLE, Tap, events_of
 from .usage import GeminiUsage, from_gemini
 
 
@@ -63,7 +63,7 @@ class GeminiTap(Tap):
     def _note(self, data: bytes) -> None:
         try:
             chunk = _chunk.decode(data)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return
         self.model = self.model or chunk.modelVersion or ""
         if bytes(chunk.error) not in _NOTHING:
@@ -124,7 +124,7 @@ def gemini_usage(body: bytes) -> tuple[str, Usage | None]:
         if body.lstrip()[:1] in (b"{", b"["):
             return "", None
         raise BadAnswer("it is not a JSON object") from None
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise BadAnswer(f"it is not JSON: {body[:80]!r}") from None
     last = (found[-1] if found else _Whole()) if isinstance(found, list) else found
     return last.modelVersion or "", from_gemini(last.usageMetadata) if last.usageMetadata is not None else None

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .events import Failure, Usage
-from .relay import Tap, boundary_before, data_of, events_of, read_whole
+from .relay import UNREADABLE, Tap, boundary_before, data_of, events_of, read_whole
 from .usage import ResponsesUsage, from_responses
 
 _ABSENT: Final = Raw()
@@ -42,7 +42,6 @@ class _Event(Struct):
     error: Raw = _ABSENT
 
 
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _event: Final = msgspec.json.Decoder(_Event)
 _response: Final = msgspec.json.Decoder(_Response)
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -74,7 +73,7 @@ class ResponsesTap(Tap):
     def _note(self, data: bytes) -> None:
         try:
             event = _event.decode(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             return  # nothing that we know, or [DONE]
         if event.type in _ENDS:
             self._end(event)
@@ -101,7 +100,7 @@ class ResponsesTap(Tap):
     def _read(self, raw: Raw) -> None:
         try:
             response = _response.decode(raw)
-        except _UNREADABLE:
+        except UNREADABLE:
             return
         self.model = self.model or response.model or ""
         if response.usage is not None:
@@ -138,7 +137,7 @@ class ResponsesTap(Tap):
 def _error_of(response: bytes) -> bytes:
     try:
         error = _members.decode(response).get("error", _ABSENT)
-    except _UNREADABLE:
+    except UNREADABLE:
         error = _ABSENT
     said = bytes(error) or b"null"
     return b'{"error":%b}' % (said if said != b"null" else b'{"message":"The response failed."}')

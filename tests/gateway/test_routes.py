@@ -24,6 +24,9 @@ TABLE = RouteTable(DATA_ROUTES)
         ("POST", "/messages", "anthropic"),
         ("POST", "/v1/v1/messages", "anthropic"),
         ("POST", "/v1/providers/up/chat/completions", "openai-chat"),
+        ("POST", "/v1beta/models/up/m:generateContent", "gemini"),
+        ("POST", "/v1/models/up/m:streamGenerateContent", "gemini"),
+        ("POST", "/v1/models/up/m:countTokens", "gemini"),
     ],
 )
 def test_the_path_alone_decides_the_wire(method: str, path: str, wire: str) -> None:

@@ -16,7 +16,7 @@ from omniroute.store.migrate import Migration, apply, migrations, statements
 TABLES = {
     "db_meta", "provider_connections", "provider_nodes", "key_value", "combos", "api_keys", "usage_history", "call_logs",
     "proxy_logs", "domain_fallback_chains", "domain_budgets", "domain_cost_history", "domain_lockout_state",
-    "domain_circuit_breakers", "semantic_cache", "audit_log",
+    "domain_circuit_breakers", "semantic_cache", "audit_log", "usage_daily",
 }  # fmt: skip
 
 

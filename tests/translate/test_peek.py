@@ -114,11 +114,11 @@ def test_names_that_need_escapes_survive() -> None:
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.lists(st.integers(), max_size=3)
 
 
-@given(body=st.dictionaries(st.text(max_size=6), VALUES), model=st.text(min_size=1, max_size=8), ascii_only=st.booleans())
+NAMES = st.text(max_size=6).map("x{}".format)  # none that the wire knows
+
+
+@given(body=st.dictionaries(NAMES, VALUES), model=st.text(min_size=1, max_size=8), ascii_only=st.booleans())
 def test_a_patched_body_differs_in_its_model_only(body: dict[str, object], model: str, ascii_only: bool) -> None:
-    body = {
-        name: value for name, value in body.items() if name not in ("stream", "stream_options", "n", "user", "stop", "seed")
-    }
     body["model"] = "old"
-    found = look(json.dumps(body, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"))
+    found = look(json.dumps(body, ensure_ascii=ascii_only).encode())
     assert json.loads(patch(found, {"model": json.dumps(model).encode()})) == {**body, "model": model}

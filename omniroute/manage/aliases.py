@@ -1,0 +1,74 @@
+"""Model aliases: short names for ``provider/model`` (contract section 5.1)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from .call import Call, Invalid, Reply, refused
+
+_Text = Annotated[str, Meta(max_length=200)]
+
+
+class AliasBody(Struct):
+    model: _Text = ""
+    alias: _Text = ""
+
+
+class AliasList(Struct):
+    aliases: dict[str, str]
+
+
+class AliasSet(Struct):
+    success: bool
+    model: str
+    alias: str
+
+
+class Success(Struct):
+    success: bool = True
+
+
+async def list_aliases(call: Call) -> Reply:
+    return Reply(200, AliasList(await call.store.aliases.list()))
+
+
+async def write(call: Call) -> Reply:
+    """PUT and POST: make the alias, or lead it elsewhere."""
+    model, alias = _named(call.body)
+    return await _store(call, model, alias)
+
+
+async def claim(call: Call) -> Reply:
+    """``PUT /api/models``: the same, but an alias of another model stays."""
+    model, alias = _named(call.body)
+    if (await call.store.aliases.list()).get(alias, model) != model:
+        raise refused(400, "Alias already in use")
+    return await _store(call, model, alias)
+
+
+async def delete(call: Call) -> Reply:
+    alias = call.query.get("alias", "")
+    if not alias:
+        raise refused(400, "Alias required")
+    if await call.store.aliases.delete(alias):
+        await call.audit("alias.delete", alias)
+    return Reply(200, Success())
+
+
+async def _store(call: Call, model: str, alias: str) -> Reply:
+    await call.store.aliases.set(alias, model)
+    await call.audit("alias.update", alias, {"model": model})
+    return Reply(200, AliasSet(True, model, alias))
+
+
+def _named(body: AliasBody) -> tuple[str, str]:
+    model, alias = body.model.strip(), body.alias.strip()
+    if not model or not alias:
+        raise refused(400, "Model and alias required")
+    if "/" in alias:  # such a name is read as provider/model and would never be looked up
+        raise Invalid(("alias", "Alias must not contain '/'"))
+    if model == alias:
+        raise Invalid(("alias", "Alias must differ from the model"))
+    return model, alias

@@ -1,0 +1,143 @@
+"""Use over time, from the daily sums (contract section 6).
+
+Days are UTC days; a range of n days begins with the day on which its first hour falls, so it never shows less than asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+from ..clock import iso
+from ..store.analytics import Total
+from .call import Call, Reply
+from .usage import range_start
+
+DEFAULT_RANGE: Final = "30d"
+_MAP_DAYS: Final = 365
+_WEEK: Final = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+
+
+async def read(call: Call) -> Reply:
+    chosen = call.query.get("range") or DEFAULT_RANGE
+    start = range_start(chosen, call.now)
+    since = "" if start is None else iso(start)[:10]
+    await call.store.usage.flush()
+    totals = call.store.analytics.totals
+    names = {row.id: row.name or row.display_name or row.email or row.id for row in await call.store.connections.list()}
+    today = datetime.fromtimestamp(call.now, UTC).date()
+    every_day = await totals("day")
+    days = sorted((day for day in every_day if day.name >= since), key=lambda day: day.name)
+    models = await totals("model", "provider", since=since)
+    accounts = await totals("connection_id", "provider", since=since)
+    keys = [key for key in await totals("api_key_id", "api_key_name", since=since) if key.name]
+    by_day_and_model, model_names = daily_by_model(await totals("day", "model", since=since))
+    uniques = {
+        "uniqueModels": len({total.name for total in models}),
+        "uniqueAccounts": len({total.name for total in accounts if total.name}),
+        "uniqueApiKeys": len({key.name for key in keys}),
+    }
+    return Reply(200, {
+        "summary": {**summary(days), **uniques, "streak": streak({day.name for day in every_day}, today)},
+        "dailyTrend": [{"date": day.name, **_counts(day)} for day in days],
+        "dailyByModel": by_day_and_model,
+        "modelNames": model_names,
+        "byModel": [{"model": t.name, "rawModel": t.name, "provider": t.key[1], **_measured(t)} for t in models],
+        "byAccount": [
+            {"account": names.get(t.name, t.name or "-"), "connectionId": t.name or None, "provider": t.key[1], **_measured(t)}
+            for t in accounts
+        ],
+        "byProvider": [{"provider": t.name, **_measured(t)} for t in await totals("provider", since=since)],
+        "byApiKey": [
+            {"apiKey": f"{t.key[1]} ({t.name})", "apiKeyId": t.name, "apiKeyName": t.key[1], **_measured(t)} for t in keys
+        ],
+        "activityMap": activity_map(every_day, today),
+        "weeklyPattern": weekly_pattern(days),
+        "range": chosen,
+    })  # fmt: skip
+
+
+def summary(days: Iterable[Total]) -> dict[str, Any]:
+    """All days together."""
+    parts = [*days]
+    requests, successes = sum(day.requests for day in parts), sum(day.successes for day in parts)
+    prompt, completion = sum(day.prompt_tokens for day in parts), sum(day.completion_tokens for day in parts)
+    return {
+        "totalRequests": requests,
+        "promptTokens": prompt,
+        "completionTokens": completion,
+        "totalTokens": prompt + completion,
+        "totalCost": round(sum(day.cost for day in parts), 10),
+        "successfulRequests": successes,
+        "successRatePct": round(100 * successes / requests, 2) if requests else 0,
+        "avgLatencyMs": round(sum(day.duration_ms for day in parts) / requests) if requests else 0,
+        "firstRequest": min((day.first_used for day in parts), default=None),
+        "lastRequest": max((day.last_used for day in parts), default=None),
+    }
+
+
+def daily_by_model(totals: Iterable[Total]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Tokens by model for each day, and the models, the biggest first."""
+    days: dict[str, dict[str, Any]] = {}
+    models: dict[str, int] = {}
+    for total in totals:
+        day, model = total.key
+        days.setdefault(day, {"date": day})[model] = total.tokens
+        models[model] = models.get(model, 0) + total.tokens
+    return [days[day] for day in sorted(days)], sorted(models, key=lambda name: (-models[name], name))
+
+
+def activity_map(days: Iterable[Total], today: date) -> dict[str, int]:
+    """Tokens of each day of the last year that had any call."""
+    first = (today - timedelta(days=_MAP_DAYS)).isoformat()
+    return {day.name: day.tokens for day in sorted(days, key=lambda day: day.name) if day.name >= first}
+
+
+def streak(days: set[str], today: date) -> int:
+    """How many days in a row had calls, up to today; a today without any does not break it yet."""
+    day = today if today.isoformat() in days else today - timedelta(days=1)
+    count = 0
+    while (day - timedelta(days=count)).isoformat() in days:
+        count += 1
+    return count
+
+
+def weekly_pattern(days: Sequence[Total]) -> list[dict[str, Any]]:
+    """Tokens by weekday, Sunday first; ``avgTokens`` over the days that had calls."""
+    groups: dict[int, list[Total]] = {}
+    for day in days:
+        groups.setdefault(_weekday(day.name), []).append(day)
+    return [_weekday_row(name, groups.get(number, [])) for number, name in enumerate(_WEEK)]
+
+
+def _weekday(day: str) -> int:
+    try:
+        return date.fromisoformat(day).isoweekday() % 7
+    except ValueError:  # an adopted row without a time
+        return -1
+
+
+def _weekday_row(name: str, days: Sequence[Total]) -> dict[str, Any]:
+    tokens = sum(day.tokens for day in days)
+    average = round(tokens / len(days)) if days else 0
+    return {"day": name, "avgTokens": average, "totalTokens": tokens, "requests": sum(day.requests for day in days)}
+
+
+def _counts(total: Total) -> dict[str, Any]:
+    return {
+        "requests": total.requests,
+        "promptTokens": total.prompt_tokens,
+        "completionTokens": total.completion_tokens,
+        "totalTokens": total.tokens,
+        "cost": round(total.cost, 10),
+    }
+
+
+def _measured(total: Total) -> dict[str, Any]:
+    return {
+        **_counts(total),
+        "avgLatencyMs": round(total.duration_ms / total.requests),
+        "successRatePct": f"{100 * total.successes / total.requests:.2f}",
+        "lastUsed": total.last_used,
+    }

@@ -1,0 +1,62 @@
+"""Everything in one archive: the database, and its content as JSON for people to read."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from .. import __version__
+from ..clock import iso
+from ..store.connections import json_object
+from .call import Call
+from .connection_view import view
+from .settings import safe_settings
+
+FORMAT: Final = "omniroute-full-backup-v1"
+_KEY_CHARS: Final = 8
+
+
+async def archive(call: Call) -> Path:
+    """``storage.sqlite`` and JSON files without any credential, as a tar.gz in a folder of its own."""
+    folder = (await call.store.backups.snapshot()).parent
+    try:
+        parts = await _parts(call)
+        return await asyncio.to_thread(_pack, folder, parts)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+async def _parts(call: Call) -> dict[str, Any]:
+    health = call.services.live.health
+    combos = await call.store.db.fetch("SELECT id, name, data, created_at, updated_at FROM combos ORDER BY name")
+    keys = await call.store.keys.list()
+    parts: dict[str, Any] = {
+        "settings.json": await safe_settings(call),
+        "combos.json": [
+            {**json_object(r["data"]), "id": r["id"], "name": r["name"], "createdAt": r["created_at"], "updatedAt": r["updated_at"]}
+            for r in combos
+        ],
+        "providers.json": {
+            "connections": [view(row, health.view(row.id)) for row in await call.store.connections.list()],
+            "nodes": await call.store.nodes.list(),
+        },
+        "api-keys.json": [{"id": key.id, "name": key.name, "key": key.masked[:_KEY_CHARS]} for key in keys],
+    }
+    about = {"exportedAt": iso(call.now), "version": __version__, "format": FORMAT}
+    return {**parts, "metadata.json": {**about, "contents": ["storage.sqlite", *parts]}}
+
+
+def _pack(folder: Path, parts: dict[str, Any]) -> Path:
+    for name, value in parts.items():
+        (folder / name).write_bytes(msgspec.json.format(msgspec.json.encode(value)))
+    target = folder / "omniroute-full-backup.tar.gz"
+    with tarfile.open(target, "w:gz", compresslevel=6) as tar:
+        for name in ("storage.sqlite", *parts):
+            tar.add(folder / name, name)
+    return target

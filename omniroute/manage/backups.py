@@ -1,0 +1,132 @@
+"""Copies of the database: make, list, put back, take away, bring in (contract section 9)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from msgspec import Struct
+
+from ..clock import iso
+from ..store.stage import Counts, Unfit
+from .archive import archive
+from .call import Call, FileBody, Reply, log, refused
+from .providers import health_of
+from .uploads import receive
+
+MOST: Final = 100 * 1024 * 1024
+BODY_LIMIT: Final = MOST + 1024 * 1024  # with the form around the file
+_LEAST: Final = 4096
+_FIELD: Final = "file"
+
+
+class RestoreBody(Struct, rename="camel"):
+    TEXTS: ClassVar = {"backupId": "backupId is required"}
+    backup_id: str
+
+
+async def list_backups(call: Call) -> Reply:
+    return Reply(200, {"backups": await call.store.backups.list()})
+
+
+async def create(call: Call) -> Reply:
+    await call.store.usage.flush()
+    made = await call.store.backups.create()
+    if made is None:
+        return Reply(200, {"message": "No changes since last backup (throttled)"})
+    await call.audit("backup.create", made.name)
+    return Reply(200, {"created": True, "filename": made.name, "size": made.stat().st_size})
+
+
+async def restore(call: Call) -> Reply:
+    """Put a copy back.  What can go wrong with it is a 500 here, as in the reference."""
+    backup_id: str = call.body.backup_id
+    try:
+        counts = await call.store.restore(call.store.backups.find(backup_id))
+    except Unfit as error:
+        raise refused(500, str(error)) from error
+    await _settle(call, "backup.restore", backup_id, counts)
+    return Reply(200, {"restored": True, "backupId": backup_id, **_counts(counts)})
+
+
+async def export(call: Call) -> Reply:
+    if not call.store.db.path.is_file():
+        raise refused(404, "Database file not found")
+    await call.store.usage.flush()
+    path = await call.store.backups.snapshot()
+    await call.audit("backup.export", path.name)
+    return _download(call, path, "application/octet-stream", f"omniroute-backup-{_stamp(call)}.sqlite")
+
+
+async def export_all(call: Call) -> Reply:
+    """The database and, readable without it, what it holds but secrets."""
+    await call.store.usage.flush()
+    path = await archive(call)
+    await call.audit("backup.export", path.name)
+    return _download(call, path, "application/gzip", f"omniroute-full-backup-{_stamp(call)}.tar.gz")
+
+
+async def import_file(call: Call) -> Reply:
+    """Put an uploaded database in force, ours or one of the reference."""
+    with call.store.backups.workplace() as folder:
+        upload = await receive(call.exchange, _FIELD, folder / "upload")
+        if upload is None or not upload.filename:
+            raise refused(400, "No file provided. Use multipart/form-data with the field 'file'.")
+        if not upload.filename.lower().endswith(".sqlite"):
+            raise refused(400, "Invalid file type. Only .sqlite files are accepted.")
+        if upload.size > MOST:
+            raise refused(400, f"File too large. Maximum size is {MOST // 1024 // 1024} MB.")
+        if upload.size < _LEAST:
+            raise refused(400, "File too small to be a valid SQLite database.")
+        try:
+            counts = await call.store.restore(upload.path, "pre-import")
+        except Unfit as error:
+            raise refused(400, str(error)) from error
+    name = upload.filename[-200:]
+    await _settle(call, "backup.import", name, counts)
+    return Reply(200, {"imported": True, "filename": name, **_counts(counts)})
+
+
+async def storage(call: Call) -> Reply:
+    """``GET /api/storage/health``."""
+    backups = await call.store.backups.list()
+    settings = call.services.settings
+    size = await asyncio.to_thread(lambda: call.store.db.path.stat().st_size)
+    return Reply(200, {
+        "driver": "sqlite",
+        "dbPath": str(call.store.db.path),
+        "sizeBytes": size,
+        "lastBackupAt": backups[0].created_at if backups else None,
+        "backupCount": len(backups),
+        "retentionDays": await call.store.config.get("logRetentionDays", settings.log_retention_days),
+        "dataDir": str(settings.data_dir),
+    })  # fmt: skip
+
+
+async def _settle(call: Call, action: str, target: str, counts: Counts) -> None:
+    """After the content changed: accounts have the health that came with it."""
+    health = call.services.live.health
+    for row in await call.store.connections.list():
+        health.forget(row.id)
+        health.restore(row.id, health_of(row))
+    await call.audit(action, target, _counts(counts))
+    log.warning("%s: %s is in force now; what was there before is in %s", action, target, call.store.backups.folder.name)
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {
+        "connectionCount": counts.connections,
+        "nodeCount": counts.nodes,
+        "comboCount": counts.combos,
+        "apiKeyCount": counts.keys,
+    }
+
+
+def _download(call: Call, path: Path, kind: str, name: str) -> Reply:
+    fields = [(b"content-type", kind.encode()), (b"content-disposition", f'attachment; filename="{name}"'.encode())]
+    return Reply(200, FileBody(path, fleeting=True), fields)
+
+
+def _stamp(call: Call) -> str:
+    return iso(call.now).replace(":", "-").replace(".", "-")

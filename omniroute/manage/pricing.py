@@ -1,0 +1,75 @@
+"""Prices in US dollars per 1,000,000 tokens (contract section 5.6); a change counts from the next request on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..store.pricing import FIELDS
+from .bodies import decode_object
+from .call import Call, Reply, refused
+from .models import alias_of, offers
+
+
+async def read(call: Call) -> Reply:
+    """The built-in prices overlaid, field by field, with the user's."""
+    return Reply(200, await call.store.pricing.merged())
+
+
+async def defaults(call: Call) -> Reply:
+    return Reply(200, call.store.pricing.defaults())
+
+
+async def write(call: Call) -> Reply:
+    """PATCH, PUT and POST: merge into the user's table, which is the answer."""
+    table = decode_object(call.request.body)
+    check(table)
+    result = await call.store.pricing.merge(table)
+    await call.audit("pricing.update", None, {"changed": [f"{p}/{m}" for p, models in table.items() for m in models][:100]})
+    return Reply(200, result)
+
+
+async def delete(call: Call) -> Reply:
+    """Back to the built-in price of one model, of a provider's models, or of all."""
+    provider, model = call.query.get("provider") or None, call.query.get("model") or None
+    table = await call.store.pricing.delete(provider, model)
+    await call.audit("pricing.delete", "/".join(filter(None, (provider, model))) or None)
+    return Reply(200, table)
+
+
+async def models(call: Call) -> Reply:
+    """Every provider with the models that can be priced."""
+    snapshot, custom = call.services.snapshot, await call.store.custom_models.all()
+    found = {}
+    for provider in snapshot.providers.values():
+        listed = [{"id": o.id, "name": o.name, "custom": bool(o.source)} for o in offers(snapshot, provider, custom)]
+        found[alias_of(provider)] = {
+            "id": provider.id,
+            "alias": alias_of(provider),
+            "name": provider.name,
+            "authType": provider.auth_type,
+            "format": provider.wire,
+            "models": listed,
+            "modelCount": len(listed),
+        }
+    return Reply(200, found)
+
+
+def check(table: dict[str, Any]) -> None:
+    """Raise the contract's 400 for the first thing that is no price."""
+    for provider, models in table.items():
+        if not provider or not isinstance(models, dict):
+            raise refused(400, f"Invalid pricing for provider: {provider}")
+        for model, price in models.items():
+            if not model or not isinstance(price, dict):
+                raise refused(400, f"Invalid pricing for model: {provider}/{model}")
+            for field, value in price.items():
+                if field not in FIELDS:
+                    raise refused(400, f"Invalid pricing field: {field} for {provider}/{model}")
+                if not _dollars(value):
+                    where = f"{field} in {provider}/{model}"
+                    raise refused(400, f"Invalid pricing value for {where}: must be non-negative number")
+
+
+def _dollars(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0

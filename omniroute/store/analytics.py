@@ -1,0 +1,58 @@
+"""What the daily sums say, grouped as one likes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from .db import Database
+
+GROUPS: Final = frozenset({"day", "provider", "model", "connection_id", "api_key_id", "api_key_name"})
+
+
+class Total(Struct, kw_only=True):
+    """The sums of one group; ``key`` has the values of the columns asked for.  ``cost`` in US dollars."""
+
+    key: tuple[str, ...]
+    requests: int
+    successes: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+    duration_ms: float
+    first_used: str
+    last_used: str
+
+    @property
+    def name(self) -> str:
+        return self.key[0]
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+class Analytics:
+    """Table ``usage_daily``."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def totals(self, *columns: str, since: str = "") -> list[Total]:
+        """Grouped by *columns* (of :data:`GROUPS`) from the day *since* (``YYYY-MM-DD``) on; the most used first."""
+        if unknown := set(columns) - GROUPS:
+            raise ValueError(f"not columns of usage_daily: {sorted(unknown)}")
+        names = ", ".join(columns)
+        records = await self._db.fetch(
+            f"SELECT {names}, sum(requests), sum(successes), sum(tokens_input), sum(tokens_output), sum(cost),"
+            f" sum(duration_ms), min(first_used), max(last_used) FROM usage_daily WHERE day >= ?"
+            f" GROUP BY {names} ORDER BY sum(requests) DESC, {names}",
+            (since,),
+        )
+        return [_total(tuple(record), len(columns)) for record in records]
+
+
+def _total(values: tuple[object, ...], width: int) -> Total:
+    names = Total.__struct_fields__[1:]
+    return Total(key=values[:width], **dict(zip(names, values[width:], strict=True)))  # type: ignore[arg-type]

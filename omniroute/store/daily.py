@@ -1,0 +1,46 @@
+"""Table ``usage_daily``: what every batch adds to the sums of its days.  Pure but for the one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from ..clock import iso
+from ..gateway.usage import CallRecord
+from .db import Transaction
+
+DAY_CHARS: Final = 10  # of an ISO 8601 time: YYYY-MM-DD
+_KEYS: Final = ("day", "provider", "model", "connection_id", "api_key_id", "api_key_name")
+_SUMS: Final = ("requests", "successes", "tokens_input", "tokens_output", "cost", "duration_ms")
+_COLUMNS: Final = (*_KEYS, *_SUMS, "first_used", "last_used")
+_VALUES: Final = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(_COLUMNS)))
+_ADD: Final = f"""
+INSERT INTO usage_daily ({", ".join(_COLUMNS)}) SELECT {_VALUES} FROM json_each(?) WHERE true
+ON CONFLICT ({", ".join(_KEYS)}) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)},
+  first_used = min(first_used, excluded.first_used), last_used = max(last_used, excluded.last_used)
+"""
+
+
+async def add(tx: Transaction, records: Iterable[CallRecord]) -> None:
+    """Add *records* to the sums of their days, with one statement whatever their number."""
+    if rows := sums(records):
+        await tx.execute(_ADD, (msgspec.json.encode(rows).decode(),))
+
+
+def sums(records: Iterable[CallRecord]) -> list[tuple[Any, ...]]:
+    """One row for each day, model, account and key."""
+    groups: dict[tuple[str, ...], list[Any]] = {}
+    for r in records:
+        at = iso(r.at)
+        key = (at[:DAY_CHARS], r.provider, r.model, r.connection_id, r.key_id, r.key_name)
+        group = groups.setdefault(key, [0, 0, 0, 0, 0.0, 0.0, at, at])
+        group[0] += 1
+        group[1] += r.status < 400
+        group[2] += r.tokens_in or 0
+        group[3] += r.tokens_out or 0
+        group[4] += r.cost or 0.0
+        group[5] += r.duration_ms
+        group[6], group[7] = min(group[6], at), max(group[7], at)
+    return [(*key, *group) for key, group in groups.items()]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+
+from omniroute.cli import demo
+from omniroute.settings import Settings
+from omniroute.translate.formats import FORMATS
+
+Command = Callable[..., Result]
+pytestmark = pytest.mark.usefixtures("ends_at_once")
+
+
+def test_there_is_a_sample_for_every_wire() -> None:
+    assert demo.SAMPLES.keys() == FORMATS.keys()
+
+
+def test_every_wire_answers_and_it_is_said_how_to_go_on(omniroute: Command, settings: Settings) -> None:
+    result = omniroute("demo", "--port", "0")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("✓ Hello from OmniRoute") == len(demo.SAMPLES)
+    assert "curl http://127.0.0.1:" in result.stdout
+    assert not (settings.data_dir / "server.json").exists()
+
+
+def test_the_answers_as_json(omniroute: Command) -> None:
+    result = omniroute("demo", "--once", "--json", "--port", "0")
+    answers = json.loads(result.stdout)
+    assert {answer["wire"]: answer["ok"] for answer in answers} == dict.fromkeys(demo.SAMPLES, True)
+
+
+def test_it_runs_whatever_the_environment_says_and_leaves_no_key_behind(omniroute: Command) -> None:
+    result = omniroute("demo", "--once", "--port", "0", HOST="0.0.0.0", REQUIRE_API_KEY="true", TLS_CERT="/nowhere.pem")
+    assert result.exit_code == 0, result.output
+    assert "http://127.0.0.1" in result.stdout
+    assert json.loads(omniroute("keys", "list", "--json").stdout) == []
+
+
+def test_a_wrong_answer_fails_the_command(omniroute: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"openai-chat": demo.Sample("/v1/chat/completions", {"model": "demo/nothing", "stream": True, "messages": []})}
+    monkeypatch.setattr(demo, "SAMPLES", broken)
+    result = omniroute("demo", "--once", "--port", "0")
+    assert result.exit_code == 1
+    assert "unexpected answer: 4" in result.stderr
