@@ -23,9 +23,16 @@ EFFORTS = {"full": FULL, "gate": GATE, "smoke": SMOKE}
 
 @dataclass(frozen=True, slots=True)
 class Limit:
+    """A row of ``gates.toml``: ``goal`` is where the design wants it, ``limit`` what fails the build; they meet in time."""
+
     title: str
     unit: str
     limit: float
+    goal: float = 0.0  # 0: the limit is the goal
+
+    @property
+    def wanted(self) -> float:
+        return self.goal or self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +62,12 @@ async def measure(stage: Stage, rows: Sequence[str] = ()) -> list[Outcome]:
     return outcomes
 
 
-HEAD = ("work", "OmniRoute", "bare relay", "measured", "limit")
+HEAD = ("work", "OmniRoute", "bare relay", "measured", "limit", "goal")
 
 
 def _cells(outcome: Outcome) -> tuple[str, ...]:
     reading, limit = outcome.reading, outcome.limit
-    numbers = (f"{reading.value:.2f} {limit.unit}", f"{limit.limit:g} {limit.unit}")
+    numbers = (f"{reading.value:.2f} {limit.unit}", f"{limit.limit:g} {limit.unit}", f"{limit.wanted:g} {limit.unit}")
     return (limit.title, reading.gateway, reading.control, *numbers)
 
 

@@ -1,8 +1,8 @@
 """The official packages behind one face: a conversation that says, hears and hands in tool results.
 
-Each class below keeps its history as its package's documentation tells programs to: in the package's own objects, given back as
-they came.  Nothing is patched; the only setting is the address.  What differs between packages ends here, so that a
-test is written once.
+Each class below keeps its history as its package's documentation tells programs to: in the package's own objects, given
+back as they came.  Nothing is patched; the only setting is the address.  What differs between packages ends here, so
+that a test is written once.
 """
 
 from __future__ import annotations
@@ -72,7 +72,13 @@ class Tool:
     schema: dict[str, Any]
 
 
-_ENDINGS = {"end_turn": "stop", "tool_use": "tool_calls", "completed": "stop", "max_tokens": "length", "incomplete": "length"}
+_ENDINGS = {
+    "end_turn": "stop",
+    "tool_use": "tool_calls",
+    "completed": "stop",
+    "max_tokens": "length",
+    "incomplete": "length",
+}
 
 
 def _finish(word: str | None, calls: Sequence[Call]) -> str:
@@ -398,7 +404,6 @@ class Gemini(Talk):
             (usage.prompt_token_count or 0, (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)),
             self._parsed(parts),
         )
-
 
     def _parsed(self, parts: Sequence[types.Part]) -> BaseModel | None:
         """A stream is parsed by the program, as the package's documentation has it."""

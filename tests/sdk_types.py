@@ -1,7 +1,8 @@
 """What the official packages' own types say of a request body.
 
-``violations(wire, body)`` is empty when the body of a request is one that the vendor's package could have sent.  The packages
-of two vendors describe requests as ``TypedDict``: these are made strict here (no unknown member, iterables read to their end).
+``violations(wire, body)`` is empty when the body of a request is one that the vendor's package could have sent.  The
+packages of two vendors describe requests as ``TypedDict``: these are made strict here (no unknown member, iterables read
+to their end).
 """
 
 from __future__ import annotations

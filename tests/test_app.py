@@ -233,7 +233,9 @@ async def test_requests_leave_nothing_for_the_collector(tmp_path: Path, collecto
             await ask(10)
             await app.store.usage.flush()
             gc.collect()
-            left = Counter(type(thing).__qualname__ for thing in gc.garbage if type(thing).__module__.startswith("omniroute"))
+            left = Counter(
+                type(thing).__qualname__ for thing in gc.garbage if type(thing).__module__.startswith("omniroute")
+            )
         finally:
             gc.set_debug(0)
             gc.garbage.clear()
@@ -267,7 +269,9 @@ def test_a_restart_keeps_process_port_and_arguments_and_refuses_nobody(tmp_path:
     record_now = json.loads((tmp_path / "server.json").read_bytes())
     assert (record_now["port"], record_now["pid"]) == (port, pid)
     assert gateway.api("GET", "/api/auth/status") == {"authenticated": True}
-    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path, tmp_path / "server.json", tmp_path / "log.txt")}
+    modes = {
+        path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path, tmp_path / "server.json", tmp_path / "log.txt")
+    }
     assert modes == {tmp_path.name: "0o700", "server.json": "0o600", "log.txt": "0o600"}
     assert gateway.stop() == 0
     assert "Traceback" not in (tmp_path / "output.txt").read_text()

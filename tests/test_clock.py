@@ -13,7 +13,9 @@ def test_iso_has_milliseconds_and_is_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-02-26T14:03:11.120Z", "2026-02-26T15:03:11.120+01:00", "2026-02-26T14:03:11.120"], ids=["Z", "offset", "bare"]
+    "text",
+    ["2026-02-26T14:03:11.120Z", "2026-02-26T15:03:11.120+01:00", "2026-02-26T14:03:11.120"],
+    ids=["Z", "offset", "bare"],
 )
 def test_iso_times_are_read_whatever_zone_they_name(text: str) -> None:
     assert parse_iso(text) == pytest.approx(1_772_114_591.12)

@@ -82,7 +82,9 @@ def test_json_lines_have_utc_time_and_the_request_id_when_there_is_one(capsys: p
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes")
-def test_the_file_is_for_its_owner_alone_and_is_turned_over_when_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_file_is_for_its_owner_alone_and_is_turned_over_when_full(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "log.txt"
     log.set_up("info", "text", path, 200)
     for number in range(20):
@@ -102,7 +104,9 @@ def test_a_file_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> N
         log.set_up("info", "text", tmp_path / "file" / "log.txt")
 
 
-def test_a_full_disk_and_a_reader_that_left_lose_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_and_a_reader_that_left_lose_lines_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken(StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError

@@ -8,8 +8,8 @@
         upstream.seen[-1].ask   # what was asked, decoded
         upstream.seen[-1].body  # and as it came
 
-The wire is told by the path.  The script is a function from what was asked to the events of the answer, so that it may act as a
-model does: on what has reached it.  A first event that is a ``Failure`` becomes an HTTP error.
+The wire is told by the path.  The script is a function from what was asked to the events of the answer, so that it may act
+as a model does: on what has reached it.  A first event that is a ``Failure`` becomes an HTTP error.
 """
 
 from __future__ import annotations

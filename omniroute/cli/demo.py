@@ -53,6 +53,7 @@ SAMPLES: Final[dict[str, Sample]] = {
     "anthropic": Sample("/v1/messages", {"model": MODEL, "stream": True, "max_tokens": 256, "messages": _MESSAGES}),
     "gemini": Sample(f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse", {"contents": _CONTENTS}),
     "ollama": Sample("/api/chat", {"model": MODEL, "messages": _MESSAGES}),
+    "ollama-generate": Sample("/api/generate", {"model": MODEL, "prompt": _QUESTION}),
 }
 
 

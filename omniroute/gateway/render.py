@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from ..errors import OmniError
+from ..errors import OmniError, wire_words
 from ..proto.h1_client import Origin
 from ..proto.headers import Headers
 from ..translate.conversation import Ask
@@ -151,7 +151,7 @@ def provider_profile(provider: Provider) -> str:
 
 def failure_of(error: OmniError) -> Failure:
     """Our own refusal in the answer vocabulary."""
-    return Failure(error.status, error.message, code=error.code or "", param=error.param, retry_after=error.retry_after)
+    return Failure(error.status, error.message, code=error.code or wire_words(error.status).openai_code, param=error.param, retry_after=error.retry_after)
 
 
 def skipped_text(blocked: tuple[tuple[Connection, float], ...], now: float) -> str:

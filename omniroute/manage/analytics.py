@@ -24,38 +24,54 @@ async def read(call: Call) -> Reply:
     start = range_start(chosen, call.now)
     since = "" if start is None else iso(start)[:10]
     await call.store.usage.flush()
-    totals = call.store.analytics.totals
-    names = {row.id: row.name or row.display_name or row.email or row.id for row in await call.store.connections.list()}
     today = datetime.fromtimestamp(call.now, UTC).date()
-    every_day = await totals("day")
-    days = sorted((day for day in every_day if day.name >= since), key=lambda day: day.name)
-    models = await totals("model", "provider", since=since)
-    accounts = await totals("connection_id", "provider", since=since)
-    keys = [key for key in await totals("api_key_id", "api_key_name", since=since) if key.name]
-    by_day_and_model, model_names = daily_by_model(await totals("day", "model", since=since))
-    uniques = {
-        "uniqueModels": len({total.name for total in models}),
-        "uniqueAccounts": len({total.name for total in accounts if total.name}),
-        "uniqueApiKeys": len({key.name for key in keys}),
-    }
+    every_day = sorted(await call.store.analytics.totals("day"), key=lambda day: day.name)
+    days = [day for day in every_day if day.name >= since]
+    by_day_and_model, model_names = daily_by_model(await call.store.analytics.totals("day", "model", since=since))
+    groups = await _groups(call, since)
     return Reply(200, {
-        "summary": {**summary(days), **uniques, "streak": streak({day.name for day in every_day}, today)},
+        "summary": {**summary(days), **_uniques(groups), "streak": streak({day.name for day in every_day}, today)},
         "dailyTrend": [{"date": day.name, **_counts(day)} for day in days],
         "dailyByModel": by_day_and_model,
         "modelNames": model_names,
+        **groups,
+        "activityMap": activity_map(every_day, today),
+        "weeklyPattern": weekly_pattern(days),
+        "range": chosen,
+    })  # fmt: skip
+
+
+async def _groups(call: Call, since: str) -> dict[str, list[dict[str, Any]]]:
+    """The lists ``byModel``, ``byAccount``, ``byProvider`` and ``byApiKey``, the most used first."""
+    totals = call.store.analytics.totals
+    names = {row.id: row.name or row.display_name or row.email or row.id for row in await call.store.connections.list()}
+    models = await totals("model", "provider", since=since)
+    accounts = await totals("connection_id", "provider", since=since)
+    keys = [key for key in await totals("api_key_id", "api_key_name", since=since) if key.name]
+    return {
         "byModel": [{"model": t.name, "rawModel": t.name, "provider": t.key[1], **_measured(t)} for t in models],
         "byAccount": [
-            {"account": names.get(t.name, t.name or "-"), "connectionId": t.name or None, "provider": t.key[1], **_measured(t)}
+            {
+                "account": names.get(t.name, t.name or "-"),
+                "connectionId": t.name or None,
+                "provider": t.key[1],
+                **_measured(t),
+            }
             for t in accounts
         ],
         "byProvider": [{"provider": t.name, **_measured(t)} for t in await totals("provider", since=since)],
         "byApiKey": [
             {"apiKey": f"{t.key[1]} ({t.name})", "apiKeyId": t.name, "apiKeyName": t.key[1], **_measured(t)} for t in keys
         ],
-        "activityMap": activity_map(every_day, today),
-        "weeklyPattern": weekly_pattern(days),
-        "range": chosen,
-    })  # fmt: skip
+    }
+
+
+def _uniques(groups: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    return {
+        "uniqueModels": len({row["model"] for row in groups["byModel"]}),
+        "uniqueAccounts": len({row["connectionId"] for row in groups["byAccount"] if row["connectionId"]}),
+        "uniqueApiKeys": len({row["apiKeyId"] for row in groups["byApiKey"]}),
+    }
 
 
 def summary(days: Iterable[Total]) -> dict[str, Any]:
@@ -91,7 +107,7 @@ def daily_by_model(totals: Iterable[Total]) -> tuple[list[dict[str, Any]], list[
 def activity_map(days: Iterable[Total], today: date) -> dict[str, int]:
     """Tokens of each day of the last year that had any call."""
     first = (today - timedelta(days=_MAP_DAYS)).isoformat()
-    return {day.name: day.tokens for day in sorted(days, key=lambda day: day.name) if day.name >= first}
+    return {day.name: day.tokens for day in days if day.name >= first}
 
 
 def streak(days: set[str], today: date) -> int:

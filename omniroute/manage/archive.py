@@ -34,13 +34,12 @@ async def archive(call: Call) -> Path:
 
 async def _parts(call: Call) -> dict[str, Any]:
     health = call.services.live.health
-    combos = await call.store.db.fetch("SELECT id, name, data, created_at, updated_at FROM combos ORDER BY name")
+    combos = await call.store.db.fetch("SELECT id, name, data, created_at FROM combos ORDER BY name")
     keys = await call.store.keys.list()
     parts: dict[str, Any] = {
         "settings.json": await safe_settings(call),
         "combos.json": [
-            {**json_object(r["data"]), "id": r["id"], "name": r["name"], "createdAt": r["created_at"], "updatedAt": r["updated_at"]}
-            for r in combos
+            {**json_object(row["data"]), "id": row["id"], "name": row["name"], "createdAt": row["created_at"]} for row in combos
         ],
         "providers.json": {
             "connections": [view(row, health.view(row.id)) for row in await call.store.connections.list()],

@@ -28,7 +28,7 @@ Access = Literal["P", "M", "B", "L"]
 """P public · M management · B a gateway key always · L cookie or key even when login is off."""
 
 ErrorForm = Literal["", "text", "typed"]
-"""How a refusal reads (contract section 1.3): as everywhere, always ``{"error": text}``, or ``{"error": {"message", "type"}}``."""
+"""How refusals read (contract section 1.3): as everywhere, ``{"error": text}``, or ``{"error": {"message", "type"}}``."""
 
 
 class Probe(Protocol):
@@ -143,7 +143,8 @@ class Route(NamedTuple):
     """One row of the management table.
 
     ``request`` is the Struct the body must fit (None: the body is not looked at), ``reply`` the type for the API document,
-    ``failure`` the text of an unexpected 500, ``body_limit`` in bytes (0: what the plane allows), ``errors`` how refusals read.
+    ``failure`` the text of an unexpected 500, ``body_limit`` in bytes (0: what the plane allows), ``errors`` how the other
+    refusals read.
     """
 
     method: str

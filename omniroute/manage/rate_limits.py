@@ -61,5 +61,5 @@ async def write(call: Call) -> Reply:
 
 async def _defaults(call: Call) -> dict[str, Any]:
     stored = await call.store.config.get("rateLimitDefaults")
-    known = {name: stored[name] for name in DEFAULTS if isinstance(stored.get(name), int)} if isinstance(stored, dict) else {}
-    return {**DEFAULTS, **known}
+    given = stored if isinstance(stored, dict) else {}
+    return {name: given[name] if isinstance(given.get(name), int) else default for name, default in DEFAULTS.items()}

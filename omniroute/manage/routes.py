@@ -82,7 +82,7 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", _ALIAS, aliases.write, "L", aliases.AliasBody, aliases.AliasSet, "Same as PUT", errors="text"),
     Route("DELETE", _ALIAS, aliases.delete, "L", None, aliases.Success, "Remove an alias", errors="text"),
     Route("GET", _FREE, availability.read, "M", None, None, "Models that no account can serve now, and why"),
-    Route("POST", _FREE, availability.write, "M", availability.AvailabilityBody, None, "Check a model or clear its cooldown"),
+    Route("POST", _FREE, availability.write, "M", availability.AvailabilityBody, None, "Check one, or clear its cooldown"),
     Route("GET", _PRICING, pricing.read, "M", None, None, "Prices in force"),
     Route("PATCH", _PRICING, pricing.write, "M", None, None, "Set prices; the rest stays"),
     Route("PUT", _PRICING, pricing.write, "M", None, None, "Same as PATCH"),

@@ -1,4 +1,4 @@
-"""A database file on its way to become the live one: checked, brought up to date beside it, then written over it.  Blocking."""
+"""A database file about to become the live one: checked, brought up to date beside it, written over it.  Blocking."""
 
 from __future__ import annotations
 

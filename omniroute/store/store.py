@@ -30,7 +30,7 @@ from .keys import Keys
 from .nodes import Nodes
 from .pricing import Pricing
 from .publish import Publisher
-from .stage import Counts
+from .stage import Counts, Unfit
 from .usage import Usage
 from .vault import Vault, kept_secret, make_vault, prepare_folder
 
@@ -98,11 +98,18 @@ class Store:
 
         Raises ``stage.Unfit`` when the file is none that could be used; nothing has changed then.
         """
-        return await asyncio.shield(spawn(self._restore(source, reason), "restore"))  # not half of it, if the caller leaves
+        found = await asyncio.shield(spawn(self._restore(source, reason), "restore"))  # whole, even if the caller leaves
+        if isinstance(found, Unfit):
+            raise found
+        assert isinstance(found, Counts)
+        return found
 
-    async def _restore(self, source: Path, reason: str) -> Counts:
+    async def _restore(self, source: Path, reason: str) -> Counts | Unfit:
         await self.usage.flush()
-        counts = await self.backups.restore(source, reason)
+        try:
+            counts = await self.backups.restore(source, reason)
+        except Unfit as error:
+            return error
         await self.keys.hash_clear_texts()
         await self.connections.seal_clear_texts()
         await self.publish()

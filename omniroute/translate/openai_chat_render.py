@@ -167,10 +167,6 @@ class _Request:
     def _reasoning(self, said: Reasoning | None) -> None:
         if said is None or (self.own and any(name in self.ask.extra for name in DIALECTS)):
             return
-        able = self.target.abilities
-        if able and "reasoning" not in able and not self.own:
-            self._lose(Lost.REASONING, said.enabled is not False and said.effort != "none")
-            return
         effort = said.effort
         if effort is None and said.budget is not None and said.enabled is not False:
             effort = next((word for most, word in _BANDS if said.budget <= most), "high")
@@ -178,7 +174,9 @@ class _Request:
         elif said.enabled is False:
             effort = "none"
         elif effort is None and said.enabled and not (said.adaptive or self.own):
-            effort = "medium"  # some models do not think unless an effort is named
+            able = self.target.abilities
+            effort = "medium" if not able or "reasoning" in able else None  # some do not think unless one is named
+            self._lose(Lost.REASONING, effort is None)
         if effort == "max":  # Anthropic's word
             effort = "xhigh"
         self._lose(Lost.REASONING_DISPLAY, said.show is not None)

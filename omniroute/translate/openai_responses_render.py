@@ -139,10 +139,6 @@ class _Request:
     def _reasoning(self, said: Reasoning | None) -> None:
         if said is None:
             return
-        able = self.target.abilities
-        if able and "reasoning" not in able and not self.own:
-            self._lose(Lost.REASONING, said.enabled is not False and said.effort != "none")
-            return
         effort = said.effort
         if effort is None and said.budget is not None and said.enabled is not False:
             effort = next((word for most, word in _BANDS if said.budget <= most), "high")
@@ -150,7 +146,11 @@ class _Request:
         elif said.enabled is False:
             effort = "none"
         elif effort is None and said.enabled and not (said.adaptive or self.own):
-            effort = "medium"  # some models do not think unless an effort is named
+            able = self.target.abilities
+            if able and "reasoning" not in able:
+                self._lose(Lost.REASONING)
+                return
+            effort = "medium"  # some do not think unless one is named
         out: Json = {}
         if effort == "none" and not self.own:
             self._lose(Lost.REASONING)  # models that cannot stop thinking refuse the word

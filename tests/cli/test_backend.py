@@ -48,7 +48,9 @@ def test_the_word_of_another_gateway_is_left_alone(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "a password"])
-def test_a_running_gateway_is_found_and_a_change_is_in_force_there(settings: Settings, make_gateway: Make, password: str) -> None:
+def test_a_running_gateway_is_found_and_a_change_is_in_force_there(
+    settings: Settings, make_gateway: Make, password: str
+) -> None:
     gateway = make_gateway(initial_password=password)
     found = find_running(settings)
     assert found is not None

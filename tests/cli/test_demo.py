@@ -39,9 +39,12 @@ def test_it_runs_whatever_the_environment_says_and_leaves_no_key_behind(omnirout
     assert json.loads(omniroute("keys", "list", "--json").stdout) == []
 
 
-def test_a_wrong_answer_fails_the_command(omniroute: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = {"openai-chat": demo.Sample("/v1/chat/completions", {"model": "demo/nothing", "stream": True, "messages": []})}
-    monkeypatch.setattr(demo, "SAMPLES", broken)
+@pytest.mark.parametrize(
+    ("path", "said"), [("/v1/chat/completions", "something else"), ("/nowhere", "404")], ids=["another answer", "an error"]
+)
+def test_a_wrong_answer_fails_the_command(omniroute: Command, monkeypatch: pytest.MonkeyPatch, path: str, said: str) -> None:
+    body = {"model": "demo/echo", "stream": True, "messages": [{"role": "user", "content": "something else"}]}
+    monkeypatch.setattr(demo, "SAMPLES", {"openai-chat": demo.Sample(path, body)})
     result = omniroute("demo", "--once", "--port", "0")
     assert result.exit_code == 1
-    assert "unexpected answer: 4" in result.stderr
+    assert f"unexpected answer: {said}" in result.stderr

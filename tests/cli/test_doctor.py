@@ -86,9 +86,13 @@ def test_a_data_directory_that_others_can_read_is_worth_a_warning(omniroute: Com
 def test_accounts_are_asked_and_a_bad_one_fails(omniroute: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     async def validate(self: Prober, provider: Any, secret: str, *_: Any, **__: Any) -> Validation:
         if secret == "bad":
-            return Validation(False, "Invalid API key", 401, 7, Diagnosis("upstream_auth_error", "upstream", "Invalid API key", "401"))
+            return Validation(
+                False, "Invalid API key", 401, 7, Diagnosis("upstream_auth_error", "upstream", "Invalid API key", "401")
+            )
         if secret == "nowhere":
-            return Validation(False, "Could not reach it", None, 7, Diagnosis("network_error", "upstream", "Could not reach it"))
+            return Validation(
+                False, "Could not reach it", None, 7, Diagnosis("network_error", "upstream", "Could not reach it")
+            )
         return Validation(True, None, 200, 12, Diagnosis("ok", "upstream", "The key works", "200"))
 
     monkeypatch.setattr(Prober, "validate", validate)

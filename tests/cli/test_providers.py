@@ -22,9 +22,13 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def validate(self: Prober, provider: Provider, secret: str, *_: Any, **__: Any) -> Validation:
         if "bad" in secret:
-            return Validation(False, "Invalid API key", 401, 7, Diagnosis("upstream_auth_error", "upstream", "Invalid API key", "401"))
+            return Validation(
+                False, "Invalid API key", 401, 7, Diagnosis("upstream_auth_error", "upstream", "Invalid API key", "401")
+            )
         if "nowhere" in secret:
-            return Validation(False, "Could not reach it", None, 7, Diagnosis("network_error", "upstream", "Could not reach it"))
+            return Validation(
+                False, "Could not reach it", None, 7, Diagnosis("network_error", "upstream", "Could not reach it")
+            )
         return Validation(True, None, 200, 12, Diagnosis("ok", "upstream", "The key works", "200"))
 
     monkeypatch.setattr(Prober, "validate", validate)
@@ -74,7 +78,13 @@ def test_an_endpoint_whose_account_fails_leaves_nothing_behind(omniroute: Comman
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("openai", "--url", "http://127.0.0.1:9"), ("--url", "http://127.0.0.1:9"), ("openai", "--prefix", "x"), ("--type", "no")],
+    [
+        (),
+        ("openai", "--url", "http://127.0.0.1:9"),
+        ("--url", "http://127.0.0.1:9"),
+        ("openai", "--prefix", "x"),
+        ("--type", "no"),
+    ],
 )
 def test_what_does_not_belong_together_is_a_usage_error(omniroute: Command, words: tuple[str, ...]) -> None:
     refused = omniroute("providers", "add", *words, "--key", "k")

@@ -1,8 +1,8 @@
 """The official packages, unmodified, through a real gateway before a provider of each wire: all 25 pairs.
 
-One scripted provider (``wire_upstream.py``) speaks every wire; one face (``sdk_clients.py``) hides what the packages call things.
-Whatever reaches the provider in another wire than the client's must be a request that the vendor's own package could
-have sent (``sdk_types.py``).
+One scripted provider (``wire_upstream.py``) speaks every wire; one face (``sdk_clients.py``) hides what the packages call
+things.  Whatever reaches the provider in another wire than the client's must be a request that the vendor's own package
+could have sent (``sdk_types.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sdk_clients import TALKS, Call, Result, Talk, Tool, Trouble
 from sdk_types import violations
 from wire_upstream import KINDS, WireUpstream
 
-from omniroute.translate.conversation import Ask, Block, Media, Text, Thinking, ToolCall, ToolResult
+from omniroute.translate.conversation import Ask, Block, Media, Text, ToolCall, ToolResult
 from omniroute.translate.events import (
     Event,
     Failure,
@@ -35,9 +35,7 @@ from omniroute.translate.events import (
     Usage,
 )
 
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 PNG_BASE64 = base64.b64encode(PNG).decode()
 SAID = "Good morning, Zürich ☀"
 USAGE = Usage(input=21, output=9)
@@ -124,7 +122,7 @@ def test_chat(bench: Bench, sdk: str, wire: str, stream: bool) -> None:
     assert reply.tokens == (21, 9)
     [seen] = bench.upstream.seen
     assert seen.ask.stream is stream
-    assert texts([block for block in [*seen.ask.system, *turns(seen.ask)]]) == ["Be brief.", "Greet me"]
+    assert texts([*seen.ask.system, *turns(seen.ask)]) == ["Be brief.", "Greet me"]
 
 
 @clients
@@ -322,7 +320,12 @@ ROUNDS = [
         ],
         "tool_calls",
     ),
-    ("", "One has failed.", [("remember", {"note": "sunny | Error: no such place | here it is with 1 picture"})], "tool_calls"),
+    (
+        "",
+        "One has failed.",
+        [("remember", {"note": "sunny | Error: no such place | here it is with 1 picture"})],
+        "tool_calls",
+    ),
 ]
 
 

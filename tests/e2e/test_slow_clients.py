@@ -16,8 +16,8 @@ import pytest
 from h1_wire import read_answers
 from processes import Process
 from raw_http import check, connect, read_all, read_until
-from real_gateway import JSON, SSE, behind
-from scripted_upstream import HANG, Answer
+from real_gateway import SSE, behind
+from scripted_upstream import HANG, Answer, Raw
 from wires import ANTHROPIC, CHAT
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
@@ -133,7 +133,7 @@ async def test_a_reader_that_stops_is_dropped_and_its_provider_released(make_gat
 
 
 async def test_requests_sent_ahead_are_not_taken_in_without_end(gateway: Process) -> None:
-    async with behind(gateway, CHAT, Answer(200, [HANG], JSON)) as (model, upstream):
+    async with behind(gateway, CHAT, Raw([HANG])) as (model, upstream):
         body = json.dumps(CHAT.ask(model)).encode()
         with connect(gateway.port) as sock:
             sock.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
@@ -149,7 +149,7 @@ async def test_requests_sent_ahead_are_not_taken_in_without_end(gateway: Process
 
 async def test_over_the_limit_of_calls_in_flight_a_503_comes_at_once(make_gateway: Any) -> None:
     gateway = make_gateway(MAX_IN_FLIGHT="3")
-    async with behind(gateway, CHAT, Answer(200, [HANG], JSON)) as (model, upstream):
+    async with behind(gateway, CHAT, Raw([HANG])) as (model, upstream):
         body = json.dumps(CHAT.ask(model)).encode()
         held = [await asyncio.to_thread(connect, gateway.port) for _ in range(3)]
         for sock in held:

@@ -32,12 +32,14 @@ async def nothing(exchange: Exchange) -> None:
     exchange.status = 200
 
 
-def edge(*, in_flight: int = 10, origins: tuple[str, ...] = (), **settings: Any) -> Edge:
+def edge(
+    *, in_flight: int = 10, origins: tuple[str, ...] = (), hosts: tuple[str, ...] = ("gate.example",), **settings: Any
+) -> Edge:
     live = Live(FakeClock(), Snapshot(settings=GatewaySettings(**settings)), lambda record: None)
     data = [DataRow("POST", "/v1/messages"), DataRow("GET", "/v1/models"), DataRow("GET", "/v1/models/{id*}")]
     manage = [ManageRow("GET", "/api/keys"), ManageRow("POST", "/api/keys", 5)]
     planes = [Plane(data, nothing, 32, True), Plane(manage, nothing, 10, False)]
-    return Edge(planes, live, hosts=["gate.example"], origins=origins, in_flight=in_flight)
+    return Edge(planes, live, hosts=hosts, origins=origins, in_flight=in_flight)
 
 
 def request(method: str = "GET", path: str = "/v1/models", *headers: tuple[bytes, bytes]) -> Request:
@@ -83,6 +85,18 @@ def test_body_limits_come_from_the_row_or_its_plane() -> None:
 @pytest.mark.parametrize("host", [b"127.0.0.1", b"localhost:20128", b"LOCALHOST", b"[::1]:20128", b"gate.example:1"])
 def test_known_hosts_pass(host: bytes) -> None:
     edge().admit(Request("GET", "/v1/models", "", [(b"host", host)]))
+
+
+@pytest.mark.parametrize(
+    ("host", "known"), [(b"10.1.2.3:20128", True), (b"[fd00::1]:20128", True), (b"evil.example", False), (b"", False)]
+)
+def test_where_all_addresses_are_bound_any_of_them_will_do_but_no_name(host: bytes, known: bool) -> None:
+    target = edge(hosts=("*",))
+    asked = Request("GET", "/v1/models", "", [(b"host", host)])
+    if known:
+        target.admit(asked)
+    else:
+        assert refused(target, asked)[2]["error"]["code"] == "host_not_allowed"
 
 
 @pytest.mark.parametrize("host", [b"evil.example", b"127.0.0.1.evil.example", b"localhost.evil.example:20128", b"[::2]"])

@@ -328,3 +328,43 @@ def test_serves_tls_and_notices_a_client_that_leaves(certificate: tuple[Path, Pa
             writer.close()
 
     run(scenario())
+
+
+def test_who_has_sent_half_a_head_or_reads_a_refusal_does_not_hold_a_drain_up() -> None:
+    async def scenario() -> None:
+        async with serving(App()) as listener:
+            connections = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
+            for (_, writer), said in zip(connections, (b"GET / HTTP/1.1\r\nHo", b"GET / HTTP/1.1\nHost: h\r\n\r\n"), strict=True):
+                writer.write(said)
+            await connections[1][0].readuntil(b"\r\n\r\n")
+            async with asyncio.timeout(2):  # of the 30 s below, and 10 s that a head may otherwise take
+                assert await listener.drain(30) == 0
+            assert b" 408 " in await connections[0][0].read()
+            for _, writer in connections:
+                writer.close()
+
+    run(scenario())
+
+
+def test_a_drain_that_is_hurried_waits_no_longer() -> None:
+    async def scenario() -> None:
+        forever = asyncio.Event()
+
+        class Slow(App):
+            async def handle(self, exchange: Exchange) -> None:
+                await forever.wait()
+
+        async with serving(Slow()) as listener:
+            listener.hurry()  # nothing waits yet
+            _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+            writer.write(GET)
+            while not listener.connections or not any(c.exchange for c in listener.state.connections):
+                await asyncio.sleep(0)
+            draining = asyncio.ensure_future(listener.drain(30))
+            await asyncio.sleep(0)
+            listener.hurry()
+            assert await draining == 1
+            forever.set()
+            writer.close()
+
+    run(scenario())

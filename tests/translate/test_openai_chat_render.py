@@ -119,6 +119,13 @@ def test_reasoning_is_an_effort(said: Reasoning, effort: str | None) -> None:
     assert body(reasoning=said).get("reasoning_effort") == effort
 
 
+def test_a_wish_to_think_names_no_effort_to_models_that_do_not_think() -> None:
+    asked = Ask(turns=[Turn("user", [Text("hi")])], reasoning=Reasoning(enabled=True), wire="ollama")
+    done = encode_request(asked, Target("m", abilities=frozenset({"tools"})))
+    assert b"reasoning_effort" not in done.body
+    assert done.dropped == ("reasoning",)
+
+
 def test_a_dialect_of_this_wire_is_kept_instead() -> None:
     extra = {"thinking": b'{"type":"enabled"}'}
     assert body(reasoning=Reasoning(enabled=True, budget=9), extra=extra, wire="openai-chat") == {

@@ -34,11 +34,20 @@ def test_what_comes_from_another_wire_is_not_stored_unless_it_says_so() -> None:
         (Reasoning(enabled=False), None),
         (Reasoning(enabled=True, budget=5000), {"effort": "medium", "summary": "auto"}),
         (Reasoning(enabled=True, adaptive=True, effort="low", show="omitted"), {"effort": "low"}),
+        (Reasoning(enabled=True), {"effort": "medium", "summary": "auto"}),
+        (Reasoning(enabled=True, adaptive=True), {"summary": "auto"}),
         (Reasoning(show="detailed"), {"summary": "detailed"}),
     ],
 )
 def test_how_much_to_think_and_to_show(wish: Reasoning, sent_as: dict[str, str] | None) -> None:
     assert sent(reasoning=wish).get("reasoning") == sent_as
+
+
+def test_a_wish_to_think_is_not_told_to_models_that_do_not_think() -> None:
+    asked = Ask(turns=[Turn("user", [Text("hi")])], reasoning=Reasoning(enabled=True), wire="ollama")
+    done = encode_request(asked, Target("m", abilities=frozenset({"tools"})))
+    assert b"reasoning" not in done.body
+    assert done.dropped == ("reasoning",)
 
 
 def test_logprobs_are_asked_for_by_an_include() -> None:

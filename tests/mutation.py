@@ -1,0 +1,67 @@
+"""Bytes that are nearly right: the golden files of all wires, with a few pieces cut out, doubled, exchanged or replaced."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+GOLDEN = Path(__file__).parent / "golden"
+FIXED = 60  # seeds of a short run, the same every time
+SHORT = 0.4  # seconds that a short run may take at most, on a slow machine with fewer seeds
+
+TOKENS = (
+    *(b"null", b"0", b"-1", b"1e400", b"1e-400", b"99999999999999999999", b"{}", b"[]", b'""', b"true", b'"x"', b"[[[["),
+    *(b'{"a":', b'"', b"\\", b"\\u0000", b"\\ud800", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", b"]", b"}", b",", b":"),
+    *(b"\n\n", b"\r\n\r\n", b"\n", b"\r", b"data:", b"data: [DONE]\n\n", b"event: error\n", b"\xef\xbb\xbf", b": x\n\n"),
+    *(b'"type":', b'"index":', b'"error":', b'"usage":', b'"model":', b'"id":', b"[" * 3000, b'{"a":' * 3000),
+)
+_VALUE = re.compile(rb'(?<=:)\s*(?:"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|\{\}|\[\])')
+
+
+@cache
+def golden(wire: str, kind: str) -> tuple[bytes, ...]:
+    """What was written by hand in *wire*; ``kind``: request, answer, stream, error."""
+    found = sorted(GOLDEN.glob(f"*.{wire}.{kind}"))
+    return tuple(path.read_bytes() for path in found if path.name.count(".") == 2)
+
+
+def mutated(bodies: tuple[bytes, ...], chance: random.Random) -> bytes:
+    """One of *bodies*, changed in one to six places."""
+    body = chance.choice(bodies)
+    for _ in range(chance.randint(1, 6)):
+        start = chance.randrange(len(body) + 1)
+        end = min(len(body), start + chance.choice((1, 2, 5, 20, 200)))
+        way = chance.randrange(6)
+        if way == 0 and (values := list(_VALUE.finditer(body))):
+            start, end = chance.choice(values).span()
+            middle = chance.choice(TOKENS)
+        elif way == 1:
+            other = chance.choice(bodies)
+            at = chance.randrange(len(other) + 1)
+            middle = other[at : at + chance.choice((5, 50, 500))]
+        else:
+            middle = chance.choice((b"", body[start:end] * 2, chance.choice(TOKENS), bytes([chance.randrange(256)])))
+        body = body[:start] + middle + body[end:]
+    return body
+
+
+def cut(body: bytes, chance: random.Random) -> list[bytes]:
+    """*body* in one to five pieces, or byte by byte."""
+    if len(body) < 3000 and chance.random() < 0.05:
+        return [body[at : at + 1] for at in range(len(body))]
+    places = sorted(chance.randrange(len(body) + 1) for _ in range(chance.randrange(5)))
+    return [body[a:b] for a, b in zip([0, *places], [*places, len(body)], strict=True)]
+
+
+def seeds_for(seconds: float) -> Iterator[int]:
+    """The fixed seeds; with *seconds* new ones, until they are over."""
+    began = time.monotonic()
+    first = time.time_ns() if seconds else 0
+    number = 0
+    while time.monotonic() - began < (seconds or SHORT) and (seconds or number < FIXED):
+        yield first + number
+        number += 1
