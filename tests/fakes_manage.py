@@ -113,6 +113,7 @@ class Admin:
         peer: str = "127.0.0.1",
         scheme: str = "http",
         anonymous: bool = False,
+        upload: list[bytes] | None = None,
     ) -> FakeExchange:
         """Send a request through the route table and the plane; the route must exist."""
         path, _, query = path.partition("?")
@@ -127,7 +128,7 @@ class Admin:
         found = self.table.find(path)
         assert found is not None, f"no route at {path}"
         request.route, request.params = found[0][method], found[1]
-        exchange = FakeExchange(request)
+        exchange = FakeExchange(request, upload)
         self.run(self.plane.handle(exchange))
         for value in exchange.header_list(b"set-cookie"):
             name, _, rest = value.decode().partition("=")

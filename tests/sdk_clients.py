@@ -1,17 +1,14 @@
-"""The official packages behind one face: a conversation that says, hears and hands in tool results.
+"""The official packages behind the face of ``sdk_talk.py``.
 
-Each class below keeps its history as its package's documentation tells programs to: in the package's own objects, given
-back as they came.  Nothing is patched; the only setting is the address.  What differs between packages ends here, so
-that a test is written once.
+Each class keeps its history as its package's documentation tells programs to: in the package's own objects, given back as
+they came.  Nothing is patched; the only setting is the address.  What differs between packages ends here, so that a test
+is written once.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import anthropic
@@ -20,115 +17,7 @@ import openai
 from google import genai
 from google.genai import errors, types
 from pydantic import BaseModel
-
-
-@dataclass
-class Call:
-    """A tool call as the package gave it; ``id`` is "" where it has none."""
-
-    id: str
-    name: str
-    arguments: dict[str, Any]
-
-
-@dataclass
-class Result:
-    """What came of a call: text, perhaps a PNG image, perhaps a failure."""
-
-    call: Call
-    text: str
-    failed: bool = False
-    image: bytes = b""
-
-
-@dataclass
-class Reply:
-    text: str = ""
-    thinking: str = ""
-    calls: list[Call] = field(default_factory=list)
-    finish: str = ""
-    tokens: tuple[int, int] = (0, 0)
-    parsed: Any = None
-
-    @property
-    def said(self) -> tuple[str, str, list[tuple[str, dict[str, Any]]], str]:
-        return self.text, self.thinking, [(call.name, call.arguments) for call in self.calls], self.finish
-
-
-@dataclass
-class Trouble(Exception):
-    """A failure, and the package's own class of it.  ``retry_after`` is None where the package does not tell."""
-
-    status: int
-    message: str
-    kind: str
-    retry_after: str | None = None
-
-
-@dataclass
-class Tool:
-    name: str
-    about: str
-    schema: dict[str, Any]
-
-
-_ENDINGS = {
-    "end_turn": "stop",
-    "tool_use": "tool_calls",
-    "completed": "stop",
-    "max_tokens": "length",
-    "incomplete": "length",
-}
-
-
-def _finish(word: str | None, calls: Sequence[Call]) -> str:
-    """In the words of the first wire; some wires have no word of their own for calls."""
-    ending = (word or "").lower()
-    ending = _ENDINGS.get(ending, ending)
-    return "tool_calls" if calls and ending == "stop" else ending
-
-
-def _base64(image: bytes) -> str:
-    return base64.b64encode(image).decode()
-
-
-def _data_url(image: bytes) -> str:
-    return f"data:image/png;base64,{_base64(image)}"
-
-
-class Talk(ABC):
-    """A conversation with *model* over a client that ``connect`` has made.
-
-    ``say`` or ``hand_in``, then ``hear``; failures are raised as :class:`Trouble`.
-    """
-
-    def __init__(
-        self,
-        client: Any,
-        model: str,
-        *,
-        system: str = "",
-        tools: Sequence[Tool] = (),
-        schema: type[BaseModel] | None = None,
-        think: bool = False,
-        stream: bool = False,
-    ) -> None:
-        self.client, self.model, self.system, self.tools = client, model, system, tools
-        self.schema, self.think, self.stream = schema, think, stream
-        self.history: list[Any] = []
-
-    @staticmethod
-    @abstractmethod
-    def connect(url: str) -> Any: ...
-
-    @abstractmethod
-    def say(self, text: str, image: bytes = b"") -> None: ...
-
-    @abstractmethod
-    def hand_in(self, results: Sequence[Result]) -> None: ...
-
-    @abstractmethod
-    def hear(self) -> Reply: ...
+from sdk_talk import Call, Reply, Result, Talk, Trouble, data_url, finish, in_base64
 
 
 class Chat(Talk):
@@ -141,7 +30,7 @@ class Chat(Talk):
     def say(self, text: str, image: bytes = b"") -> None:
         parts: list[Any] = [{"type": "text", "text": text}]
         if image:
-            parts.append({"type": "image_url", "image_url": {"url": _data_url(image)}})
+            parts.append({"type": "image_url", "image_url": {"url": data_url(image)}})
         self.history.append({"role": "user", "content": parts if image else text})
 
     def hand_in(self, results: Sequence[Result]) -> None:
@@ -183,7 +72,7 @@ class Chat(Talk):
             choice.message.content or "",
             getattr(choice.message, "reasoning_content", None) or "",
             calls,
-            _finish(choice.finish_reason, calls),
+            finish(choice.finish_reason, calls),
             (answer.usage.prompt_tokens, answer.usage.completion_tokens),
             getattr(choice.message, "parsed", None),
         )
@@ -216,14 +105,14 @@ class Responses(Talk):
     def say(self, text: str, image: bytes = b"") -> None:
         parts: list[Any] = [{"type": "input_text", "text": text}]
         if image:
-            parts.append({"type": "input_image", "image_url": _data_url(image), "detail": "auto"})
+            parts.append({"type": "input_image", "image_url": data_url(image), "detail": "auto"})
         self.history.append({"role": "user", "content": parts})
 
     def hand_in(self, results: Sequence[Result]) -> None:
         for result in results:
             output: Any = f"Error: {result.text}" if result.failed else result.text
             if result.image:
-                picture = {"type": "input_image", "image_url": _data_url(result.image)}
+                picture = {"type": "input_image", "image_url": data_url(result.image)}
                 output = [{"type": "input_text", "text": result.text}, picture]
             self.history.append({"type": "function_call_output", "call_id": result.call.id, "output": output})
 
@@ -255,7 +144,7 @@ class Responses(Talk):
             answer.output_text,
             thinking,
             calls,
-            _finish(answer.status, calls),
+            finish(answer.status, calls),
             (answer.usage.input_tokens, answer.usage.output_tokens),
             getattr(answer, "output_parsed", None),
         )
@@ -286,7 +175,7 @@ class Messages(Talk):
 
     @staticmethod
     def _image(image: bytes) -> dict[str, Any]:
-        return {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": _base64(image)}}
+        return {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": in_base64(image)}}
 
     def say(self, text: str, image: bytes = b"") -> None:
         parts: list[Any] = [{"type": "text", "text": text}]
@@ -325,7 +214,7 @@ class Messages(Talk):
             "".join(part.text for part in answer.content if part.type == "text"),
             "".join(part.thinking for part in answer.content if part.type == "thinking"),
             calls,
-            _finish(answer.stop_reason, calls),
+            finish(answer.stop_reason, calls),
             (answer.usage.input_tokens, answer.usage.output_tokens),
             getattr(answer, "parsed_output", None),
         )
@@ -395,12 +284,12 @@ class Gemini(Talk):
         self.history.append(types.Content(role="model", parts=parts))
         calls = [Call(f.id or "", f.name or "", f.args or {}) for p in parts if (f := p.function_call)]
         usage = next(answer.usage_metadata for answer in reversed(answers) if answer.usage_metadata)
-        finish = next(c.finish_reason for c in reversed(candidates) if c.finish_reason)
+        ending = next(c.finish_reason for c in reversed(candidates) if c.finish_reason)
         return Reply(
             "".join(part.text or "" for part in parts if not part.thought),
             "".join(part.text or "" for part in parts if part.thought),
             calls,
-            _finish(finish.name, calls),
+            finish(ending.name, calls),
             (usage.prompt_token_count or 0, (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)),
             self._parsed(parts),
         )
@@ -453,7 +342,7 @@ class Ollama(Talk):
         last = answers[-1]
         tokens = last.prompt_eval_count or 0, last.eval_count or 0
         parsed = self.schema.model_validate_json(text) if self.schema else None
-        return Reply(text, thinking, named, _finish(last.done_reason, named), tokens, parsed)
+        return Reply(text, thinking, named, finish(last.done_reason, named), tokens, parsed)
 
     def _whole(self) -> ollama.ChatResponse:
         return self.client.chat(**self._settings(), stream=False)

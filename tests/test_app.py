@@ -126,19 +126,18 @@ async def test_closing_does_not_wait_for_a_client_that_says_nothing_or_half_a_wo
 
 
 async def test_the_second_signal_ends_the_wait_for_what_runs(tmp_path: Path) -> None:
-    hurried: list[bool] = []
+    hurried = asyncio.Event()
     async with an_app(tmp_path) as app:
         await app.listen()
         assert app.listener is not None
         app.obey_signals()
-        app.listener.hurry = lambda: hurried.append(True)  # type: ignore[method-assign]
+        app.listener.hurry = hurried.set  # type: ignore[method-assign]
         os.kill(os.getpid(), signal.SIGTERM)
         await app.wait()
         assert app.live.draining
-        assert hurried == []
+        assert not hurried.is_set()
         os.kill(os.getpid(), signal.SIGINT)
-        while not hurried:
-            await asyncio.sleep(0)
+        await hurried.wait()
         del app.listener.hurry  # type: ignore[method-assign]
 
 

@@ -100,7 +100,7 @@ def test_the_file_is_for_its_owner_alone_and_is_turned_over_when_full(
 
 def test_a_file_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="Not a directory|No such file"):
+    with pytest.raises(OSError, match=r"Not a directory|No such file"):
         log.set_up("info", "text", tmp_path / "file" / "log.txt")
 
 

@@ -9,7 +9,8 @@
         upstream.seen[-1].body  # and as it came
 
 The wire is told by the path.  The script is a function from what was asked to the events of the answer, so that it may act
-as a model does: on what has reached it.  A first event that is a ``Failure`` becomes an HTTP error.
+as a model does: on what has reached it.  A first event that is a ``Failure`` becomes an HTTP error.  Where a wire has a way
+to ask for the number of tokens, that is always ``COUNTED``.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ KINDS = {
     "gemini": "gemini-compatible",
     "ollama": "ollama-compatible",
 }
+COUNTED = 42
+_COUNTERS = {"/messages/count_tokens": "input_tokens", ":countTokens": "totalTokens"}
 _ENDINGS = {
     "/chat/completions": "openai-chat",
     "/responses": "openai-responses",
@@ -109,6 +112,10 @@ def _handler_of(upstream: WireUpstream) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             path = self.path.partition("?")[0]
+            counter = next((member for ending, member in _COUNTERS.items() if path.endswith(ending)), None)
+            if counter is not None:
+                self.whole(200, b'{"%b": %d}' % (counter.encode(), COUNTED), {})
+                return
             name = next(wire for ending, wire in _ENDINGS.items() if path.endswith(ending))
             ask = read_ask(name, path, body)
             headers = {key.lower(): value for key, value in self.headers.items()}

@@ -15,7 +15,7 @@ import click
 
 from ..settings import Settings, is_loopback
 from . import backend
-from .output import as_json, bad, good, progress, say, shared, warn
+from .output import as_json, bad, good, progress, shared, warn
 
 
 class Finding(NamedTuple):
@@ -40,9 +40,8 @@ def doctor(settings: Settings, offline: bool, json_out: bool) -> None:
     for finding in checks(settings, offline):
         findings.append(finding)
         if not json_out:
-            _SAY[finding.state](f"{finding.check}: {finding.detail}")
-            if finding.remedy:
-                say(f"  → {finding.remedy}")
+            remedy = f"\n  → {finding.remedy}" if finding.remedy else ""
+            _SAY[finding.state](f"{finding.check}: {finding.detail}{remedy}")
     if json_out:
         as_json([finding._asdict() for finding in findings])
     if any(finding.state == "failed" for finding in findings):

@@ -29,7 +29,7 @@ def plain(text: object) -> str:
 
 
 def say(text: str = "", *, bold: bool = False) -> None:
-    click.secho(plain(text), bold=bold or None)
+    click.echo(click.style(plain(text), bold=True) if bold else plain(text))
 
 
 def good(text: str) -> None:

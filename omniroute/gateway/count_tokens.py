@@ -50,7 +50,7 @@ async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
     except OmniError as error:
         exchange.respond(error.status, fields, form.encode_error(render.failure_of(error)))
         return
-    name = "totalTokens" if "v1beta" in request.path else "input_tokens"
+    name = "totalTokens" if "model" in request.params else "input_tokens"  # the wire with the model in the path
     fields.append((b"x-omniroute-estimated", b"true"))
     exchange.respond(200, fields, msgspec.json.encode({name: tokens, "estimated": True}))
 

@@ -29,8 +29,9 @@ async def read(call: Call) -> Reply:
     days = [day for day in every_day if day.name >= since]
     by_day_and_model, model_names = daily_by_model(await call.store.analytics.totals("day", "model", since=since))
     groups = await _groups(call, since)
+    in_a_row = streak({day.name for day in every_day}, today)
     return Reply(200, {
-        "summary": {**summary(days), **_uniques(groups), "streak": streak({day.name for day in every_day}, today)},
+        "summary": summary(days) | _uniques(groups) | {"streak": in_a_row},
         "dailyTrend": [{"date": day.name, **_counts(day)} for day in days],
         "dailyByModel": by_day_and_model,
         "modelNames": model_names,

@@ -39,7 +39,8 @@ async def _parts(call: Call) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "settings.json": await safe_settings(call),
         "combos.json": [
-            {**json_object(row["data"]), "id": row["id"], "name": row["name"], "createdAt": row["created_at"]} for row in combos
+            {**json_object(row["data"]), "id": row["id"], "name": row["name"], "createdAt": row["created_at"]}
+            for row in combos
         ],
         "providers.json": {
             "connections": [view(row, health.view(row.id)) for row in await call.store.connections.list()],

@@ -29,7 +29,7 @@ def decode_error(status: int, body: bytes) -> Failure:
     if text.startswith("<"):
         text = " ".join(html.unescape(_TAG.sub(" ", _SCRIPT.sub(" ", text))).split())
     message = text[:_LONGEST] or f"The provider answered with status {status} and no message."
-    return Failure(status, message, wire=WIRE, raw=body)
+    return Failure(status or 502, message, wire=WIRE, raw=body)
 
 
 def encode_error(failure: Failure) -> bytes:

@@ -31,6 +31,7 @@ class Messages:
         self.lost: list[str] = []
         self.out: list[dict[str, Any]] = []
         self.ids = {block.id for turn in ask.turns for block in turn.blocks if isinstance(block, ToolCall)}
+        self.called: dict[str, str] = {}  # call id -> the tool's name as sent
         self.media: list[Block] = []  # of tool results, for the next user message
 
     def render(self) -> list[dict[str, Any]]:
@@ -155,7 +156,8 @@ class Messages:
         self._note(Lost.TOOL_NAMESPACE, bool(call.namespace))
         arguments, wrapped = object_text(call.arguments, call.kind)
         self._note(Lost.TOOL_ARGUMENTS, wrapped)
-        function = {"name": flat(call.name, call.namespace), "arguments": Raw(arguments)}
+        name = self.called[call.id] = flat(call.name, call.namespace)
+        function = {"name": name, "arguments": Raw(arguments)}
         return {"id": call.id, "function": function} if call.id in self.ids else {"function": function}
 
     # ------------------------------------------------------------------ tool results
@@ -176,8 +178,8 @@ class Messages:
             self.lost.append(Lost.TOOL_ERROR)
             text = text if _ERROR.match(text) else f"Error: {text}"
         message = {"role": "tool", "content": text or (_FOLLOWS if media else "")}
-        if result.name:
-            message["tool_name"] = result.name
+        if name := self.called.get(result.id, result.name):
+            message["tool_name"] = name
         if result.id in self.ids:
             message["tool_call_id"] = result.id
         self.out.append(message)

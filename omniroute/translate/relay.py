@@ -53,6 +53,7 @@ class Pipe(Protocol):
 
 
 _BOUNDARY: Final = re.compile(rb"\n\n|\r\n\r\n|\r\r|\n\r\n")
+_WITH_CR: Final = (b"\r\n\r\n", b"\r\r", b"\n\r\n")
 _EVENT: Final = re.compile(rb".*?(?:\n\n|\r\n\r\n|\r\r|\n\r\n)|.+\Z", re.DOTALL)
 _DATA: Final = re.compile(rb"^data: ?([^\r\n]*)", re.MULTILINE)
 
@@ -61,6 +62,14 @@ def data_of(event: bytes) -> bytes:
     """The data of one SSE event."""
     lines = _DATA.findall(event if b"\r" not in event else event.replace(b"\r", b"\n"))
     return lines[0] if len(lines) == 1 else b"\n".join(lines)
+
+
+def last_boundary(blob: bytes) -> int:
+    """Where the last whole event of *blob* ends; 0 = it has none."""
+    end = blob.rfind(b"\n\n") + 2
+    if b"\r" in blob:
+        end = max([end, *(at + len(mark) for mark in _WITH_CR if (at := blob.rfind(mark)) >= 0)])
+    return end if end > 1 else 0
 
 
 def boundary_before(blob: bytes, at: int) -> int:
@@ -113,10 +122,7 @@ class Tap:
         whole = b""
         if b"\n" in data or b"\r" in data:
             blob = b"".join(self._tail)
-            end = max(
-                blob.rfind(b"\n\n") + 2, blob.rfind(b"\r\n\r\n") + 4, blob.rfind(b"\r\r") + 2, blob.rfind(b"\n\r\n") + 3
-            )
-            if end > 4 or _BOUNDARY.search(blob):
+            if end := last_boundary(blob):
                 whole, rest = blob[:end], blob[end:]
                 self._tail, self._tail_size, self.torn = [rest] if rest else [], len(rest), False
             else:
@@ -144,8 +150,8 @@ class Tap:
         if self.watch is not None:
             self.watch(rest)
         out = self._look(rest + b"\n\n").removesuffix(b"\n\n")
-        if not (self.finished or self.torn or is_json(data_of(rest))):
-            return b""  # half an event
+        if not (self.finished or self.torn or not rest.strip() or is_json(data_of(rest))):
+            return self._close()  # half an event
         self.torn = bool(out)
         return out + self._close()
 

@@ -109,6 +109,13 @@ class GeminiArrayTap(GeminiTap):
         self._ended = True
         return b"]" if self._begun else b"[]"
 
+    def eof(self) -> bytes:
+        begun = self._begun
+        out = super().eof()
+        if not out:
+            self._begun = begun  # half an event has not gone out after all
+        return out
+
     def fail(self, failure: Failure) -> bytes:
         if self.finished or self._ended:
             return self._close()

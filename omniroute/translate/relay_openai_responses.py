@@ -59,7 +59,8 @@ class ResponsesTap(Tap):
 
     def _look(self, blob: bytes) -> bytes:
         """Read the first events; then only those from the first telling word on."""
-        self._latest = blob
+        if blob[:1] != b":" or b"sequence_number" in blob:  # a comment says nothing of where the stream is
+            self._latest = blob
         start = 0
         if self.meaningful:
             hits = [at for word in _WORDS if (at := blob.find(word)) >= 0]

@@ -16,6 +16,8 @@ from omniroute.upstream.probe import Prober, Validation
 from omniroute.upstream.verdict import Diagnosis
 
 Command = Callable[..., Result]
+REFUSED = Diagnosis("upstream_auth_error", "upstream", "Invalid API key", "401")
+UNREACHED = Diagnosis("network_error", "upstream", "Could not reach it")
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +44,7 @@ def test_on_a_terminal_it_says_what_to_do(omniroute: Command) -> None:
     result = omniroute("doctor")
     assert "✓ python: 3." in result.stdout
     assert "! providers: none configured" in result.stderr
-    assert "omniroute providers add" in result.stdout
+    assert "\n  → omniroute providers add" in result.stderr
 
 
 def test_a_port_that_is_taken_fails(omniroute: Command, free_port: int) -> None:
@@ -80,19 +82,15 @@ def test_a_data_directory_that_others_can_read_is_worth_a_warning(omniroute: Com
     settings.data_dir.mkdir()
     settings.data_dir.chmod(0o755)
     result = omniroute("doctor")
-    assert (result.exit_code, f"chmod 700 {settings.data_dir}" in result.stdout) == (0, True)
+    assert (result.exit_code, f"chmod 700 {settings.data_dir}" in result.stderr) == (0, True)
 
 
 def test_accounts_are_asked_and_a_bad_one_fails(omniroute: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     async def validate(self: Prober, provider: Any, secret: str, *_: Any, **__: Any) -> Validation:
         if secret == "bad":
-            return Validation(
-                False, "Invalid API key", 401, 7, Diagnosis("upstream_auth_error", "upstream", "Invalid API key", "401")
-            )
+            return Validation(False, "Invalid API key", 401, 7, REFUSED)
         if secret == "nowhere":
-            return Validation(
-                False, "Could not reach it", None, 7, Diagnosis("network_error", "upstream", "Could not reach it")
-            )
+            return Validation(False, "Could not reach it", None, 7, UNREACHED)
         return Validation(True, None, 200, 12, Diagnosis("ok", "upstream", "The key works", "200"))
 
     monkeypatch.setattr(Prober, "validate", validate)

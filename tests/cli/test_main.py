@@ -89,6 +89,8 @@ def test_colours_are_left_out_where_they_are_not_wanted(
 
 
 def test_a_light_command_does_not_load_the_gateway() -> None:
-    code = "import sys; from omniroute.cli import main, backend, keys; print({'omniroute.app', 'rich', 'asyncio'} & sys.modules.keys())"
+    code = (
+        "import sys; from omniroute.cli import main, keys; print({'omniroute.app', 'rich', 'asyncio'} & sys.modules.keys())"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20)
     assert done.stdout == "set()\n"

@@ -13,6 +13,8 @@ from omniroute.upstream.providers import NODE_TYPES, Provider
 from omniroute.upstream.verdict import Diagnosis
 
 Command = Callable[..., Result]
+REFUSED = Diagnosis("upstream_auth_error", "upstream", "Invalid API key", "401")
+UNREACHED = Diagnosis("network_error", "upstream", "Could not reach it")
 OWN = ("providers", "add", "--url", "http://127.0.0.1:9/v1", "--prefix", "mine")
 
 
@@ -22,13 +24,9 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def validate(self: Prober, provider: Provider, secret: str, *_: Any, **__: Any) -> Validation:
         if "bad" in secret:
-            return Validation(
-                False, "Invalid API key", 401, 7, Diagnosis("upstream_auth_error", "upstream", "Invalid API key", "401")
-            )
+            return Validation(False, "Invalid API key", 401, 7, REFUSED)
         if "nowhere" in secret:
-            return Validation(
-                False, "Could not reach it", None, 7, Diagnosis("network_error", "upstream", "Could not reach it")
-            )
+            return Validation(False, "Could not reach it", None, 7, UNREACHED)
         return Validation(True, None, 200, 12, Diagnosis("ok", "upstream", "The key works", "200"))
 
     monkeypatch.setattr(Prober, "validate", validate)

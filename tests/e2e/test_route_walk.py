@@ -206,3 +206,30 @@ def code(body: bytes) -> str:
     words = {"Host not allowed": "host_not_allowed", "Origin not allowed": "origin_not_allowed"}
     text = error if isinstance(error, str) else error["message"]
     return next((word for start, word in words.items() if text.startswith(start)), text)
+
+
+GARBAGE = [
+    b"", b"null", b"[]", b"{}", b"5", b"true", b'"x"', b"{", b"nonsense", b"\xff\xfe", b'{"a":' * 5000, b"[" * 100_000,
+    b'{"name": null, "id": null, "provider": null, "apiKey": null, "password": null, "model": null, "messages": null}',
+    b'{"name": [], "id": {}, "provider": 5, "apiKey": true, "password": [], "model": {}, "messages": 5, "baseUrl": 1e999}',
+    b'{"name": "\\ud800", "provider": "\\u0000", "apiKey": "\\r\\n", "model": "\\ud800/x", "messages": [{}]}',
+    b'{"name": "%b", "provider": "../../x", "prefix": "%%00", "model": "a/b", "messages": [[]]}' % (b"n" * 100_000),
+    b'{"__proto__": 1, "constructor": {}, "$where": "1", "name": {"$gt": ""}, "model": "x OR 1=1 --", "limit": -1}',
+    b'{"expiresAt": "never", "scopes": "*", "allowedModels": [1], "priority": 99999999999999999999, "isActive": "yes"}',
+]  # fmt: skip
+QUERIES = ["limit=-1", "limit=99999999999999999999", "offset=x", "id=%00", "a=%ff", "period='", "startDate=9999999", "%", "&&=&", "format=json"]
+
+
+@WALK
+def test_garbage_is_refused_and_never_breaks_anything(closed: Process, keys: dict[str, str], row: Row) -> None:
+    if row.path in ENDING:
+        return
+    scope = "inference" if row.access == "K" else "manage"
+    odd = [row.url.replace("x1", text) for text in ("%00", "%ff", "..%2f..", "'", "%f0%9f%90%a6", "x" * 3000) if "x1" in row.url]
+    for path in (row.url, *odd):
+        for body in GARBAGE if row.method != "GET" and path == row.url else [None, b"{}"]:
+            status, _, raw = closed.request(row.method, path, body, authorization=f"Bearer {keys[scope]}")
+            assert status < 500, (path, body and body[:60], raw[:300])
+    for query in QUERIES:
+        status, _, raw = closed.request(row.method, f"{row.url}?{query}", b"{", authorization=f"Bearer {keys[scope]}")
+        assert status < 500, (query, raw[:300])

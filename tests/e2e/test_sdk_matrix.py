@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 from processes import Process
 from pydantic import BaseModel
-from sdk_clients import TALKS, Call, Result, Talk, Tool, Trouble
+from request_order import disorder
+from sdk_clients import TALKS
+from sdk_talk import Call, Result, Talk, Tool, Trouble
 from sdk_types import violations
-from wire_upstream import KINDS, WireUpstream
+from wire_upstream import COUNTED, KINDS, WireUpstream
 
 from omniroute.translate.conversation import Ask, Block, Media, Text, ToolCall, ToolResult
 from omniroute.translate.events import (
@@ -87,7 +89,8 @@ def bench(everything: Bench) -> Iterator[Bench]:
         assert seen.ask.model == "m"
         if not everything.relayed:
             check_names(seen.ask)
-        assert everything.relayed or violations(seen.wire, seen.body) == []
+            assert violations(seen.wire, seen.body) == []
+            assert disorder(seen.wire, seen.body) == []
 
 
 def check_names(ask: Ask) -> None:
@@ -194,6 +197,20 @@ def test_an_answer_that_the_limit_cut(bench: Bench, sdk: str, wire: str, stream:
     talk = bench.talk(sdk, wire, stream=stream)
     talk.say("Greet me")
     assert talk.hear().said == ("Good mor", "", [], "length")
+
+
+@pairs
+def test_tokens_are_counted_by_the_vendor_or_estimated(bench: Bench, wire: str) -> None:
+    text = "How many tokens are these few words?"
+    messages: Any = [{"role": "user", "content": text}]
+    counted = {
+        "anthropic": bench.connections["anthropic"]
+        .messages.count_tokens(model=f"mx-{wire}/m", messages=messages)
+        .input_tokens,
+        "gemini": bench.connections["gemini"].models.count_tokens(model=f"mx-{wire}/m", contents=text).total_tokens,
+    }
+    for sdk, tokens in counted.items():
+        assert tokens == COUNTED if sdk == wire else 5 < tokens < 20
 
 
 # --------------------------------------------------------------------------- failures

@@ -23,11 +23,13 @@ def tap(wire: str, strip: bool = False) -> Tap:
     return RELAYS[wire].tap(lambda failure: FORMATS[wire].stream_encoder(STAMP).fail(failure), strip)
 
 
-def play(pipe: Tap, pieces: list[bytes], breaks: bool = False) -> tuple[bytes, object]:
-    """(what the client gets, what was learned)."""
+def play(pipe: Tap, pieces: list[bytes], breaks: bool = False) -> tuple[bytes, bytes]:
+    """(what the client gets of the upstream's, and the error that follows where that was not everything)."""
     out = [pipe.feed(piece) for piece in pieces if piece]
-    out.append(pipe.fail(BROKEN) if breaks else pipe.eof())
-    return b"".join(out), (pipe.meaningful, pipe.finished, pipe.model, pipe.usage, pipe.failure)
+    if not breaks:
+        out.append(pipe.eof())
+    error = pipe.fail(BROKEN) if breaks or not (pipe.finished or pipe.failure) else b""
+    return b"".join(out), error
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -55,10 +57,11 @@ def test_a_stream_that_breaks_anywhere_is_ended_without_an_exception(wire: str, 
 
 
 @pytest.mark.parametrize("wire", WIRES)
-@given(body=st.lists(st.one_of(st.sampled_from(TOKENS[:-2]), st.binary(max_size=4)), max_size=30).map(b"".join), at=st.integers(0))
+@given(body=st.lists(st.sampled_from(TOKENS[:-2]) | st.binary(max_size=4), max_size=30).map(b"".join), at=st.integers(0))
 def test_any_bytes_are_survived_and_come_out_the_same(wire: str, body: bytes, at: int) -> None:
     place = at % (len(body) + 1)
-    assert play(tap(wire), [body[:place], body[place:]])[0] == play(tap(wire), [body])[0]
+    whole, parts = play(tap(wire), [body])[0], play(tap(wire), [body[:place], body[place:]])[0]
+    assert parts.rstrip(b"\r\n") == whole.rstrip(b"\r\n"), "blank lines before half an event may go with it"
 
 
 @pytest.mark.parametrize("wire", ARRAY_TAPS)
@@ -68,7 +71,7 @@ def test_arrays_survive_too(wire: str, seeds: Iterator[int]) -> None:
         pieces = cut(mutated(golden(wire, "stream"), chance), chance)
         for breaks in (False, True):
             try:
-                out, _ = play(ARRAY_TAPS[wire](), pieces, breaks)
+                out = b"".join(play(ARRAY_TAPS[wire](), pieces, breaks))
             except Exception as error:
                 raise AssertionError(f"seed {seed}") from error
             assert out[:1] == b"[", f"seed {seed}"

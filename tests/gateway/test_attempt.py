@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from data_plane import JSON, MODEL
 from fakes_gateway import SSE, FakeGateway, fake_gateway, job, one_provider
@@ -10,7 +11,17 @@ from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire
 
 from omniroute.errors import Retry
 from omniroute.gateway import attempt as module
-from omniroute.gateway.attempt import attempt, blame, fold, make_pipe, stamp, transport_failure, upstream_failure
+from omniroute.gateway import retry
+from omniroute.gateway.attempt import (
+    attempt,
+    blame,
+    fold,
+    make_pipe,
+    stamp,
+    transport_failure,
+    upstream_failure,
+    without_secret,
+)
 from omniroute.gateway.job import Job
 from omniroute.gateway.render import Prepared, same_wire
 from omniroute.gateway.stream import Translation
@@ -238,3 +249,27 @@ async def test_an_event_stream_of_an_error_answer_is_read_to_its_limit_only() ->
     assert failure is not None
     assert (failure.status, failure.message) == (500, "Broken")
     assert module.ERROR_BODY <= 1024 * 1024
+
+
+KEY = "sk/very-secret-key-0001"
+
+
+@pytest.mark.parametrize("written", [KEY, KEY.replace("/", "\\/")], ids=["plain", "escaped"])
+async def test_an_upstream_that_repeats_the_key_does_not_make_it_known(written: str) -> None:
+    body = CHAT.error("auth", "Wrong key: KEY").replace(b"KEY", written.encode())
+    gateway = fake_gateway(one_provider(CHAT), (401, [*JSON, (b"request-id", KEY.encode())], body))
+    made = ready(gateway, CHAT)
+    assert made.account is not None
+    made.account = msgspec.structs.replace(made.account, secret=KEY)
+    failure = await run(gateway, made)
+    assert failure is not None
+    assert failure.message == "Wrong key: [key]"
+    assert failure.raw is not None
+    assert (KEY.encode() in failure.raw, written.encode() in failure.raw) == (False, False)
+    assert failure.headers == [(b"request-id", b"[key]")]
+    gateway.live.health.fail("a", "p", "m", retry.judge(401, "").rule, status=401, message=failure.message)
+    assert KEY not in (gateway.live.health.view("a").last_error or "")
+
+
+def test_short_keys_are_words_and_stay() -> None:
+    assert without_secret(Failure(400, "ollama does not know it"), "ollama").message == "ollama does not know it"

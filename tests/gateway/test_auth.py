@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from omniroute.errors import OmniError
-from omniroute.gateway.auth import authenticate, digest, find, model_allowed, presented_key
+from omniroute.gateway.auth import authenticate, check_model, digest, find, model_allowed, presented_key
 from omniroute.gateway.snapshot import GatewayKey, Snapshot
 from omniroute.proto.exchange import Request
+from omniroute.upstream.providers import Provider
 
 SECRET = b"s" * 32
 
@@ -79,3 +80,15 @@ def test_lookup_needs_the_right_secret_and_survives_odd_bytes() -> None:
 )
 def test_allowed_models_are_anchored_patterns(patterns: tuple[str, ...], name: str, allowed: bool) -> None:
     assert model_allowed(patterns, name) is allowed
+
+
+def test_a_restricted_key_gets_its_models_by_any_of_their_names() -> None:
+    up = Provider("node-1", "up", "Up", "openai-chat", "http://x")
+    key = GatewayKey("k", "k", b"", allowed_models=("up/small", "big"))
+    check_model(None, "x", up, "x")
+    check_model(GatewayKey("k", "k", b""), "x", up, "x")
+    check_model(key, "small", up, "small")
+    check_model(key, "big", up, "other")
+    with pytest.raises(OmniError) as caught:
+        check_model(key, "up/large", up, "large")
+    assert (caught.value.status, caught.value.param) == (403, "model")

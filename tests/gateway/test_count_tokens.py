@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from data_plane import accounts, data_plane, provider, snapshot
 from fakes_exchange import FakeExchange
@@ -12,7 +13,9 @@ from scripted_upstream import HANG, RESET, Answer, Raw, ScriptedUpstream
 from wires import ANTHROPIC, CHAT, WIRES, Wire
 
 from omniroute.gateway import count_tokens
+from omniroute.gateway.auth import digest
 from omniroute.gateway.count_tokens import MEDIA_TOKENS, estimate
+from omniroute.gateway.snapshot import GatewayKey
 from omniroute.translate.formats import FORMATS
 
 PATH = "/v1/messages/count_tokens"
@@ -88,3 +91,16 @@ async def test_where_the_vendor_does_not_count_it_is_estimated(step: Answer | Ra
             assert plane.live.health.cooling() == {}
     assert status == 200
     assert json.loads(got)["estimated"] is True
+
+
+async def test_a_restricted_key_counts_for_its_own_models_only() -> None:
+    key = GatewayKey("k", "k", digest(b"s", "sk-1"), allowed_models=("up/other",))
+    state = snapshot(provider(ANTHROPIC, "http://127.0.0.1:9/v1"), accounts("key-1"))
+    state = msgspec.structs.replace(state, key_secret=b"s", keys={key.digest: key})
+    async with data_plane(state) as plane:
+        raw = json.dumps(ASK).encode()
+        status, _, got = await plane.http.fetch(
+            plane.origin, "POST", PATH.encode(), [(b"x-api-key", b"sk-1")], raw, limit=1 << 16
+        )
+    assert status == 403
+    assert "not allowed" in json.loads(got)["error"]["message"]

@@ -208,3 +208,32 @@ def test_the_servers_own_refusals_speak_the_paths_dialect() -> None:
     assert msgspec.json.decode(body)["error"]["type"] == "invalid_request_error"
     _, body = target.refuse(Request("POST", "/v1beta/models/x:generateContent"), 413, "Too large")
     assert msgspec.json.decode(body)["error"] == {"code": 413, "message": "Too large", "status": "INVALID_ARGUMENT"}
+
+
+@pytest.mark.parametrize("site", [b"cross-site", b"same-site"])
+@pytest.mark.parametrize("path", ["/v1/models", "/api/keys"])
+def test_another_sites_page_may_link_to_us_but_not_load_us(site: bytes, path: str) -> None:
+    for mode in (b"no-cors", b"cors", b"websocket"):
+        asked = request("GET", path, (b"sec-fetch-site", site), (b"sec-fetch-mode", mode))
+        assert refused(edge(), asked)[2]["error"]["code"] == "origin_not_allowed"
+    edge().admit(request("GET", path, (b"sec-fetch-site", site), (b"sec-fetch-mode", b"navigate")))
+
+
+def test_a_star_lists_every_origin_for_the_data_plane_only() -> None:
+    origin = (b"origin", b"https://any.example")
+    target = edge(origins=("*",))
+    target.admit(request("POST", "/v1/messages", origin))
+    for method in ("POST", "GET", "OPTIONS"):
+        status, headers, _ = refused(target, request(method, "/api/keys", origin))
+        assert status == 403
+        assert not any(name.startswith(b"access-control") for name in headers)
+    assert refused(target, request("GET", "/nowhere", origin))[0] == 403
+
+
+def test_hosts_that_were_refused_are_not_remembered_without_end() -> None:
+    target = edge()
+    for number in range(20_000):
+        refused(target, Request("GET", "/v1/models", "", [(b"host", b"h%d.example" % number)]))
+    refused(target, Request("GET", "/v1/models", "", [(b"host", b"h" * 10_000)]))
+    assert len(target._known_hosts) <= 256
+    target.admit(request())

@@ -110,3 +110,16 @@ def test_restored_state_blocks_until_its_time_and_forget_removes_it() -> None:
     assert health.blocked_until("a", "m") == clock.now + 5
     health.forget("a")
     assert health.blocked_until("a", "m") is None
+
+
+def test_model_locks_are_bounded_because_clients_make_up_the_names_of_models() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    for number in range(6000):
+        health.fail("a", "p", f"made-up-{number}", rule_of(404), status=404, message="No such model")
+    assert len(health.locks()) == 4096
+    assert health.blocked_until("a", "made-up-0") is None
+    assert health.blocked_until("a", "made-up-5999") is not None
+    clock.advance(86_400)
+    health.fail("a", "p", "one more", rule_of(404), status=404, message="No such model")
+    assert [lock.model for lock in health.locks()] == ["one more"]

@@ -122,6 +122,7 @@ def test_a_model_is_found_by_every_name_it_goes_by(name: str) -> None:
     ("body", "status", "error"),
     [
         (b'{"model":"nope:latest"}', 404, "model 'nope' not found"),
+        (b'{"model":"nope' + b":latest" * 5000 + b'"}', 404, "model '" + ("nope" + ":latest" * 4999)[:200] + "' not found"),
         (b"{}", 400, "model is required"),
         (b"not json", 400, "Invalid JSON body"),
         (b'{"model":"\xff"}', 400, "Invalid JSON body"),

@@ -337,3 +337,16 @@ async def test_a_chat_stream_for_a_chat_client_is_never_translated() -> None:
     b.call.push(odd, DONE)
     b.call.end()
     assert b.sent == odd + DONE
+
+
+@BOTH
+async def test_an_error_that_repeats_the_accounts_key_does_not_tell_it_to_the_client(wire: Wire) -> None:
+    b = Bench(tap(wire), wire)
+    b.relay._secret = b"very-secret-key"
+    b.call.push(b"".join([*wire.opening, wire.first]))
+    assert await b.relay.commit() is None
+    b.call.push(wire.error_event.replace(b"Overloaded", b"Not for very-secret-key"))
+    b.call.end()
+    failure = await b.relay.finish()
+    assert failure is not None
+    assert wire.errors(b.sent)[0]["message"] == "Not for [key], try later"

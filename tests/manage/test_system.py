@@ -28,3 +28,14 @@ def test_they_are_for_managers_only(guarded: Admin, word: str) -> None:
     assert guarded.send("POST", f"/api/{word}").status == 401
     assert guarded.send("POST", f"/api/{word}", headers={"authorization": f"Bearer {guarded.key()}"}).status == 403
     assert guarded.events == []
+
+
+@pytest.mark.parametrize("word", ["restart", "shutdown"])
+def test_with_the_login_off_a_stranger_from_elsewhere_cannot_end_the_process(guarded: Admin, word: str) -> None:
+    guarded.login()
+    guarded.send("PUT", "/api/settings", {"requireLogin": False})
+    assert guarded.send("POST", f"/api/{word}", anonymous=True, peer="192.0.2.1").status == 401
+    assert guarded.send("POST", f"/api/{word}", anonymous=True, headers={"x-forwarded-for": "192.0.2.1"}).status == 401
+    assert guarded.events == []
+    assert guarded.send("POST", f"/api/{word}", peer="192.0.2.1").status == 200
+    assert guarded.send("POST", f"/api/{word}", anonymous=True).status == 200

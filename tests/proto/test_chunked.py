@@ -52,3 +52,13 @@ def test_what_a_chunk_announces_is_known_before_it_comes() -> None:
     decoder = ChunkDecoder()
     assert decoder.feed(b"fffff\r\nabc") == b"abc"
     assert decoder.announced == 0xFFFFF - 3
+
+
+@pytest.mark.parametrize("size", [0, 7])
+def test_extensions_may_not_outgrow_the_body(size: int) -> None:
+    extended = b"1;" + b"a" * 900 + b"\r\nx\r\n"
+    with pytest.raises(ProtocolError) as caught:
+        decode(extended * 20, size)
+    assert (caught.value.status, caught.value.message) == (400, "chunk extensions too large")
+    assert decode(extended * 10 + b"0\r\n\r\n", size) == (b"x" * 10, b"", True)
+    assert decode(b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n", size) == (b"x" * 5000, b"", True)

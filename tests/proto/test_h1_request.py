@@ -80,3 +80,10 @@ def test_a_head_that_cannot_end_well_is_refused_before_it_ends() -> None:
     parser.feed(b"X-A: \x01")
     with pytest.raises(ProtocolError):
         parser.head()
+
+
+@pytest.mark.parametrize("end", [b"", b" HTTP/1.1\r\nHost: h\r\n\r\n"], ids=["endless", "ended"])
+def test_a_request_line_beyond_every_limit_is_414_whether_or_not_its_end_has_come(end: bytes) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        parse(b"GET /" + b"a" * 70_000 + end).head()
+    assert caught.value.status == 414

@@ -334,8 +334,8 @@ def test_who_has_sent_half_a_head_or_reads_a_refusal_does_not_hold_a_drain_up() 
     async def scenario() -> None:
         async with serving(App()) as listener:
             connections = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(2)]
-            for (_, writer), said in zip(connections, (b"GET / HTTP/1.1\r\nHo", b"GET / HTTP/1.1\nHost: h\r\n\r\n"), strict=True):
-                writer.write(said)
+            connections[0][1].write(b"GET / HTTP/1.1\r\nHo")
+            connections[1][1].write(b"GET / HTTP/1.1\nHost: h\r\n\r\n")
             await connections[1][0].readuntil(b"\r\n\r\n")
             async with asyncio.timeout(2):  # of the 30 s below, and 10 s that a head may otherwise take
                 assert await listener.drain(30) == 0
@@ -348,18 +348,18 @@ def test_who_has_sent_half_a_head_or_reads_a_refusal_does_not_hold_a_drain_up() 
 
 def test_a_drain_that_is_hurried_waits_no_longer() -> None:
     async def scenario() -> None:
-        forever = asyncio.Event()
+        begun, forever = asyncio.Event(), asyncio.Event()
 
         class Slow(App):
             async def handle(self, exchange: Exchange) -> None:
+                begun.set()
                 await forever.wait()
 
         async with serving(Slow()) as listener:
             listener.hurry()  # nothing waits yet
             _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
             writer.write(GET)
-            while not listener.connections or not any(c.exchange for c in listener.state.connections):
-                await asyncio.sleep(0)
+            await begun.wait()
             draining = asyncio.ensure_future(listener.drain(30))
             await asyncio.sleep(0)
             listener.hurry()

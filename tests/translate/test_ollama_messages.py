@@ -55,6 +55,12 @@ def test_calls_have_objects_for_arguments_and_results_say_whose_they_are() -> No
     assert messages[2] == {"role": "tool", "content": "1\n2", "tool_name": "look", "tool_call_id": "c1"}
 
 
+def test_a_result_has_the_name_that_its_call_was_sent_with() -> None:
+    turn = Turn("assistant", [ToolCall("c1", "spawn", "{}", namespace="agents")])
+    call, result = render(user(Text("a")), turn, Turn("tool", [ToolResult("c1", [Text("1")], name="spawn")]))[1:]
+    assert call["tool_calls"][0]["function"]["name"] == result["tool_name"] == "agents__spawn"
+
+
 def test_calls_without_ids_stay_without() -> None:
     messages = called(ToolResult("", [Text("1")], name="look"), calls=("",))
     assert "id" not in messages[1]["tool_calls"][0]

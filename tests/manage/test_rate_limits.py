@@ -1,0 +1,58 @@
+"""Contract section 8: rate limits, under both paths."""
+
+from __future__ import annotations
+
+import pytest
+from fakes_manage import Admin
+
+PATH = "/api/rate-limits"
+
+
+@pytest.fixture(params=[PATH, "/api/rate-limit"])
+def path(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_each_connection_says_how_busy_it_is(admin: Admin, path: str) -> None:
+    made = admin.connection(name="work")
+    admin.live.begin(("openai", "gpt-4o", made["id"]))
+    admin.live.begin(("openai", "o1", made["id"]))
+    found = admin.send("GET", path).json
+    assert found["connections"] == [{
+        "connectionId": made["id"], "provider": "openai", "name": "work", "rateLimitProtection": False, "enabled": False,
+        "active": False, "queued": 0, "running": 2,
+    }]  # fmt: skip
+    assert found["overview"] == {f"openai:{made['id']}": {"queued": 0, "running": 2, "executing": 2}}
+    assert (found["lockouts"], found["cacheStats"]) == ([], {})
+    assert found["defaults"] == {"requestsPerMinute": 100, "minTimeBetweenRequests": 200, "concurrentRequests": 10}
+
+
+def test_locked_models_are_listed(admin: Admin) -> None:
+    made = admin.connection()
+    admin.fail(made["id"], status=404, model="gpt-4o")
+    [lock] = admin.send("GET", PATH).json["lockouts"]
+    assert (lock["provider"], lock["connectionId"], lock["model"]) == ("openai", made["id"], "gpt-4o")
+    assert lock["remainingMs"] == 60_000
+
+
+def test_protection_is_stored_and_in_the_next_snapshot(admin: Admin, path: str) -> None:
+    made = admin.connection()
+    for enabled in (True, False):
+        answer = admin.send("POST", path, {"connectionId": made["id"], "enabled": enabled})
+        assert answer.json == {"success": True, "connectionId": made["id"], "enabled": enabled}
+        assert admin.store.snapshot.connections["openai"][0].rate_limit_protection is enabled
+        assert admin.send("GET", path).json["connections"][0]["enabled"] is enabled
+    assert admin.audit()[-1] == "ratelimit.update"
+
+
+def test_what_is_missing_is_said(admin: Admin) -> None:
+    assert admin.send("POST", PATH, {"enabled": True}).json == {"error": "Missing connectionId"}
+    assert admin.send("POST", PATH, {"connectionId": "x"}).json == {"error": "Missing enabled"}
+    answer = admin.send("POST", PATH, {"connectionId": "nobody", "enabled": True})
+    assert (answer.status, answer.json) == (404, {"error": "Connection not found"})
+
+
+def test_stored_defaults_go_before_ours(admin: Admin) -> None:
+    admin.run(admin.store.config.set_many({"rateLimitDefaults": {"requestsPerMinute": 7, "other": 1}}))
+    assert admin.send("GET", PATH).json["defaults"]["requestsPerMinute"] == 7
+    assert "other" not in admin.send("GET", PATH).json["defaults"]

@@ -1,0 +1,120 @@
+"""One face for the official packages: a conversation that says, hears and hands in tool results (``sdk_clients.py``)."""
+
+from __future__ import annotations
+
+import base64
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+
+@dataclass
+class Call:
+    """A tool call as the package gave it; ``id`` is "" where it has none."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass
+class Result:
+    """What came of a call: text, perhaps a PNG image, perhaps a failure."""
+
+    call: Call
+    text: str
+    failed: bool = False
+    image: bytes = b""
+
+
+@dataclass
+class Reply:
+    text: str = ""
+    thinking: str = ""
+    calls: list[Call] = field(default_factory=list)
+    finish: str = ""
+    tokens: tuple[int, int] = (0, 0)
+    parsed: Any = None
+
+    @property
+    def said(self) -> tuple[str, str, list[tuple[str, dict[str, Any]]], str]:
+        return self.text, self.thinking, [(call.name, call.arguments) for call in self.calls], self.finish
+
+
+@dataclass
+class Trouble(Exception):
+    """A failure, and the package's own class of it.  ``retry_after`` is None where the package does not tell."""
+
+    status: int
+    message: str
+    kind: str
+    retry_after: str | None = None
+
+
+@dataclass
+class Tool:
+    name: str
+    about: str
+    schema: dict[str, Any]
+
+
+_ENDINGS = {
+    "end_turn": "stop",
+    "tool_use": "tool_calls",
+    "completed": "stop",
+    "max_tokens": "length",
+    "incomplete": "length",
+}
+
+
+def finish(word: str | None, calls: Sequence[Call]) -> str:
+    """In the words of the first wire; some wires have no word of their own for calls."""
+    ending = (word or "").lower()
+    ending = _ENDINGS.get(ending, ending)
+    return "tool_calls" if calls and ending == "stop" else ending
+
+
+def in_base64(image: bytes) -> str:
+    return base64.b64encode(image).decode()
+
+
+def data_url(image: bytes) -> str:
+    return f"data:image/png;base64,{in_base64(image)}"
+
+
+class Talk(ABC):
+    """A conversation with *model* over a client that ``connect`` has made.
+
+    ``say`` or ``hand_in``, then ``hear``; failures are raised as :class:`Trouble`.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        model: str,
+        *,
+        system: str = "",
+        tools: Sequence[Tool] = (),
+        schema: type[BaseModel] | None = None,
+        think: bool = False,
+        stream: bool = False,
+    ) -> None:
+        self.client, self.model, self.system, self.tools = client, model, system, tools
+        self.schema, self.think, self.stream = schema, think, stream
+        self.history: list[Any] = []
+
+    @staticmethod
+    @abstractmethod
+    def connect(url: str) -> Any: ...
+
+    @abstractmethod
+    def say(self, text: str, image: bytes = b"") -> None: ...
+
+    @abstractmethod
+    def hand_in(self, results: Sequence[Result]) -> None: ...
+
+    @abstractmethod
+    def hear(self) -> Reply: ...
