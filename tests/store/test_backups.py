@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+from fakes import FakeClock
+from fakes_store import a_call, a_store
+
+from omniroute.store.backups import KEPT
+from omniroute.store.stage import Unfit
+
+
+async def test_the_newest_copies_are_kept(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with a_store(tmp_path, clock) as store:
+        for number in range(KEPT + 3):
+            clock.now += 1
+            await store.aliases.set("a", f"openai/{number}")
+            assert await store.backups.create() is not None
+        rows = await store.backups.list()
+        assert len(rows) == KEPT
+        assert rows == sorted(rows, key=lambda row: row.created_at, reverse=True)
+        assert rows[0].created_at == "2025-06-15T15:07:03.000Z"
+
+
+async def test_files_of_other_names_are_neither_listed_nor_removed(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        await store.backups.create()
+        other = store.backups.folder / "notes.txt"
+        other.write_text("mine")
+        assert len(await store.backups.list()) == 1
+        assert other.exists()
+        (store.backups.folder / "db_2020-01-01T00-00-00-000Z_manual.sqlite").symlink_to(other)
+        with pytest.raises(Unfit, match="Backup not found"):
+            store.backups.find("db_2020-01-01T00-00-00-000Z_manual.sqlite")
+
+
+async def test_a_damaged_copy_is_listed_all_the_same(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        path = await store.backups.create()
+        assert path is not None
+        path.write_bytes(b"gone")
+        [row] = await store.backups.list()
+        assert (row.size, row.connection_count) == (4, 0)
+
+
+async def test_automatic_copies_come_at_most_once_an_hour_and_only_after_a_change(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with a_store(tmp_path, clock) as store:
+
+        async def count_after(seconds: float) -> int:
+            clock.now += seconds
+            await store.backups.automatic()
+            return len(await store.backups.list())
+
+        assert await count_after(0) == 1
+        await store.aliases.set("a", "openai/gpt-4o")
+        assert await count_after(1800) == 1
+        assert await count_after(1900) == 2
+        assert await count_after(4000) == 2
+        store.usage.put(a_call())
+        await store.usage.flush()
+        assert await count_after(1) == 3
+        assert (await store.backups.list())[0].reason == "auto"
+
+
+async def test_a_database_that_shrank_by_half_is_not_copied_over_its_history(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with a_store(tmp_path, clock) as store:
+        path = await store.backups.create()
+        assert path is not None
+        with path.open("ab") as file:
+            file.write(bytes(10 * 1024 * 1024))
+        clock.now += 4000
+        await store.aliases.set("a", "openai/gpt-4o")
+        await store.backups.automatic()
+        assert len(await store.backups.list()) == 1
+
+
+async def test_what_an_earlier_process_left_half_done_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".work-x"
+    left.mkdir()
+    (left / "half.sqlite").write_bytes(b"x")
+    async with a_store(tmp_path) as store:
+        with store.backups.workplace() as folder:
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        store.backups.sweep()
+        assert not folder.exists()
+    assert not left.exists()
+
+
+async def test_a_restore_goes_on_when_its_caller_leaves(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        await store.aliases.set("a", "openai/gpt-4o")
+        path = await store.backups.create()
+        assert path is not None
+        await store.aliases.set("b", "openai/gpt-4o")
+        before = store.snapshot.version
+        caller = asyncio.ensure_future(store.restore(path))
+        await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        for _ in range(2000):
+            if store.snapshot.version > before:
+                break
+            await asyncio.sleep(0.005)
+        assert store.snapshot.aliases == {"a": "openai/gpt-4o"}
+
+
+async def test_changes_made_during_a_restore_wait_and_are_kept(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        await store.aliases.set("old", "openai/gpt-4o")
+        path = await store.backups.create()
+        assert path is not None
+        restoring = asyncio.ensure_future(store.restore(path))
+        for number in range(20):
+            store.usage.put(a_call(f"r{number}"))
+            await asyncio.sleep(0.001)
+        await restoring
+        await store.aliases.set("new", "openai/gpt-4o")
+        await store.usage.flush()
+        assert set(store.snapshot.aliases) == {"old", "new"}
+        [total] = await store.analytics.totals("provider")
+        assert 1 <= total.requests <= 20
