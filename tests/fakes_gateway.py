@@ -92,8 +92,11 @@ class FakeClient:
             raise reply
         return reply
 
-    async def fetch_as(self, template: Any, body: bytes, *, extra: Headers, limit: int) -> tuple[int, Headers, bytes]:
-        return self._next(body, extra)
+    async def whole_as(self, template: Any, body: bytes, *, extra: Headers, limit: int) -> Call:
+        status, headers, raw = self._next(body, extra)
+        call = FakeCall(self.clock, status, headers, raw)
+        call.take = lambda: raw  # type: ignore[attr-defined]
+        return cast(Call, call)
 
     async def open_as(self, template: Any, body: bytes, *, extra: Headers) -> Call:
         status, headers, raw = self._next(body, extra)

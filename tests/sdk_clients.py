@@ -51,6 +51,8 @@ class Chat(Talk):
                 {"type": "function", "function": {"name": t.name, "description": t.about, "parameters": t.schema}}
                 for t in self.tools
             ]
+        if self.must:
+            given["tool_choice"] = {"type": "function", "function": {"name": self.must}}
         if self.think:
             given["reasoning_effort"] = "high"
         if self.schema:
@@ -125,6 +127,8 @@ class Responses(Talk):
                 {"type": "function", "name": t.name, "description": t.about, "parameters": t.schema, "strict": False}
                 for t in self.tools
             ]
+        if self.must:
+            given["tool_choice"] = {"type": "function", "name": self.must}
         if self.think:
             given["reasoning"] = {"effort": "high", "summary": "auto"}
             given["include"] = ["reasoning.encrypted_content"]
@@ -197,6 +201,8 @@ class Messages(Talk):
             given["system"] = self.system
         if self.tools:
             given["tools"] = [{"name": t.name, "description": t.about, "input_schema": t.schema} for t in self.tools]
+        if self.must:
+            given["tool_choice"] = {"type": "tool", "name": self.must}
         if self.think:
             given["thinking"] = {"type": "enabled", "budget_tokens": 2048}
         if self.schema:
@@ -263,6 +269,9 @@ class Gemini(Talk):
                 for t in self.tools
             ]
             given.tools = [types.Tool(function_declarations=declared)]
+        if self.must:
+            only = types.FunctionCallingConfig(mode=types.FunctionCallingConfigMode.ANY, allowed_function_names=[self.must])
+            given.tool_config = types.ToolConfig(function_calling_config=only)
         if self.think:
             given.thinking_config = types.ThinkingConfig(include_thoughts=True, thinking_budget=2048)
         if self.schema:

@@ -88,7 +88,7 @@ def data_url(image: bytes) -> str:
 class Talk(ABC):
     """A conversation with *model* over a client that ``connect`` has made.
 
-    ``say`` or ``hand_in``, then ``hear``; failures are raised as :class:`Trouble`.
+    *must*: the tool that is to be called.  ``say`` or ``hand_in``, then ``hear``; failures are raised as :class:`Trouble`.
     """
 
     def __init__(
@@ -99,11 +99,12 @@ class Talk(ABC):
         system: str = "",
         tools: Sequence[Tool] = (),
         schema: type[BaseModel] | None = None,
+        must: str = "",
         think: bool = False,
         stream: bool = False,
     ) -> None:
         self.client, self.model, self.system, self.tools = client, model, system, tools
-        self.schema, self.think, self.stream = schema, think, stream
+        self.schema, self.must, self.think, self.stream = schema, must, think, stream
         self.history: list[Any] = []
 
     @staticmethod

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from ..errors import Retry
 from ..proto.h1_client import TransportError
@@ -74,14 +75,13 @@ async def _attempt(gateway: Gateway, job: Job, route: Route, account: Connection
         gateway.live.finish(target)
 
 
-async def _send(
+def _send(
     gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
-) -> Failure | None:
+) -> Coroutine[Any, Any, Failure | None]:
     assert job.peek is not None
     job.dropped = tuple(dict.fromkeys(prepared.dropped)) if prepared.dropped else ()
-    if job.peek.stream:
-        return await _stream(gateway, job, route, door, prepared, extra)
-    return await _whole(gateway, job, route, door, prepared, extra)
+    send = _stream if job.peek.stream else _whole
+    return send(gateway, job, route, door, prepared, extra)
 
 
 def read_ask(job: Job, found: Peek) -> Ask:
@@ -101,9 +101,8 @@ def transport_failure(error: TransportError) -> Failure:
 async def _whole(
     gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
 ) -> Failure | None:
-    status, received, body = await gateway.client.fetch_as(
-        door.whole, prepared.body, extra=extra, limit=gateway.limits.answer_bytes
-    )
+    call = await gateway.client.whole_as(door.whole, prepared.body, extra=extra, limit=gateway.limits.answer_bytes)
+    status, received, body = call.status, call.headers, call.take()
     if status >= 300:
         return upstream_failure(gateway, route, status, received, body)
     if prepared.watch is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ..clock import Clock
 from ..settings import Limits
@@ -15,6 +17,27 @@ from .h1_server import H1Server, ServerState
 
 _log = logging.getLogger("omniroute.proto")
 _BACKLOG = 1024
+_RESERVED = 128  # descriptors for the database, the log, and what is being accepted or refused
+_FEWEST = 8
+
+
+def affordable(wanted: int) -> int:
+    """How many connections the process can hold, at most *wanted*: each may need another one upstream.
+
+    Raises the soft limit of open files as far as that takes (getrlimit(2)).  Otherwise idle clients could take the last
+    descriptor, and no provider could be reached any more.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return wanted
+    need = 2 * wanted + _RESERVED
+    soft, hard = (need if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
+    if soft < need and soft < hard:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(need, hard), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            soft = min(need, hard)
+    return wanted if soft >= need else max(_FEWEST, (soft - _RESERVED) // 2)
 
 
 class Listener:
@@ -26,6 +49,7 @@ class Listener:
     def __init__(
         self, app: Application, limits: Limits, clock: Clock, *, tls: ssl.SSLContext | None = None, strict: bool = False
     ) -> None:
+        limits = dataclasses.replace(limits, connections=affordable(limits.connections))
         self.state = ServerState(app, limits, clock)
         self._tls = tls
         self._servers: list[asyncio.Server] = []

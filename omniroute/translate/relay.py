@@ -291,10 +291,10 @@ class ChatTap(Tap):
         return bool(choices) or not self._strip
 
     def eof(self) -> bytes:
-        out = super().eof()
         if not self.finished and self._unseen:  # the end was not near the end of a read
             for _, data in events_of(self._unseen):
                 self._keep(data)
+        out = super().eof()
         # some vendors end without a finish reason and without [DONE]; their usage is then the only mark of an end
         self.finished = self.finished or (self.meaningful and self.usage is not None)
         return out

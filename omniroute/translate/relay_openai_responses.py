@@ -55,11 +55,11 @@ class ResponsesTap(Tap):
         self._decode_error = decode_error
         self._error: Failure | None = None  # reported by an event after which ``response.failed`` may still come
         self._begun: bytes = b""  # the response as the upstream announced it
-        self._latest = b""  # what went through last
+        self._latest = b""  # of what went through with a number, the last
 
     def _look(self, blob: bytes) -> bytes:
         """Read the first events; then only those from the first telling word on."""
-        if blob[:1] != b":" or b"sequence_number" in blob:  # a comment says nothing of where the stream is
+        if b"sequence_number" in blob:  # a comment says nothing of where the stream is
             self._latest = blob
         start = 0
         if self.meaningful:
@@ -127,20 +127,25 @@ class ResponsesTap(Tap):
         """Of a whole stream that only fails its last event, as the next one of the upstream's stream."""
         data = [data_of(raw) for raw, _ in events_of(written)][-1]
         event: dict[str, Any] = msgspec.json.decode(data)
-        if self._begun:
-            known, said = _members.decode(self._begun), event["response"]
+        if known := _members_of(self._begun):
+            said = event["response"]
             event["response"] = {**known, **{name: said[name] for name in ("status", "error", "completed_at")}}
         numbers = _NUMBER.findall(self._latest)
         event["sequence_number"] = int(numbers[-1]) + 1 if numbers else 0
         return b"event: response.failed\ndata: " + msgspec.json.format(msgspec.json.encode(event), indent=-1) + b"\n\n"
 
 
-def _error_of(response: bytes) -> bytes:
+def _members_of(raw: bytes) -> dict[str, Raw]:
+    """Nothing where it is no object, or has broken UTF-8 somewhere: then it cannot be written again either."""
     try:
-        error = _members.decode(response).get("error", _ABSENT)
+        raw.decode()
+        return _members.decode(raw)
     except UNREADABLE:
-        error = _ABSENT
-    said = bytes(error) or b"null"
+        return {}
+
+
+def _error_of(response: bytes) -> bytes:
+    said = bytes(_members_of(response).get("error", b"")) or b"null"
     return b'{"error":%b}' % (said if said != b"null" else b'{"message":"The response failed."}')
 
 

@@ -296,14 +296,14 @@ class Client:
         times: Times = NO_TIMES,
     ) -> Whole:
         """Status, fields and whole body, at most *limit* bytes, in one await.  Otherwise as :meth:`open`."""
-        return await self.fetch_as(template(origin, method, path, headers), body, limit=limit, times=times)
-
-    async def fetch_as(
-        self, form: Template, body: Body = b"", *, limit: int, extra: Headers = NO_FIELDS, times: Times = NO_TIMES
-    ) -> Whole:
-        """As :meth:`fetch`, with the unchanging part prepared; *extra* fields are added to it."""
-        call = await self._perform(form, request_pieces(form, extra, body), True, limit, times)
+        call = await self.whole_as(template(origin, method, path, headers), body, limit=limit, times=times)
         return call.status, call.headers, call.take()
+
+    def whole_as(
+        self, form: Template, body: Body = b"", *, limit: int, extra: Headers = NO_FIELDS, times: Times = NO_TIMES
+    ) -> Coroutine[Any, Any, Call]:
+        """A call whose whole body, at most *limit* bytes, is there to be taken.  Otherwise as :meth:`open_as`."""
+        return self._perform(form, request_pieces(form, extra, body), True, limit, times)
 
     async def close(self) -> None:
         """Close every connection; calls under way fail with ``closed``, later ones too."""

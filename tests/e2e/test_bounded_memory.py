@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def resident(pid: int) -> int:
 
 def unknown_model(seen: Seen) -> Answer | Raw:
     error = {"message": "The model does not exist", "type": "invalid_request_error", "code": "model_not_found"}
-    return Answer(404, [json.dumps({"error": error}).encode()], [*JSON, (f"x-vendor-{seen.connection}-{len(seen.body)}", "1")])
+    return Answer(
+        404, [json.dumps({"error": error}).encode()], [*JSON, (f"x-vendor-{seen.connection}-{len(seen.body)}", "1")]
+    )
 
 
 def made_up(number: int) -> Headers:
@@ -67,8 +70,6 @@ async def crowd(gateway: Process, model: str, first: int, last: int) -> None:
 
 
 def strange_hosts(port: int, first: int, last: int) -> None:
-    import socket
-
     with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
         for number in range(first, last):
             name = f"h{number}.{'long-name.' * 20}example"
@@ -86,5 +87,4 @@ async def test_twenty_thousand_made_up_names_leave_no_trace(make_gateway: Any) -
         before = resident(gateway.pid)
         await crowd(gateway, model, NAMES // 4, NAMES)
         await asyncio.to_thread(strange_hosts, gateway.port, 500, 3000)
-        print("GREW", before, resident(gateway.pid) - before)
         assert resident(gateway.pid) - before < 4 * 1024

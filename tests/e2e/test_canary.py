@@ -48,7 +48,9 @@ def escaped_error(seen: Seen) -> Answer:
 
 
 def html_error(seen: Seen) -> Answer:
-    return Answer(502, [f"<html><pre>GET / Authorization: {said(seen)}</pre></html>".encode()], [("content-type", "text/html")])
+    return Answer(
+        502, [f"<html><pre>GET / Authorization: {said(seen)}</pre></html>".encode()], [("content-type", "text/html")]
+    )
 
 
 def text_error(seen: Seen) -> Answer:
@@ -147,7 +149,9 @@ async def misuse(gateway: Watched, key: str) -> None:
     await gateway.ask("POST", "/api/auth/login", {"password": PASSWORD})
     manager = f"Bearer {gateway.process.token}"
     await gateway.ask("POST", "/api/providers", {"provider": PROVIDER_KEY, "apiKey": PROVIDER_KEY}, authorization=manager)
-    await gateway.ask("POST", "/api/providers", {"provider": "openai", "apiKey": [PROVIDER_KEY], "name": 5}, authorization=manager)
+    await gateway.ask(
+        "POST", "/api/providers", {"provider": "openai", "apiKey": [PROVIDER_KEY], "name": 5}, authorization=manager
+    )
     await gateway.ask("POST", "/api/providers", b'{"apiKey": "' + PROVIDER_KEY.encode(), authorization=manager)
     await gateway.ask("POST", CHAT.path, b'{"model": "x", "messages": "' + PROMPT.encode(), x_api_key=key)
 
@@ -155,9 +159,7 @@ async def misuse(gateway: Watched, key: str) -> None:
 async def drive(gateway: Watched, key: str, wire: Wire) -> None:
     async with providers(gateway.process, wire) as (model, upstream, node):
         manager = f"Bearer {gateway.process.token}"
-        account = next(
-            c["id"] for c in gateway.process.api("GET", "/api/providers")["connections"] if c["provider"] == node
-        )
+        account = next(c["id"] for c in gateway.process.api("GET", "/api/providers")["connections"] if c["provider"] == node)
         for misdeed in misdeeds(wire):
             upstream.script[:] = [misdeed]
             for client in WIRES:
@@ -196,7 +198,13 @@ async def test_no_secret_is_found_in_answers_logs_or_the_database(make_gateway: 
     assert b"Incorrect API key" in b"".join(data for _, data in files)  # the error itself is kept
     leaks = [
         (secret.split()[0], form, where, data[max(0, data.find(forms(secret)[form]) - 80) :][:240])
-        for secret, places in {PROVIDER_KEY: heard + files, PASSWORD: heard + files, key: files, PROMPT: files, SYSTEM: files}.items()
+        for secret, places in {
+            PROVIDER_KEY: heard + files,
+            PASSWORD: heard + files,
+            key: files,
+            PROMPT: files,
+            SYSTEM: files,
+        }.items()
         for where, data in places
         if (form := find(secret, data))
         if not (secret == key and form == "half")

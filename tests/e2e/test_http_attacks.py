@@ -1,7 +1,8 @@
-"""Requests made to be misread, sent to a listening gateway as raw bytes: nothing is guessed, nothing slips through behind."""
+"""Requests made to be misread, sent to a listening gateway as raw bytes: nothing is guessed, nothing slips through."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -193,8 +194,6 @@ DIALECTS = {
 
 @pytest.mark.parametrize("path", DIALECTS)
 def test_the_servers_own_refusals_speak_the_dialect_of_the_path(target: Process, path: bytes) -> None:
-    import json
-
     large = b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
     foreign = b"POST " + path + b" HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     broken = b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"

@@ -89,7 +89,7 @@ def test_an_inference_key_opens_the_data_plane_and_nothing_else(closed: Process,
         status, body = ask(closed, row, key=keys["inference"], field=field)
         if row.access in "ML":
             assert status == 403, body
-            assert json.loads(body) == {"error": "Invalid management token"}
+            assert b"Invalid management token" in body
         else:
             assert status not in (401, 403) or row.path == "/api/auth/login", body
 
@@ -156,7 +156,9 @@ def test_another_spelling_is_another_path_and_never_opens_more(closed: Process, 
 
 def matches(row: Row, path: str) -> bool:
     parts = re.split(r"\{(\w+\*?)\}", row.path)
-    pattern = "".join((".+" if part.endswith("*") else "[^/]+") if n % 2 else re.escape(part) for n, part in enumerate(parts))
+    pattern = "".join(
+        (".+" if part.endswith("*") else "[^/]+") if n % 2 else re.escape(part) for n, part in enumerate(parts)
+    )
     return re.fullmatch(pattern, path) is not None
 
 
@@ -217,7 +219,18 @@ GARBAGE = [
     b'{"__proto__": 1, "constructor": {}, "$where": "1", "name": {"$gt": ""}, "model": "x OR 1=1 --", "limit": -1}',
     b'{"expiresAt": "never", "scopes": "*", "allowedModels": [1], "priority": 99999999999999999999, "isActive": "yes"}',
 ]  # fmt: skip
-QUERIES = ["limit=-1", "limit=99999999999999999999", "offset=x", "id=%00", "a=%ff", "period='", "startDate=9999999", "%", "&&=&", "format=json"]
+QUERIES = [
+    "limit=-1",
+    "limit=99999999999999999999",
+    "offset=x",
+    "id=%00",
+    "a=%ff",
+    "period='",
+    "startDate=9999999",
+    "%",
+    "&&=&",
+    "format=json",
+]
 
 
 @WALK
@@ -225,7 +238,9 @@ def test_garbage_is_refused_and_never_breaks_anything(closed: Process, keys: dic
     if row.path in ENDING:
         return
     scope = "inference" if row.access == "K" else "manage"
-    odd = [row.url.replace("x1", text) for text in ("%00", "%ff", "..%2f..", "'", "%f0%9f%90%a6", "x" * 3000) if "x1" in row.url]
+    odd = [
+        row.url.replace("x1", text) for text in ("%00", "%ff", "..%2f..", "'", "%f0%9f%90%a6", "x" * 3000) if "x1" in row.url
+    ]
     for path in (row.url, *odd):
         for body in GARBAGE if row.method != "GET" and path == row.url else [None, b"{}"]:
             status, _, raw = closed.request(row.method, path, body, authorization=f"Bearer {keys[scope]}")

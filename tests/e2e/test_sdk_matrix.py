@@ -199,15 +199,28 @@ def test_an_answer_that_the_limit_cut(bench: Bench, sdk: str, wire: str, stream:
     assert talk.hear().said == ("Good mor", "", [], "length")
 
 
+@pytest.mark.parametrize("sdk", [sdk for sdk in TALKS if sdk != "ollama"], ids=lambda sdk: f"from-{sdk}")
+@pairs
+def test_a_tool_that_must_be_called(bench: Bench, sdk: str, wire: str) -> None:
+    bench.upstream.play(lambda ask: say(*call(1, ask.tools[-1].name, place="Zürich"), finish="tool_calls"))
+    talk = bench.talk(sdk, wire, tools=TOOLS[:2], must="maps.take_picture")
+    talk.say("Show me Zürich")
+    assert talk.hear().said == ("", "", [("maps.take_picture", {"place": "Zürich"})], "tool_calls")
+    ask = bench.upstream.seen[0].ask
+    if wire == "ollama":  # has no such choice, so there is nothing else to choose
+        assert [tool.name for tool in ask.tools] == ["maps.take_picture"]
+    else:
+        assert ask.tool_choice is not None
+        assert (ask.tool_choice.mode, ask.tool_choice.names) == ("tool", (ask.tools[-1].name,))
+
+
 @pairs
 def test_tokens_are_counted_by_the_vendor_or_estimated(bench: Bench, wire: str) -> None:
-    text = "How many tokens are these few words?"
-    messages: Any = [{"role": "user", "content": text}]
+    text, model = "How many tokens are these few words?", f"mx-{wire}/m"
+    messages = [{"role": "user", "content": text}]
     counted = {
-        "anthropic": bench.connections["anthropic"]
-        .messages.count_tokens(model=f"mx-{wire}/m", messages=messages)
-        .input_tokens,
-        "gemini": bench.connections["gemini"].models.count_tokens(model=f"mx-{wire}/m", contents=text).total_tokens,
+        "anthropic": bench.connections["anthropic"].messages.count_tokens(model=model, messages=messages).input_tokens,
+        "gemini": bench.connections["gemini"].models.count_tokens(model=model, contents=text).total_tokens,
     }
     for sdk, tokens in counted.items():
         assert tokens == COUNTED if sdk == wire else 5 < tokens < 20

@@ -159,11 +159,19 @@ def test_pages_run_their_own_scripts_only_and_load_nothing_from_elsewhere(guarde
 @pytest.mark.parametrize(
     "path",
     [
-        "/admin_ui/../pyproject.toml", "/admin_ui/..%2fpyproject.toml", "/admin_ui/%2e%2e/pyproject.toml", "/admin_ui//etc/passwd",
-        "/admin_ui/%2fetc%2fpasswd", "/admin_ui/..\\pyproject.toml", "/admin_ui/.git/config", "/admin_ui/app.js%00.css",
-        "/admin_ui/index.html", "/admin_ui/" + "../" * 20 + "etc/passwd", "/admin_ui/....//pyproject.toml",
+        "/admin_ui/../pyproject.toml",
+        "/admin_ui/..%2fpyproject.toml",
+        "/admin_ui/%2e%2e/pyproject.toml",
+        "/admin_ui//etc/passwd",
+        "/admin_ui/%2fetc%2fpasswd",
+        "/admin_ui/..\\pyproject.toml",
+        "/admin_ui/.git/config",
+        "/admin_ui/app.js%00.css",
+        "/admin_ui/index.html",
+        "/admin_ui/" + "../" * 20 + "etc/passwd",
+        "/admin_ui/....//pyproject.toml",
     ],
-)  # fmt: skip
+)
 def test_no_file_but_the_pages_own_can_be_had(guarded: Process, path: str) -> None:
     status, _, body = guarded.request("GET", path)
     assert status == 404, body[:100]
@@ -222,7 +230,11 @@ def test_passwords_cannot_be_guessed_in_a_row_whatever_a_proxy_field_says(make_g
     gateway = make_gateway(INITIAL_PASSWORD=PASSWORD)
     seen = []
     for number in range(8):
-        proxy = {"x_forwarded_for": f"192.0.2.{number}", "x_real_ip": f"192.0.2.{number}", "forwarded": f"for=192.0.2.{number}"}
+        proxy = {
+            "x_forwarded_for": f"192.0.2.{number}",
+            "x_real_ip": f"192.0.2.{number}",
+            "forwarded": f"for=192.0.2.{number}",
+        }
         seen.append(gateway.request("POST", LOGIN, {"password": f"guess {number}"}, **proxy)[0])
     assert seen == [401] * 5 + [429] * 3
     status, headers, _ = gateway.request("POST", LOGIN, {"password": PASSWORD})
@@ -230,11 +242,15 @@ def test_passwords_cannot_be_guessed_in_a_row_whatever_a_proxy_field_says(make_g
     assert int(headers["retry-after"]) > 60
 
 
+CLAIMS = "eyJhdXRoZW50aWNhdGVkIjp0cnVlLCJleHAiOjk5OTk5OTk5OTksImp0aSI6IngifQ"
 FORGED = {
-    "no algorithm": "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJhdXRoZW50aWNhdGVkIjp0cnVlLCJleHAiOjk5OTk5OTk5OTksImp0aSI6IngifQ.",
-    "another algorithm": "eyJhbGciOiJIUzM4NCIsInR5cCI6IkpXVCJ9.eyJhdXRoZW50aWNhdGVkIjp0cnVlLCJleHAiOjk5OTk5OTk5OTksImp0aSI6IngifQ.eA",
-    "empty": "", "dots": "..", "long": "a" * 8000, "latin": "\xff.\xff.\xff",
-}  # fmt: skip
+    "no algorithm": f"eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{CLAIMS}.",
+    "another algorithm": f"eyJhbGciOiJIUzM4NCIsInR5cCI6IkpXVCJ9.{CLAIMS}.eA",
+    "empty": "",
+    "dots": "..",
+    "long": "a" * 8000,
+    "latin": "\xff.\xff.\xff",
+}
 
 
 @pytest.mark.parametrize("token", FORGED.values(), ids=FORGED)
@@ -282,7 +298,11 @@ async def test_a_masked_preview_is_never_saved_as_the_key(gateway: Process) -> N
         for row in shown["connections"]:
             for preview in ("sk-r****1234", "****", "********"):
                 await asyncio.to_thread(
-                    gateway.request, "PUT", f"/api/providers/{row['id']}", {"apiKey": preview}, authorization=f"Bearer {gateway.token}"
+                    gateway.request,
+                    "PUT",
+                    f"/api/providers/{row['id']}",
+                    {"apiKey": preview},
+                    authorization=f"Bearer {gateway.token}",
                 )
         await asyncio.to_thread(gateway.request, "POST", CHAT.path, CHAT.ask(model))
         assert upstream.requests[0].headers["authorization"] == f"Bearer {key}"
@@ -291,14 +311,35 @@ async def test_a_masked_preview_is_never_saved_as_the_key(gateway: Process) -> N
 # -- where calls may go
 
 METADATA = [
-    "http://169.254.169.254/v1", "http://169.254.169.254./v1", "http://2852039166/v1", "http://0xa9fea9fe/v1", "http://0xA9.0xFE.43518/v1",
-    "http://0251.0376.0251.0376/v1", "http://169.254.43518/v1", "http://169.16689662/v1", "http://[::ffff:169.254.169.254]/v1",
-    "http://[::ffff:a9fe:a9fe]/v1", "http://[64:ff9b::a9fe:a9fe]/v1", "http://[2002:a9fe:a9fe::1]/v1", "http://[fe80::1]/v1",
-    "http://[fd00:ec2::254]/v1", "http://100.100.100.200/v1", "http://metadata.google.internal/v1", "http://METADATA.google.internal./v1",
-    "http://localhost@169.254.169.254/v1", "http://169.254.169.254#@localhost/v1", "http://169.254.169.254\\@localhost/v1",
-    "http://localhost\t@169.254.169.254/v1", "http://１６９.254.169.254/v1", "file:///etc/passwd", "gopher://localhost/x", "//169.254.169.254/",
-    "http://224.0.0.1/v1", "http:///v1", "http://169.254.169.254:80/v1?x=y",
-]  # fmt: skip
+    "http://169.254.169.254/v1",
+    "http://169.254.169.254./v1",
+    "http://2852039166/v1",
+    "http://0xa9fea9fe/v1",
+    "http://0xA9.0xFE.43518/v1",
+    "http://0251.0376.0251.0376/v1",
+    "http://169.254.43518/v1",
+    "http://169.16689662/v1",
+    "http://[::ffff:169.254.169.254]/v1",
+    "http://[::ffff:a9fe:a9fe]/v1",
+    "http://[64:ff9b::a9fe:a9fe]/v1",
+    "http://[2002:a9fe:a9fe::1]/v1",
+    "http://[fe80::1]/v1",
+    "http://[fd00:ec2::254]/v1",
+    "http://100.100.100.200/v1",
+    "http://metadata.google.internal/v1",
+    "http://METADATA.google.internal./v1",
+    "http://localhost@169.254.169.254/v1",
+    "http://169.254.169.254#@localhost/v1",
+    "http://169.254.169.254\\@localhost/v1",
+    "http://localhost\t@169.254.169.254/v1",
+    "http://１６９.254.169.254/v1",
+    "file:///etc/passwd",
+    "gopher://localhost/x",
+    "//169.254.169.254/",
+    "http://224.0.0.1/v1",
+    "http:///v1",
+    "http://169.254.169.254:80/v1?x=y",
+]
 
 
 @pytest.mark.parametrize("url", METADATA)
@@ -322,7 +363,9 @@ async def test_no_redirect_is_followed_and_no_credential_leaves_with_one(gateway
             moved = Answer(status, [b"{}"], [*JSON, ("location", f"{trap.url}/v1/chat/completions")])
             async with behind(gateway, CHAT, moved, keys=("sk-not-for-others-0001",)) as (model, upstream):
                 for stream in (False, True):
-                    got, _, body = await asyncio.to_thread(gateway.request, "POST", CHAT.path, CHAT.ask(model, stream=stream))
+                    got, _, body = await asyncio.to_thread(
+                        gateway.request, "POST", CHAT.path, CHAT.ask(model, stream=stream)
+                    )
                     assert got == 502 or b"error" in body
                 assert upstream.requests
         assert trap.requests == []
@@ -394,8 +437,7 @@ def test_a_manager_ends_it_in_order(make_gateway: Any) -> None:
 def test_a_thousand_idle_connections_hinder_nobody(guarded: Process) -> None:
     idle: list[socket.socket] = []
     try:
-        for _ in range(900):
-            idle.append(connect(guarded.port))
+        idle.extend(connect(guarded.port) for _ in range(900))
         assert guarded.request("GET", "/api/init")[0] == 200
         for sock in idle[:100]:
             sock.sendall(b"GET /api/init HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

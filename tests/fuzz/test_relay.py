@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -12,10 +13,12 @@ from mutation import TOKENS, cut, golden, mutated
 from playbook import STAMP
 
 from omniroute.translate.events import Failure
+from omniroute.translate.format import BadAnswer
 from omniroute.translate.formats import ARRAY_TAPS, FORMATS, RELAYS
 from omniroute.translate.relay import HELD_BYTES, Tap
 
 WIRES = [name for name in FORMATS if name != "ollama-generate"]
+NUMBER = re.compile(rb'"sequence_number":\d+')  # of an ending of ours: where the stream was when it was last readable
 BROKEN = Failure(502, "The connection to the provider broke")
 
 
@@ -42,7 +45,7 @@ def test_nearly_right_streams_come_out_the_same_however_they_are_cut(wire: str, 
             parts, _ = play(tap(wire), cut(body, chance))
         except Exception as error:
             raise AssertionError(f"seed {seed}") from error
-        assert parts == whole, f"seed {seed}"
+        assert NUMBER.sub(b"", parts) == NUMBER.sub(b"", whole), f"seed {seed}"
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -72,6 +75,8 @@ def test_arrays_survive_too(wire: str, seeds: Iterator[int]) -> None:
         for breaks in (False, True):
             try:
                 out = b"".join(play(ARRAY_TAPS[wire](), pieces, breaks))
+            except BadAnswer:
+                continue
             except Exception as error:
                 raise AssertionError(f"seed {seed}") from error
             assert out[:1] == b"[", f"seed {seed}"

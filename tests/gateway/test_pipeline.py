@@ -209,7 +209,7 @@ async def test_a_client_that_leaves_is_logged_as_499_and_no_account_suffers() ->
         waiting.set()
         await asyncio.Event().wait()
 
-    gateway.upstream.fetch_as = never  # type: ignore[method-assign]
+    gateway.upstream.whole_as = never  # type: ignore[method-assign]
     made = exchange(CHAT, CHAT.ask(MODEL))
     task = asyncio.ensure_future(pipeline.serve(gateway, made, Line("openai-chat")))
     await waiting.wait()

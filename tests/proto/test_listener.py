@@ -19,7 +19,7 @@ from h1_wire import Admitted, App, read_answers
 
 from omniroute.clock import Clock
 from omniroute.proto.exchange import Exchange
-from omniroute.proto.listener import Listener
+from omniroute.proto.listener import Listener, affordable
 from omniroute.settings import Limits
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -368,3 +368,25 @@ def test_a_drain_that_is_hurried_waits_no_longer() -> None:
             writer.close()
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "count", "raised"),
+    [
+        (1024, 100_000, 10_000, 10_000, 20_128),  # raised as far as needed
+        (100_000, 100_000, 10_000, 10_000, None),
+        (1024, 4096, 10_000, 1984, 4096),  # as far as it may be
+        (1024, 1024, 10_000, 448, None),
+        (64, 64, 10_000, 8, None),
+        (-1, -1, 10_000, 10_000, None),  # unlimited
+    ],
+)
+def test_connections_leave_descriptors_for_the_providers(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, wanted: int, count: int, raised: int | None
+) -> None:
+    resource = pytest.importorskip("resource")
+    set_to: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
+    assert affordable(wanted) == count
+    assert set_to == ([(raised, hard)] if raised else [])

@@ -1,0 +1,92 @@
+"""The carry table: what each of the 25 pairs of wires holds, as a page made from :mod:`.fidelity`.
+
+``python -m omniroute.translate.carry > docs/fidelity.md`` writes it; a test holds the page to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from .fidelity import FIDELITY, Lost, Row, Way
+from .formats import FORMATS
+
+WIRES: Final = tuple(name for name in FORMATS if any(row.wire == name for row in FIDELITY))
+_MARK: Final = {"reject": "✗", "drop": "−", "emulate": "~"}
+_INTRO: Final = """\
+# What is carried between the wires
+
+A client speaks one wire, the provider that answers another: 25 pairs. On the same wire a request goes through as it came but for
+the model, and its answer byte for byte. Between two wires everything is carried that the other can hold; the rest is said, never
+swallowed: a request that would mean something else without it is refused with a 400, and what is left out or said in another
+way is named in the header field `X-OmniRoute-Dropped`.
+
+| | |
+| --- | --- |
+| `=` | the same wire: goes through as it came |
+| blank | carried, as far as the client's wire has it |
+| `~` | emulated: said in another way, and named |
+| `−` | dropped: left out, and named |
+| `✗` | rejected: 400, and nothing is sent |
+
+A mark stands for the case in which the wire cannot hold something; the reasons, which follow the tables, say when that is.
+Signatures and encrypted reasoning go back only to the account, model and effort that made them, also on the same wire.
+
+This page is generated from `omniroute/translate/fidelity.py` by `python -m omniroute.translate.carry`.
+"""
+_TITLES: Final[dict[Way, tuple[str, str, str]]] = {
+    "request": (
+        "Requests",
+        "What a client asks, written for a provider of another wire.",
+        "client → provider",
+    ),
+    "answer": (
+        "Answers",
+        "What a provider answers, whole or streamed, written for a client of another wire.",
+        "provider → client",
+    ),
+}
+
+
+def _rows(way: Way) -> dict[Lost, dict[str, Row]]:
+    """Feature -> wire that is written -> its row, features in the order of their definition."""
+    rows = [row for row in FIDELITY if row.way == way]
+    named = {name: {row.wire: row for row in rows if row.name == name} for name in Lost}
+    return {name: found for name, found in named.items() if found}
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _matrix(source: str, features: dict[Lost, dict[str, Row]]) -> Iterator[str]:
+    """One wire's pairs: a row for each feature, a column for each wire that is written."""
+    yield _line("feature", *(f"`{wire}`" for wire in WIRES))
+    yield _line(*["---"] * (len(WIRES) + 1))
+    for name, rows in features.items():
+        marks = ("=" if wire == source else _MARK[rows[wire].choice] if wire in rows else "" for wire in WIRES)
+        yield _line(f"`{name}`", *marks)
+
+
+def _reasons(features: dict[Lost, dict[str, Row]]) -> Iterator[str]:
+    for name, rows in features.items():
+        yield f"- `{name}`"
+        yield from (f"  - {_MARK[row.choice]} `{wire}`: {row.why}" for wire, row in rows.items())
+
+
+def page() -> str:
+    """The whole page, Markdown."""
+    lines = [_INTRO]
+    for way, (title, about, arrow) in _TITLES.items():
+        features = _rows(way)
+        lines += [f"## {title}", "", about, ""]
+        for source in WIRES:
+            first, _, second = arrow.partition(" → ")
+            lines += [f"### {first} `{source}` → {second} …", "", *_matrix(source, features), ""]
+        lines += [f"### Why: {title.lower()}", "", *_reasons(features), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
