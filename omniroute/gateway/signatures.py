@@ -25,7 +25,7 @@ from msgspec import Raw, Struct
 from ..translate.events import Failure
 from ..translate.format import Target
 from ..translate.peek import Peek, edited
-from ..translate.signed import Judge, found_in, has_marks, strip
+from ..translate.signed import MARKS, Judge, found_in, has_marks, history, strip
 from .resolve import Route
 from .snapshot import Connection
 
@@ -78,12 +78,16 @@ class Signatures:
         return who == target if refused else closed and who != target
 
 
+_TAIL: Final = 256
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def _key(signature: bytes) -> bytes:
-    """Clients that keep signatures as bytes send them back in another alphabet of base64 (RFC 4648 section 5)."""
-    return blake2b(signature.translate(_STANDARD).rstrip(b"="), digest_size=16).digest()
+    """Clients that keep signatures as bytes send them back in another alphabet of base64 (RFC 4648 section 5).
+
+    They are kilobytes long and a request brings all of its conversation; their end is as good as random.
+    """
+    return blake2b(signature.rstrip(b"=")[-_TAIL:].translate(_STANDARD), digest_size=16).digest()
 
 
 # ------------------------------------------------------------------- answers
@@ -91,14 +95,20 @@ def _key(signature: bytes) -> bytes:
 
 def watcher(known: Signatures, wire: str, found: Peek, route: Route, account: Connection) -> Callable[[bytes], None] | None:
     """What is to be shown the events of an answer on *wire*; None where that wire has no signatures."""
-    if not has_signatures(wire):
+    marks = MARKS.get(wire)
+    if marks is None:
         return None
 
     def watch(data: bytes) -> None:
-        if has_marks(wire, data):
-            by = identity(wire, found, route, account)
-            for signature in found_in(wire, data):
-                known.made(signature, by)
+        for mark in marks:  # for each read of a stream: a generator would cost three times as much
+            if mark in data:
+                learn(data)
+                return
+
+    def learn(data: bytes) -> None:
+        by = identity(wire, found, route, account)
+        for signature in found_in(wire, data):
+            known.made(signature, by)
 
     return watch
 
@@ -115,11 +125,11 @@ class Kept(NamedTuple):
 
 def keep_own(known: Signatures, wire: str, found: Peek, route: Route, account: Connection) -> Kept:
     """The request without the signatures that *account* must not get."""
-    if not known or not has_marks(wire, found.raw):
+    if not known or not has_marks(wire, said := history(wire, found)):
         return Kept(found)
     target = identity(wire, found, route, account)
     judge: Judge = lambda signature, closed: known.condemns(signature, closed, target)  # noqa: E731
-    if not any(judge(signature, True) for signature in found_in(wire, found.raw)):
+    if not any(judge(signature, True) for signature in found_in(wire, said)):
         return Kept(found)
     return _stripped(wire, found, route, judge) or Kept(found)
 
@@ -136,7 +146,7 @@ def complains(failure: Failure) -> bool:
 
 def without_any(wire: str, found: Peek, route: Route) -> Kept | None:
     """The request without all its signatures.  None: there were none."""
-    if not has_marks(wire, found.raw):
+    if not has_marks(wire, history(wire, found)):
         return None
     return _stripped(wire, found, route, lambda signature, closed: True)
 
@@ -144,7 +154,7 @@ def without_any(wire: str, found: Peek, route: Route) -> Kept | None:
 def remember_refusal(known: Signatures, wire: str, found: Peek, route: Route, account: Connection) -> None:
     """*account* took the request only without the signatures in *found*: clients send them again for ever, we do not."""
     target = identity(wire, found, route, account)
-    for signature in found_in(wire, found.raw):
+    for signature in found_in(wire, history(wire, found)):
         known.refused(signature, target)
 
 
@@ -169,11 +179,6 @@ class _Wish(Struct):
 
 _wish: Final = msgspec.json.Decoder(_Wish)
 _EFFORT_IN: Final = {"anthropic": "output_config", "openai-responses": "reasoning", "gemini": "generationConfig"}
-
-
-def has_signatures(wire: str) -> bool:
-    """Whether answers on *wire* can be signed."""
-    return wire in _EFFORT_IN
 
 
 def identity(wire: str, found: Peek, route: Route, account: Connection) -> Identity:

@@ -48,7 +48,8 @@ class Form:
         self.filename = ""
         self.pending = bytearray()
         self._field = field.encode()
-        self._inside = False
+        self._inside = False  # the wanted part
+        self._open = False  # a part has begun and the form has not ended
         self._header = (b"", b"")
         self._disposition = b""
         self._parser = self._make_parser(content_type)
@@ -63,7 +64,7 @@ class Form:
         return MultipartParser(boundary, {
             "on_part_begin": self._begin, "on_header_field": self._name, "on_header_value": self._value,
             "on_header_end": self._header_end, "on_headers_finished": self._headers_end, "on_part_data": self._data,
-            "on_part_end": self._end,
+            "on_part_end": self._end, "on_end": self._finish,
         })  # fmt: skip
 
     def feed(self, data: bytes) -> None:
@@ -75,9 +76,9 @@ class Form:
             raise OmniError("invalid_request", "Invalid multipart form data") from error
 
     def close(self) -> None:
-        """The body has ended; raises when a part has not."""
+        """The body has ended; raises when the form has not."""
         self._parser.finalize()
-        if self._inside:
+        if self._open:
             raise OmniError("invalid_request", "Invalid multipart form data")
 
     def take(self) -> bytes:
@@ -86,6 +87,7 @@ class Form:
         return data
 
     def _begin(self) -> None:
+        self._open = True
         self._disposition = b""
         self._header = (b"", b"")
 
@@ -115,3 +117,6 @@ class Form:
 
     def _end(self) -> None:
         self._inside = False
+
+    def _finish(self) -> None:
+        self._open = False

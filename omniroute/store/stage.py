@@ -58,9 +58,15 @@ def overwrite(staged: Path, live: Path) -> None:
     """Make *live* hold what *staged* holds, in one transaction; the caller keeps other writers away."""
     try:
         with closing(sqlite3.connect(staged)) as source, closing(sqlite3.connect(live, timeout=_BUSY_SECONDS)) as target:
-            source.backup(target)
+            source.backup(target, progress=_no_waiting)
     except sqlite3.DatabaseError as error:
         raise OmniError("internal", f"The database cannot be replaced: {error}") from error
+
+
+def _no_waiting(status: int, _remaining: int, _total: int) -> None:
+    """Give up when the lock was not to be had within the time-out; by itself the copying would try for ever."""
+    if status & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        raise sqlite3.OperationalError("another process holds it locked")
 
 
 def reading(path: Path) -> sqlite3.Connection:

@@ -17,10 +17,10 @@ _MARK: Final = {"reject": "✗", "drop": "−", "emulate": "~"}
 _INTRO: Final = """\
 # What is carried between the wires
 
-A client speaks one wire, the provider that answers another: 25 pairs. On the same wire a request goes through as it came but for
-the model, and its answer byte for byte. Between two wires everything is carried that the other can hold; the rest is said, never
-swallowed: a request that would mean something else without it is refused with a 400, and what is left out or said in another
-way is named in the header field `X-OmniRoute-Dropped`.
+A client speaks one wire, the provider that answers another: 25 pairs. On the same wire a request goes through as it came
+but for the model, and its answer byte for byte. Between two wires everything is carried that the other one can hold; the
+rest is said, never swallowed: a request that would mean something else without it is refused with a 400, and what is left
+out or said in another way is named in the header field `X-OmniRoute-Dropped`.
 
 | | |
 | --- | --- |

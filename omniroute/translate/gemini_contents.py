@@ -1,7 +1,8 @@
 """The contents of a Gemini request, read: turns and parts.
 
 The wire takes its names in camelCase and in snake_case.  Results of tools stand among the user's parts; they become turns of
-their own.  Unknown parts travel as Opaque.
+their own.  Google's packages keep each chunk of a streamed answer as a content of its own; these become one turn again.
+Unknown parts travel as Opaque.
 """
 
 from __future__ import annotations
@@ -59,11 +60,25 @@ def items(raw: Raw | bytes, path: str) -> list[Raw]:
 def read_turns(raw: Raw, path: str = "contents") -> list[Turn]:
     turns: list[Turn] = []
     for place, content in enumerate(items(raw, path)):
-        _content(content, join(path, place), turns)
+        read = _content(content, join(path, place))
+        if turns and read and turns[-1].role == read[0].role == "assistant":
+            _continue(turns[-1].blocks, read.pop(0).blocks)
+        turns += read
     return turns
 
 
-def _content(raw: Raw, path: str, turns: list[Turn]) -> None:
+def _continue(said: list[Block], more: list[Block]) -> None:
+    """Append *more* to *said*; a text, or a thought, that was cut in two is one again."""
+    end, first = said[-1], more[0]
+    if isinstance(end, Text | Thinking) and isinstance(first, type(end)) and not end.signature:
+        end.text += first.text
+        end.signature = first.signature
+        more = more[1:]
+    said += more
+
+
+def _content(raw: Raw, path: str) -> list[Turn]:
+    turns: list[Turn] = []
     given = fields(raw, path)
     word = text_of(given, "role", path) or "user"
     role = _ROLE.get(word)
@@ -80,6 +95,7 @@ def _content(raw: Raw, path: str, turns: list[Turn]) -> None:
         run.append(block)
     if run:
         turns.append(Turn(kind, run))
+    return turns
 
 
 def read_system(raw: Raw) -> list[Block]:

@@ -35,7 +35,8 @@ _string: Final = msgspec.json.Decoder(str).decode
 
 # ------------------------------------------------------------------ finding
 
-_VALUE: Final = re.compile(rb'\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+_COLON: Final = re.compile(rb'\s*:\s*"')
+_LITERAL: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*')
 _REDACTED: Final = re.compile(
     rb'"redacted_thinking"\s*,\s*"data"\s*:\s*"([^"\\]*)"|"data"\s*:\s*"([^"\\]*)"\s*,\s*"type"\s*:\s*"redacted_thinking"'
 )
@@ -63,11 +64,20 @@ def found_in(wire: str, data: bytes) -> list[bytes]:
             continue
         while at >= 0:
             at += len(mark)
-            if (value := _VALUE.match(data, at)) is not None:
-                at = value.end()
-                found.append(_plain(value[1]))
+            if (colon := _COLON.match(data, at)) is not None:
+                literal, at = _literal(data, colon.end())
+                found.append(_plain(literal))
             at = data.find(mark, at)
     return [signature for signature in found if signature]
+
+
+def _literal(data: bytes, start: int) -> tuple[bytes, int]:
+    """(what stands from *start* to the closing quote, where that is); nothing when there is none."""
+    end = data.find(b'"', start)
+    if end >= 0 and data.find(b"\\", start, end) >= 0:  # perhaps not the closing one
+        whole = _LITERAL.match(data, start)
+        end = whole.end() if whole is not None and whole.end() < len(data) else -1
+    return (data[start:end], end) if end >= 0 else (b"", len(data))
 
 
 def _plain(literal: bytes) -> bytes:
@@ -101,6 +111,12 @@ class _Scope(NamedTuple):
 
     target: Target
     stored: bool
+
+
+def history(wire: str, found: Peek) -> bytes:
+    """The part of a request in which signatures can stand; prompts and tools, the bulk of an agent's, are not searched."""
+    rules = _WIRES.get(wire)
+    return bytes(found.members.get(rules.member, b"")) if rules is not None else b""
 
 
 def strip(wire: str, found: Peek, judge: Judge, target: Target) -> Stripped | None:

@@ -182,32 +182,30 @@ async def drive(gateway: Watched, key: str, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-async def test_no_secret_is_found_in_answers_logs_or_the_database(make_gateway: Any, log_format: str) -> None:
+@pytest.mark.parametrize("bodies", [False, True], ids=["default", "bodies logged"])
+async def test_no_secret_is_found_in_answers_logs_or_the_database(make_gateway: Any, log_format: str, bodies: bool) -> None:
     process = make_gateway(
         LOG_LEVEL="debug", LOG_FORMAT=log_format, INITIAL_PASSWORD=PASSWORD, FETCH_TIMEOUT_MS="2000", REQUIRE_API_KEY="true"
     )
     gateway = Watched(process)
     key = process.api("POST", "/api/keys", {"name": "canary"})["key"]
+    process.api("PATCH", "/api/settings", {"enableRequestLogs": bodies})
     for wire in WIRES:
         await drive(gateway, key, wire)
     await misuse(gateway, key)
     assert process.stop() == 0
     heard = [(what, answer) for what, answer in gateway.heard]
-    files = [(file.name, file.read_bytes()) for file in process.data.iterdir() if file.is_file()]
+    files = [(file.name, file.read_bytes()) for file in process.data.rglob("*") if file.is_file()]
     assert any("log.txt" in name for name, _ in files)
     assert b"Incorrect API key" in b"".join(data for _, data in files)  # the error itself is kept
+    places = {PROVIDER_KEY: heard + files, PASSWORD: heard + files, key: files}
+    if not bodies:  # else the owner has asked for them
+        places |= {PROMPT: files, SYSTEM: files}
     leaks = [
         (secret.split()[0], form, where, data[max(0, data.find(forms(secret)[form]) - 80) :][:240])
-        for secret, places in {
-            PROVIDER_KEY: heard + files,
-            PASSWORD: heard + files,
-            key: files,
-            PROMPT: files,
-            SYSTEM: files,
-        }.items()
-        for where, data in places
-        if (form := find(secret, data))
-        if not (secret == key and form == "half")
+        for secret, searched in places.items()
+        for where, data in searched
+        if (form := find(secret, data)) and not (secret == key and form == "half")
     ]
     assert leaks == []
     assert all(b"Traceback" not in data for _, data in heard + files)

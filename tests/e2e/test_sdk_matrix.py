@@ -143,6 +143,21 @@ def test_a_conversation_keeps_its_turns(bench: Bench, sdk: str, wire: str, strea
     assert texts(turns(ask)) == ["One", "I have heard 1.", "Two"]
 
 
+@pairs
+@modes
+def test_a_chat_of_googles_package_keeps_its_turns(bench: Bench, wire: str, stream: bool) -> None:
+    """It keeps every chunk of a stream as a content of its own."""
+    bench.relayed = wire == "gemini"
+    bench.upstream.play(lambda ask: say(TextDelta("I have "), TextDelta(f"heard {len(ask.turns)}.")))
+    chat = bench.connections["gemini"].chats.create(model=f"mx-{wire}/m")
+    said = []
+    for text in ("One", "Two"):
+        answers = chat.send_message_stream(text) if stream else [chat.send_message(text)]
+        said.append("".join(answer.text or "" for answer in answers))
+    assert said == ["I have heard 1.", "I have heard 3."]
+    assert texts(turns(bench.upstream.seen[1].ask)) == ["One", "I have heard 1.", "Two"]
+
+
 @clients
 @pairs
 def test_image_input(bench: Bench, sdk: str, wire: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from processes import Process
 from raw_http import check, connect, read_all, read_until
 from real_gateway import SSE, behind
 from scripted_upstream import HANG, Answer, Raw
+from selfsigned import pem
 from wires import ANTHROPIC, CHAT
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
@@ -114,6 +116,39 @@ def test_a_body_that_comes_fast_enough_is_waited_for(impatient: Process) -> None
         sock.settimeout(5)
         sock.sendall(b" " * 8 + b"}")
         assert read_until(sock, b"\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    data = tmp_path_factory.mktemp("secure")
+    for name, content in zip(("cert.pem", "key.pem"), pem("localhost"), strict=True):
+        (data / name).write_bytes(content)
+    paths = {"TLS_CERT": str(data / "cert.pem"), "TLS_KEY": str(data / "key.pem")}
+    process = Process(data, HEAD_TIMEOUT_MS="400", INITIAL_PASSWORD="something long", **paths).start()
+    yield process
+    assert process.stop() == 0
+    assert "Traceback" not in (data / "output.txt").read_text()
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_a_tls_handshake_that_does_not_come_is_not_waited_for(secure: Process, said: bytes) -> None:
+    held = [connect(secure.port) for _ in range(50)]
+    for sock in held:
+        sock.sendall(said)
+    for sock in held:
+        assert b"HTTP" not in read_all(sock)
+        sock.close()
+
+
+def test_under_tls_the_session_cookie_is_for_tls_only(secure: Process) -> None:
+    body = b'{"password": "something long"}'
+    head = b"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    context = ssl.create_default_context(cafile=str(secure.data / "cert.pem"))
+    with context.wrap_socket(connect(secure.port), server_hostname="localhost") as sock:
+        sock.sendall(head % len(body) + body)
+        answer = read_all(sock)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"; HttpOnly; SameSite=Lax; Secure\r\n" in answer
 
 
 async def test_a_reader_that_stops_is_dropped_and_its_provider_released(make_gateway: Any) -> None:

@@ -123,3 +123,16 @@ def test_model_locks_are_bounded_because_clients_make_up_the_names_of_models() -
     clock.advance(86_400)
     health.fail("a", "p", "one more", rule_of(404), status=404, message="No such model")
     assert [lock.model for lock in health.locks()] == ["one more"]
+
+
+def test_a_lock_knows_since_when_and_can_be_lifted_alone() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    fail(health, 404, model="m")
+    fail(health, 404, model="other")
+    assert {lock.since for lock in health.locks()} == {clock.now}
+    assert health.unlock_model("a", "m")
+    assert not health.unlock_model("a", "m")
+    assert [lock.model for lock in health.locks()] == ["other"]
+    clock.advance(61)
+    assert not health.unlock_model("a", "other")

@@ -78,3 +78,21 @@ def test_who_asked_is_named() -> None:
     row = record(gateway, made)
     assert (row.key_id, row.key_name, row.account, row.connection_id) == ("k1", "agent", "acct-1", "c1")
     assert row.id == made.exchange.request.id
+
+
+def test_how_long_it_took_is_remembered_for_a_while() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    made = finished(gateway)
+    gateway.hands.advance(0.5)
+    made.first_byte = gateway.hands.monotonic()
+    gateway.hands.advance(1.0)
+    record(gateway, made)
+    assert [*gateway.live.recent] == [(gateway.hands.monotonic(), "node-up", 200, 1500.0, 500.0)]
+
+
+def test_a_call_that_reached_no_provider_says_nothing_about_its_speed() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    made = job(CHAT, b"{", gateway.hands.monotonic())
+    made.status = 400
+    record(gateway, made)
+    assert not gateway.live.recent

@@ -9,11 +9,12 @@ from data_plane import MODEL
 from fakes_gateway import JSON, FakeGateway, exchange, fake_gateway, one_provider
 from wires import CHAT
 
+from omniroute.gateway.auth import digest
 from omniroute.gateway.recorder import KEPT_BYTES, RecordedExchange, recorded
 from omniroute.gateway.routes import DATA_ROUTES, DataPlane
 from omniroute.gateway.snapshot import GatewayKey, GatewaySettings, Snapshot
 
-ANSWER = b'{"id":"c1","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
+ANSWER = b'{"id":"c1","model":"m","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}'
 
 
 def _logging(state: Snapshot, *, on: bool = True) -> Snapshot:
@@ -48,10 +49,8 @@ def test_nothing_is_kept_when_switched_off() -> None:
 
 def test_a_key_may_forbid_it() -> None:
     state = _logging(one_provider(CHAT))
-    from omniroute.gateway.auth import digest_of
-
     text = "sk-quiet"
-    key = GatewayKey("k1", "quiet", digest_of(text, b"s"), no_log=True)
+    key = GatewayKey("k1", "quiet", digest(b"s", text), no_log=True)
     state = msgspec.structs.replace(state, key_secret=b"s", keys={key.digest: key})
     gateway = fake_gateway(state, (200, JSON, ANSWER))
     _ask(gateway, (b"authorization", f"Bearer {text}".encode()))

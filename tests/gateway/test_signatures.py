@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -218,3 +219,46 @@ async def test_a_wire_without_signatures_is_not_watched() -> None:
     gateway = fake_gateway(one_provider(CHAT), (200, JSON, CHAT.whole.replace(b"{", b'{"signature":"x",', 1)))
     await ask(gateway, [ASKED], CHAT)
     assert not gateway.live.signatures
+
+
+RESPONSES = replace(CHAT, name="openai-responses", path="/v1/responses")
+UNVERIFIED = (
+    400,
+    JSON,
+    b'{"error":{"message":"The encrypted content gAAA...DQ== could not be verified.","type":"invalid_request_error",'
+    b'"param":null,"code":"invalid_encrypted_content"}}',
+)
+THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+SPOKE = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Yes."}]}
+RESPONDED = (200, JSON, json.dumps({"id": "resp_1", "model": "m", "output": [THOUGHT, SPOKE]}).encode())
+
+
+async def test_encrypted_reasoning_across_accounts() -> None:
+    gateway = fake_gateway(one_provider(RESPONSES, "key-1", "key-2"), RESPONDED, LIMITED, UNVERIFIED, RESPONDED, RESPONDED)
+
+    async def respond(*items: Any) -> FakeExchange:
+        call = exchange(RESPONSES, {"model": MODEL, "input": [ASKED, *items], "store": False})
+        await pipeline.serve(gateway, call, Line("openai-responses"))
+        return call
+
+    await respond()
+    loop = await respond({**THOUGHT, "encrypted_content": "unknown"}, THOUGHT)
+    assert loop.header(b"x-omniroute-dropped") == b"thinking_signature"
+    later = await respond(THOUGHT, SPOKE, ASKED)
+    assert later.header(b"x-omniroute-dropped") == b"thinking_signature"
+    inputs = [json.loads(body)["input"] for body in gateway.upstream.sent]
+    assert inputs[3:] == [[ASKED], [ASKED, SPOKE, ASKED]]
+
+
+async def test_thought_signatures_across_models() -> None:
+    wire = replace(CHAT, name="gemini", path="/v1beta/models/up/m:generateContent")
+    said = {"role": "model", "parts": [{"text": "Yes.", "thoughtSignature": "YQ=="}]}
+    user = {"role": "user", "parts": [{"text": "Well?"}]}
+    answer = {"candidates": [{"content": said, "finishReason": "STOP"}], "modelVersion": "m"}
+    gateway = fake_gateway(one_provider(wire), (200, JSON, json.dumps(answer).encode()))
+    for model in ("up/m", "up/m", "up/n"):
+        call = exchange(wire, {"contents": [user, said, user]})
+        await pipeline.serve(gateway, call, Line("gemini", model=model))
+    assert call.header(b"x-omniroute-dropped") == b"thinking_signature"
+    parts = [json.loads(body)["contents"][1]["parts"] for body in gateway.upstream.sent]
+    assert parts == [said["parts"], said["parts"], [{"text": "Yes."}]]

@@ -94,7 +94,7 @@ def test_calls_that_end_during_a_restore_are_not_lost(admin: Admin) -> None:
     assert admin.send("GET", "/api/usage/history").json["totalRequests"] == 1
 
 
-@pytest.mark.parametrize("backup_id", ["../x", "x.sqlite", "db_x.sqlite", "", "db_2020-01-01T00-00-00-000Z_manual.sqlite/.."])
+@pytest.mark.parametrize("backup_id", ["../x", "x.sqlite", "db_x.sqlite", "", "db_2020-01-01T00-00-00-000Z_a.sqlite/.."])
 def test_an_id_that_is_no_name_of_a_backup_is_refused(admin: Admin, backup_id: str) -> None:
     answer = admin.send("POST", PATH, {"backupId": backup_id})
     assert (answer.status, answer.json) == (500, {"error": "Invalid backup ID"})
@@ -169,8 +169,8 @@ def _reference(path: Path, *statements: str) -> bytes:
             CREATE TABLE provider_connections (id TEXT PRIMARY KEY, provider TEXT NOT NULL, auth_type TEXT, name TEXT,
               priority INTEGER DEFAULT 0, is_active INTEGER DEFAULT 1, api_key TEXT, test_status TEXT, extra TEXT,
               created_at TEXT NOT NULL, updated_at TEXT NOT NULL);
-            CREATE TABLE provider_nodes (id TEXT PRIMARY KEY, type TEXT, name TEXT, prefix TEXT, api_type TEXT, base_url TEXT,
-              created_at TEXT, updated_at TEXT);
+            CREATE TABLE provider_nodes (id TEXT PRIMARY KEY, type TEXT, name TEXT, prefix TEXT, api_type TEXT,
+              base_url TEXT, created_at TEXT, updated_at TEXT);
             CREATE TABLE combos (id TEXT PRIMARY KEY, name TEXT UNIQUE, data TEXT, created_at TEXT, updated_at TEXT);
             CREATE TABLE api_keys (id TEXT PRIMARY KEY, name TEXT, key TEXT UNIQUE, machine_id TEXT,
               allowed_models TEXT DEFAULT '[]', created_at TEXT);

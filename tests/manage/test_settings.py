@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -137,3 +138,9 @@ def test_passwords_and_sessions_are_never_shown(guarded: Admin) -> None:
     shown = guarded.send("GET", PATH).json
     assert not {"password", "newPassword", "currentPassword", "sessionEpoch", "revokedSessions", "oauthClients"} & set(shown)
     assert b"abcd1234" not in guarded.send("GET", PATH).text
+
+
+def test_request_logs_show_what_the_environment_says_until_something_is_stored(make_admin: Callable[..., Admin]) -> None:
+    admin = make_admin(log_bodies=True)
+    assert admin.send("GET", "/api/settings").json["enableRequestLogs"] is True
+    assert admin.send("PATCH", "/api/settings", {"enableRequestLogs": False}).json["enableRequestLogs"] is False

@@ -72,3 +72,12 @@ def test_of_a_flood_the_newest_calls_and_the_newest_failures_are_logged() -> Non
     assert for_log(quiet) is quiet
     flood = [Entry(a_call(str(number), status=500 if number == 3 else 200)) for number in range(1000)]
     assert [entry.record.id for entry in for_log(flood)] == ["3", *(str(number) for number in range(900, 1000))]
+
+
+def test_a_body_of_which_only_the_beginning_came_is_a_preview() -> None:
+    part = clip(b"x" * 3000, 70_000)
+    assert part is not None
+    assert (len(part.data), part.size) == (2048, 70_000)
+    whole = clip(b"abc", 3)
+    assert whole is not None
+    assert (whole.data, whole.size) == (b"abc", 3)

@@ -97,6 +97,22 @@ def test_a_database_of_an_earlier_installation_is_copied_and_then_adopted(
         assert columns(old, "provider_connections") == ["id", "provider", "priority", "extra"]
 
 
+def test_use_from_before_the_daily_sums_is_in_them(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    connection.executescript("""
+        CREATE TABLE usage_history (id INTEGER PRIMARY KEY, provider TEXT, model TEXT, tokens_input INTEGER, status TEXT,
+          timestamp TEXT NOT NULL);
+        INSERT INTO usage_history (provider, model, tokens_input, status, timestamp) VALUES
+          ('openai', 'a', 1, '200', '2025-01-01T10:00:00.000Z'), ('openai', 'a', NULL, '429', '2025-01-01T11:00:00.000Z'),
+          ('openai', NULL, 4, NULL, '2025-01-02T10:00:00.000Z');
+    """)
+    apply(connection, tmp_path / "storage.sqlite", FakeClock())
+    sums = "SELECT day, provider, model, requests, successes, tokens_input, last_used FROM usage_daily"
+    assert connection.execute(sums).fetchall() == [
+        ("2025-01-01", "openai", "a", 2, 1, 1, "2025-01-01T11:00:00.000Z"),
+        ("2025-01-02", "openai", "", 1, 1, 4, "2025-01-02T10:00:00.000Z"),
+    ]
+
+
 def test_a_failing_migration_leaves_the_database_as_it_was(
     connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

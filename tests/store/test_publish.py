@@ -180,3 +180,12 @@ def test_times_that_cannot_be_read() -> None:
     assert unix_time("2025-06-15T15:06:40.000Z") == 1_750_000_000.0
     assert [unix_time(text) for text in (None, "", "soon")] == [None, None, None]
     assert [expiry(text) for text in (None, "", "soon")] == [None, None, 0.0]
+
+
+async def test_the_stored_word_on_request_logs_goes_before_the_environments(tmp_path: Path) -> None:
+    async with a_store(tmp_path, log_bodies=True) as store:
+        assert store.snapshot.settings.log_bodies
+        await store.config.set_many({"enableRequestLogs": False})
+        assert not store.snapshot.settings.log_bodies
+        await store.config.set_many({"enableRequestLogs": True})
+        assert store.snapshot.settings.log_bodies

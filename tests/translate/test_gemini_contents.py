@@ -32,6 +32,30 @@ def test_roles() -> None:
     ]
 
 
+def model(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "model", "parts": list(parts)}
+
+
+def test_the_chunks_of_a_streamed_answer_are_one_turn_again() -> None:
+    call = {"functionCall": {"name": "look", "args": {}}}
+    found = turns(
+        *(model({"text": text, "thought": True}) for text in ("Let me ", "think.")),
+        *(model({"text": text}) for text in ("Good ", "morning", "")),
+        model({"text": "", "thoughtSignature": "c2ln"}),
+        model({"text": "!"}, call),
+        model(call),
+        {"role": "user", "parts": [{"text": "a"}]},
+        {"role": "user", "parts": [{"text": "b"}]},
+    )
+    assert [turn.role for turn in found] == ["assistant", "user", "user"]
+    assert found[0].blocks == [
+        Thinking("Let me think.", wire="gemini"),
+        Text("Good morning", signature="c2ln"),
+        Text("!"),
+        *[ToolCall("", "look", "{}")] * 2,
+    ]
+
+
 def test_results_are_turns_of_their_own() -> None:
     result = {"functionResponse": {"name": "look", "id": "c1", "response": {"output": "1"}}}
     found = turns({"role": "function", "parts": [result, result, {"text": "and?"}]})
