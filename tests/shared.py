@@ -35,7 +35,7 @@ def tool(name: str) -> ModuleType:
 
 
 def recordings(*wires: str) -> Iterator[dict[str, Any]]:
-    """All recordings of the given folders (``"openai-chat"``, ``"anthropic-messages"`` …), sorted by id; none when absent."""
+    """All recordings of the given folders (``"openai-chat"``, ``"anthropic-messages"`` …), by id; none when absent."""
     if SHARED is None:
         return
     for wire in wires:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..proto.headers import Headers
 from ..translate.events import Failure
 from . import render
 from .job import Gateway, Job
+
+CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="OmniRoute"')  # RFC 9110 section 15.5.2 demands one with a 401
 
 
 def head(job: Job, fields: Headers) -> Headers:
@@ -34,6 +38,8 @@ def refuse(gateway: Gateway, job: Job, failure: Failure) -> None:
         job.status = job.status or failure.status
         return
     fields: Headers = [render.JSON_TYPE]
+    if failure.status == 401 and not failure.wire:
+        fields.append(CHALLENGE)
     if failure.retry_after is not None:
         fields.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
     if failure.wire == job.wire:

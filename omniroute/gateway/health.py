@@ -136,9 +136,7 @@ class Health:
             self._locks = {key: lock for key, lock in self._locks.items() if lock.until > now}
             while len(self._locks) >= _MOST_LOCKS:
                 del self._locks[next(iter(self._locks))]
-        self._locks[connection_id, model] = ModelLock(
-            provider, connection_id, model, rule.reason, now + seconds, step, now
-        )
+        self._locks[connection_id, model] = ModelLock(provider, connection_id, model, rule.reason, now + seconds, step, now)
 
     def locks(self) -> list[ModelLock]:
         """The model locks in force."""

@@ -13,6 +13,7 @@ from ..errors import OmniError
 from ..proto.exchange import Exchange
 from ..upstream.providers import Model, Provider
 from . import auth, render
+from .answer import CHALLENGE
 from .edge import error_body
 from .job import Gateway
 from .snapshot import Snapshot
@@ -41,7 +42,8 @@ def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False) -> None
             body = page(entries, request.query) if wanted is None else one(entries, wanted)
     except OmniError as error:
         code = error.code or ("invalid_api_key" if error.status == 401 else "model_not_found")
-        exchange.respond(error.status, fields, error_body(request, error.status, error.message, code))
+        challenge = [CHALLENGE] if error.status == 401 else []
+        exchange.respond(error.status, [*fields, *challenge], error_body(request, error.status, error.message, code))
         return
     exchange.respond(200, fields, msgspec.json.encode(body))
 

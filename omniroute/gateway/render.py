@@ -151,7 +151,13 @@ def provider_profile(provider: Provider) -> str:
 
 def failure_of(error: OmniError) -> Failure:
     """Our own refusal in the answer vocabulary."""
-    return Failure(error.status, error.message, code=error.code or wire_words(error.status).openai_code, param=error.param, retry_after=error.retry_after)
+    return Failure(
+        error.status,
+        error.message,
+        code=error.code or wire_words(error.status).openai_code,
+        param=error.param,
+        retry_after=error.retry_after,
+    )
 
 
 def skipped_text(blocked: tuple[tuple[Connection, float], ...], now: float) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ..errors import KINDS, OmniError
+from ..gateway.answer import CHALLENGE
 from ..proto.exchange import Exchange, Request
 from ..proto.headers import Headers
 from .access import authorize
@@ -89,7 +90,7 @@ def render_error(error: OmniError, request_id: str, form: ErrorForm = "") -> Rep
         body = {"error": {"code": error.code, "message": error.message, "correlation_id": request_id}}
     else:
         body = {"error": error.message}
-    headers: Headers = []
+    headers: Headers = [CHALLENGE] if error.status == 401 else []
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
     return Reply(error.status, body, headers)

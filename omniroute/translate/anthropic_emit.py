@@ -29,7 +29,7 @@ from .events import (
     ToolStart,
     Usage,
 )
-from .fidelity import Lost
+from .fidelity import THREAD_NOT_FOUND, Lost
 from .format import Stamp
 from .jsonio import Shape, compact, encode
 
@@ -55,6 +55,8 @@ def error_body(failure: Failure) -> dict[str, Any]:
     error: dict[str, Any] = {"type": kind, "message": failure.message}
     if failure.code:
         error["code"] = failure.code
+    if failure.code == THREAD_NOT_FOUND:  # where the vendor's package looks for it
+        error["details"] = {"error_code": failure.code}
     return {"type": "error", "error": error}
 
 

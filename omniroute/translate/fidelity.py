@@ -359,6 +359,8 @@ FIDELITY: Final[tuple[Row, ...]] = (
 
 # members and items of a Responses request that stand for history which only its vendor has
 STATE: Final = frozenset(("previous_response_id", "conversation", "prompt"))
+_THREAD: Final = "thread"  # of an Anthropic request: its history is at the vendor once it continues one
+THREAD_NOT_FOUND: Final = "thread_not_found"  # on which the vendor's package sends the whole history under a new thread
 _STATE_ITEMS: Final = frozenset(("item_reference", "compaction", "compaction_summary"))
 
 _HEADER_SAFE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -373,6 +375,9 @@ def extra_names(names: Iterable[str]) -> list[str]:
 
 def refuse_state(ask: Ask, wire: str) -> None:
     """Raise where *ask* leans on history that its own vendor keeps and *wire* therefore cannot send."""
+    if ask.wire == _MESSAGES != wire and b'"previous_message_id"' in ask.extra.get(_THREAD, b""):
+        message = "'thread' refers to history kept by another provider; the chosen model needs the whole conversation."
+        raise OmniError("invalid_request", message, param=_THREAD, code=THREAD_NOT_FOUND)
     if ask.wire != _RESPONSES or wire == _RESPONSES:
         return
     found = next((name for name in sorted(STATE) if name in ask.extra), None)

@@ -409,7 +409,7 @@ class AnthropicTap(Tap):
 
 
 def _later(known: Usage | None, counts: AnthropicUsage) -> Usage:
-    """``message_delta`` repeats only some counts; the prompt total is kept when the new one has no cache counts beside it."""
+    """``message_delta`` repeats only some counts; the prompt's total stays where it has no cache counts."""
     later = from_anthropic(counts)
     if known is not None and later.input is not None and later.cache_read is None and later.cache_write is None:
         cached = (known.cache_read or 0) + (known.cache_write or 0)

@@ -22,7 +22,9 @@ class Wire(NamedTuple):
 _MESSAGES = [{"role": "user", "content": "hi"}]
 _GEMINI = "/v1beta/models/{model}"
 CLIENTS = {
-    "openai-chat": Wire("rec-chat", "/v1/chat/completions", {"messages": _MESSAGES, "stream_options": {"include_usage": True}}),
+    "openai-chat": Wire(
+        "rec-chat", "/v1/chat/completions", {"messages": _MESSAGES, "stream_options": {"include_usage": True}}
+    ),
     "openai-responses": Wire("rec-responses", "/v1/responses", {"input": "hi"}),
     "anthropic-messages": Wire("rec-messages", "/v1/messages", {"messages": _MESSAGES, "max_tokens": 64}),
     "gemini": Wire(

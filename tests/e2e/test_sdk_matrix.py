@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import anthropic
 import pytest
 from processes import Process
 from pydantic import BaseModel
@@ -401,3 +402,30 @@ def test_an_agents_conversation_ends_the_same(bench: Bench, sdk: str, wire: str,
     signed = bench.upstream.seen[-1].body.count(SIGNATURE.encode())
     assert signed == (SIGNED.get(wire, 0) if sdk == wire else 0)  # never lost, never taken elsewhere
     assert last.said == ("sunny | Error: no such place | here it is with 1 picture | kept", "", [], "stop")
+
+
+@pytest.mark.parametrize("wire", [wire for wire in KINDS if wire != "anthropic"], ids=lambda wire: f"to-{wire}")
+def test_a_thread_kept_by_the_vendor_is_refused_elsewhere_so_that_the_package_sends_all(bench: Bench, wire: str) -> None:
+    def get_weather(place: str) -> str:
+        """The weather.
+
+        Args:
+            place: where
+        """
+        return f"sunny in {place}"
+
+    def model(ask: Ask) -> list[Event]:
+        came = results(ask)
+        return say(TextDelta(came[0][1])) if came else say(*call(1, "get_weather", place="Rome"), finish="tool_calls")
+
+    bench.upstream.play(model)
+    bench.relayed = False
+    runner = bench.connections["anthropic"].beta.messages.tool_runner(
+        model=f"mx-{wire}/m",
+        max_tokens=500,
+        messages=[{"role": "user", "content": "How is Rome?"}],
+        tools=[anthropic.beta_tool(get_weather)],
+        max_iterations=3,
+    )
+    assert runner.until_done().content[0].text == "sunny in Rome"
+    assert texts(turns(bench.upstream.seen[1].ask))[0] == "How is Rome?"

@@ -145,7 +145,18 @@ def test_a_cross_site_state_change_without_origin_is_refused_and_a_navigation_is
 
 
 @pytest.mark.parametrize(
-    "path", ["/V1/models", "/v1/models/", "/v1//models", "/v1%2Fmodels", "/v1/./models", "/api/v1/keys", "/api/keys/", "//api/keys", ""]
+    "path",
+    [
+        "/V1/models",
+        "/v1/models/",
+        "/v1//models",
+        "/v1%2Fmodels",
+        "/v1/./models",
+        "/api/v1/keys",
+        "/api/keys/",
+        "//api/keys",
+        "",
+    ],
 )
 def test_what_is_not_in_the_table_does_not_exist(path: str) -> None:
     assert refused(edge(), request("GET", path))[0] == 404
@@ -179,8 +190,11 @@ async def test_overload_and_drain_answer_503_at_once_but_management_still_answer
     async def wait(exchange: Exchange) -> None:
         await release.wait()
 
-    target = Edge([Plane([Waiting("POST", "/v1/messages")], wait, 1, True), Plane([ManageRow("GET", "/api/keys")], nothing, 1, False)],
-                  target._live, in_flight=1)
+    target = Edge(
+        [Plane([Waiting("POST", "/v1/messages")], wait, 1, True), Plane([ManageRow("GET", "/api/keys")], nothing, 1, False)],
+        target._live,
+        in_flight=1,
+    )
     asked = request("POST", "/v1/messages")
     target.admit(asked)
     running = asyncio.ensure_future(target.handle(Exchange(asked)))

@@ -28,7 +28,15 @@ def build(*, active: tuple[str, ...] = (), **settings: object) -> Snapshot:
     return Snapshot(
         default_provider="alpha",
         providers=providers,
-        prefixes={"alpha": "alpha", "beta": "beta", "bt": "beta", "gamma": "gamma", "gm": "gamma", "home": "node-1", "media": "media"},
+        prefixes={
+            "alpha": "alpha",
+            "beta": "beta",
+            "bt": "beta",
+            "gamma": "gamma",
+            "gm": "gamma",
+            "home": "node-1",
+            "media": "media",
+        },
         connections={id_: (Connection(f"c-{id_}", id_, "one"),) for id_ in active},
         models={"a-1": ("alpha",), "shared": ("beta", "gamma"), "both": ("alpha", "beta"), "only-gamma": ("gamma",)},
         aliases={"fast": "bt/shared", "loop": "loop2", "loop2": "loop", "self": "self"},
@@ -88,7 +96,9 @@ def test_a_circle_of_aliases_ends_in_an_error() -> None:
 
 
 def test_the_most_specific_wildcard_alias_wins_and_exact_aliases_go_first() -> None:
-    snapshot = build(wildcard_aliases=(("*", "alpha/a-1"), ("gpt-*", "gm/only-gamma"), ("GPT-4?", "bt/shared"), ("fast", "gm/x")))
+    snapshot = build(
+        wildcard_aliases=(("*", "alpha/a-1"), ("gpt-*", "gm/only-gamma"), ("GPT-4?", "bt/shared"), ("fast", "gm/x"))
+    )
     assert resolve(snapshot, "gpt-5").provider.id == "gamma"
     assert resolve(snapshot, "gpt-4o").model == "shared"
     assert resolve(snapshot, "other/thing").model == "a-1"

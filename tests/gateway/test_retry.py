@@ -33,7 +33,9 @@ def test_request_scoped_statuses_are_never_retried_and_never_blame_the_account(s
         (403, "Request not allowed", "rate_limit_exceeded", "account"),
     ],
 )
-def test_a_failure_moves_to_the_next_account_and_names_its_reason(status: int, message: str, reason: str, scope: str) -> None:
+def test_a_failure_moves_to_the_next_account_and_names_its_reason(
+    status: int, message: str, reason: str, scope: str
+) -> None:
     retry, rule = judge(status, message)
     assert retry is Retry.NEXT_ACCOUNT
     assert rule is not None
@@ -101,7 +103,9 @@ def test_spans(text: str, seconds: float | None) -> None:
         ([], "nothing", None),
     ],
 )
-def test_hints_come_from_fields_then_from_words(headers: list[tuple[bytes, bytes]], message: str, hint: float | None) -> None:
+def test_hints_come_from_fields_then_from_words(
+    headers: list[tuple[bytes, bytes]], message: str, hint: float | None
+) -> None:
     assert retry_hint(headers, message, NOW) == hint
 
 
