@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from . import openai_chat_error as chat
 from .conversation import Ask, Reasoning, ResponseFormat, Sampling, Tool
-from .fidelity import Lost, extra_names
+from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
 from .names import Names
@@ -36,6 +36,7 @@ Json = dict[str, Any]
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
     """Ask -> the body of ``POST /v1/responses``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
+    refuse_state(ask, WIRE)
     return _Request(ask, target).render()
 
 

@@ -438,3 +438,15 @@ def test_a_rejection_says_what_and_why() -> None:
     error = reject("anthropic", Lost.VIDEO_INPUT, "messages")
     assert (error.status, error.param) == (400, "messages")
     assert error.message.endswith("(video_input): no video block")
+
+
+@pytest.mark.parametrize("wire", ["openai-chat", "openai-responses", "gemini", "ollama"])
+def test_a_thread_that_anthropic_keeps_is_refused_elsewhere(wire: str) -> None:
+    asked = Ask(turns=[Turn("user", [Text("and?")])], wire="anthropic")
+    asked.extra["thread"] = b'{"type":"create"}'
+    assert "extra.thread" in FORMATS[wire].encode_request(asked, Target("m")).dropped
+    asked.extra["thread"] = b'{"type":"continue","previous_message_id":"msg_1"}'
+    with pytest.raises(OmniError, match="'thread' refers to history kept by another provider") as caught:
+        FORMATS[wire].encode_request(asked, Target("m"))
+    details = json.loads(FORMATS["anthropic"].encode_error(Failure(400, "no", code=caught.value.code or "")))["error"]["details"]
+    assert details == {"error_code": "thread_not_found"}
