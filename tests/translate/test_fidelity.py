@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ from omniroute.translate.conversation import (
 from omniroute.translate.events import (
     CitationDelta,
     Event,
+    Failure,
     Finish,
     MediaPart,
     OpaquePart,
@@ -448,5 +450,7 @@ def test_a_thread_that_anthropic_keeps_is_refused_elsewhere(wire: str) -> None:
     asked.extra["thread"] = b'{"type":"continue","previous_message_id":"msg_1"}'
     with pytest.raises(OmniError, match="'thread' refers to history kept by another provider") as caught:
         FORMATS[wire].encode_request(asked, Target("m"))
-    details = json.loads(FORMATS["anthropic"].encode_error(Failure(400, "no", code=caught.value.code or "")))["error"]["details"]
+    details = json.loads(FORMATS["anthropic"].encode_error(Failure(400, "no", code=caught.value.code or "")))["error"][
+        "details"
+    ]
     assert details == {"error_code": "thread_not_found"}
