@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sqlite3
 import time
@@ -86,7 +87,9 @@ async def test_a_kill_under_load_loses_at_most_the_last_moment_of_usage(make_gat
 
         await asyncio.to_thread(gateway.start)
         history = gateway.api("GET", "/api/usage/history")
-        safe = sum(at < killed - LOSS_SECONDS for at in load.answered)
+        # on a machine that stands still now and then, so does the writer: the longest pause in the answers tells
+        stall = max(later - at for at, later in itertools.pairwise(sorted(load.answered)))
+        safe = sum(at < killed - LOSS_SECONDS - 2 * stall for at in load.answered)
         assert safe > 20
         assert safe <= history["totalRequests"] <= load.sent
         assert history["totalPromptTokens"] == 21 * history["totalRequests"]
