@@ -17,6 +17,7 @@ from omniroute.store.call_rows import (
     for_log,
     log_rows,
     redact,
+    usage_rows,
 )
 
 
