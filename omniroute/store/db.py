@@ -14,8 +14,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache
@@ -33,7 +31,6 @@ from . import migrate
 Prepare = Callable[["Transaction"], Awaitable[Callable[[], None]]]
 Row = sqlite3.Row
 
-_NICE: Final = 10  # of the threads that serve the database
 _BUSY_SECONDS: Final = 5.0
 _RUNNING, _CLEAN = "running", "clean"
 _STATE: Final = "INSERT INTO db_meta VALUES ('state', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -220,20 +217,7 @@ async def _connect(path: Path) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
     connection.row_factory = sqlite3.Row
     await connection.execute("PRAGMA foreign_keys = ON")
-    await connection.create_function("step_back", 0, _step_back)
-    await connection.execute("SELECT step_back()")
     return connection
-
-
-def _step_back() -> None:
-    """Run in a connection's own thread: let it yield to requests.
-
-    On a busy machine the thread that writes rows would otherwise hold a core for milliseconds while requests wait for it.
-    Linux alone has priorities for threads; elsewhere this would slow the whole process.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _make_ready(path: Path, clock: Clock, owner: bool) -> None:
