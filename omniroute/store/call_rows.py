@@ -105,14 +105,9 @@ def _new_id() -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 
-def counts(record: CallRecord) -> bool:
-    """Whether a call is a use of anything: a provider was asked, and not just whether its key works."""
-    return record.attempts > 0 and record.model != TEST_MODEL
-
-
 def usage_rows(entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
     for r, _, _ in entries:
-        if not counts(r):
+        if r.model == TEST_MODEL:
             continue
         yield (
             r.provider, r.model, r.connection_id or None, r.key_id or None, r.key_name or None, r.tokens_in, r.tokens_out,
@@ -144,6 +139,6 @@ async def write(tx: Transaction, entries: list[Entry]) -> None:
     """Insert *entries*; of the call log only the newest :data:`LOG_ROWS` stay."""
     rows = [*usage_rows(entries)]
     await tx.insert("usage_history", _USAGE_COLUMNS, rows)
-    await daily.add(tx, [entry.record for entry in entries if counts(entry.record)])
+    await daily.add(tx, [entry.record for entry in entries if entry.record.model != TEST_MODEL])
     await tx.insert("call_logs", _LOG_COLUMNS, log_rows(for_log(entries)))
     await tx.execute(_TRIM_LOG, (LOG_ROWS,))

@@ -123,8 +123,8 @@ async def test_a_running_stream_is_finished_and_nothing_new_begun(
         assert client.errors(raw) == []
         assert await asyncio.to_thread(gateway.wait) == 0
     await http.close()
-    gateway.start()  # and what it was used for is in the books
-    assert gateway.api("GET", "/api/usage/history")["totalRequests"] == 1
+    gateway.start()  # and what it was used for is in the books, with a probe that came before the signal was seen
+    assert gateway.api("GET", "/api/usage/history")["totalRequests"] in (1, 2)
 
 
 async def test_a_stream_that_does_not_end_is_ended_after_the_shutdown_time(make_gateway: Any) -> None:

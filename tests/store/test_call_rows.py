@@ -17,7 +17,6 @@ from omniroute.store.call_rows import (
     for_log,
     log_rows,
     redact,
-    usage_rows,
 )
 
 
@@ -82,9 +81,3 @@ def test_a_body_of_which_only_the_beginning_came_is_a_preview() -> None:
     whole = clip(b"abc", 3)
     assert whole is not None
     assert (whole.data, whole.size) == (b"abc", 3)
-
-
-def test_a_call_that_reached_no_provider_is_logged_but_is_no_use_of_anything() -> None:
-    refused = a_call(attempts=0, status=400)
-    assert list(usage_rows([Entry(refused)])) == []
-    assert len(list(log_rows([Entry(refused)]))) == 1
