@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from .conversation import Block, Citation, Opaque, Refusal, Text, Thinking, ToolCall
+from .conversation import Block, Opaque, Refusal, Text, Thinking, ToolCall
 from .events import (
     BlockEnd,
     CitationDelta,
@@ -166,8 +166,3 @@ def collect(events: Iterable[Event]) -> Answer:
     collector = Collector()
     collector.feed(events)
     return collector.close()
-
-
-def citations_of(answer: Answer) -> list[Citation]:
-    """All citations of an answer, in order."""
-    return [c for block in answer.blocks if isinstance(block, Text) for c in block.citations]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from omniroute.translate.collect import citations_of, collect
+from omniroute.translate.collect import collect
 from omniroute.translate.conversation import Citation, Media, Opaque, Refusal, Text, Thinking, ToolCall
 from omniroute.translate.events import (
     BlockEnd,
@@ -70,7 +70,7 @@ def test_citations_belong_to_their_text() -> None:
     source = Citation(url="https://example.com")
     answer = collect([TextDelta("a"), CitationDelta(source), BlockEnd(), CitationDelta(source), TextDelta("b")])
     assert answer.blocks == [Text("a", citations=[source]), Text("b", citations=[source])]
-    assert citations_of(answer) == [source, source]
+    assert [c for block in answer.blocks if isinstance(block, Text) for c in block.citations] == [source, source]
 
 
 def test_usage_is_merged_and_a_failure_kept() -> None:
