@@ -37,6 +37,7 @@ class Limits:
     stream_buffer: int = 64 * KIB  # unsent bytes of one stream before its upstream is paused
     connections: int = 10_000
     in_flight: int = 2_000
+    body_memory: int = 512 * MIB  # of large requests, all together
     head_timeout: float = 10.0
     idle_timeout: float = 75.0  # keep-alive
     body_silence: float = 30.0
@@ -78,6 +79,15 @@ class Settings:
     no_log_key_ids: frozenset[str] = frozenset()
     log_bodies: bool = False  # the call log keeps requests and answers
     auto_backup: bool = True
+    cloud_url: str = ""  # another gateway to keep in step with; the stored setting cloudUrl goes before it
+    cloud_sync_token: str = ""  # what both gateways know
+    cloud_sync_timeout: float = 12.0
+    cli_mode: str = "auto"
+    cli_home: Path = field(default_factory=Path.home)  # where the command line tools keep their files
+    cli_writes: bool = True
+    cli_paths: tuple[str, ...] = ()  # folders beside search_path
+    cli_bins: Mapping[str, str] = field(default_factory=dict)  # tool id -> program
+    search_path: tuple[str, ...] = ()
     tls_cert: str = ""  # paths of PEM files
     tls_key: str = ""
     strict_http: bool = False  # serve HTTP/1.1 through h11 instead of httptools
@@ -85,6 +95,7 @@ class Settings:
     has_display: bool = False  # a browser could be shown
     no_color: bool = False
     provider_keys: Mapping[str, str] = field(default_factory=dict)  # provider id -> API key
+    oauth_clients: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # provider id -> client id, client secret
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -122,6 +133,16 @@ def environment(**changes: str) -> dict[str, str]:
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 _LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal")
+_CLI_BINS = {  # tool id -> variable
+    "claude": "CLI_CLAUDE_BIN",
+    "codex": "CLI_CODEX_BIN",
+    "droid": "CLI_DROID_BIN",
+    "openclaw": "CLI_OPENCLAW_BIN",
+    "cursor": "CLI_CURSOR_BIN",
+    "cline": "CLI_CLINE_BIN",
+    "kilo": "CLI_KILO_BIN",
+    "continue": "CLI_CONTINUE_BIN",
+}
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": 1024 * MIB}
 _FIRST_PASSED = 3  # sd_listen_fds(3): the first descriptor handed over
 
@@ -199,6 +220,12 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _folders(text: str) -> tuple[str, ...]:
+    """A list of folders as ``PATH`` has it; relative ones are dropped, they would depend on where the process was started."""
+    paths = (str(Path(part).expanduser()) for part in text.split(os.pathsep) if part.strip())
+    return tuple(path for path in paths if os.path.isabs(path))
+
+
 def default_data_dir(env: Mapping[str, str]) -> Path:
     """``DATA_DIR``, else the platform's configuration folder, else ``~/.omniroute``."""
     if path := env.get("DATA_DIR"):
@@ -220,6 +247,14 @@ def _provider_keys(env: Mapping[str, str]) -> dict[str, str]:
     return keys
 
 
+def _oauth_clients(env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """``GEMINI_OAUTH_CLIENT_ID=…`` and ``…_CLIENT_SECRET`` -> ``{"gemini": (id, secret)}``; either may be empty."""
+    parts = ("_OAUTH_CLIENT_ID", "_OAUTH_CLIENT_SECRET")
+    found = {name.removesuffix(part) for part in parts for name in env if name.endswith(part) and env[name].strip()}
+    pairs = {name: tuple(env.get(name + part, "").strip() for part in parts) for name in found if name}
+    return {name.lower().replace("_", "-"): (pair[0], pair[1]) for name, pair in pairs.items()}
+
+
 def _limits(env: Mapping[str, str]) -> Limits:
     base = Limits()
     both = env.get("REQUEST_TIMEOUT_MS")
@@ -235,6 +270,7 @@ def _limits(env: Mapping[str, str]) -> Limits:
         connect_timeout=_millis(env, "CONNECT_TIMEOUT_MS", base.connect_timeout),
         keepalive_interval=_millis(env, "KEEPALIVE_INTERVAL_MS", base.keepalive_interval),
         in_flight=_number(env, "MAX_IN_FLIGHT", base.in_flight, 1, 1_000_000),
+        body_memory=_number(env, "MAX_BODY_MEMORY_BYTES", base.body_memory, 1024, 1 << 40),
         connections=_number(env, "MAX_CONNECTIONS", base.connections, 1, 1_000_000),
         head_timeout=_millis(env, "HEAD_TIMEOUT_MS", base.head_timeout),
         body_silence=_millis(env, "BODY_TIMEOUT_MS", base.body_silence),
@@ -272,6 +308,15 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         no_log_key_ids=frozenset(_words(env.get("NO_LOG_API_KEY_IDS", ""))),
         log_bodies=_flag(env, "ENABLE_REQUEST_LOGS", base.log_bodies),
         auto_backup=not _flag(env, "DISABLE_SQLITE_AUTO_BACKUP", not base.auto_backup),
+        cloud_url=env.get("CLOUD_URL") or env.get("NEXT_PUBLIC_CLOUD_URL") or base.cloud_url,
+        cloud_sync_token=_secret(env, "CLOUD_SYNC_TOKEN", 16),
+        cloud_sync_timeout=_millis(env, "CLOUD_SYNC_TIMEOUT_MS", base.cloud_sync_timeout),
+        cli_mode=_choice(env, "CLI_MODE", base.cli_mode, ("auto", "host", "container")),
+        cli_home=Path(home).expanduser() if (home := env.get("CLI_CONFIG_HOME")) else base.cli_home,
+        cli_writes=_flag(env, "CLI_ALLOW_CONFIG_WRITES", base.cli_writes),
+        cli_paths=_folders(env.get("CLI_EXTRA_PATHS", "")),
+        cli_bins={tool: text for tool, name in _CLI_BINS.items() if (text := env.get(name, "").strip())},
+        search_path=_folders(env.get("PATH", "")),
         tls_cert=env.get("TLS_CERT", ""),
         tls_key=env.get("TLS_KEY", ""),
         strict_http=_flag(env, "STRICT_HTTP", base.strict_http),
@@ -279,5 +324,6 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         has_display=sys.platform in ("darwin", "win32") or bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY")),
         no_color=bool(env.get("NO_COLOR")),
         provider_keys=_provider_keys(env),
+        oauth_clients=_oauth_clients(env),
         limits=_limits(env),
     )

@@ -11,7 +11,7 @@ from fakes import FakeClock
 from fakes_exchange import FakeExchange
 from wires import Wire
 
-from omniroute.gateway.job import Gateway, Job, Line
+from omniroute.gateway.job import ChatJob, Gateway, Line
 from omniroute.gateway.live import Live
 from omniroute.gateway.snapshot import Snapshot
 from omniroute.gateway.usage import CallRecord
@@ -139,6 +139,6 @@ def exchange(wire: Wire, body: Any, *headers: tuple[bytes, bytes], path: str = "
     return FakeExchange(request)
 
 
-def job(wire: Wire, body: Any, began: float = 0.0) -> Job:
+def job(wire: Wire, body: Any, began: float = 0.0) -> ChatJob:
     """What the pipeline would know at the start of a call."""
-    return Job(exchange(wire, body), Line(wire.name), began)
+    return ChatJob(exchange(wire, body), Line(wire.name), began)

@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from ..errors import Retry
-from ..proto.h1_client import TransportError
-from ..proto.headers import Headers, get
+from ..proto.headers import Headers
 from ..proto.ndjson import NDJSONReader
 from ..proto.sse import SSEReader
 from ..translate.collect import collect
@@ -23,27 +20,22 @@ from ..translate.peek import Peek
 from ..translate.relay import Pipe
 from ..translate.think import ThinkSplitter
 from ..upstream.send import Call
-from . import progress, render, retry, signatures
+from . import progress, render, signatures
 from .answer import head, respond
-from .job import Gateway, Job
+from .blame import blame, says, secret_bytes, upstream_failure, without_secret
+from .job import ChatJob, Gateway
 from .resolve import Route
 from .snapshot import Connection
 from .stream import PING, Reader, StreamRelay, Translation
 
-_log = logging.getLogger("omniroute.gateway")
 ERROR_BODY: Final = 1024 * 1024
-_SECRET_LENGTH: Final = 8  # shorter ones ("ollama", "none") are words, not secrets
 
 
-async def attempt(gateway: Gateway, job: Job, route: Route, account: Connection, door: render.Door) -> Failure | None:
+async def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connection) -> Failure | None:
     """One call to one account.  None: the client has been answered; else nothing has been sent."""
-    failure = await _attempt(gateway, job, route, account, door)
-    return failure and without_secret(failure, account.secret)
-
-
-async def _attempt(gateway: Gateway, job: Job, route: Route, account: Connection, door: render.Door) -> Failure | None:
     found = job.peek
     assert found is not None
+    door = gateway.doors.find(gateway.live.snapshot, route, account)
     relay = route.wire == job.wire
     if relay:
         known = gateway.live.signatures
@@ -53,30 +45,21 @@ async def _attempt(gateway: Gateway, job: Job, route: Route, account: Connection
     else:
         prepared = render.translated(read_ask(job, found), route)
     extra = render.wire_fields(door, job.exchange.request.headers) if relay else []
-    target = (route.provider.id, route.model, account.id)
-    gateway.live.begin(target)
-    try:
-        failure = await _send(gateway, job, route, door, prepared, extra)
-        if failure is None or not relay or not signatures.complains(failure):
-            return failure
-        if (bare := signatures.without_any(job.wire, found, route)) is None:
-            return failure
-        job.notes += signatures.RESENT
-        prepared = render.same_wire(bare.found, route, job.wire, (*prepared.dropped, *bare.dropped), prepared.watch)
-        failure = await _send(gateway, job, route, door, prepared, extra)
-        if failure is None:
-            signatures.remember_refusal(gateway.live.signatures, job.wire, found, route, account)
+    failure = await _send(gateway, job, route, door, prepared, extra)
+    if failure is None or not relay or not signatures.complains(failure):
         return failure
-    except TransportError as error:
-        return transport_failure(error)
-    except BadAnswer as error:
-        return Failure(502, f"The provider's answer could not be read: {error}")
-    finally:
-        gateway.live.finish(target)
+    if (bare := signatures.without_any(job.wire, found, route)) is None:
+        return failure
+    job.notes += signatures.RESENT
+    prepared = render.same_wire(bare.found, route, job.wire, (*prepared.dropped, *bare.dropped), prepared.watch)
+    failure = await _send(gateway, job, route, door, prepared, extra)
+    if failure is None:
+        signatures.remember_refusal(gateway.live.signatures, job.wire, found, route, account)
+    return failure
 
 
 def _send(
-    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
+    gateway: Gateway, job: ChatJob, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
 ) -> Coroutine[Any, Any, Failure | None]:
     assert job.peek is not None
     job.dropped = tuple(dict.fromkeys(prepared.dropped)) if prepared.dropped else ()
@@ -84,7 +67,7 @@ def _send(
     return send(gateway, job, route, door, prepared, extra)
 
 
-def read_ask(job: Job, found: Peek) -> Ask:
+def read_ask(job: ChatJob, found: Peek) -> Ask:
     """The request in the vocabulary; decoded once, whatever the number of attempts."""
     if job.ask is None:
         job.ask = job.format.decode_request(found.raw)
@@ -92,22 +75,16 @@ def read_ask(job: Job, found: Peek) -> Ask:
     return job.ask
 
 
-def transport_failure(error: TransportError) -> Failure:
-    """No whole answer came."""
-    late = error.reason in ("timeout", "connect_timeout")
-    return Failure(504 if late else 502, f"The provider could not be reached: {error}")
-
-
 async def _whole(
-    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
+    gateway: Gateway, job: ChatJob, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
 ) -> Failure | None:
     call = await gateway.client.whole_as(door.whole, prepared.body, extra=extra, limit=gateway.limits.answer_bytes)
     status, received, body = call.status, call.headers, call.take()
     if status >= 300:
-        return upstream_failure(gateway, route, status, received, body)
+        return upstream_failure(gateway, route.wire, status, received, body)
     if prepared.watch is not None:
         prepared.watch(body)
-    if not _is(received, b"/json") and (_is(received, b"event-stream") or _is(received, b"ndjson")):
+    if not says(received, b"/json") and (says(received, b"event-stream") or says(received, b"ndjson")):
         return _answer_events(gateway, job, route, prepared, received, fold(route.wire, body))
     if route.wire != job.wire:
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
@@ -121,14 +98,14 @@ async def _whole(
 
 
 async def _stream(
-    gateway: Gateway, job: Job, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
+    gateway: Gateway, job: ChatJob, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
 ) -> Failure | None:
     call = await gateway.client.open_as(door.stream, prepared.body, extra=extra)
     try:
         if call.status >= 300:
             body = await call.read(ERROR_BODY)
-            return upstream_failure(gateway, route, call.status, call.headers, body)
-        if _is(call.headers, b"json") and not _is(call.headers, b"ndjson"):
+            return upstream_failure(gateway, route.wire, call.status, call.headers, body)
+        if says(call.headers, b"json") and not says(call.headers, b"ndjson"):
             body = await call.read(gateway.limits.answer_bytes)
             if prepared.watch is not None:
                 prepared.watch(body)
@@ -139,7 +116,7 @@ async def _stream(
         call.cancel()
 
 
-async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prepared, call: Call) -> Failure | None:
+async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.Prepared, call: Call) -> Failure | None:
     pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared))
     fields = head(job, [stream_type(job), (b"cache-control", b"no-cache")])
     told: progress.Progress | None = None
@@ -150,7 +127,7 @@ async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prep
         fields += render.answer_fields(call.headers)
     ping = PING.get(job.wire, PING[job.format.framing])
     assert job.account is not None
-    secret = job.account.secret.encode() if len(job.account.secret) >= _SECRET_LENGTH else b""
+    secret = secret_bytes(job.account)
     relay = StreamRelay(
         job.exchange, call, pipe, fields, ping=ping, clock=gateway.clock, limits=gateway.limits, secret=secret
     )
@@ -170,7 +147,7 @@ async def _relay(gateway: Gateway, job: Job, route: Route, prepared: render.Prep
         job.usage, job.upstream_model, job.pieces, job.complete = pipe.usage, pipe.model, pipe.pieces, pipe.finished
 
 
-def make_pipe(job: Job, route: Route, prepared: render.Prepared, mark: Stamp) -> Pipe:
+def make_pipe(job: ChatJob, route: Route, prepared: render.Prepared, mark: Stamp) -> Pipe:
     """A tap on the same wire, a translation between two."""
     if route.wire == job.wire:
         if job.line.array:
@@ -184,7 +161,7 @@ def make_pipe(job: Job, route: Route, prepared: render.Prepared, mark: Stamp) ->
     return Translation(reader_for(source), source.stream_decoder(), client_encoder(job, mark))
 
 
-def client_encoder(job: Job, mark: Stamp) -> StreamEncoder:
+def client_encoder(job: ChatJob, mark: Stamp) -> StreamEncoder:
     """The encoder of the client's stream; Gemini's has a second form."""
     return ARRAY_ENCODERS[job.wire](mark) if job.line.array else job.format.stream_encoder(mark)
 
@@ -194,7 +171,7 @@ def reader_for(source: Format) -> Reader:
     return SSEReader() if source.framing == "sse" else NDJSONReader()
 
 
-def stamp(gateway: Gateway, job: Job, prepared: render.Prepared) -> Stamp:
+def stamp(gateway: Gateway, job: ChatJob, prepared: render.Prepared) -> Stamp:
     """What an encoder needs beside the events."""
     found = job.peek
     assert found is not None
@@ -224,7 +201,7 @@ def fold(wire: str, body: bytes) -> list[Event]:
 
 
 def _answer_events(
-    gateway: Gateway, job: Job, route: Route, prepared: render.Prepared, received: Headers, events: list[Event]
+    gateway: Gateway, job: ChatJob, route: Route, prepared: render.Prepared, received: Headers, events: list[Event]
 ) -> Failure | None:
     """Answer from events, in the mode the client asked for."""
     events = list(ThinkSplitter().feed(events))
@@ -251,54 +228,6 @@ def _answer_events(
     return None
 
 
-def stream_type(job: Job) -> tuple[bytes, bytes]:
+def stream_type(job: ChatJob) -> tuple[bytes, bytes]:
     """The content-type of the client's stream."""
     return (b"content-type", job.format.stream_type) if not job.line.array else render.JSON_TYPE
-
-
-def _is(fields: Headers, word: bytes) -> bool:
-    kind = get(fields, b"content-type")
-    return kind is not None and (word in kind or word in kind.lower())
-
-
-def upstream_failure(gateway: Gateway, route: Route, status: int, received: Headers, body: bytes) -> Failure:
-    """What an error answer says, with the time it asks us to wait."""
-    if status < 400:
-        return Failure(502, f"The provider answered with a redirect ({status}), which is never followed")
-    failure = FORMATS[route.wire].decode_error(status, body)
-    failure.status, failure.wire, failure.headers = status, route.wire, render.answer_fields(received)
-    failure.raw = body if _is(received, b"json") or body[:1] in (b"{", b"[") else None
-    hint = retry.retry_hint(received, failure.message, gateway.clock.time())
-    failure.retry_after = hint if hint is not None else failure.retry_after
-    return failure
-
-
-def without_secret(failure: Failure, secret: str) -> Failure:
-    """*failure* without the account's key: some upstreams repeat it, and errors go to logs, records and clients."""
-    if len(secret) < _SECRET_LENGTH:
-        return failure
-    raw = secret.encode()
-    failure.message = failure.message.replace(secret, "[key]")
-    if failure.raw is not None:
-        failure.raw = failure.raw.replace(raw.replace(b"/", b"\\/"), b"[key]").replace(raw, b"[key]")
-    failure.headers = [(name, value.replace(raw, b"[key]")) for name, value in failure.headers]
-    failure.type, failure.code = failure.type.replace(secret, "[key]"), failure.code.replace(secret, "[key]")
-    return failure
-
-
-def blame(gateway: Gateway, route: Route, account: Connection, failure: Failure) -> Retry:
-    """Mark the account for *failure* and say whether another may be tried."""
-    verdict = retry.judge(failure.status, failure.message)
-    if verdict.rule is not None:
-        gateway.live.health.fail(
-            account.id,
-            route.provider.id,
-            route.model,
-            verdict.rule,
-            status=failure.status,
-            message=failure.message,
-            hint=failure.retry_after,
-            profile=render.provider_profile(route.provider),
-        )
-        _log.warning("%s/%s failed: %s %s", route.provider.id, account.id, failure.status, failure.message)
-    return verdict.retry

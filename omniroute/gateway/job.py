@@ -47,52 +47,63 @@ class Gateway:
         self.routes = RouteCache()
 
 
+class Units(NamedTuple):
+    """What a call used beside tokens, as vendors price it."""
+
+    images: int = 0
+    seconds: float = 0.0  # of audio
+    characters: int = 0  # of text turned into speech
+    searches: int = 0  # of documents ranked against one query
+
+
 class Job:
-    """One chat call from the client's side, with what the log will say of it."""
+    """One call from the client's side, with what the log will say of it.
+
+    ``wire`` is the client's, ``operation`` what it asks for ("chat", "embeddings", …), ``trail`` what was passed over or
+    failed before the present attempt, for ``X-OmniRoute-Route``.
+    """
 
     __slots__ = (
-        "account",
-        "ask",
-        "attempts",
-        "began",
-        "complete",
-        "dropped",
-        "exchange",
-        "failure",
-        "first_byte",
-        "format",
-        "key",
-        "line",
-        "notes",
-        "peek",
-        "pieces",
-        "requested",
-        "route",
-        "status",
-        "upstream_model",
-        "usage",
-        "wire",
-    )
+        "account", "attempts", "began", "combo", "complete", "dropped", "exchange", "failure", "final", "first_byte",
+        "format", "key", "label", "notes", "operation", "pieces", "requested", "route", "status", "stream", "trail",
+        "units", "upstream_model", "usage", "wire",
+    )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, line: Line, began: float) -> None:
+    def __init__(self, exchange: Exchange, wire: str, began: float, operation: str = "chat") -> None:
         self.exchange = exchange
-        self.line = line
-        self.wire = line.wire
-        self.format: Format = FORMATS[line.wire]
+        self.wire = wire
+        self.format: Format = FORMATS[wire]
+        self.operation = operation
         self.began = began
-        self.peek: Peek | None = None
-        self.ask: Ask | None = None
         self.key: GatewayKey | None = None
         self.requested = ""
+        self.stream = False
+        self.combo = ""
         self.route: Route | None = None
         self.account: Connection | None = None
         self.attempts = 0
-        self.notes = ""  # for X-OmniRoute-Route
+        self.label = ""  # provider/account of the present attempt
+        self.trail = ""
+        self.notes = ""  # X-OmniRoute-Route
         self.dropped: tuple[str, ...] = ()
         self.usage: Usage | None = None
+        self.units: Units | None = None
         self.upstream_model = ""
         self.pieces = 0
         self.first_byte: float | None = None
         self.status = 0
         self.complete = False  # the client has a whole answer, whatever happened after it
         self.failure: Failure | None = None
+        self.final = False  # the request itself is to blame: another target would say the same
+
+
+class ChatJob(Job):
+    """A chat call: what its body says, once looked at (``peek``) and once decoded (``ask``, only where wires differ)."""
+
+    __slots__ = ("ask", "line", "peek")
+
+    def __init__(self, exchange: Exchange, line: Line, began: float) -> None:
+        super().__init__(exchange, line.wire, began)
+        self.line = line
+        self.peek: Peek | None = None
+        self.ask: Ask | None = None

@@ -1,110 +1,51 @@
 """The way of a chat request, on one screen: :func:`run`.
 
-Fallback is the loop in ``run`` and nothing else; the first byte to the client is the point of no return.  Nothing here knows
-which wire a client or a provider speaks: that is in the tables of ``translate/formats.py``.
+Nothing here knows which wire a client or a provider speaks: that is in the tables of ``translate/formats.py``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any
 
-from ..errors import OmniError, Retry
+from ..errors import OmniError
 from ..proto.exchange import Exchange
 from ..translate.events import Failure
 from ..translate.formats import RELAYS
-from ..translate.peek import peek
-from . import accounts, auth, render, retry
-from .answer import refuse
-from .attempt import attempt, blame
-from .job import Gateway, Job, Line
-from .record import record
-from .resolve import Route, no_credentials
-from .snapshot import Snapshot
-
-_log = logging.getLogger("omniroute.gateway")
-CLIENT_GONE: Final = 499
+from ..translate.peek import Peek, peek
+from . import front
+from .attempt import attempt
+from .fallback import place
+from .job import ChatJob, Gateway, Line
+from .plan import make_plan
 
 
-async def serve(gateway: Gateway, exchange: Exchange, line: Line) -> None:
-    """Answer one chat request; always answers, always records."""
-    job = Job(exchange, line, gateway.clock.monotonic())
-    gateway.live.running += 1
-    # on_gone stays unset, so a client that leaves cancels this task, and with it the call upstream
-    try:
-        failure = await run(gateway, job)
-        if failure is not None:
-            refuse(gateway, job, failure)
-    except OmniError as error:
-        refuse(gateway, job, render.failure_of(error))
-    except asyncio.CancelledError:
-        if not exchange.gone:
-            raise
-        if not job.complete:  # many clients close as soon as they have read the last event
-            job.status = CLIENT_GONE
-            job.failure = Failure(CLIENT_GONE, "The client closed the connection")
-    except Exception:  # noqa: BLE001 - the last line of defence: whatever it is, the client gets an answer
-        _log.exception("request %s failed", exchange.request.id)
-        refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
-    finally:
-        gateway.live.running -= 1
-        gateway.live.on_record(record(gateway, job))
+def serve(gateway: Gateway, exchange: Exchange, line: Line) -> Coroutine[Any, Any, None]:
+    """Answer one chat request."""
+    return front.serve(gateway, ChatJob(exchange, line, gateway.clock.monotonic()), run)
 
 
-async def run(gateway: Gateway, job: Job) -> Failure | None:
+async def run(gateway: Gateway, job: ChatJob) -> Failure | None:
     """Answer the client, or say why not (nothing has been sent then)."""
-    live, request = gateway.live, job.exchange.request
-    snapshot = live.snapshot
-    job.key = auth.authenticate(
-        snapshot, request, gateway.clock.time(), required=gateway.require_key, keyring=gateway.keyring
-    )
-    job.peek = found = peek(request.body, RELAYS[job.wire].members)
+    snapshot = gateway.live.snapshot
+    front.admit(gateway, job)
+    job.peek = found = look(job)
+    job.requested, job.stream = found.model, found.stream
+    plan = make_plan(gateway, snapshot, job, job.line.only)
+    check_request(job, found)
+    return await place(gateway, job, plan, attempt)
+
+
+def look(job: ChatJob) -> Peek:
+    """The body as far as routing needs it, and what the path says instead."""
+    found = peek(job.exchange.request.body, RELAYS[job.wire].members)
     if job.line.model:
         found.model, found.stream = job.line.model, job.line.stream
-    job.requested = found.model
-    route = job.route = gateway.routes.resolve(snapshot, found.model, job.line.only)
-    check_request(job, route)
-    choice = accounts.choose(snapshot, live, route)
-    if not choice.free:
-        return nothing_free(gateway, snapshot, route, choice)
-    failure: Failure | None = None
-    total = len(choice.free)
-    skipped = render.skipped_text(choice.blocked, gateway.clock.time()) if choice.blocked else ""
-    for account in choice.free:
-        if failure is not None and live.health.blocked_until(account.id, route.model) is not None:
-            continue
-        job.account = account
-        job.attempts += 1
-        door = gateway.doors.find(snapshot, route, account)
-        job.notes = f"{door.label}; attempt={job.attempts}/{total}{skipped}"
-        failure = await attempt(gateway, job, route, account, door)
-        if failure is None:
-            if job.failure is None:
-                live.health.succeed(account.id, route.model)
-            return None
-        if blame(gateway, route, account, failure) is Retry.NONE:
-            return failure
-        skipped += f"; failed={door.label} ({failure.status})"
-    return failure
+    return found
 
 
-def check_request(job: Job, route: Route) -> None:
+def check_request(job: ChatJob, found: Peek) -> None:
     """What must hold before anything is sent."""
-    assert job.peek is not None
-    auth.check_model(job.key, job.requested, route.provider, route.model)
     for name in RELAYS[job.wire].required:
-        if name not in job.peek.members:
+        if name not in found.members:
             raise OmniError("invalid_request", f"Missing '{name}'", param=name)
-
-
-def nothing_free(gateway: Gateway, snapshot: Snapshot, route: Route, choice: accounts.Choice) -> Failure:
-    """No account can be asked: none is there, or all are cooling."""
-    if not choice.blocked:
-        raise no_credentials(route.provider.prefix or route.provider.id)
-    wait = max(1.0, min(until for _, until in choice.blocked) - gateway.clock.time())
-    state = gateway.live.health.view(min(choice.blocked, key=lambda pair: pair[1])[0].id)
-    status = int(state.error_code) if state.error_code and state.error_code.isdigit() else 503
-    reason = state.last_error or "temporarily unavailable (cooldown)"
-    label = f"{route.provider.prefix or route.provider.alias}/{route.model}"
-    return Failure(status, f"[{label}] {reason} (reset after {retry.span_text(wait)})", retry_after=wait)

@@ -18,7 +18,7 @@ from ..proto.exchange import Exchange
 from ..proto.headers import get
 from ..translate.events import Failure
 from ..translate.relay import Pipe
-from .job import Job
+from .job import ChatJob
 
 INTERVAL: Final = 2.0  # seconds
 FIELD: Final = (b"x-omniroute-progress", b"enabled")
@@ -29,7 +29,7 @@ _LAST: Final = re.compile(
 )
 
 
-def wanted(job: Job) -> bool:
+def wanted(job: ChatJob) -> bool:
     """Whether the client asked, on a stream that has events."""
     if get(job.exchange.request.headers, b"x-omniroute-progress") != b"true":
         return False

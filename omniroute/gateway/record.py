@@ -35,7 +35,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
         key_name=key.name if key is not None else "",
         source_format=job.wire,
         target_format=route.wire if route is not None else "",
-        stream=job.peek is not None and job.peek.stream,
+        stream=job.stream,
         duration_ms=duration,
         first_byte_ms=first_byte,
         tokens_in=usage.input if usage is not None else None,
@@ -48,6 +48,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
         error=job.failure.message[:500] if job.failure is not None else "",
         attempts=job.attempts,
         route=job.notes,
+        combo=job.combo,
     )
     if isinstance(job.exchange, RecordedExchange) and not (key is not None and key.no_log):
         row.request_body = request.body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -32,7 +33,6 @@ class Door(NamedTuple):
     whole: Template
     stream: Template
     fields: frozenset[bytes]  # names of the fields in the templates
-    label: str  # provider/account, fit for a header field
 
 
 class Doors:
@@ -63,13 +63,22 @@ def _open(route: Route, account: Connection) -> Door:
     plain = endpoint(provider, base, operation, route.model, wire=route.wire)
     stream = endpoint(provider, base, operation, route.model, stream=True, wire=route.wire)
     fields = [JSON_TYPE, *call_headers(provider, account.secret)]
-    label = f"{provider.prefix or provider.id}/{quote(account.name, safe=' @.-_')}"
     return Door(
         template(Origin(*plain.origin), "POST", plain.path, [*fields, ACCEPT_JSON]),
         template(Origin(*stream.origin), "POST", stream.path, [*fields, ACCEPT_STREAM]),
         frozenset(name for name, _ in fields),
-        label,
     )
+
+
+def label(provider: Provider, account: Connection) -> str:
+    """``provider/account``, fit for a header field."""
+    return f"{provider.prefix or provider.id}/{printable(account.name)}"
+
+
+@lru_cache(maxsize=4096)
+def printable(name: str) -> str:
+    """A name people chose, fit for a header field."""
+    return quote(name, safe=" @.-_")
 
 
 Watch = Callable[[bytes], None]
@@ -165,6 +174,6 @@ def skipped_text(blocked: tuple[tuple[Connection, float], ...], now: float) -> s
     if not blocked:
         return ""
     names = ", ".join(
-        f"{quote(account.name, safe=' @.-_')} (cooling {span_text(until - now)})" for account, until in blocked
+        f"{printable(account.name)} (cooling {span_text(until - now)})" for account, until in blocked
     )
     return f"; skipped={names}"

@@ -85,6 +85,12 @@ def _resolve(snapshot: Snapshot, name: str, depth: int) -> Route:
     return _bare(snapshot, name)
 
 
+def alias_target(snapshot: Snapshot, name: str) -> str | None:
+    """What *name* stands for: an exact alias (names with a slash have none), else the most specific wildcard alias."""
+    exact = snapshot.aliases.get(name) if "/" not in name else None
+    return exact if exact is not None else _wildcard(snapshot, name)
+
+
 def _wildcard(snapshot: Snapshot, name: str) -> str | None:
     best: tuple[int, str] | None = None
     for pattern, target in snapshot.settings.wildcard_aliases:

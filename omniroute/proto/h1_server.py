@@ -30,9 +30,8 @@ from .flow import PIPELINE_BYTES, ByteQueue, low_mark
 from .framing import ProtocolError
 from .h1_exchange import H1Exchange
 from .h1_request import RequestParser
-from .headers import Headers
 from .heads import CLOSE, CONTINUE, DateField, whole_head
-from .intake import Intake
+from .intake import Held, Intake
 
 _log = logging.getLogger("omniroute.proto")
 LINGER: Final = 5.0  # seconds a refused client gets to read why
@@ -44,7 +43,7 @@ RETRY_AFTER: Final = (b"retry-after", b"1")
 class ServerState:
     """What all connections of one listener share."""
 
-    __slots__ = ("app", "clock", "connections", "date", "draining", "empty", "limits")
+    __slots__ = ("app", "clock", "connections", "date", "draining", "empty", "held", "limits")
 
     def __init__(self, app: Application, limits: Limits, clock: Clock) -> None:
         self.app = app
@@ -53,6 +52,7 @@ class ServerState:
         self.date = DateField(clock)
         self.connections: set[H1Server] = set()
         self.draining = False
+        self.held = Held()
         self.empty: asyncio.Event | None = None  # set when the last connection ends
 
 
@@ -78,7 +78,7 @@ class H1Server(asyncio.Protocol):
         self._read_paused = False
         self._reading = False  # a body is incomplete
         self._head_begun = True  # the deadline of the open head runs: of the first one since the connection was made
-        self._intake = Intake(server.limits, server.clock)
+        self._intake = Intake(server.limits, server.clock, server.held)
         self._stall = 0  # a measure of what the client had taken when last looked at
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class H1Server(asyncio.Protocol):
             self._closing = True
             self.transport.abort()
         elif server.draining or len(server.connections) > server.limits.connections:
-            self._refuse(503, "too many connections", [RETRY_AFTER])
+            self._refuse(503, "too many connections")
         else:
             self._deadline.set(server.limits.head_timeout)
 
@@ -132,6 +132,7 @@ class H1Server(asyncio.Protocol):
         if server.empty is not None and not server.connections:
             server.empty.set()
         self._closing = True
+        self._intake.release()
         self._deadline.stop()
         if self._departure is not None:
             self._departure.stop()
@@ -215,7 +216,7 @@ class H1Server(asyncio.Protocol):
             self._run(exchange)
             return
         self._reading = True
-        self._intake.begin(admission.body_limit, parser.announced)
+        self._intake.begin(admission.body_limit, parser.announced, holds=not admission.stream_body)
         if admission.stream_body:
             exchange.inbox = ByteQueue(self._pause_reading, self._resume_body, server.limits.stream_buffer)
             if parser.expects_continue and not parser.pending:
@@ -293,6 +294,7 @@ class H1Server(asyncio.Protocol):
     def answered(self, exchange: H1Exchange) -> None:
         """*exchange* has given its whole answer."""
         self.exchange = None
+        self._intake.release()
         if self._departure is not None:
             self._departure.stop()
             self._departure = None
@@ -318,6 +320,7 @@ class H1Server(asyncio.Protocol):
     def aborted(self) -> None:
         """The answer was broken off."""
         self.exchange = None
+        self._intake.release()
         self._close(linger=False)
 
     def _broken(self, status: int, message: str) -> None:
@@ -335,16 +338,17 @@ class H1Server(asyncio.Protocol):
         self._pause_reading()
         self._deadline.clear()
 
-    def _refuse(self, status: int, message: str, extra: Headers | None = None) -> None:
+    def _refuse(self, status: int, message: str) -> None:
         """The server's own answer, then the end of the connection.  Nothing of another answer is open here."""
         exchange, self.exchange = self.exchange, None
         request = exchange.request if exchange is not None else None
         if exchange is not None:
             exchange.finished = True
             exchange.status = status
+        self._intake.release()
         headers, body = self.server.app.refuse(request, status, message)
-        if extra:
-            headers = [*headers, *(field for field in extra if all(field[0] != name for name, _ in headers))]
+        if status == 503 and all(name != RETRY_AFTER[0] for name, _ in headers):
+            headers = [*headers, RETRY_AFTER]
         head = whole_head(status, headers, self.server.date.line(), CLOSE, len(body))
         self.transport.write(head if request is not None and request.method == "HEAD" else head + body)
         self._close(linger=True)

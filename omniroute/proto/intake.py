@@ -1,4 +1,8 @@
-"""The body of one request on its way in: its size against a limit, its rate against a minimum, its pieces until whole."""
+"""The body of one request on its way in: its size against a limit, its rate against a minimum, its pieces until whole.
+
+Bodies that arrive in pieces and are handed over whole count against one limit for all connections until they are answered:
+a few hundred large requests must not fill the memory.  Small ones are read all the same, so the gateway stays manageable.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,24 @@ _LARGE: Final = 64 * 1024
 _NOT_YET: Final = -1.0
 
 
+class Held:
+    """How many bytes of request bodies all connections together hold."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class Intake:
-    """One per connection; ``begin`` before each body."""
+    """One per connection; ``begin`` before each body, ``release`` once its request is answered or given up."""
 
-    __slots__ = ("_base", "_clock", "_large", "_limits", "_since", "_small", "limit", "size")
+    __slots__ = ("_base", "_clock", "_held", "_holds", "_large", "_limits", "_mine", "_since", "_small", "limit", "size")
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
+    def __init__(self, limits: Limits, clock: Clock, held: Held) -> None:
+        self._held = held
+        self._holds = False
+        self._mine = 0  # of the bytes in ``held``
         self._limits = limits
         self._clock = clock
         self._large: list[bytes] = []
@@ -28,19 +44,39 @@ class Intake:
         self.size = 0
         self.limit = 0  # bytes
 
-    def begin(self, limit: int, announced: int) -> None:
-        """Raises :class:`ProtocolError` (413) when the body is too large by what is *announced* of it."""
+    def begin(self, limit: int, announced: int, *, holds: bool = False) -> None:
+        """*holds*: the body is kept until it is whole.
+
+        Raises :class:`ProtocolError`: too large by what is *announced* of it (413), or too much is held already (503).
+        """
         self.size = 0
+        self._holds = holds
         self.limit = limit
         self._since = _NOT_YET
         if announced > limit:
             raise ProtocolError(413, "request body too large")
+        if holds:
+            self._check_memory(announced)
 
     def count(self, size: int, announced: int) -> None:
-        """*size* bytes more, and *announced* to come.  Raises :class:`ProtocolError` (413)."""
+        """*size* bytes more, and *announced* to come.  Raises :class:`ProtocolError` (413, 503)."""
         self.size += size
         if self.size + announced > self.limit:
             raise ProtocolError(413, "request body too large")
+        if self._holds:
+            self._held.size += size
+            self._mine += size
+            self._check_memory(0)
+
+    def _check_memory(self, announced: int) -> None:
+        if self.size + announced > _LARGE and self._held.size + announced > self._limits.body_memory:
+            raise ProtocolError(503, "too many large requests at once")
+
+    def release(self) -> None:
+        """The body is no longer needed."""
+        if self._mine:
+            self._held.size -= self._mine
+            self._mine = 0
 
     def measure(self) -> None:
         """Measure the rate from now on: what went before was not the client's to decide."""

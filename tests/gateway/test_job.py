@@ -4,12 +4,12 @@ import pytest
 from fakes_gateway import exchange, fake_gateway, one_provider
 from wires import CHAT, WIRES, Wire
 
-from omniroute.gateway.job import Job, Line
+from omniroute.gateway.job import ChatJob, Line
 
 
 @pytest.mark.parametrize("wire", WIRES, ids=repr)
 def test_a_job_begins_knowing_nothing_but_its_wire(wire: Wire) -> None:
-    made = Job(exchange(wire, {}), Line(wire.name, "only"), 5.0)
+    made = ChatJob(exchange(wire, {}), Line(wire.name, "only"), 5.0)
     assert (made.wire, made.format.name, made.line.only, made.began) == (wire.name, wire.name, "only", 5.0)
     assert (made.attempts, made.status, made.requested, made.notes, made.dropped) == (0, 0, "", "", ())
     assert not made.complete

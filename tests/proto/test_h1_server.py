@@ -435,6 +435,25 @@ def test_a_connection_too_many_gets_a_503_with_retry_after(protocol: type[H1Serv
     asyncio.run(scenario())
 
 
+def test_too_much_memory_in_bodies_is_a_503_with_retry_after_until_they_are_answered(protocol: type[H1Server]) -> None:
+    async def scenario() -> None:
+        handler = Held()
+        wire = Wire(protocol, App(handler), limits=Limits(body_memory=150_000))
+        body = b"x" * 100_000
+        head = b"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"
+        await wire.send(head + body, 65536)
+        other = Wire(protocol, state=wire.state)
+        await other.send(head)
+        answer = other.answer("POST")
+        assert (answer.status, answer.headers[b"retry-after"]) == (503, b"1")
+        handler.go.set()
+        await settle()
+        assert wire.answer("POST").status == 200
+        assert wire.state.held.size == 0
+
+    asyncio.run(scenario())
+
+
 def test_draining_closes_the_idle_and_finishes_the_running(protocol: type[H1Server]) -> None:
     async def scenario() -> None:
         held = Held()

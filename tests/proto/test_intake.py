@@ -4,7 +4,7 @@ import pytest
 from fakes import FakeClock
 
 from omniroute.proto.framing import ProtocolError
-from omniroute.proto.intake import Intake
+from omniroute.proto.intake import Held, Intake
 from omniroute.settings import Limits
 
 
@@ -15,7 +15,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def intake(clock: FakeClock) -> Intake:
-    return Intake(Limits(body_silence=30, body_min_rate=1000), clock)  # type: ignore[arg-type]
+    return Intake(Limits(body_silence=30, body_min_rate=1000), clock, Held())  # type: ignore[arg-type]
 
 
 def test_pieces_become_the_whole_in_order(intake: Intake) -> None:
@@ -61,3 +61,25 @@ def test_the_rate_is_an_average_after_a_grace(intake: Intake, clock: FakeClock) 
     clock.advance(31)
     with pytest.raises(ProtocolError):
         intake.check_rate()
+
+
+def test_large_bodies_share_one_memory_and_small_ones_are_always_read(clock: FakeClock) -> None:
+    held = Held()
+    limits = Limits(body_memory=300_000)
+    first, second = (Intake(limits, clock, held) for _ in range(2))  # type: ignore[arg-type]
+    first.begin(1_000_000, 250_000, holds=True)
+    first.count(250_000, 0)
+    with pytest.raises(ProtocolError) as caught:
+        second.begin(1_000_000, 100_000, holds=True)
+    assert caught.value.status == 503
+    second.begin(1_000_000, 0, holds=True)  # of unknown length
+    second.count(40_000, 0)
+    with pytest.raises(ProtocolError):
+        second.count(40_000, 0)
+    second.release()
+    second.begin(1_000_000, 60_000, holds=True)
+    second.begin(1_000_000, 900_000)  # a streamed body is not held
+    first.release()
+    first.release()
+    second.release()
+    assert held.size == 0

@@ -1,0 +1,58 @@
+"""Around every call of the data plane, whatever it asks for: who calls, and that each ends with an answer and a record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from ..errors import OmniError
+from ..translate.events import Failure
+from . import auth, render
+from .answer import refuse
+from .job import Gateway, Job
+from .record import record
+
+_log = logging.getLogger("omniroute.gateway")
+CLIENT_GONE: Final = 499
+J = TypeVar("J", bound=Job)
+
+
+async def serve(gateway: Gateway, job: J, work: Callable[[Gateway, J], Awaitable[Failure | None]]) -> None:
+    """Let *work* answer the client; always answers, always records.
+
+    *work* returns None once it has answered, else why not, and may raise ``OmniError``.
+    """
+    exchange = job.exchange
+    gateway.live.running += 1
+    # on_gone stays unset, so a client that leaves cancels this task, and with it the call upstream
+    try:
+        failure = await work(gateway, job)
+        if failure is not None:
+            refuse(gateway, job, failure)
+    except OmniError as error:
+        refuse(gateway, job, render.failure_of(error))
+    except asyncio.CancelledError:
+        if not exchange.gone:
+            raise
+        if not job.complete:  # many clients close as soon as they have read the last event
+            job.status = CLIENT_GONE
+            job.failure = Failure(CLIENT_GONE, "The client closed the connection")
+    except Exception:  # noqa: BLE001 - the last line of defence: whatever it is, the client gets an answer
+        _log.exception("request %s failed", exchange.request.id)
+        refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
+    finally:
+        gateway.live.running -= 1
+        gateway.live.on_record(record(gateway, job))
+
+
+def admit(gateway: Gateway, job: Job) -> None:
+    """Find out who calls: sets ``job.key``.  Raises ``OmniError``."""
+    job.key = auth.authenticate(
+        gateway.live.snapshot,
+        job.exchange.request,
+        gateway.clock.time(),
+        required=gateway.require_key,
+        keyring=gateway.keyring,
+    )

@@ -1,0 +1,119 @@
+"""Calls beside chat whose answers are whole: the client's body -> an ask -> one vendor's format -> the client's form.
+
+Everything around an attempt (accounts, cooldowns, fallback, records) is that of chat; what differs is in the tables of
+``media/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from ..errors import OmniError
+from ..media.codec import Mark, Sent
+from ..media.codecs import CODECS
+from ..media.operations import MediaOperation
+from ..proto.exchange import Exchange
+from ..proto.h1_client import Origin
+from ..proto.headers import Headers
+from ..translate.events import Failure
+from ..translate.formats import FORMATS
+from ..upstream.credentials import base_url_of, call_headers, media_endpoint
+from ..upstream.providers import serves
+from ..upstream.send import Template, template
+from . import auth, front, media_resolve, render
+from .answer import respond
+from .blame import upstream_failure
+from .fallback import place
+from .job import Gateway, Job, Units
+from .plan import Plan
+from .resolve import Route
+from .snapshot import Connection
+
+Decode = Callable[[bytes], Any]
+"""A client's body -> an ask, which has at least ``model``.  Raises ``OmniError``."""
+
+_CHAT_WIRE: Final = "openai-chat"  # whose errors most vendors, and nearly all clients of these operations, speak
+
+
+class MediaJob(Job):
+    """One call of a media operation: its row, and what its body says once decoded."""
+
+    __slots__ = ("ask", "only", "row")
+
+    def __init__(
+        self, exchange: Exchange, row: MediaOperation, began: float, *, wire: str = _CHAT_WIRE, only: str = ""
+    ) -> None:
+        super().__init__(exchange, wire, began, row.name)
+        self.row = row
+        self.only = only  # the provider of a dedicated route
+        self.ask: Any = None
+
+
+def serve(
+    gateway: Gateway, exchange: Exchange, row: MediaOperation, decode: Decode, *, wire: str = _CHAT_WIRE
+) -> Coroutine[Any, Any, None]:
+    """Answer one call with a JSON body; ``{provider}`` in the path restricts it."""
+    only = exchange.request.params.get("provider", "")
+    job = MediaJob(exchange, row, gateway.clock.monotonic(), wire=wire, only=only)
+
+    async def work(gateway: Gateway, job: MediaJob) -> Failure | None:
+        front.admit(gateway, job)
+        job.ask = decode(exchange.request.body)
+        return await place(gateway, job, plan_of(gateway, job, job.ask.model), attempt)
+
+    return front.serve(gateway, job, work)
+
+
+def plan_of(gateway: Gateway, job: MediaJob, model: str) -> Plan:
+    """Where a call for *model* may go.  Raises ``OmniError``."""
+    job.requested = model or job.row.default_model
+    route = media_resolve.resolve(gateway.live.snapshot, job.row, job.requested, only=job.only)
+    auth.check_model(job.key, job.requested, route.provider, route.model)
+    job.route = route
+    return Plan((route,))
+
+
+async def attempt(gateway: Gateway, job: MediaJob, route: Route, account: Connection) -> Failure | None:
+    """One call to one account.  None: the client has been answered; else nothing has been sent."""
+    codec = CODECS[job.row.name].get(route.wire)
+    if codec is None:
+        raise OmniError("not_supported", f"{route.provider.name}: the format '{route.wire}' is not known")
+    sent = codec.render(job.ask, route.model)
+    job.dropped = sent.dropped
+    form = door(job.row.name, route, account, sent)
+    call = await gateway.client.whole_as(form, sent.body, limit=gateway.limits.answer_bytes)
+    status, received, body = call.status, call.headers, call.take()
+    if status >= 300:
+        return refused(gateway, route, status, received, body)
+    got = codec.read(body, job.ask, mark(gateway, job))
+    job.usage, job.upstream_model = got.usage, got.model
+    job.units = Units(*got.units)
+    respond(gateway, job, 200, [(b"content-type", got.content_type), *render.answer_fields(received)], got.body)
+    return None
+
+
+def door(operation: str, route: Route, account: Connection, sent: Sent, *more: tuple[bytes, bytes]) -> Template:
+    """How *account* is reached for *operation*: address, authentication and the fields of *sent*, then *more*."""
+    provider = route.provider
+    served = serves(provider, operation)
+    assert served is not None
+    base = base_url_of(provider, account.base_url, account.data)
+    own = bool(account.base_url or account.data.get("baseUrl"))
+    place = media_endpoint(provider, base, own, operation, route.model, served, sent.path)
+    fields: Headers = [(b"content-type", sent.content_type), *call_headers(provider, account.secret), render.ACCEPT_JSON]
+    return template(Origin(*place.origin), "POST", place.path, [*fields, *more])
+
+
+def refused(gateway: Gateway, route: Route, status: int, received: Headers, body: bytes) -> Failure:
+    """What a vendor's error says; its body reaches the client as it is only where both speak the same wire."""
+    wire = route.wire if route.wire in FORMATS else _CHAT_WIRE
+    failure = upstream_failure(gateway, wire, status, received, body)
+    if wire == _CHAT_WIRE and route.wire != "openai":
+        failure.raw = None
+    return failure
+
+
+def mark(gateway: Gateway, job: Job) -> Mark:
+    """What the answer says that no upstream knows."""
+    return Mark(job.requested, int(gateway.clock.time()), job.exchange.request.id.replace("-", ""))

@@ -1,0 +1,106 @@
+"""A model name of an operation beside chat -> where to send it.  Pure: the snapshot in, a route out.
+
+Order (routing semantics section 14.4): a known prefix, an alias, a model of the catalogue by its bare id, and last, where
+the operation guesses, the first segment as the name of a provider.
+"""
+
+from __future__ import annotations
+
+from ..errors import OmniError
+from ..media.operations import MediaOperation, invalid_model, missing_model, no_credentials, not_served
+from ..upstream.providers import Provider, quirks_of, serves
+from .cost import price_of
+from .resolve import ALIAS_DEPTH, Route, alias_target
+from .snapshot import Snapshot
+
+_LATEST = ":latest"
+
+
+def resolve(snapshot: Snapshot, operation: MediaOperation, name: str, *, only: str = "") -> Route:
+    """Where *operation* with the model *name* goes; *only* restricts to one provider (dedicated routes).
+
+    The route's ``wire`` is the key of the codec.  Raises ``OmniError``.
+    """
+    if not name or name.isspace():
+        raise missing_model()
+    if len(name) > 512 or not name.isprintable() or "../" in name or "..\\" in name:
+        raise OmniError("invalid_request", "Invalid model format", param="model")
+    if only:
+        return _dedicated(snapshot, operation, only, name)
+    return _resolve(snapshot, operation, name, 0)
+
+
+def _resolve(snapshot: Snapshot, operation: MediaOperation, name: str, depth: int) -> Route:
+    head, slash, rest = name.partition("/")
+    if slash and rest and (provider_id := snapshot.prefixes.get(head)) is not None:
+        models = snapshot.providers[provider_id].models
+        whole = name in models and rest not in models  # a vendor who is also the first segment of its own models' names
+        return _route(snapshot, operation, provider_id, name if whole else rest, "prefix")
+    target = alias_target(snapshot, name)
+    if target is not None and target != name:
+        if depth >= ALIAS_DEPTH:
+            message = f"Alias '{name}' leads in a circle or too deep (limit {ALIAS_DEPTH})"
+            raise OmniError("invalid_request", message, param="model")
+        return _resolve(snapshot, operation, target, depth + 1)._replace(via=f"alias {name}")
+    for model in dict.fromkeys((name, name.removesuffix(_LATEST))):
+        if offers := _offers(snapshot, operation, model):
+            return _route(snapshot, operation, _only_one(snapshot, offers, model), model, "catalogue")
+    if slash and rest and head and operation.guess:
+        raise no_credentials(operation, head)
+    raise invalid_model(operation, name)
+
+
+def _offers(snapshot: Snapshot, operation: MediaOperation, model: str) -> tuple[str, ...]:
+    """The providers that have *model* for *operation*: those with an account, if any of them has one."""
+    found = tuple(p for p in snapshot.models.get(model, ()) if offers(snapshot.providers.get(p), operation, model))
+    return tuple(p for p in found if snapshot.connections.get(p)) or found
+
+
+def offers(provider: Provider | None, operation: MediaOperation, model: str) -> bool:
+    """Whether *provider* has *model* for *operation*, as far as is known: of a user's own model nothing is."""
+    if provider is None or serves(provider, operation.name) is None:
+        return False
+    known = provider.models.get(model)
+    if known is None:
+        return True
+    return known.kind == operation.kind and (not operation.ability or operation.ability in known.abilities)
+
+
+def _only_one(snapshot: Snapshot, offers: tuple[str, ...], model: str) -> str:
+    if len(offers) == 1:
+        return offers[0]
+    if snapshot.default_provider in offers:
+        return snapshot.default_provider
+    message = f"Ambiguous model '{model}'. Use provider/model prefix (ex: gh/{model} or cc/{model})."
+    raise OmniError("invalid_request", message, param="model")
+
+
+def _route(snapshot: Snapshot, operation: MediaOperation, provider_id: str, model: str, via: str) -> Route:
+    provider = snapshot.providers[provider_id]
+    if provider_id in snapshot.settings.blocked_providers:
+        raise OmniError("invalid_request", f"Provider '{provider_id}' is blocked in the settings", param="model")
+    if model.endswith(_LATEST) and not (provider.node or provider.local):
+        model = model.removesuffix(_LATEST)
+    model = provider.renames.get(model, model)
+    label = provider.prefix or provider.id
+    served = serves(provider, operation.name)
+    if served is None:
+        raise not_served(operation, label, f"{label}/{model}")
+    if not snapshot.connections.get(provider_id):
+        raise no_credentials(operation, label)
+    return Route(provider, model, served.codec, via, price_of(snapshot, provider, model), quirks_of(provider, model))
+
+
+def _dedicated(snapshot: Snapshot, operation: MediaOperation, prefix: str, name: str) -> Route:
+    """``/v1/providers/{provider}/…``: the prefix may be missing and must not be another provider's."""
+    provider_id = snapshot.prefixes.get(prefix)
+    if provider_id is None:
+        raise OmniError("invalid_request", f"Unknown provider: {prefix}")
+    provider = snapshot.providers[provider_id]
+    head, slash, rest = name.partition("/")
+    owner = snapshot.prefixes.get(head) if slash and rest and name not in provider.models else None
+    if owner is not None and owner != provider_id:
+        alias = provider.prefix or provider.alias or provider_id
+        message = f'Model "{name}" does not belong to provider "{prefix}". Expected prefix: {alias}/'
+        raise OmniError("invalid_request", message, param="model")
+    return _route(snapshot, operation, provider_id, rest if owner is not None else name, "dedicated")

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from data_plane import JSON, MODEL
+from fakes_gateway import FakeGateway, fake_gateway, one_provider
+from wires import CHAT, WIRES, Wire
+
+from omniroute.errors import Retry
+from omniroute.gateway.blame import blame, transport_failure, upstream_failure, without_secret
+from omniroute.proto.h1_client import TransportError
+from omniroute.translate.events import Failure
+
+BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
+
+
+def route_of(gateway: FakeGateway) -> Any:
+    return gateway.routes.resolve(gateway.live.snapshot, MODEL, "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [("timeout", 504), ("connect_timeout", 504), ("refused", 502), ("reset", 502), ("dns", 502), ("tls", 502)],
+)
+async def test_what_the_network_did_becomes_a_status(reason: Any, status: int) -> None:
+    failure = transport_failure(TransportError(reason, "because"))
+    assert (failure.status, failure.message) == (status, "The provider could not be reached: because")
+
+
+@BOTH
+def test_an_error_answer_keeps_what_clients_act_on(wire: Wire) -> None:
+    gateway = fake_gateway(one_provider(wire))
+    raw = wire.error("rate_limit_error", "Slow down")
+    failure = upstream_failure(
+        gateway, route_of(gateway).wire, 429, [*JSON, (b"retry-after", b"7"), (b"x-should-retry", b"true")], raw
+    )
+    assert (failure.status, failure.message, failure.retry_after, failure.wire) == (429, "Slow down", 7.0, wire.name)
+    assert failure.raw == raw
+    assert (b"x-should-retry", b"true") in failure.headers
+
+
+def test_an_error_page_is_never_passed_on_as_it_is() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    failure = upstream_failure(
+        gateway, route_of(gateway).wire, 502, [(b"content-type", b"text/html")], b"<html>Bad gateway</html>"
+    )
+    assert failure.raw is None
+    assert failure.status == 502
+
+
+def test_json_errors_called_text_are_passed_on() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    raw = CHAT.error("x", "y")
+    assert upstream_failure(gateway, route_of(gateway).wire, 400, [(b"content-type", b"text/plain")], raw).raw == raw
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_never_followed(status: int) -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    failure = upstream_failure(gateway, route_of(gateway).wire, status, [(b"location", b"http://example.com")], b"")
+    assert failure.status == 502
+    assert "redirect" in failure.message
+
+
+def test_who_is_to_blame() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    account = gateway.live.snapshot.connections["node-up"][0]
+    assert blame(gateway, route_of(gateway), account, Failure(400, "bad request")) is Retry.NONE
+    assert gateway.live.health.cooling() == {}
+    assert blame(gateway, route_of(gateway), account, Failure(429, "Slow down", retry_after=7.0)) is Retry.NEXT_ACCOUNT
+    until = gateway.live.health.blocked_until("c1", "m")
+    assert until == gateway.hands.time() + 7.0
+
+
+def test_short_keys_are_words_and_stay() -> None:
+    assert without_secret(Failure(400, "ollama does not know it"), "ollama").message == "ollama does not know it"
