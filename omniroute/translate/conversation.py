@@ -78,7 +78,7 @@ class ToolCall(Struct):
     id: str
     name: str
     arguments: str = "{}"
-    kind: Literal["function", "custom"] = "function"
+    kind: Literal["function", "custom", "search"] = "function"
     namespace: str | None = None
     signature: str | None = None
     item_id: str | None = None  # OpenAI Responses item id, beside the call id
@@ -90,7 +90,7 @@ class ToolResult(Struct):
     blocks: list[Block] = field(default_factory=list)
     is_error: bool = False
     name: str = ""  # Gemini and Ollama address results by the tool's name
-    kind: Literal["function", "custom"] = "function"
+    kind: Literal["function", "custom", "search"] = "function"
     cache: CacheHint | None = None
 
 
@@ -121,12 +121,16 @@ class Turn(Struct):
 
 
 class Tool(Struct):
-    """A declared tool.  ``server`` tools run at the vendor: only ``raw`` and its ``wire`` count."""
+    """A declared tool.
+
+    ``server`` tools run at the vendor: only ``raw`` and its ``wire`` count.  A ``search`` tool is a function whose results
+    are further tools (Responses ``tool_search``); those have ``found`` set.
+    """
 
     name: str
     description: str | None = None
     schema: bytes | None = None  # JSON Schema, as sent
-    kind: Literal["function", "custom", "server"] = "function"
+    kind: Literal["function", "custom", "server", "search"] = "function"
     strict: bool | None = None
     namespace: str | None = None
     deferred: bool = False
@@ -136,6 +140,7 @@ class Tool(Struct):
     raw: bytes | None = None
     group: str | None = None  # what the namespace is said to hold
     placed: int | None = None  # declared in the conversation, behind so many turns (Responses ``additional_tools``)
+    found: bool = False
 
 
 class ToolChoice(Struct, frozen=True):

@@ -46,6 +46,7 @@ from .openai_responses_items import (
     message_item,
     reasoning_item,
     refusal_part,
+    search_arguments,
     text_part,
 )
 
@@ -122,7 +123,9 @@ class _Output:
     def _call(self, call: ToolCall) -> None:
         item = self.items.call(call.name, call.kind, call.namespace, call.id, len(self.out), call.item_id)
         item["status"] = "completed"
-        if "input" not in item:
+        if item["type"] == "tool_search_call":
+            item["arguments"] = search_arguments(call.arguments)
+        elif "input" not in item:
             item["arguments"] = call.arguments or "{}"
         else:
             item["input"] = call.arguments if call.kind == "custom" else free_input(call.arguments)
@@ -150,7 +153,7 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
 
 # --------------------------------------------------------------------------- streams
 
-_NONE, _MESSAGE, _REASONING, _FUNCTION, _CUSTOM, _WRAPPED = range(6)
+_NONE, _MESSAGE, _REASONING, _FUNCTION, _CUSTOM, _WRAPPED, _SEARCH = range(7)
 _NO_PART, _TEXT_PART, _REFUSAL_PART = range(3)
 _DELTA: Final = b'event: %b\ndata: {"type":"%b","item_id":%b,"output_index":%d,%b"delta":'
 _TEXT_TAIL: Final = b',"logprobs":[],"sequence_number":%d}\n\n'
@@ -320,6 +323,8 @@ class ResponsesEncoder:
         elif self._open == _FUNCTION and not self._texts:
             self._say(out, "{}")  # clients parse the text
         text = "".join(self._texts)
+        if self._open == _SEARCH:
+            return {**self._item, "status": status, "arguments": search_arguments(text)}
         if self._open == _FUNCTION:
             done = self._at(name=self._item["name"], arguments=text)
             self._event(out, "response.function_call_arguments.done", done)
@@ -372,12 +377,15 @@ class ResponsesEncoder:
         place = len(self._done) + (self._open != _NONE)
         item = self._items.call(event.name, event.kind, event.namespace, event.id, place, event.item_id)
         custom = item["type"] == "custom_tool_call"
+        if item["type"] == "tool_search_call":
+            self._enter(out, _SEARCH, item)
+            return
         self._enter(out, _FUNCTION if not custom else _CUSTOM if event.kind == "custom" else _WRAPPED, item)
         name = b"response.custom_tool_call_input.delta" if custom else b"response.function_call_arguments.delta"
         self._deltas(name)
 
     def _on_arguments(self, event: ToolArguments, out: list[bytes]) -> None:
-        if self._open == _WRAPPED:
+        if self._open in (_WRAPPED, _SEARCH):
             self._texts.append(event.text)
         elif self._open in (_FUNCTION, _CUSTOM):
             self._say(out, event.text)

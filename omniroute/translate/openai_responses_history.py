@@ -13,12 +13,13 @@ from msgspec import Raw, Struct
 
 from .conversation import Ask, Block, Citation, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
 from .jsonio import Shape, bad, join
+from .names import flat
 from .openai_chat_history import missing, said
 from .openai_chat_media import media_of_url
 from .openai_chat_shapes import ABSENT
 from .openai_responses_error import WIRE
 from .openai_responses_shapes import read_annotation, text_of
-from .openai_responses_tools import read_tools
+from .openai_responses_tools import SEARCH, read_tools
 
 
 class _Typed(Struct):
@@ -54,6 +55,14 @@ class _Reasoning(Struct):
 
 class _Declares(Struct):
     tools: Raw = ABSENT
+    call_id: str | None = None
+
+
+class _Search(Struct):
+    call_id: str | None = None
+    id: str | None = None
+    execution: str | None = None
+    arguments: Raw = ABSENT
 
 
 class _Sound(Struct):
@@ -86,6 +95,7 @@ _MESSAGE: Final[Shape[_Message]] = Shape(_Message)
 _CALL: Final[Shape[_Call]] = Shape(_Call)
 _RESULT: Final[Shape[_Result]] = Shape(_Result)
 _REASONING: Final[Shape[_Reasoning]] = Shape(_Reasoning)
+_SEARCH: Final[Shape[_Search]] = Shape(_Search)
 _DECLARES: Final[Shape[_Declares]] = Shape(_Declares)
 _PART: Final[Shape[_Part]] = Shape(_Part)
 _URL: Final[Shape[str | _Url]] = Shape(str | _Url)
@@ -231,10 +241,36 @@ class _Input:
         result = ToolResult(item.call_id, _blocks(item.output, join(path, "output")))
         if _TYPED.read(raw).type == "custom_tool_call_output":
             result.kind = "custom"
+        self._got(result)
+
+    def _got(self, result: ToolResult) -> None:
         if self.turns and self.turns[-1].role == "tool":
             self.turns[-1].blocks.append(result)
         else:
             self.turns.append(Turn("tool", [result]))
+
+    def _search(self, raw: Raw, path: str) -> None:
+        call = _SEARCH.read(raw, path)
+        if call.call_id is None or call.execution != "client":  # the vendor searched
+            self._did(Opaque(WIRE, "tool_search_call", bytes(raw)))
+            return
+        arguments = bytes(call.arguments).decode() if said(call.arguments) else "{}"
+        self._did(ToolCall(call.call_id, SEARCH, arguments, "search", item_id=call.id))
+
+    def _found(self, raw: Raw, path: str) -> None:
+        """What a search found is declared from here on, unless it was before."""
+        result = _DECLARES.read(raw, path)
+        if result.call_id is None:
+            self._did(Opaque(WIRE, "tool_search_output", bytes(raw)))
+            return
+        found = read_tools(result.tools, join(path, "tools")) if said(result.tools) else []
+        self._got(ToolResult(result.call_id, [Text(bytes(result.tools).decode() if found else "[]")], kind="search"))
+        known = {flat(tool.name, tool.namespace) for tool in self.ask.tools}
+        for tool in found:
+            if flat(tool.name, tool.namespace) not in known:
+                tool.placed, tool.found, tool.deferred = len(self.turns), True, False
+                self.ask.tools.append(tool)
+        self.groups = {tool.namespace for tool in self.ask.tools}
 
     def _reasoning(self, raw: Raw, path: str) -> None:
         item = _REASONING.read(raw, path)
@@ -255,6 +291,8 @@ _ITEMS: Final[dict[str, Callable[[_Input, Raw, str], None]]] = {
     "function_call_output": _Input._result,
     "custom_tool_call_output": _Input._result,
     "reasoning": _Input._reasoning,
+    "tool_search_call": _Input._search,
+    "tool_search_output": _Input._found,
     "additional_tools": _Input._tools,
 }
 

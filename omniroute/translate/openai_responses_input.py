@@ -22,6 +22,7 @@ from .repair import repair
 
 _ID_LIMIT: Final = 64
 _ERROR: Final = re.compile(r"\W*error", re.IGNORECASE)
+_SEARCHED: Final = {"status": "completed", "execution": "client"}
 Item = dict[str, Any] | Raw
 
 
@@ -200,6 +201,9 @@ class Input:
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         self._uncached("", call.cache)
+        if call.kind == "search" and self.own:
+            named = {"id": call.item_id} if call.item_id else {}
+            return {"type": "tool_search_call", **named, "call_id": call.id, **_SEARCHED, "arguments": _raw(call.arguments)}
         item: dict[str, Any] = {"type": "custom_tool_call" if call.kind == "custom" else "function_call"}
         if self.own and call.item_id:
             item["id"] = call.item_id
@@ -218,6 +222,8 @@ class Input:
 
     def _result(self, result: ToolResult) -> dict[str, Any]:
         self._uncached("", result.cache)
+        if result.kind == "search" and self.own and isinstance(found := result.blocks[0], Text):
+            return {"type": "tool_search_output", "call_id": result.id, **_SEARCHED, "tools": _raw(found.text)}
         kind = "custom_tool_call_output" if result.kind == "custom" else "function_call_output"
         output: str | list[Item] = self._parts(result.blocks)
         if len(output) < 2:
@@ -226,6 +232,10 @@ class Input:
             self.lost.append(Lost.TOOL_ERROR)
             output = _as_error(output)
         return {"type": kind, "call_id": self._id(result.id), "output": output}
+
+
+def _raw(text: str) -> Raw:
+    return Raw(text.encode("utf-8", "replace"))
 
 
 def _plain(parts: list[Item]) -> str | list[Item]:

@@ -62,8 +62,17 @@ class Items:
         return given
 
     def call(self, name: str, kind: str, namespace: str | None, call_id: str, place: int, item_id: str | None) -> Json:
-        """An empty call; its text goes to ``arguments``, of custom tools to ``input``."""
+        """An empty call; its text goes to ``arguments``, of custom tools to ``input``; of a search it becomes an object."""
         tool = self.tool(name)
+        if tool is not None and tool.kind == "search":
+            return {
+                "type": "tool_search_call",
+                "id": self.id("tsc", place),
+                "status": "in_progress",
+                "call_id": self.call_id(call_id),
+                "execution": "client",
+                "arguments": {},
+            }
         if tool is not None:
             name, kind = tool.name, tool.kind
             namespace = None if tool.namespace == "functions" else tool.namespace or namespace
@@ -83,6 +92,12 @@ class Items:
         if namespace:
             out["namespace"] = namespace
         return out
+
+
+def search_arguments(text: str) -> Raw | Json:
+    """The arguments of a search as the object clients expect."""
+    raw = text.encode("utf-8", "replace")
+    return Raw(compact(raw)) if _TEXT_INPUT.get(raw) is not None else {}
 
 
 def free_input(arguments: str) -> str:

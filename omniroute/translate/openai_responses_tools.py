@@ -2,7 +2,8 @@
 
 A group is flattened into tools that carry its name; names in a tool choice are flat (``names.flat``).  A custom tool's
 grammar is kept in the shape of the chat wire, which nests what stands flat here.  ``additional_tools`` items in the input
-declare tools in mid-conversation: ``Tool.placed`` says where.
+declare tools in mid-conversation: ``Tool.placed`` says where.  A ``tool_search`` that the client runs is a function to other
+vendors; what it found is declared to them from then on.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class _Tool(Struct):
     defer_loading: bool | None = None
     format: Raw = ABSENT
     tools: list[Raw] | None = None
+    execution: str | None = None
 
 
 class _Grammar(Struct):
@@ -59,6 +61,7 @@ _GRAMMAR: Final[Shape[_Grammar]] = Shape(_Grammar)
 _INNER: Final[Shape[Raw]] = Shape(Raw)
 _CHOICE: Final[Shape[str | _Choice]] = Shape(str | _Choice)
 _PLAIN: Final = {mode: ToolChoice(mode) for mode in ("auto", "none", "required")}
+SEARCH: Final = "tool_search"
 _ANY_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
 
 
@@ -83,6 +86,9 @@ def read_tools(raw: Raw, path: str, placed: int | None = None) -> list[Tool]:
 
 def _read_tool(raw: Raw, path: str, placed: int | None) -> Tool:
     tool = _TOOL.read(raw, path)
+    if tool.type == SEARCH and tool.execution == "client":
+        schema = sent(tool.parameters)
+        return Tool(SEARCH, tool.description, schema, "search", wire=WIRE, raw=bytes(raw), placed=placed)
     if tool.type not in ("function", "custom"):
         return Tool(tool.type, kind="server", wire=WIRE, raw=bytes(raw), placed=placed)
     if not tool.name:
@@ -136,8 +142,10 @@ def write_tools(tools: Iterable[Tool], names: Names, own: bool) -> list[Json | R
 
 
 def _write_tool(tool: Tool, names: Names, own: bool) -> Json | Raw | None:
-    if tool.kind == "server":
+    if tool.kind in ("server", "search"):
         return Raw(tool.raw) if tool.wire == WIRE and tool.raw is not None else None
+    if tool.found and own:
+        return None  # it stands in the result of the search
     out: Json = {"type": tool.kind, "name": tool.name if own else names.sent(tool.name, tool.namespace)}
     if tool.description is not None:
         out["description"] = tool.description
