@@ -158,6 +158,8 @@ def patch(found: Peek, changes: Mapping[str, bytes | None]) -> bytes:
     for name, value in merged.items():
         if value is not None:
             parts += (_key(name), value)
+    if not parts:
+        return b"{}"
     parts[0] = b"{" + parts[0][1:]
     return b"".join([*parts, b"}"])
 

@@ -1,0 +1,38 @@
+"""The conversations that are running (contract section 8)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from .call import Call, Reply
+
+
+class SessionView(Struct, rename="camel"):
+    """Times in milliseconds: Unix time, and since the last call."""
+
+    session_id: str
+    created_at: int
+    last_active: int
+    request_count: int
+    connection_id: str | None
+    age_ms: int
+
+
+class SessionList(Struct):
+    count: int
+    sessions: list[SessionView]
+
+
+async def read(call: Call) -> Reply:
+    views = [
+        SessionView(
+            session.id,
+            round(session.created_at * 1000),
+            round(session.last_active * 1000),
+            session.requests,
+            session.connection_id or None,
+            round((call.now - session.created_at) * 1000),
+        )
+        for session in call.services.live.sessions.list()
+    ]
+    return Reply(200, SessionList(len(views), views))

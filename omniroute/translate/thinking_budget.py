@@ -1,0 +1,201 @@
+"""How much a model may think, set by the gateway's owner instead of the client.
+
+On the same wire the members that say it are replaced; across wires the wish in the vocabulary is.  Modes and factors: the
+reference's thinking budget.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from .conversation import Ask, Reasoning, Text
+from .openai_chat_request import DIALECTS
+from .peek import Peek, edited
+
+MOST: Final = 131_072
+FEWEST: Final = 1024  # Anthropic's smallest budget
+ROOM: Final = 1024  # tokens for the answer itself, where the limit has to be raised above the budget
+EFFORT_BUDGETS: Final = {"none": 0, "low": 1024, "medium": 10_240, "high": MOST}
+_LONG_TALK, _MANY_TOOLS, _LONG_MESSAGE = 10, 3, 2000
+_WORDS: Final = ("claude", "o1", "o3", "o4", "gemini", "thinking")
+_object: Final = msgspec.json.Decoder(dict[str, Raw])
+_encode: Final = msgspec.json.encode
+Members = Mapping[str, Raw]
+Changes = dict[str, bytes | None]
+
+
+class ThinkingRule(Struct, frozen=True):
+    """The owner's setting.  ``passthrough`` changes nothing, ``auto`` leaves it to the vendor, the others set a budget."""
+
+    mode: str = "passthrough"
+    budget: int = 10_240  # tokens, for ``custom``
+    effort: str = "medium"  # for ``adaptive``: none, low, medium, high
+
+
+def thinks(model: str, abilities: frozenset[str]) -> bool:
+    """Whether the model is known to think, or called like one that does."""
+    name = model.lower()
+    return "reasoning" in abilities or (not abilities and any(word in name for word in _WORDS))
+
+
+def tokens_for(rule: ThinkingRule, ask: Callable[[], Ask]) -> int:
+    """The budget, 0 = do not think.  *ask* is only called where the request's size decides."""
+    if rule.mode != "adaptive":
+        return rule.budget
+    request = ask()
+    last = next((turn for turn in reversed(request.turns) if turn.role == "user"), None)
+    said = sum(len(block.text) for block in last.blocks if isinstance(block, Text)) if last is not None else 0
+    factor = 1 + 0.5 * (len(request.turns) > _LONG_TALK) + 0.5 * (len(request.tools) > _MANY_TOOLS)
+    factor += 0.3 * (said > _LONG_MESSAGE)
+    return min(math.ceil(EFFORT_BUDGETS[rule.effort] * factor), MOST)
+
+
+def effort_of(tokens: int) -> str:
+    """The word for a budget."""
+    return "low" if tokens <= EFFORT_BUDGETS["low"] else "medium" if tokens <= EFFORT_BUDGETS["medium"] else "high"
+
+
+# --------------------------------------------------------------------------- across wires
+
+
+def ask_without(ask: Ask) -> Ask:
+    """*ask* saying nothing about thinking."""
+    return _with(ask, None)
+
+
+def ask_with(ask: Ask, tokens: int, known: bool) -> Ask:
+    """*ask* with a budget; *known*: the model thinks even when the client did not ask it to."""
+    if ask.reasoning is None and not known:
+        return ask
+    wish = Reasoning(enabled=True, budget=tokens, effort=effort_of(tokens)) if tokens else Reasoning(enabled=False)
+    if tokens and ask.reasoning is not None:
+        wish.show = ask.reasoning.show
+    return _with(ask, wish)
+
+
+def _with(ask: Ask, wish: Reasoning | None) -> Ask:
+    twin = copy(ask)
+    twin.reasoning = wish
+    twin.extra = {name: value for name, value in ask.extra.items() if name not in DIALECTS}
+    return twin
+
+
+# --------------------------------------------------------------------------- the same wire
+
+
+def peek_without(wire: str, found: Peek) -> Peek:
+    """*found* saying nothing about thinking."""
+    changes: Changes = {name: None for name in _NAMES.get(wire, ()) if name in found.members}
+    if wire == "gemini" and (config := _config(found.members)) is not None:
+        name, values = config
+        changes[name] = _encode(_plain(values))
+    return edited(found, changes) if changes else found
+
+
+def peek_with(wire: str, found: Peek, tokens: int, known: bool) -> Peek:
+    """*found* with a budget; see :func:`ask_with`."""
+    changes = _SET[wire](found.members, tokens, known)
+    return edited(found, changes) if changes else found
+
+
+_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "openai-chat": ("reasoning_effort", *DIALECTS),
+    "openai-responses": ("reasoning",),
+    "anthropic": ("thinking",),
+    "ollama": ("think",),
+    "ollama-generate": ("think",),
+}
+
+
+def _chat(members: Members, tokens: int, known: bool) -> Changes:
+    """Efforts only where the client sent one: many speakers of this wire refuse what they do not know."""
+    changes: Changes = {}
+    for name in ("reasoning_effort", "reasoning"):
+        if name in members:
+            effort = effort_of(tokens)
+            value = _encode(effort if name == "reasoning_effort" else {"effort": effort})
+            changes[name] = value if tokens else None
+    if "thinking" in members:
+        changes["thinking"] = _encode(_anthropic_wish(tokens))
+    return changes
+
+
+def _responses(members: Members, tokens: int, known: bool) -> Changes:
+    given = _members_of(members.get("reasoning"))
+    if given is None:
+        return {}
+    return {"reasoning": _encode({**given, "effort": effort_of(tokens)}) if tokens else None}
+
+
+def _anthropic(members: Members, tokens: int, known: bool) -> Changes:
+    """The budget lies below ``max_tokens``, and forced tools forbid thinking."""
+    if not (known or "thinking" in members):
+        return {}
+    choice = _members_of(members.get("tool_choice")) or {}
+    if tokens and bytes(choice.get("type", b"")) in (b'"any"', b'"tool"'):
+        return {}
+    changes: Changes = {"thinking": _encode(_anthropic_wish(tokens))}
+    if tokens:
+        budget = max(tokens, FEWEST)
+        most = _int(members.get("max_tokens"))
+        if most is not None and most <= budget:
+            changes["max_tokens"] = _encode(budget + max(most, ROOM))
+        changes |= {name: None for name in ("temperature", "top_k") if name in members}  # refused beside thinking
+    return changes
+
+
+def _anthropic_wish(tokens: int) -> dict[str, object]:
+    return {"type": "enabled", "budget_tokens": max(tokens, FEWEST)} if tokens else {"type": "disabled"}
+
+
+def _gemini(members: Members, tokens: int, known: bool) -> Changes:
+    config = _config(members)
+    name, values = config if config is not None else ("generationConfig", {})
+    if not (known or len(_plain(values)) < len(values)):
+        return {}
+    return {name: _encode({**_plain(values), "thinkingConfig": {"thinkingBudget": tokens}})}
+
+
+def _ollama(members: Members, tokens: int, known: bool) -> Changes:
+    return {"think": b"true" if tokens else b"false"} if "think" in members else {}
+
+
+_SET: Final[Mapping[str, Callable[[Members, int, bool], Changes]]] = {
+    "openai-chat": _chat,
+    "openai-responses": _responses,
+    "anthropic": _anthropic,
+    "gemini": _gemini,
+    "ollama": _ollama,
+    "ollama-generate": _ollama,
+}
+
+
+def _config(members: Members) -> tuple[str, dict[str, Raw]] | None:
+    for name in ("generationConfig", "generation_config"):
+        if (values := _members_of(members.get(name))) is not None:
+            return name, values
+    return None
+
+
+def _plain(values: Mapping[str, Raw]) -> dict[str, Raw]:
+    return {name: value for name, value in values.items() if name not in ("thinkingConfig", "thinking_config")}
+
+
+def _members_of(raw: Raw | None) -> dict[str, Raw] | None:
+    try:
+        return _object.decode(raw) if raw is not None else None
+    except msgspec.MsgspecError:
+        return None
+
+
+def _int(raw: Raw | None) -> int | None:
+    try:
+        return msgspec.json.decode(raw, type=int) if raw is not None else None
+    except msgspec.MsgspecError:
+        return None
