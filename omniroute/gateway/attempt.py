@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Final
 
 from ..proto.headers import Headers
@@ -17,10 +18,11 @@ from ..translate.events import Event, Failure, Start
 from ..translate.format import BadAnswer, Format, Stamp, StreamEncoder
 from ..translate.formats import ARRAY_ENCODERS, ARRAY_TAPS, FORMATS, RELAYS
 from ..translate.peek import Peek
+from ..translate.pii import Redactor
 from ..translate.relay import Pipe
 from ..translate.think import ThinkSplitter
 from ..upstream.send import Call
-from . import progress, render, signatures
+from . import progress, render, shape, signatures
 from .answer import head, respond
 from .blame import blame, says, secret_bytes, upstream_failure, without_secret
 from .job import ChatJob, Gateway
@@ -35,15 +37,19 @@ async def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connect
     """One call to one account.  None: the client has been answered; else nothing has been sent."""
     found = job.peek
     assert found is not None
-    door = gateway.doors.find(gateway.live.snapshot, route, account)
+    snapshot = gateway.live.snapshot
+    door = gateway.doors.find(snapshot, route, account)
+    rule = snapshot.settings.thinking
     relay = route.wire == job.wire
     if relay:
+        if rule.mode != "passthrough":
+            found = shape.peek_for(rule, job.wire, found, route, partial(read_ask, job, found))
         known = gateway.live.signatures
         watch = signatures.watcher(known, job.wire, found, route, account)
         found, dropped = signatures.keep_own(known, job.wire, found, route, account)
         prepared = render.same_wire(found, route, job.wire, dropped, watch)
     else:
-        prepared = render.translated(read_ask(job, found), route)
+        prepared = render.translated(shape.ask_for(rule, read_ask(job, found), route), route)
     extra = render.wire_fields(door, job.exchange.request.headers) if relay else []
     failure = await _send(gateway, job, route, door, prepared, extra)
     if failure is None or not relay or not signatures.complains(failure):
@@ -93,6 +99,8 @@ async def _whole(
         answer = collect(FORMATS[route.wire].decode_answer(body))
         if answer.failure is not None:
             return answer.failure
+    if gateway.guard.answers:
+        body = gateway.guard.answer(body)
     respond(gateway, job, status, [render.JSON_TYPE, *render.answer_fields(received)], body)
     return None
 
@@ -117,7 +125,7 @@ async def _stream(
 
 
 async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.Prepared, call: Call) -> Failure | None:
-    pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared))
+    pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared), gateway.guard.redactor())
     fields = head(job, [stream_type(job), (b"cache-control", b"no-cache")])
     told: progress.Progress | None = None
     if progress.wanted(job):
@@ -147,9 +155,11 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
         job.usage, job.upstream_model, job.pieces, job.complete = pipe.usage, pipe.model, pipe.pieces, pipe.finished
 
 
-def make_pipe(job: ChatJob, route: Route, prepared: render.Prepared, mark: Stamp) -> Pipe:
-    """A tap on the same wire, a translation between two."""
-    if route.wire == job.wire:
+def make_pipe(
+    job: ChatJob, route: Route, prepared: render.Prepared, mark: Stamp, redactor: Redactor | None = None
+) -> Pipe:
+    """A tap on the same wire; a translation between two, and where texts are redacted."""
+    if route.wire == job.wire and redactor is None:
         if job.line.array:
             tap = ARRAY_TAPS[job.wire]()
             tap.watch = prepared.watch
@@ -158,7 +168,7 @@ def make_pipe(job: ChatJob, route: Route, prepared: render.Prepared, mark: Stamp
         tap.watch = prepared.watch
         return tap
     source = FORMATS[route.wire]
-    return Translation(reader_for(source), source.stream_decoder(), client_encoder(job, mark))
+    return Translation(reader_for(source), source.stream_decoder(), client_encoder(job, mark), redactor)
 
 
 def client_encoder(job: ChatJob, mark: Stamp) -> StreamEncoder:
@@ -205,6 +215,8 @@ def _answer_events(
 ) -> Failure | None:
     """Answer from events, in the mode the client asked for."""
     events = list(ThinkSplitter().feed(events))
+    if (redactor := gateway.guard.redactor()) is not None:
+        events = list(redactor.feed(events))
     answer = collect(events)
     if answer.failure is not None:
         return answer.failure

@@ -18,6 +18,7 @@ from ..proto.headers import Headers
 from ..settings import Limits
 from ..translate.events import Event, Failure, Finish, Start, TextDelta, ThinkingDelta, Usage
 from ..translate.format import BadAnswer, StreamDecoder, StreamEncoder
+from ..translate.pii import Redactor
 from ..translate.relay import Pipe
 from ..translate.think import ThinkSplitter
 from ..upstream.send import Call
@@ -40,9 +41,12 @@ class Reader(Protocol):
 class Translation:
     """Upstream bytes -> reader -> decoder -> encoder -> client bytes.  See ``Pipe``."""
 
-    def __init__(self, reader: Reader, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+    def __init__(
+        self, reader: Reader, decoder: StreamDecoder, encoder: StreamEncoder, redactor: Redactor | None = None
+    ) -> None:
         self._reader, self._decoder, self._encoder = reader, decoder, encoder
         self._thinking = ThinkSplitter()
+        self._redactor = redactor
         self.usage: Usage | None = None
         self.model = ""
         self.meaningful = False
@@ -72,6 +76,8 @@ class Translation:
 
     def _encode(self, events: Sequence[Event]) -> bytes:
         events = self._thinking.feed(events)
+        if self._redactor is not None:
+            events = self._redactor.feed(events)
         for event in events:
             kind = type(event)
             if kind is Start:

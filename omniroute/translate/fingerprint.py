@@ -1,21 +1,23 @@
 """Which conversation a request belongs to, told from how it begins.
 
 Agents send the whole conversation again with each turn, so its beginning (system prompt, first words of the user, tools)
-names it.  Only the beginning is read: the body of a long conversation is a hundred times as large.
+names it.  The body may be a hundred times as large as that, so it is not parsed: the first user turn is found by its role
+and read alone, and of what is long only its length, its beginning and its end count.
 """
 
 from __future__ import annotations
 
 import json  # noqa: TID251 - the one parser that reads one value and leaves the rest alone
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Raw
 
-READ_BYTES: Final = 64 * 1024  # of each part; what begins alike for longer than that counts as the same
-_TOOL_BYTES: Final = 4 * 1024  # longer lists of tools are known by their beginning
-_SYSTEM_ROLES: Final = ("system", "developer")
+ENDS: Final = 1024  # bytes of each end that count
+_LONGEST_TURN: Final = 16 * 1024
+_USER: Final = b'"user"'
+_NOTHING: Final = b""
 
 
 class _Places(NamedTuple):
@@ -45,47 +47,30 @@ class Fingerprint(NamedTuple):
 def fingerprint(wire: str, members: Mapping[str, Raw]) -> Fingerprint:
     """The fingerprint of a request in *wire*, from the top-level *members* of its body."""
     places = _PLACES[wire]
-    mark = sha256()
-    for name in places.system:
-        mark.update(_beginning(members.get(name)))
-    first, continued = _first_turns(_beginning(members.get(places.turns)))
-    mark.update(b"\0" + first)
-    mark.update(b"\0" + _beginning(members.get("tools"))[:_TOOL_BYTES])
-    return Fingerprint(mark.hexdigest(), continued)
+    parts = [_ends(memoryview(members.get(name, _NOTHING))) for name in (*places.system, "tools")]
+    turns = memoryview(members.get(places.turns, _NOTHING))
+    start, end = _first_user_turn(bytes(turns))
+    parts += (_ends(turns[:start]), _ends(turns[start:end]))
+    return Fingerprint(sha256(b"\0".join(parts)).hexdigest(), bytes(turns[end : end + 64]).lstrip()[:1] == b",")
 
 
-def _beginning(raw: Raw | None) -> bytes:
-    return b"" if raw is None else bytes(memoryview(raw)[:READ_BYTES])
-
-
-def _first_turns(raw: bytes) -> tuple[bytes, bool]:
-    """The turns up to the first of the user, and whether more follow.  A prompt may also be one string."""
-    if raw[:1] != b"[":
-        return raw, False
-    text = raw.decode("utf-8", "ignore")
-    said: list[str] = []
-    after_user = False
-    for turn, source in _items(text):
-        if after_user:
-            return "\n".join(said).encode(), True
-        role = turn.get("role") if isinstance(turn, dict) else None
-        said.append(source)
-        after_user = role not in _SYSTEM_ROLES
-    return "\n".join(said).encode() or raw, False
+def _ends(part: memoryview) -> bytes:
+    if len(part) <= 2 * ENDS:
+        return bytes(part)
+    return b"%d:%b%b" % (len(part), part[:ENDS], part[-ENDS:])
 
 
 _one = json.JSONDecoder().raw_decode
 
 
-def _items(text: str) -> Iterator[tuple[Any, str]]:
-    """The items of a JSON array with their text, as far as they are whole."""
-    at = 1
-    while True:
-        while text[at : at + 1] in (" ", "\n", "\r", "\t", ","):
-            at += 1
-        try:
-            item, end = _one(text, at)
-        except (ValueError, RecursionError):
-            return
-        yield item, text[at:end]
-        at = end
+def _first_user_turn(raw: bytes) -> tuple[int, int]:
+    """Where the first turn with the user's role begins and ends in a JSON array of turns; a prompt of one string is one."""
+    at = raw.find(_USER)
+    if raw[:1] != b"[" or at < 0:
+        return 0, len(raw)
+    start = max(1, raw.rfind(b"{", 0, at))
+    text = raw[start : start + _LONGEST_TURN].decode("latin-1")  # one character a byte
+    try:
+        return start, start + _one(text)[1]
+    except (ValueError, RecursionError):
+        return start, min(len(raw), start + _LONGEST_TURN)

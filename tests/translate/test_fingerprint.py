@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from omniroute.translate.fingerprint import READ_BYTES, Fingerprint, fingerprint
+from omniroute.translate.fingerprint import ENDS, Fingerprint, fingerprint
 
 _members = msgspec.json.Decoder(dict[str, Raw])
 
@@ -58,11 +58,25 @@ def test_a_prompt_of_one_string_begins_a_conversation() -> None:
     assert not of("ollama-generate", {"prompt": "Hi"}).continued
 
 
-def test_long_beginnings_are_read_in_part_and_still_tell() -> None:
-    long = "x" * (2 * READ_BYTES)
-    one = of("openai-chat", {"messages": [turn("user", "a" + long)]})
-    two = of("openai-chat", {"messages": [turn("user", "b" + long), turn("assistant", "y")]})
-    assert one.digest != two.digest
+def test_of_long_beginnings_the_ends_tell() -> None:
+    long = "x" * (3 * ENDS)
+    system = [{"role": "system", "content": text} for text in ("a" + long, "b" + long, long + "a")]
+    marks = {of("openai-chat", {"messages": [one, turn("user", "Hi")]}).digest for one in system}
+    assert len(marks) == 3
+
+
+def test_a_first_turn_of_any_length_is_followed_by_the_next() -> None:
+    for text in ("Hi", "x" * 100_000, 'say "user" twice: "user"'):
+        first = {"messages": [turn("user", text)]}
+        later = {"messages": [turn("user", text), turn("assistant", "y")]}
+        assert of("openai-chat", first).digest == of("openai-chat", later).digest
+        assert of("openai-chat", later).continued or len(text) > 50_000
+
+
+def test_the_order_of_members_does_not_matter() -> None:
+    body = {"messages": [{"content": [{"type": "text", "text": "Hi"}], "role": "user"}]}
+    later = {"messages": [*body["messages"], {"content": "Hello", "role": "assistant"}]}
+    assert of("openai-chat", body).digest == of("openai-chat", later).digest
 
 
 @given(st.dictionaries(st.sampled_from(["messages", "tools", "system"]), st.recursive(st.none() | st.text(), st.lists)))

@@ -1,0 +1,102 @@
+"""The input guard: attempts to take a model over are noted or refused, personal data is taken out of requests and answers.
+
+Where something depends on it, the request is decoded and looked at whole.  ``warn``, the default, must cost nearly nothing:
+it looks at the newest words of the user alone, and only after the answer has been given.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ..errors import wire_words
+from ..settings import GuardSettings
+from ..translate.events import Failure
+from ..translate.format import Format
+from ..translate.injection import Detection, detect, newest_words, said_by_user
+from ..translate.pii import Redactor, redact_body
+
+_log = logging.getLogger("omniroute.guard")
+MESSAGE: Final = "Request blocked: it looks like an attempt to override the model's instructions (prompt injection)"
+
+
+class Checked(NamedTuple):
+    """The body to go on with, or why not."""
+
+    body: bytes
+    failure: Failure | None = None
+
+
+class Guard:
+    """``before`` a request is routed, ``after`` it has been answered."""
+
+    def __init__(self, settings: GuardSettings) -> None:
+        self.blocks = settings.enabled and settings.mode == "block"
+        self.warns = settings.enabled and settings.mode in ("warn", "redact")
+        self.redacts = settings.redact_requests
+        self.answers = settings.redact_answers or settings.watch_answers  # are looked at
+        self._watches = settings.watch_answers
+
+    @property
+    def before(self) -> bool:
+        """Whether requests have to be looked at before they are sent."""
+        return self.blocks or self.redacts
+
+    def check(self, form: Format, wire: str, body: bytes) -> Checked:
+        """Look at a request.  Raises ``OmniError`` when it cannot be read."""
+        if self.blocks:
+            found = detect(said_by_user(form.decode_request(body)))
+            if any(one.severity == "high" for one in found):
+                return Checked(body, refusal(wire, found))
+        if self.redacts:
+            body, count = redact_body(body)
+            if count:
+                _log.info("personal data taken out of a request: %d", count)
+        return Checked(body)
+
+    def answer(self, body: bytes) -> bytes:
+        """A whole answer on its way to the client."""
+        redacted, count = redact_body(body)
+        self._found(count)
+        return body if self._watches else redacted
+
+    def redactor(self) -> Redactor | None:
+        """For the texts of one streamed answer; None where nothing is to be done."""
+        return Redactor(self._found, changes=not self._watches) if self.answers else None
+
+    def _found(self, count: int) -> None:
+        if count:
+            _log.warning("personal data in an answer: %d%s", count, "" if self._watches else " taken out")
+
+    def note(self, request_id: str, body: bytes) -> None:
+        """Write down what the newest words of a request look like."""
+        piece = newest_words(body)
+        if piece and (found := detect(piece)):
+            _log.warning("request %s looks like prompt injection: %s", request_id, names(found))
+
+
+def names(found: list[Detection]) -> str:
+    """``system_override (high), jailbreak (medium)``."""
+    return ", ".join(f"{one.name} ({one.severity})" for one in found)
+
+
+def refusal(wire: str, found: list[Detection]) -> Failure:
+    """The answer to a request that is blocked, in the client's wire with the guard's own members."""
+    error: dict[str, Any] = {
+        "message": f"{MESSAGE}: {names(found)}",
+        "type": "injection_detected",
+        "code": "SECURITY_001",
+        "detections": len(found),
+    }
+    body: dict[str, Any] = {"error": error}
+    if wire == "anthropic":
+        body = {"type": "error", **body}
+    elif wire == "gemini":
+        body = {"error": {"code": 400, "message": error["message"], "status": wire_words(400).gemini_status}}
+    elif wire.startswith("ollama"):
+        body = {"error": error["message"]}
+    failure = Failure(400, error["message"], "injection_detected", "SECURITY_001")
+    failure.wire, failure.raw = wire, msgspec.json.encode(body)
+    return failure

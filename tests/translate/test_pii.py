@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omniroute.translate.events import Event, Finish, Start, TextDelta, ToolStart
+from omniroute.translate.pii import Redactor, cnpj, cpf, luhn, redact, redact_body
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("write to ann.lee+x@mail.example.org now", "write to [EMAIL_REDACTED] now"),
+        ("CPF 529.982.247-25", "CPF [CPF_REDACTED]"),
+        ("CPF 52998224725", "CPF [CPF_REDACTED]"),
+        ("CNPJ 11.222.333/0001-81", "CNPJ [CNPJ_REDACTED]"),
+        ("card 4111 1111 1111 1111.", "card [CARD_REDACTED]."),
+        ("card 4111-1111-1111-1111", "card [CARD_REDACTED]"),
+        ("SSN 123-45-6789", "SSN [SSN_REDACTED]"),
+        ("call +1 (555) 123-4567", "call [PHONE_REDACTED]"),
+        ("call 555-123-4567.", "call [PHONE_REDACTED]."),
+        ("ligue (11) 98765-4321", "ligue [PHONE_REDACTED]"),
+    ],
+)
+def test_what_is_personal(text: str, after: str) -> None:
+    assert redact(text) == (after, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version 1.2.3", "id 1234567890123456", "in 2024-01-15 at 10:30", "000-12-3456", "111.111.111-11", "a@b",
+        "0.123-4567", "12345678901", "192.168.100.1", "user@localhost", "9.81 and 3.14159265358979",
+    ],
+)  # fmt: skip
+def test_what_only_looks_alike(text: str) -> None:
+    assert redact(text) == (text, 0)
+
+
+def test_check_digits() -> None:
+    assert (luhn("4111111111111111"), luhn("4111111111111112")) == (True, False)
+    assert (cpf("52998224725"), cpf("52998224726")) == (True, False)
+    assert (cnpj("11222333000181"), cnpj("11222333000180")) == (True, False)
+
+
+def test_only_the_texts_of_a_body_are_changed() -> None:
+    mail = "a@mail.example.org"
+    body = {
+        "model": mail,
+        "user": mail,
+        "messages": [
+            {"role": "user", "content": f"I am {mail}"},
+            {"role": "user", "content": [{"type": "text", "text": mail}, {"type": "image_url", "image_url": {"url": mail}}]},
+            {"role": "assistant", "tool_calls": [{"id": mail, "function": {"name": mail, "arguments": mail}}]},
+        ],
+        "contents": [{"parts": [{"text": mail}, {"functionCall": {"name": mail, "args": {"to": mail}}}]}],
+        "input": [mail, {"content": "data:image/png;base64,1"}],
+        "tools": [{"description": mail, "input_schema": {"properties": {"x": {"description": mail}}}}],
+    }
+    raw, found = redact_body(json.dumps(body).encode())
+    got: Any = json.loads(raw)
+    assert found == 6
+    assert (got["model"], got["user"], got["tools"]) == (mail, mail, body["tools"])
+    assert got["messages"][0]["content"] == "I am [EMAIL_REDACTED]"
+    assert got["messages"][1]["content"][0]["text"] == "[EMAIL_REDACTED]"
+    assert got["messages"][1]["content"][1]["image_url"] == {"url": mail}
+    assert got["messages"][2]["tool_calls"][0] == {"id": mail, "function": {"name": mail, "arguments": "[EMAIL_REDACTED]"}}
+    assert got["contents"][0]["parts"][1]["functionCall"]["name"] == mail
+    assert got["input"][0] == "[EMAIL_REDACTED]"
+
+
+def test_a_body_without_any_is_the_same_object() -> None:
+    for body in (b'{"messages": [{"content": "hi"}]}', b"no json"):
+        assert redact_body(body)[0] is body
+
+
+def said(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+@given(st.lists(st.integers(1, 9), max_size=40))
+def test_a_stream_is_redacted_however_it_is_cut(cuts: list[int]) -> None:
+    text = "Mail ann@mail.example.org or pay with 4111 1111 1111 1111 and call +1 (555) 123-4567 for 529.982.247-25 soon"
+    redactor = Redactor()
+    out: list[Event] = []
+    at = 0
+    for cut in [*cuts, len(text)]:
+        out += redactor.feed([TextDelta(text[at : at + cut])])
+        at += cut
+    out += redactor.feed([Finish("stop")])
+    assert said(out) == redact(text)[0]
+    assert isinstance(out[-1], Finish)
+
+
+def test_what_cannot_become_personal_is_not_held_back_for_long() -> None:
+    redactor = Redactor()
+    assert len(said(list(redactor.feed([TextDelta("word " * 100)])))) > 400
+
+
+def test_other_events_keep_their_place_and_are_told_of() -> None:
+    counts: list[int] = []
+    events: list[Event] = [Start("r", "m"), TextDelta("a@mail.example.org"), ToolStart("c", "t"), Finish("stop")]
+    out = Redactor(counts.append).feed(events)
+    assert [type(event) for event in out] == [Start, TextDelta, ToolStart, Finish]
+    assert counts == [1]
+    assert Redactor(counts.append, changes=False).feed(events) == events
+    assert counts == [1, 1]
