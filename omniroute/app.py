@@ -20,25 +20,34 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .clock import Clock
+from .gateway.cache import Cache
 from .gateway.edge import Edge, Plane
+from .gateway.guard import Guard
 from .gateway.health import AccountHealth
 from .gateway.job import Gateway
 from .gateway.live import Live
+from .gateway.metrics import Metrics
 from .gateway.routes import DATA_ROUTES, DataPlane
 from .gateway.snapshot import Connection, Snapshot
+from .gateway.uses import Use
 from .manage.account import check_password, has_password
 from .manage.call import Services
+from .manage.cloud import CloudSync
+from .manage.connection_view import unix
+from .manage.oauth_pending import OAuth
 from .manage.plane import ControlPlane
 from .manage.providers import health_of
 from .manage.routes import MANAGE_ROUTES
+from .manage.tokens import TokenKeeper
 from .proto.listener import Listener
 from .settings import Settings, SettingsError, environment, is_loopback
 from .store.store import Store
-from .tasks import drain
+from .tasks import cancel, drain, spawn
 from .upstream.echo import Echo
 from .upstream.probe import Prober
 from .upstream.providers import Catalog, Provider, load_catalog
 from .upstream.send import Client
+from .upstream.token_endpoint import TokenEndpoint
 
 T = TypeVar("T")
 _log = logging.getLogger("omniroute.app")
@@ -56,9 +65,16 @@ class App:
         self.clock = clock
         self.catalog = catalog
         self.store = store
-        self.live = Live(clock, store.snapshot, store.usage.put)
+        self.metrics = Metrics(store.usage.put)
+        self.live = Live(clock, store.snapshot, self.metrics.put)
+        self.live.cache = Cache(clock, settings.cache, store.semantic_cache)
         self.client = Client(settings.limits, clock, allow_private=settings.allow_private_urls)
         self.gateway = Gateway(self.live, self.client, settings.limits, clock, require_key=settings.require_api_key)
+        self.gateway.guard = Guard(settings.guard)
+        endpoint = TokenEndpoint(self.client, allow_private=settings.allow_private_urls)
+        self.oauth = OAuth(clock, endpoint, TokenKeeper(store, self.live, clock, endpoint))
+        self.live.tokens.refresher = self.oauth.keeper.refresh
+        self.cloud = CloudSync(store, settings, clock, self.client)
         self.services = Services(
             store=store,
             live=self.live,
@@ -69,7 +85,11 @@ class App:
             restart=lambda: self.stop(again=True),
             shutdown=lambda: self.stop(again=False),
             started_at=clock.time(),
+            gateway=self.gateway,
+            metrics=self.metrics,
+            oauth=self.oauth,
             local_token=secrets.token_urlsafe(32),
+            cloud=self.cloud,
         )
         self.edge = Edge(
             [
@@ -84,6 +104,7 @@ class App:
         self.listener: Listener | None = None
         self._echo: Listener | None = None
         self._stopping = asyncio.Event()
+        self._sweeping: asyncio.Task[None] | None = None
         self.again = False
 
     @classmethod
@@ -99,9 +120,7 @@ class App:
         catalog = load_catalog()
         store = await Store.open(settings, clock, catalog, owner=owner)
         app = cls(settings, clock, catalog, store)
-        for row in await store.connections.list():
-            app.live.health.restore(row.id, health_of(row))
-        app.live.health.on_change = app._health_changed
+        await app._restore_health()
         store.on_publish = app._publish
         app._publish(store.snapshot)
         return app
@@ -113,6 +132,9 @@ class App:
         """
         await self._check_address()
         settings = self.settings
+        self._sweeping = spawn(self.oauth.keeper.watch(), "token sweep")
+        if await self.store.config.get("cloudEnabled"):
+            self.cloud.start()
         self.listener = Listener(
             self.edge, settings.limits, self.clock, strict=settings.strict_http, tls=tls_context(settings)
         )
@@ -150,8 +172,30 @@ class App:
         for group in self.live.snapshot.connections.values():
             for connection in group:
                 if connection.id not in known:
-                    self.live.health.forget(connection.id)
+                    self.live.forget(connection.id)
         self.live.snapshot = snapshot
+
+    async def _restore_health(self) -> None:
+        """Put back what is known of accounts and providers, and keep what will be learned."""
+        live, trouble = self.live, self.store.trouble
+        for row in await self.store.connections.list():
+            live.health.restore(row.id, health_of(row))
+            if (used := unix(row.last_used_at)) is not None:
+                live.uses.restore(row.provider, row.id, used, row.consecutive_use_count)
+        for name, breaker in (await trouble.breakers()).items():
+            live.breakers.restore(name, breaker)
+        for lock in await trouble.locks():
+            live.health.restore_lock(lock)
+        live.health.on_change = self._health_changed
+        live.health.on_lock = trouble.put_lock
+        live.breakers.on_change = trouble.put_breaker
+        live.uses.on_change = self._used
+
+    def _used(self, connection_id: str, use: Use) -> None:
+        if connection_id != DEMO:
+            self.store.connections.mark(
+                connection_id, {"last_used_at": use.at, "consecutive_use_count": use.times}
+            )
 
     def _health_changed(self, connection_id: str, state: AccountHealth) -> None:
         if connection_id != DEMO:
@@ -197,7 +241,12 @@ class App:
             await self.listener.drain(self.settings.limits.shutdown_timeout)
         if self._echo is not None:
             await self._echo.drain(0.1)
+        if self._sweeping is not None:
+            await cancel(self._sweeping)
+        await self.cloud.stop()
+        await self.oauth.close()
         await self.client.close()
+        self.live.uses.save()
         await self.store.close()
         await drain(1.0)
 

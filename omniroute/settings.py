@@ -47,9 +47,33 @@ class Limits:
     first_byte_timeout: float = 600.0
     stream_idle_timeout: float = 300.0
     keepalive_interval: float = 15.0  # of client streams; 0 = off
+    rate_limit_wait: float = 120.0  # how long a call queues for an account that is held back
     pool_idle: float = 60.0
     pool_per_origin: int = 100  # idle connections kept
     shutdown_timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLimits:
+    """The semantic cache.  ``private``: its shelf for keys that say no-log, which only memory holds."""
+
+    entries: int = 500  # in memory; 0 = off
+    ttl: float = 3600.0
+    private_entries: int = 50
+    private_ttl: float = 300.0
+    shared: bool = False  # one key's answers serve others too
+    implicit: bool = False  # a missing temperature counts as 0
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """What is looked for in requests and answers.  ``mode``: warn, block or redact."""
+
+    enabled: bool = True
+    mode: str = "warn"
+    redact_requests: bool = False  # personal data
+    redact_answers: bool = False
+    watch_answers: bool = False  # only say that there was some
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +121,8 @@ class Settings:
     provider_keys: Mapping[str, str] = field(default_factory=dict)  # provider id -> API key
     oauth_clients: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # provider id -> client id, client secret
     limits: Limits = field(default_factory=Limits)
+    cache: CacheLimits = field(default_factory=CacheLimits)
+    guard: GuardSettings = field(default_factory=GuardSettings)
 
     @property
     def database(self) -> Path:
@@ -130,6 +156,7 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+_GUARD_MODES = ("warn", "block", "redact")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 _LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal")
@@ -221,7 +248,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _folders(text: str) -> tuple[str, ...]:
-    """A list of folders as ``PATH`` has it; relative ones are dropped, they would depend on where the process was started."""
+    """A list of folders as ``PATH`` has it; relative ones, which depend on where the process was started, are dropped."""
     paths = (str(Path(part).expanduser()) for part in text.split(os.pathsep) if part.strip())
     return tuple(path for path in paths if os.path.isabs(path))
 
@@ -269,6 +296,7 @@ def _limits(env: Mapping[str, str]) -> Limits:
         stream_idle_timeout=idle,
         connect_timeout=_millis(env, "CONNECT_TIMEOUT_MS", base.connect_timeout),
         keepalive_interval=_millis(env, "KEEPALIVE_INTERVAL_MS", base.keepalive_interval),
+        rate_limit_wait=_millis(env, "RATE_LIMIT_MAX_WAIT_MS", base.rate_limit_wait),
         in_flight=_number(env, "MAX_IN_FLIGHT", base.in_flight, 1, 1_000_000),
         body_memory=_number(env, "MAX_BODY_MEMORY_BYTES", base.body_memory, 1024, 1 << 40),
         connections=_number(env, "MAX_CONNECTIONS", base.connections, 1, 1_000_000),
@@ -277,6 +305,32 @@ def _limits(env: Mapping[str, str]) -> Limits:
         idle_timeout=_millis(env, "KEEP_ALIVE_TIMEOUT_MS", base.idle_timeout),
         write_stall=_millis(env, "WRITE_TIMEOUT_MS", base.write_stall),
         shutdown_timeout=_millis(env, "SHUTDOWN_TIMEOUT_MS", base.shutdown_timeout),
+    )
+
+
+def _guard(env: Mapping[str, str]) -> GuardSettings:
+    mode = _choice(env, "INJECTION_GUARD_MODE", "warn", _GUARD_MODES)
+    mode = _choice(env, "INPUT_SANITIZER_MODE", mode, _GUARD_MODES)
+    answers = _flag(env, "PII_RESPONSE_SANITIZATION", default=False)
+    redacts = _choice(env, "PII_RESPONSE_SANITIZATION_MODE", "redact", ("redact", "warn")) == "redact"
+    return GuardSettings(
+        enabled=_flag(env, "INPUT_SANITIZER_ENABLED", default=True),
+        mode=mode,
+        redact_requests=mode == "redact" and _flag(env, "PII_REDACTION_ENABLED", default=False),
+        redact_answers=answers and redacts,
+        watch_answers=answers and not redacts,
+    )
+
+
+def _cache(env: Mapping[str, str]) -> CacheLimits:
+    base = CacheLimits()
+    return CacheLimits(
+        entries=_number(env, "SEMANTIC_CACHE_MAX_SIZE", base.entries, 0, 100_000),
+        ttl=_millis(env, "SEMANTIC_CACHE_TTL_MS", base.ttl),
+        private_entries=_number(env, "PROMPT_CACHE_MAX_SIZE", base.private_entries, 0, 100_000),
+        private_ttl=_millis(env, "PROMPT_CACHE_TTL_MS", base.private_ttl),
+        shared=_flag(env, "SEMANTIC_CACHE_SHARED", base.shared),
+        implicit=_flag(env, "SEMANTIC_CACHE_IMPLICIT_TEMPERATURE", base.implicit),
     )
 
 
@@ -312,7 +366,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         cloud_sync_token=_secret(env, "CLOUD_SYNC_TOKEN", 16),
         cloud_sync_timeout=_millis(env, "CLOUD_SYNC_TIMEOUT_MS", base.cloud_sync_timeout),
         cli_mode=_choice(env, "CLI_MODE", base.cli_mode, ("auto", "host", "container")),
-        cli_home=Path(home).expanduser() if (home := env.get("CLI_CONFIG_HOME")) else base.cli_home,
+        cli_home=Path(home).expanduser().absolute() if (home := env.get("CLI_CONFIG_HOME")) else base.cli_home,
         cli_writes=_flag(env, "CLI_ALLOW_CONFIG_WRITES", base.cli_writes),
         cli_paths=_folders(env.get("CLI_EXTRA_PATHS", "")),
         cli_bins={tool: text for tool, name in _CLI_BINS.items() if (text := env.get(name, "").strip())},
@@ -326,4 +380,6 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         provider_keys=_provider_keys(env),
         oauth_clients=_oauth_clients(env),
         limits=_limits(env),
+        cache=_cache(env),
+        guard=_guard(env),
     )

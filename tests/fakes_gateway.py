@@ -98,6 +98,9 @@ class FakeClient:
         call.take = lambda: raw  # type: ignore[attr-defined]
         return cast(Call, call)
 
+    async def reach(self, origin: Any, seconds: float) -> None:
+        """Everything can be reached."""
+
     async def open_as(self, template: Any, body: bytes, *, extra: Headers) -> Call:
         status, headers, raw = self._next(body, extra)
         call = FakeCall(self.clock, status, headers, raw)

@@ -15,14 +15,18 @@ from fakes_exchange import FakeExchange
 from omniroute.gateway.live import Live
 from omniroute.gateway.retry import judge
 from omniroute.manage.call import Services
+from omniroute.manage.oauth_pending import OAuth
 from omniroute.manage.plane import ControlPlane
 from omniroute.manage.routes import MANAGE_ROUTES
+from omniroute.manage.tokens import TokenKeeper
 from omniroute.proto.exchange import Request
 from omniroute.proto.routes import RouteTable
 from omniroute.settings import Settings
 from omniroute.store.store import Store
 from omniroute.upstream.probe import Validation
 from omniroute.upstream.providers import Catalog, Provider, load_catalog
+from omniroute.upstream.send import Client
+from omniroute.upstream.token_endpoint import TokenEndpoint
 from omniroute.upstream.verdict import Diagnosis
 
 T = TypeVar("T")
@@ -77,6 +81,10 @@ class Admin:
         self.cookie = ""
         self.store: Store = self.run(Store.open(self.settings, self.clock, catalog()))
         self.live = Live(self.clock, self.store.snapshot, self.store.usage.put)
+        self.client = Client(self.settings.limits, self.clock)
+        endpoint = TokenEndpoint(self.client)
+        self.oauth = OAuth(self.clock, endpoint, TokenKeeper(self.store, self.live, self.clock, endpoint))
+        self.live.tokens.refresher = self.oauth.keeper.refresh
         self.services = Services(
             store=self.store,
             live=self.live,
@@ -87,6 +95,7 @@ class Admin:
             restart=lambda: self.events.append("restart"),
             shutdown=lambda: self.events.append("shutdown"),
             started_at=self.clock.time() - 60,
+            oauth=self.oauth,
         )
         self.plane = ControlPlane(self.services)
         self.table = RouteTable(MANAGE_ROUTES)
@@ -99,6 +108,8 @@ class Admin:
         self.clock.now += seconds
 
     def close(self) -> None:
+        self.run(self.oauth.close())
+        self.run(self.client.close())
         self.run(self.store.close())
         self.runner.close()
 

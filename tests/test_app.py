@@ -20,6 +20,7 @@ from processes import Process
 
 from omniroute.app import App, known_hosts, passed_sockets, run, settle, tls_context, with_demo
 from omniroute.gateway.health import AccountHealth
+from omniroute.gateway.retry import PROFILES, judge
 from omniroute.gateway.snapshot import Snapshot
 from omniroute.proto.h1_client import Origin
 from omniroute.settings import Settings, SettingsError
@@ -150,6 +151,31 @@ async def test_what_becomes_of_an_account_is_kept_for_the_next_start(tmp_path: P
     async with an_app(tmp_path) as app:
         restored = app.live.health.view(row.id)
         assert (restored.test_status, restored.last_error) == ("error", "No credit")
+
+
+async def test_trouble_and_the_last_use_of_accounts_outlive_a_restart(tmp_path: Path) -> None:
+    async with an_app(tmp_path) as app:
+        row = await app.store.connections.create("openai", name="a", api_key="sk-1")
+        for _ in range(5):
+            app.live.breakers.fail("openai", PROFILES["apikey"])
+        rule = judge(404, "").rule
+        assert rule is not None
+        app.live.health.fail(row.id, "openai", "o9", rule, status=404, message="No such model")
+        app.live.uses.note("openai", row.id)
+        app.live.uses.note("openai", row.id)
+        before = app.live.breakers.view("openai"), app.live.health.locks(), app.live.uses.of(row.id)
+    async with an_app(tmp_path) as app:
+        breaker, locks, use = before
+        now = app.live.breakers.view("openai")
+        assert (now.state, now.failures, now.last_failure) == ("OPEN", 5, pytest.approx(breaker.last_failure, abs=0.001))
+        assert app.live.health.locks() == locks
+        restored = app.live.uses.of(row.id)
+        assert (restored.at, restored.times) == (pytest.approx(use.at, abs=0.001), 2)
+        app.live.breakers.succeed("openai")
+        await app.store.connections.delete(row.id)
+        assert (app.live.health.locks(), app.live.uses.of(row.id).times) == ([], 0)
+    async with an_app(tmp_path) as app:
+        assert app.live.breakers.calm
 
 
 async def test_a_change_in_the_store_is_in_force_for_the_next_request(tmp_path: Path) -> None:

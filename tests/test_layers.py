@@ -22,8 +22,9 @@ ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
     "proto": BASE,
     "translate": {"errors"},
+    "media": {"errors", "translate"},
     "upstream": BASE | {"proto", "translate"},
-    "gateway": BASE | {"proto", "translate", "upstream"},
+    "gateway": BASE | {"proto", "translate", "media", "upstream"},
     "store": BASE | DATA,
     "manage": BASE | DATA | {"store"},
     "app": BASE | DATA | {"store", "manage"},
@@ -40,7 +41,10 @@ WIRE_WORDS = {"openai", "anthropic", "gemini", "ollama"}
 # Provider ids that are plain English too: found only where a string is exactly the id.
 PLAIN_WORDS = {"demo", "fireworks", "perplexity", "together", "voyage"}
 # A codec may know the habits of those who speak its wire.
-CODEC = re.compile(r"translate\.(openai_chat|openai_responses|anthropic|gemini|ollama)(_\w+)?")
+CODEC = re.compile(
+    r"translate\.(openai_chat|openai_responses|anthropic|gemini|ollama)(_\w+)?"
+    r"|media\.(codecs|embeddings|images|rerank|moderations|speech|transcriptions)(_\w+)?"
+)
 # module -> {provider id: why it may be named there}
 NAMED_ELSEWHERE: dict[str, dict[str, str]] = {
     "app": {"demo": "the built-in provider is served by a function, not an address; here the two are joined"},
@@ -157,7 +161,7 @@ def test_the_version_module_imports_nothing() -> None:
     assert foreign("__init__") == set()
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if part(name) == "translate"])
+@pytest.mark.parametrize("module", [name for name in modules() if part(name) in ("translate", "media")])
 def test_translation_is_pure(module: str) -> None:
     assert foreign(module) & IMPURE == set()
 

@@ -56,6 +56,16 @@ def test_nothing_set_gives_the_documented_defaults(monkeypatch: pytest.MonkeyPat
         ("TLS_CERT", "/c.pem", "tls_cert", "/c.pem"),
         ("TLS_KEY", "/k.pem", "tls_key", "/k.pem"),
         ("STRICT_HTTP", "true", "strict_http", True),
+        ("CLOUD_URL", "https://peer.example", "cloud_url", "https://peer.example"),
+        ("NEXT_PUBLIC_CLOUD_URL", "https://peer.example", "cloud_url", "https://peer.example"),
+        ("CLOUD_SYNC_TOKEN", "x" * 16, "cloud_sync_token", "x" * 16),
+        ("CLOUD_SYNC_TIMEOUT_MS", "500", "cloud_sync_timeout", 0.5),
+        ("CLI_MODE", "Container", "cli_mode", "container"),
+        ("CLI_CONFIG_HOME", "/srv/home", "cli_home", Path("/srv/home")),
+        ("CLI_ALLOW_CONFIG_WRITES", "false", "cli_writes", False),
+        ("CLI_EXTRA_PATHS", os.pathsep.join(["/opt/bin", "", "."]), "cli_paths", ("/opt/bin",)),
+        ("CLI_CODEX_BIN", "/opt/codex", "cli_bins", {"codex": "/opt/codex"}),
+        ("PATH", os.pathsep.join(["/usr/bin", "bin"]), "search_path", ("/usr/bin",)),
         ("NO_COLOR", "1", "no_color", True),
         ("DISPLAY", ":0", "has_display", True),
         ("WAYLAND_DISPLAY", "wayland-0", "has_display", True),
@@ -83,6 +93,22 @@ def test_a_variable_sets_its_field(variable: str, text: str, field: str, value: 
 )
 def test_a_variable_sets_its_limit(variable: str, text: str, field: str, value: float) -> None:
     assert getattr(load({variable: text}).limits, field) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("SEMANTIC_CACHE_MAX_SIZE", "0", "entries", 0),
+        ("SEMANTIC_CACHE_TTL_MS", "500", "ttl", 0.5),
+        ("SEMANTIC_CACHE_SHARED", "true", "shared", True),
+        ("SEMANTIC_CACHE_IMPLICIT_TEMPERATURE", "true", "implicit", True),
+        ("PROMPT_CACHE_MAX_SIZE", "7", "private_entries", 7),
+        ("PROMPT_CACHE_TTL_MS", "500", "private_ttl", 0.5),
+    ],
+)
+def test_a_variable_sets_what_the_cache_holds(variable: str, text: str, field: str, value: float) -> None:
+    assert getattr(load({}).cache, field) != value
+    assert getattr(load({variable: text}).cache, field) == value
 
 
 def test_some_names_go_before_others() -> None:
@@ -174,3 +200,11 @@ def test_the_environment_for_a_successor_is_a_copy(monkeypatch: pytest.MonkeyPat
     made = environment(LISTEN_FDS="2")
     assert (made["KEPT"], made["LISTEN_FDS"]) == ("1", "2")
     assert "LISTEN_FDS" not in os.environ
+
+
+def test_oauth_clients_are_read_by_provider() -> None:
+    env = {
+        "GEMINI_OAUTH_CLIENT_ID": " id ", "GEMINI_OAUTH_CLIENT_SECRET": "s", "GITHUB_MODELS_OAUTH_CLIENT_ID": "x",
+        "EMPTY_OAUTH_CLIENT_ID": " ", "_OAUTH_CLIENT_ID": "nobody",
+    }  # fmt: skip
+    assert load(env).oauth_clients == {"gemini": ("id", "s"), "github-models": ("x", "")}

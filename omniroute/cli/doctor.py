@@ -8,12 +8,15 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import click
 
 from ..settings import Settings, is_loopback
+from ..store.audit_chain import CHAINED, verify
+from ..store.stage import reading
 from . import backend
 from .output import as_json, bad, good, progress, shared, warn
 
@@ -53,6 +56,8 @@ def checks(settings: Settings, offline: bool) -> Iterator[Finding]:
     yield Finding("python", "ok", ".".join(map(str, sys.version_info[:3])))
     yield (folder := _data_dir(settings))
     yield (database := _database(settings))
+    if database.state == "ok" and settings.database.exists():
+        yield from _audit(settings)
     yield (gateway := _gateway(settings))
     if "failed" in (folder.state, database.state) or (gateway.check, gateway.state) == ("gateway", "failed"):
         return
@@ -109,6 +114,24 @@ def _quick_check(path: Path) -> str:
         return str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     finally:
         database.close()
+
+
+def _audit(settings: Settings) -> Iterator[Finding]:
+    """Whether the audit log is what was written."""
+    name = "audit log"
+    try:
+        with closing(reading(settings.database)) as database:
+            if int(database.execute("PRAGMA user_version").fetchone()[0]) < CHAINED:
+                yield Finding(name, "ok", "protected from the next start on")
+                return
+            found = verify(database)
+    except sqlite3.Error as error:
+        yield Finding(name, "failed", str(error))
+        return
+    if found.broken:
+        yield Finding(name, "failed", found.broken, "someone had access to the database file; compare it with db_backups")
+    else:
+        yield Finding(name, "ok", f"{found.rows} rows, whole" + (f"; newest: {found.head}" if found.head.id else ""))
 
 
 def _gateway(settings: Settings) -> Finding:

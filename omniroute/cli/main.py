@@ -18,6 +18,8 @@ COMMANDS: Final = {  # name, also of the module and the function in it -> help, 
     "doctor": "Check configuration, database, port and the reach of each provider.",
     "providers": "Accounts at providers.",
     "keys": "Keys that clients of the gateway use.",
+    "explain": "Show which way a request would take, without sending it.",
+    "logs": "Show the newest calls, and those to come.",
 }
 _HELP: Final = frozenset({"-h", "--help"})
 _OWN: Final = _HELP | {"--version"}

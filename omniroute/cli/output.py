@@ -28,8 +28,8 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(text))
 
 
-def say(text: str = "", *, bold: bool = False) -> None:
-    click.echo(click.style(plain(text), bold=True) if bold else plain(text))
+def say(text: str = "", *, bold: bool = False, err: bool = False) -> None:
+    click.echo(click.style(plain(text), bold=True) if bold else plain(text), err=err)
 
 
 def good(text: str) -> None:

@@ -1,33 +1,111 @@
-"""Which accounts of a provider may be tried, in which order, and why others are not."""
+"""Which accounts of a provider may be tried, in which order, and why others are not (routing semantics, section 5).
+
+The choice of one call is made in one go, without a wait within it, so two calls never choose from the same state.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from .live import Live
+from .render import printable
 from .resolve import Route
-from .snapshot import Connection, Snapshot
+from .retry import span_text
+from .snapshot import Connection, GatewaySettings, Snapshot
+
+Accounts = tuple[Connection, ...]
+
+
+class Blocked(NamedTuple):
+    """An account that was passed over, until when (Unix seconds), and why, for people."""
+
+    account: Connection
+    until: float
+    kind: str  # "cooling" or "model locked"
+    reason: str
 
 
 class Choice(NamedTuple):
-    """The accounts to try, and those passed over with the Unix time until which they are blocked."""
+    """The accounts to try, in order, and those passed over."""
 
-    free: tuple[Connection, ...]
-    blocked: tuple[tuple[Connection, float], ...]
+    free: Accounts
+    blocked: tuple[Blocked, ...]
 
 
-def choose(snapshot: Snapshot, live: Live, route: Route) -> Choice:
-    """Fill-first: lowest priority number first (the snapshot has them in that order), those that are cooling left out."""
+def choose(snapshot: Snapshot, live: Live, route: Route, prefer: str = "") -> Choice:
+    """Order the provider's accounts by the strategy in force; *prefer* is the id of the one that goes first when it is free.
+
+    The snapshot has them by priority, the newest first among equals.
+    """
     accounts = snapshot.connections.get(route.provider.id, ())
-    if live.health.calm:
-        return Choice(accounts, ())
-    blocked_until = live.health.blocked_until
+    blocked: tuple[Blocked, ...] = ()
+    if not live.health.calm:
+        accounts, blocked = _sift(accounts, live, route.model)
+    order = ORDERS.get(snapshot.settings.fallback_strategy)
+    if order is not None and len(accounts) > 1:
+        accounts = order(accounts, live, snapshot.settings)
+    if prefer and any(account.id == prefer for account in accounts):
+        accounts = tuple(sorted(accounts, key=lambda account: account.id != prefer))
+    return Choice(accounts, blocked)
+
+
+def _sift(accounts: Accounts, live: Live, model: str) -> tuple[Accounts, tuple[Blocked, ...]]:
     free: list[Connection] = []
-    blocked: list[tuple[Connection, float]] = []
+    blocked: list[Blocked] = []
     for account in accounts:
-        until = blocked_until(account.id, route.model)
-        if until is None:
+        if (block := live.health.block(account.id, model)) is None:
             free.append(account)
         else:
-            blocked.append((account, until))
-    return Choice(tuple(free), tuple(blocked))
+            blocked.append(Blocked(account, *block))
+    return tuple(free), tuple(blocked)
+
+
+def _round_robin(accounts: Accounts, live: Live, settings: GatewaySettings) -> Accounts:
+    """Stay on the one used last for a while, then go on to the one whose use is the longest ago."""
+    uses = live.uses
+    oldest_first = _least_used(accounts, live, settings)
+    newest = oldest_first[-1]
+    last = uses.of(newest.id)
+    if 0 < last.times < settings.sticky_limit:
+        return newest, *oldest_first[:-1]
+    return oldest_first
+
+
+def _least_used(accounts: Accounts, live: Live, settings: GatewaySettings) -> Accounts:
+    """Never used first, by priority; then the one whose last use is the longest ago."""
+    of = live.uses.of
+    return tuple(sorted(accounts, key=lambda account: of(account.id)[:2]))
+
+
+def _two_choices(accounts: Accounts, live: Live, settings: GatewaySettings) -> Accounts:
+    """Of two drawn at random the one with fewer calls in flight, without errors when equal; the rest by priority."""
+    pair = accounts if len(accounts) == 2 else tuple(live.dice.sample(accounts, 2))
+    loads = {account.id: 0 for account in pair}
+    for (_, _, id), count in live.in_flight.items():
+        if id in loads:
+            loads[id] += count
+    first = min(pair, key=lambda account: (loads[account.id], live.health.view(account.id).last_error is not None))
+    return first, *(account for account in accounts if account is not first)
+
+
+def _random(accounts: Accounts, live: Live, settings: GatewaySettings) -> Accounts:
+    return tuple(live.dice.sample(accounts, len(accounts)))
+
+
+ORDERS: Final[dict[str, Callable[[Accounts, Live, GatewaySettings], Accounts]]] = {
+    "round-robin": _round_robin,
+    "p2c": _two_choices,
+    "random": _random,
+    "least-used": _least_used,
+}
+"""Strategies that are not by priority; fill-first and cost-optimized are."""
+COUNTED: Final = frozenset({"round-robin", "least-used"})  # strategies that go by the last use
+
+
+def skipped_text(blocked: tuple[Blocked, ...], now: float) -> str:
+    """``; skipped=work (cooling 12s), home (model locked 3s)``, or ""."""
+    if not blocked:
+        return ""
+    names = (f"{printable(one.account.name)} ({one.kind} {span_text(one.until - now)})" for one in blocked)
+    return f"; skipped={', '.join(names)}"

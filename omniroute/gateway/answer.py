@@ -17,6 +17,8 @@ def head(job: Job, fields: Headers) -> Headers:
     out = [*job.exchange.request.reply_headers, *fields]
     if job.notes:
         out.append((b"x-omniroute-route", job.notes.encode("latin-1", "replace")))
+    if job.cache:
+        out.append((b"x-omniroute-cache", job.cache))
     if job.dropped:
         out.append((b"x-omniroute-dropped", ", ".join(job.dropped).encode("latin-1", "replace")))
     return out
@@ -26,6 +28,8 @@ def respond(gateway: Gateway, job: Job, status: int, fields: Headers, body: byte
     """Send a whole answer."""
     job.status = status
     job.first_byte = gateway.clock.monotonic()
+    if job.keeper is not None:
+        job.keeper.keep(job, status, body)
     job.exchange.respond(status, head(job, fields), body)
 
 

@@ -10,12 +10,13 @@ from ..proto.h1_client import TransportError
 from ..proto.headers import Headers, get
 from ..translate.events import Failure
 from ..translate.formats import FORMATS
-from . import render, retry
+from . import ratelimit_headers, render, retry
 from .job import Gateway
 from .resolve import Route
 from .snapshot import Connection
 
 _log = logging.getLogger("omniroute.gateway")
+_BREAKING: Final = frozenset({500, 502, 503, 504, 529})  # statuses that say something of the provider, not of an account
 _SECRET_LENGTH: Final = 8  # shorter ones ("ollama", "none") are words, not secrets
 
 
@@ -34,6 +35,8 @@ def upstream_failure(gateway: Gateway, wire: str, status: int, received: Headers
     failure.raw = body if says(received, b"json") or body[:1] in (b"{", b"[") else None
     hint = retry.retry_hint(received, failure.message, gateway.clock.time())
     failure.retry_after = hint if hint is not None else failure.retry_after
+    if failure.retry_after is None and status == 429:
+        failure.retry_after = ratelimit_headers.reset_hint(received, gateway.clock.time())
     return failure
 
 
@@ -61,19 +64,44 @@ def secret_bytes(account: Connection) -> bytes:
     return account.secret.encode() if len(account.secret) >= _SECRET_LENGTH else b""
 
 
-def blame(gateway: Gateway, route: Route, account: Connection, failure: Failure) -> Retry:
-    """Mark the account for *failure* and say whether another may be tried."""
-    verdict = retry.judge(failure.status, failure.message)
-    if verdict.rule is not None:
-        gateway.live.health.fail(
-            account.id,
-            route.provider.id,
-            route.model,
-            verdict.rule,
-            status=failure.status,
-            message=failure.message,
-            hint=failure.retry_after,
-            profile=render.provider_profile(route.provider),
-        )
-        _log.warning("%s/%s failed: %s %s", route.provider.id, account.id, failure.status, failure.message)
+def breaks(failure: Failure) -> bool:
+    """Whether *failure* says something of the provider, and not of an account or of the request."""
+    return failure.status in _BREAKING
+
+
+def blame(
+    gateway: Gateway, route: Route, account: Connection, failure: Failure, *, network: bool = False, count: bool = True
+) -> Retry:
+    """Mark the account for *failure* and say whether another may be tried.
+
+    ``network``: no answer came at all; the status is ours.  ``count``: for the provider's breaker too.
+    """
+    live, provider = gateway.live, route.provider
+    live.limiter.learn(account.id, failure.headers)
+    verdict = retry.judge(0 if network else failure.status, failure.message, route.model)
+    if verdict.rule is None:
+        return verdict.retry
+    profile = profile_of(gateway, route)
+    live.health.fail(
+        account.id,
+        provider.id,
+        route.model,
+        verdict.rule,
+        status=failure.status,
+        message=failure.message,
+        hint=failure.retry_after,
+        profile=profile,
+    )
+    if count and breaks(failure):
+        live.breakers.fail(provider.id, profile)
+    if failure.status == 429 and account.rate_limit_protection:
+        live.limiter.refused(account.id, failure.retry_after)
+    if verdict.rule.scope == "account":
+        live.limiter.dismiss(account.id)
+    _log.warning("%s/%s failed: %s %s", provider.id, account.id, failure.status, failure.message)
     return verdict.retry
+
+
+def profile_of(gateway: Gateway, route: Route) -> retry.Profile:
+    """The resilience profile of the provider, as the settings in force have it."""
+    return retry.profile_of(gateway.live.snapshot.settings.profiles, render.provider_profile(route.provider))

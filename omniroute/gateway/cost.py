@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from ..media.codec import Units
 from ..translate.events import Usage
 from ..upstream.providers import Price, Provider
 from .snapshot import Snapshot
@@ -18,12 +21,42 @@ def price_of(snapshot: Snapshot, provider: Provider, model: str) -> Price | None
     return None
 
 
-def cost(usage: Usage | None, price: Price | None) -> float | None:
-    """Dollars for *usage*; None when price or counts are unknown.
+_PIECES: Final = (  # what is counted, its price, and how many the price is for
+    ("images", "per_image", 1.0),
+    ("seconds", "per_second", 1.0),
+    ("characters", "per_million_characters", 1e6),
+    ("searches", "per_search", 1.0),
+)
 
-    Cached tokens inside the prompt and thinking inside the output are priced once, at their own rate where there is one.
+
+def cost(usage: Usage | None, price: Price | None, units: Units | None = None) -> float | None:
+    """Dollars for *usage* and *units*; None when price or counts are unknown.
+
+    What has a price by the piece is not paid in tokens too, but for the prompt of an image.
     """
-    if usage is None or price is None or price.input is None or price.output is None:
+    if price is None:
+        return None
+    pieces = _pieces(price, units) if units is not None and any(units) else None
+    if pieces is None:
+        return _tokens(usage, price)
+    prompt = (usage.input or 0) * (price.input or 0) / 1e6 if units is not None and units.images and usage is not None else 0
+    return pieces + prompt
+
+
+def _pieces(price: Price, units: Units) -> float | None:
+    total = None
+    for name, rate, of in _PIECES:
+        if (count := getattr(units, name)) and (each := getattr(price, rate)) is not None:
+            total = (total or 0.0) + count * each / of
+    return total
+
+
+def _tokens(usage: Usage | None, price: Price) -> float | None:
+    """Cached tokens inside the prompt and thinking inside the output are priced once, at their own rate where there is one."""
+    if usage is None or price.input is None:
+        return None
+    output = 0.0 if usage.output == 0 else price.output  # nothing is said to an embedding
+    if output is None:
         return None
     read, write = usage.cache_read or 0, usage.cache_write or 0
     fresh = max(0, (usage.input or 0) - read - write)
@@ -33,8 +66,8 @@ def cost(usage: Usage | None, price: Price | None) -> float | None:
         fresh * price.input
         + read * _or(price.cached, price.input)
         + write * _or(price.cache_creation, price.input)
-        + said * price.output
-        + thought * _or(price.reasoning, price.output)
+        + said * output
+        + thought * _or(price.reasoning, output)
     )
     return total / 1e6
 

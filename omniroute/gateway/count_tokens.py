@@ -16,9 +16,10 @@ from ..proto.h1_client import Origin, TransportError
 from ..translate.conversation import Ask, Block, Media, Text, Thinking, ToolCall, ToolResult
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek, peek
-from ..upstream.credentials import PATHS, base_url_of, call_headers, endpoint
+from ..upstream.credentials import PATHS, base_url_of, call_headers, endpoint, with_login
 from . import accounts, auth, render
 from .job import Gateway
+from .plan import first_route
 from .resolve import Route
 from .snapshot import Connection
 
@@ -40,8 +41,7 @@ async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
         )
         found = peek(request.body, RELAYS[row.wire].members)
         found.model = request.params.get("model", found.model)
-        route = gateway.routes.resolve(snapshot, found.model, "")
-        auth.check_model(key, found.model, route.provider, route.model)
+        route = first_route(gateway, snapshot, key, found.model)
         counted = await _upstream(gateway, exchange, found, route, row.wire)
         if counted is not None:
             exchange.respond(200, fields, counted)
@@ -80,7 +80,7 @@ async def _upstream(gateway: Gateway, exchange: Exchange, found: Peek, route: Ro
 def _door(route: Route, account: Connection) -> tuple[Any, Any]:
     base = base_url_of(route.provider, account.base_url, account.data)
     place = endpoint(route.provider, base, "count_tokens", route.model, wire=route.wire)
-    return place, call_headers(route.provider, account.secret)
+    return place, call_headers(with_login(route.provider, account.auth_type), account.secret)
 
 
 def _unwrapped(found: Peek) -> bytes:

@@ -44,7 +44,10 @@ async def serve(gateway: Gateway, job: J, work: Callable[[Gateway, J], Awaitable
         refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
     finally:
         gateway.live.running -= 1
-        gateway.live.on_record(record(gateway, job))
+        if job.keeper is not None:
+            job.keeper.close()
+        if not job.replayed:
+            gateway.live.on_record(record(gateway, job))
 
 
 def admit(gateway: Gateway, job: Job) -> None:

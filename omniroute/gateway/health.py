@@ -1,4 +1,4 @@
-"""How each account fares: cooldowns, back-off levels, models locked on an account.
+"""How each account fares: cooldowns, back-off levels, models locked on an account, models that no account can serve.
 
 One object owned by the event loop.  Times are Unix seconds (they survive a restart).  A change is handed to ``on_change`` so
 that it can be stored; nothing here waits for that.
@@ -6,14 +6,16 @@ that it can be stored; nothing here waits for that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from ..clock import Clock
-from .retry import MODEL_LOCK_STEPS, PROFILES, Profile, Rule, cooldown
+from .retry import PROFILES, Profile, Rule, cooldown, lock_time
 
+CLOSED_SECONDS: Final = 60.0  # a model whose every account was rate limited or overloaded
+_MOST_STEPS: Final = 15
 _ERROR_CHARS: Final = 100
 _MOST_LOCKS: Final = 4096  # clients make up the names of models
 
@@ -29,8 +31,6 @@ class AccountHealth(Struct):
     error_code: str | None = None
     backoff_level: int = 0
     rate_limited_until: float | None = None
-    last_used_at: float | None = None
-    consecutive_use_count: int = 0
 
     @property
     def troubled(self) -> bool:
@@ -49,25 +49,51 @@ class ModelLock(Struct):
     since: float = 0.0
 
 
+class Closed(Struct):
+    """A model of a provider that may not be asked for at all."""
+
+    provider: str
+    model: str
+    until: float
+    since: float
+
+
+class Block(NamedTuple):
+    """What keeps an account from being asked, until when (Unix), and why, for people."""
+
+    until: float
+    kind: str  # "cooling" or "model locked"
+    reason: str
+
+
 class Health:
     """All accounts' health.  Reading never creates state."""
 
     def __init__(self, clock: Clock, on_change: Callable[[str, AccountHealth], None] | None = None) -> None:
         self._clock = clock
         self._accounts: dict[str, AccountHealth] = {}
+        self._troubled: set[str] = set()  # accounts with error state
         self._locks: dict[tuple[str, str], ModelLock] = {}
+        self._closed: dict[tuple[str, str], Closed] = {}
         self.on_change = on_change
-        self.profiles: Mapping[str, Profile] = PROFILES
+        self.on_lock: Callable[[ModelLock, bool], None] | None = None  # the lock, and whether it is lifted
 
     @property
     def calm(self) -> bool:
         """Nothing is known to be wrong with anything."""
-        return not self._accounts and not self._locks
+        return not self._troubled and not self._locks and not self._closed
 
     def restore(self, connection_id: str, state: AccountHealth) -> None:
         """Put back what an earlier run of the process stored."""
         if state != AccountHealth():
             self._accounts[connection_id] = state
+            if state.troubled:
+                self._troubled.add(connection_id)
+
+    def restore_lock(self, lock: ModelLock) -> None:
+        """Put back a lock that an earlier run stored; one that has expired still counts for the next step."""
+        if len(self._locks) < _MOST_LOCKS:
+            self._locks[lock.connection_id, lock.model] = lock
 
     def view(self, connection_id: str) -> AccountHealth:
         """A copy of the account's state; a fresh one when nothing is known."""
@@ -76,20 +102,57 @@ class Health:
 
     def blocked_until(self, connection_id: str, model: str) -> float | None:
         """Unix time until which the account may not be asked for *model*; None = free."""
+        block = self.block(connection_id, model)
+        return block.until if block is not None else None
+
+    def block(self, connection_id: str, model: str) -> Block | None:
+        """What keeps the account from being asked for *model*, the longest-lasting thing; None = free."""
         if self.calm:
             return None
         now = self._clock.time()
+        found: Block | None = None
         state = self._accounts.get(connection_id)
-        until = state.rate_limited_until if state is not None else None
+        if state is not None and state.rate_limited_until is not None and state.rate_limited_until > now:
+            cause = " ".join(filter(None, (state.error_code, state.last_error_type)))
+            found = Block(state.rate_limited_until, "cooling", f"cooling after {cause or 'a failure'}")
         lock = self._locks.get((connection_id, model))
-        if lock is not None and (until is None or lock.until > until):
-            until = lock.until
-        return until if until is not None and until > now else None
+        if lock is not None and lock.until > now and (found is None or lock.until > found.until):
+            found = Block(lock.until, "model locked", f"model locked ({lock.reason})")
+        return found
 
-    def succeed(self, connection_id: str, model: str) -> None:
+    def close_model(self, provider: str, model: str, until: float) -> None:
+        """Every account failed for want of capacity: the model is unavailable until then."""
+        now = self._clock.time()
+        self._closed = {key: closed for key, closed in self._closed.items() if closed.until > now}
+        if until > now and len(self._closed) < _MOST_LOCKS:
+            self._closed[provider, model] = Closed(provider, model, until, now)
+
+    def open_model(self, provider: str, model: str) -> bool:
+        """The model may be asked for again; tells whether it was unavailable."""
+        closed = self._closed.pop((provider, model), None)
+        return closed is not None and closed.until > self._clock.time()
+
+    def closed_until(self, provider: str, model: str) -> float | None:
+        """Unix time until which no account of the provider is asked for *model*; None = available."""
+        closed = self._closed.get((provider, model)) if self._closed else None
+        if closed is None:
+            return None
+        if closed.until > self._clock.time():
+            return closed.until
+        del self._closed[provider, model]
+        return None
+
+    def closed(self) -> list[Closed]:
+        """The models that are unavailable now."""
+        now = self._clock.time()
+        return [closed for closed in self._closed.values() if closed.until > now]
+
+    def succeed(self, connection_id: str, provider: str, model: str) -> None:
         """An answer came: all error state is cleared."""
         if self._locks:
-            self._locks.pop((connection_id, model), None)
+            self._unlock((connection_id, model))
+        if self._closed:
+            self._closed.pop((provider, model), None)
         state = self._accounts.get(connection_id)
         if state is not None and (state.troubled or state.test_status in ("error", "unavailable")):
             self._clear(state)
@@ -106,7 +169,7 @@ class Health:
         status: int,
         message: str,
         hint: float | None = None,
-        profile: str = "apikey",
+        profile: Profile = PROFILES["apikey"],
     ) -> None:
         """Mark one failure.  An account that is cooling already is not marked again, so that a burst does not escalate."""
         now = self._clock.time()
@@ -116,7 +179,7 @@ class Health:
         state = self._accounts.setdefault(connection_id, AccountHealth())
         if state.rate_limited_until is not None and state.rate_limited_until > now:
             return
-        seconds, state.backoff_level = cooldown(rule, state.backoff_level, hint, self.profiles[profile], status)
+        seconds, state.backoff_level = cooldown(rule, state.backoff_level, hint, profile, status)
         state.rate_limited_until = now + seconds
         state.test_status = "unavailable"
         state.last_error = message[:_ERROR_CHARS]
@@ -130,13 +193,22 @@ class Health:
         known = self._locks.get((connection_id, model))
         if known is not None and known.until > now:
             return
-        step = min(known.step + 1, len(MODEL_LOCK_STEPS) - 1) if known is not None else 0
-        seconds = max(MODEL_LOCK_STEPS[step], hint or 0.0)
+        step = min(known.step + 1, _MOST_STEPS) if known is not None else 0
+        seconds = lock_time(rule, step, hint)
         if known is None and len(self._locks) >= _MOST_LOCKS:
             self._locks = {key: lock for key, lock in self._locks.items() if lock.until > now}
             while len(self._locks) >= _MOST_LOCKS:
                 del self._locks[next(iter(self._locks))]
-        self._locks[connection_id, model] = ModelLock(provider, connection_id, model, rule.reason, now + seconds, step, now)
+        lock = ModelLock(provider, connection_id, model, rule.reason, now + seconds, step, now)
+        self._locks[connection_id, model] = lock
+        if self.on_lock is not None:
+            self.on_lock(lock, False)
+
+    def _unlock(self, key: tuple[str, str]) -> ModelLock | None:
+        lock = self._locks.pop(key, None)
+        if lock is not None and self.on_lock is not None:
+            self.on_lock(lock, True)
+        return lock
 
     def locks(self) -> list[ModelLock]:
         """The model locks in force."""
@@ -167,13 +239,13 @@ class Health:
 
     def unlock_model(self, connection_id: str, model: str) -> bool:
         """Lift the lock of one model on the account; tells whether one was in force."""
-        lock = self._locks.pop((connection_id, model), None)
+        lock = self._unlock((connection_id, model))
         return lock is not None and lock.until > self._clock.time()
 
     def unlock(self, connection_id: str) -> None:
         """Lift all model locks of the account."""
         for key in [key for key in self._locks if key[0] == connection_id]:
-            del self._locks[key]
+            self._unlock(key)
 
     def clear(self, connection_id: str) -> None:
         """Forget all trouble of the account (by hand, or because its credentials changed)."""
@@ -186,7 +258,9 @@ class Health:
     def clear_all(self) -> int:
         """Forget all trouble of all accounts; returns how many had any."""
         troubled = [id_ for id_, state in self._accounts.items() if state.troubled]
-        self._locks.clear()
+        self._closed.clear()
+        for key in list(self._locks):
+            self._unlock(key)
         for id_ in troubled:
             self.clear(id_)
         return len(troubled)
@@ -195,6 +269,7 @@ class Health:
         """The connection was deleted."""
         self.unlock(connection_id)
         self._accounts.pop(connection_id, None)
+        self._troubled.discard(connection_id)
 
     @staticmethod
     def _clear(state: AccountHealth) -> None:
@@ -203,5 +278,9 @@ class Health:
         state.backoff_level = 0
 
     def _changed(self, connection_id: str, state: AccountHealth) -> None:
+        if state.troubled:
+            self._troubled.add(connection_id)
+        else:
+            self._troubled.discard(connection_id)
         if self.on_change is not None:
             self.on_change(connection_id, state)

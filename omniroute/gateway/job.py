@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..clock import Clock
+from ..media.codec import Units
 from ..proto.exchange import Exchange
-from ..settings import Limits
+from ..settings import GuardSettings, Limits
 from ..translate.conversation import Ask
 from ..translate.events import Failure, Usage
 from ..translate.format import Format
@@ -15,6 +16,8 @@ from ..translate.peek import Peek
 from ..upstream.send import Client
 from . import render
 from .auth import Keyring
+from .combos import Lineups
+from .guard import Guard
 from .live import Live
 from .resolve import Route, RouteCache
 from .snapshot import Connection, GatewayKey
@@ -37,6 +40,7 @@ class Gateway:
     """What all calls share."""
 
     def __init__(self, live: Live, client: Client, limits: Limits, clock: Clock, *, require_key: bool = False) -> None:
+        self.guard = Guard(GuardSettings())
         self.live = live
         self.client = client
         self.limits = limits
@@ -45,15 +49,19 @@ class Gateway:
         self.doors = render.Doors()
         self.keyring = Keyring()
         self.routes = RouteCache()
+        self.lineups = Lineups()
 
 
-class Units(NamedTuple):
-    """What a call used beside tokens, as vendors price it."""
+class Keeper(Protocol):
+    """Remembers the answer of one call."""
 
-    images: int = 0
-    seconds: float = 0.0  # of audio
-    characters: int = 0  # of text turned into speech
-    searches: int = 0  # of documents ranked against one query
+    def keep(self, job: Any, status: int, body: bytes) -> None:
+        """A whole answer is on its way to the client."""
+        ...
+
+    def close(self) -> None:
+        """The call is over."""
+        ...
 
 
 class Job:
@@ -64,9 +72,9 @@ class Job:
     """
 
     __slots__ = (
-        "account", "attempts", "began", "combo", "complete", "dropped", "exchange", "failure", "final", "first_byte",
-        "format", "key", "label", "notes", "operation", "pieces", "requested", "route", "status", "stream", "trail",
-        "units", "upstream_model", "usage", "wire",
+        "account", "ahead", "attempts", "began", "cache", "combo", "complete", "dropped", "exchange", "failure", "final",
+        "first_byte", "format", "keeper", "key", "label", "notes", "operation", "pieces", "prefer", "replayed",
+        "requested", "route", "status", "stream", "trail", "units", "upstream_model", "usage", "wire",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, wire: str, began: float, operation: str = "chat") -> None:
@@ -82,9 +90,14 @@ class Job:
         self.route: Route | None = None
         self.account: Connection | None = None
         self.attempts = 0
+        self.ahead = 0  # targets that may still be tried after the present one
+        self.prefer = ""  # id of the account that served this conversation last
         self.label = ""  # provider/account of the present attempt
         self.trail = ""
         self.notes = ""  # X-OmniRoute-Route
+        self.cache = b""  # X-OmniRoute-Cache: HIT or MISS
+        self.keeper: Keeper | None = None
+        self.replayed = False  # given another call's answer, which is in the books already
         self.dropped: tuple[str, ...] = ()
         self.usage: Usage | None = None
         self.units: Units | None = None

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Callable
 
 from ..clock import Clock
+from .breakers import Breakers
+from .cache import Cache
+from .combo_metrics import Combos
 from .health import Health
+from .limiter import Limiter
+from .replay import Replays
+from .sessions import Sessions
 from .signatures import Signatures
 from .snapshot import Snapshot
+from .tokens import Tokens
 from .usage import CallRecord
+from .uses import Uses
 
 Timing = tuple[float, str, int, float, float | None]
 """A finished call: when (monotonic), provider id, status, milliseconds in all and to the first byte."""
@@ -22,12 +31,28 @@ class Live:
         self.clock = clock
         self.snapshot = snapshot  # swapped whole by the control plane
         self.health = Health(clock)
+        self.breakers = Breakers(clock)
+        self.limiter = Limiter(clock)
+        self.uses = Uses(clock)
+        self.dice = random.Random()
         self.signatures = Signatures()
+        self.sessions = Sessions(clock)
+        self.tokens = Tokens(clock, lambda: self.snapshot)
+        self.replays = Replays(clock)
+        self.cache = Cache(clock)
+        self.combos = Combos()
         self.on_record = on_record
         self.in_flight: dict[tuple[str, str, str], int] = {}  # (provider, model, connection id)
         self.recent: deque[Timing] = deque(maxlen=1000)
         self.running = 0  # exchanges of the data plane
         self.draining = False
+
+    def forget(self, connection_id: str) -> None:
+        """The connection was deleted."""
+        self.health.forget(connection_id)
+        self.limiter.forget(connection_id)
+        self.uses.forget(connection_id)
+        self.tokens.forget(connection_id)
 
     def begin(self, target: tuple[str, str, str]) -> None:
         """One more call to *target*."""

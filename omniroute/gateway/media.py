@@ -10,26 +10,28 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from ..errors import OmniError
-from ..media.codec import Mark, Sent
+from ..media import embeddings, moderations, rerank
+from ..media.codec import Got, Mark, Refused, Sent
 from ..media.codecs import CODECS
-from ..media.operations import MediaOperation
+from ..media.operations import EMBEDDINGS, MODERATIONS, RERANK, MediaOperation
 from ..proto.exchange import Exchange
 from ..proto.h1_client import Origin
 from ..proto.headers import Headers
 from ..translate.events import Failure
 from ..translate.formats import FORMATS
-from ..upstream.credentials import base_url_of, call_headers, media_endpoint
+from ..upstream.credentials import base_url_of, call_headers, media_endpoint, with_login
 from ..upstream.providers import serves
 from ..upstream.send import Template, template
-from . import auth, front, media_resolve, render
+from . import front, media_plan, render
 from .answer import respond
 from .blame import upstream_failure
 from .fallback import place
-from .job import Gateway, Job, Units
+from .job import Gateway, Job
 from .plan import Plan
 from .resolve import Route
 from .snapshot import Connection
 
+Handler = Callable[[Gateway, Exchange, Any], Coroutine[Any, Any, None]]
 Decode = Callable[[bytes], Any]
 """A client's body -> an ask, which has at least ``model``.  Raises ``OmniError``."""
 
@@ -65,13 +67,26 @@ def serve(
     return front.serve(gateway, job, work)
 
 
+def handler(row: MediaOperation, decode: Decode, wire: str = _CHAT_WIRE) -> Handler:
+    """A row of the route table."""
+
+    def handle(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
+        return serve(gateway, exchange, row, decode, wire=wire)
+
+    return handle
+
+
+embed: Final = handler(EMBEDDINGS, embeddings.decode_openai)
+embed_native: Final = handler(EMBEDDINGS, embeddings.decode_ollama, "ollama")
+embed_legacy: Final = handler(EMBEDDINGS, embeddings.decode_ollama_legacy, "ollama")
+rank: Final = handler(RERANK, rerank.decode)
+moderate: Final = handler(MODERATIONS, moderations.decode)
+
+
 def plan_of(gateway: Gateway, job: MediaJob, model: str) -> Plan:
     """Where a call for *model* may go.  Raises ``OmniError``."""
     job.requested = model or job.row.default_model
-    route = media_resolve.resolve(gateway.live.snapshot, job.row, job.requested, only=job.only)
-    auth.check_model(job.key, job.requested, route.provider, route.model)
-    job.route = route
-    return Plan((route,))
+    return media_plan.plan(gateway, job.row, job, job.only)
 
 
 async def attempt(gateway: Gateway, job: MediaJob, route: Route, account: Connection) -> Failure | None:
@@ -81,19 +96,33 @@ async def attempt(gateway: Gateway, job: MediaJob, route: Route, account: Connec
         raise OmniError("not_supported", f"{route.provider.name}: the format '{route.wire}' is not known")
     sent = codec.render(job.ask, route.model)
     job.dropped = sent.dropped
+    assert isinstance(sent.body, bytes)
     form = door(job.row.name, route, account, sent)
     call = await gateway.client.whole_as(form, sent.body, limit=gateway.limits.answer_bytes)
     status, received, body = call.status, call.headers, call.take()
     if status >= 300:
         return refused(gateway, route, status, received, body)
-    got = codec.read(body, job.ask, mark(gateway, job))
-    job.usage, job.upstream_model = got.usage, got.model
-    job.units = Units(*got.units)
-    respond(gateway, job, 200, [(b"content-type", got.content_type), *render.answer_fields(received)], got.body)
+    try:
+        got = codec.read(body, job.ask, mark(gateway, job, route))
+    except Refused as error:
+        return Failure(error.status, error.message)
+    deliver(gateway, job, got, received)
     return None
 
 
-def door(operation: str, route: Route, account: Connection, sent: Sent, *more: tuple[bytes, bytes]) -> Template:
+def deliver(gateway: Gateway, job: MediaJob, got: Got, received: Headers) -> None:
+    """Answer the client, and note for the books what was used."""
+    job.usage, job.upstream_model = got.usage, got.model
+    job.units = got.units
+    fields: Headers = [(b"content-type", got.content_type), *render.answer_fields(received)]
+    if got.usage is not None and got.usage.estimated:
+        fields.append((b"x-omniroute-estimated", b"true"))
+    respond(gateway, job, 200, fields, got.body)
+
+
+def door(
+    operation: str, route: Route, account: Connection, sent: Sent, *more: tuple[bytes, bytes], method: str = "POST"
+) -> Template:
     """How *account* is reached for *operation*: address, authentication and the fields of *sent*, then *more*."""
     provider = route.provider
     served = serves(provider, operation)
@@ -101,8 +130,11 @@ def door(operation: str, route: Route, account: Connection, sent: Sent, *more: t
     base = base_url_of(provider, account.base_url, account.data)
     own = bool(account.base_url or account.data.get("baseUrl"))
     place = media_endpoint(provider, base, own, operation, route.model, served, sent.path)
-    fields: Headers = [(b"content-type", sent.content_type), *call_headers(provider, account.secret), render.ACCEPT_JSON]
-    return template(Origin(*place.origin), "POST", place.path, [*fields, *more])
+    proof = call_headers(with_login(provider, account.auth_type), account.secret)
+    fields: Headers = [(b"content-type", sent.content_type), *proof, render.ACCEPT_JSON]
+    if any(name == b"accept" for name, _ in sent.headers):
+        fields.pop()
+    return template(Origin(*place.origin), method, place.path, [*fields, *sent.headers, *more])
 
 
 def refused(gateway: Gateway, route: Route, status: int, received: Headers, body: bytes) -> Failure:
@@ -114,6 +146,8 @@ def refused(gateway: Gateway, route: Route, status: int, received: Headers, body
     return failure
 
 
-def mark(gateway: Gateway, job: Job) -> Mark:
-    """What the answer says that no upstream knows."""
-    return Mark(job.requested, int(gateway.clock.time()), job.exchange.request.id.replace("-", ""))
+def mark(gateway: Gateway, job: Job, route: Route) -> Mark:
+    """What the answer says that no upstream knows.  The model is named ``provider/model``, as clients name it."""
+    label = route.provider.prefix or route.provider.id
+    model = job.requested if "/" in job.requested or job.wire != _CHAT_WIRE else f"{label}/{route.model}"
+    return Mark(model, int(gateway.clock.time()), job.exchange.request.id.replace("-", ""))

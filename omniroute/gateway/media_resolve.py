@@ -7,6 +7,7 @@ the operation guesses, the first segment as the name of a provider.
 from __future__ import annotations
 
 from ..errors import OmniError
+from ..media.codecs import CODECS
 from ..media.operations import MediaOperation, invalid_model, missing_model, no_credentials, not_served
 from ..upstream.providers import Provider, quirks_of, serves
 from .cost import price_of
@@ -84,7 +85,7 @@ def _route(snapshot: Snapshot, operation: MediaOperation, provider_id: str, mode
     model = provider.renames.get(model, model)
     label = provider.prefix or provider.id
     served = serves(provider, operation.name)
-    if served is None:
+    if served is None or served.codec not in CODECS[operation.name]:
         raise not_served(operation, label, f"{label}/{model}")
     if not snapshot.connections.get(provider_id):
         raise no_credentials(operation, label)

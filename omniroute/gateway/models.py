@@ -10,6 +10,7 @@ import msgspec
 
 from ..clock import iso
 from ..errors import OmniError
+from ..media.images import sizes_of
 from ..proto.exchange import Exchange
 from ..upstream.providers import Model, Provider
 from . import auth, render
@@ -21,17 +22,18 @@ from .snapshot import Snapshot
 CREATED: Final = 1_735_689_600  # 2025-01-01: vendors' own dates are not known, and clients want one that stays
 _CREATED_ISO: Final = iso(CREATED)
 _MAX_PAGE: Final = 1000
+_ORDER: Final = {kind: n for n, kind in enumerate(("embedding", "image", "rerank", "audio", "moderation"), 1)}
 
 
-def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False) -> None:
-    """Answer the list, a page of it, or one model by id; *gemini* in that wire's form."""
+def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False, kind: str = "") -> None:
+    """Answer the list, a page of it, or one model by id; *gemini* in that wire's form, *kind*: those of that type alone."""
     request = exchange.request
     fields = [*request.reply_headers, render.JSON_TYPE]
     snapshot = gateway.live.snapshot
     try:
         required = snapshot.settings.require_auth_for_models
         key = auth.authenticate(snapshot, request, gateway.clock.time(), required=required)
-        entries = list(catalogue(snapshot))
+        entries = [entry for entry in catalogue(snapshot) if not kind or entry["type"] == kind]
         if key is not None and key.allowed_models:
             entries = [e for e in entries if auth.model_allowed(key.allowed_models, e["id"])]
         wanted = request.params.get("id")
@@ -49,7 +51,16 @@ def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False) -> None
 
 
 def catalogue(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    """Every model of every provider that has an active connection, under its alias and, where that differs, its id."""
+    """The combos, then every model of every provider that has an active connection, under its alias and, where that differs,
+    its id.
+
+    Those for chat come first, then one kind after the other.
+    """
+    yield from map(_combo_entry, sorted(snapshot.combos))
+    yield from sorted(_catalogue(snapshot), key=lambda entry: _ORDER.get(entry["type"], 0))
+
+
+def _catalogue(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for provider_id, connections in snapshot.connections.items():
         provider = snapshot.providers.get(provider_id)
         if provider is None or not connections or provider_id in snapshot.settings.blocked_providers:
@@ -61,6 +72,21 @@ def catalogue(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
             known[model_id] = Model(model_id)
         for model in known.values():
             yield from _entries(provider, model, custom=model.id in custom)
+
+
+def _combo_entry(name: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "type": "model",
+        "created": CREATED,
+        "created_at": _CREATED_ISO,
+        "display_name": name,
+        "owned_by": "combo",
+        "permission": [],
+        "root": name,
+        "parent": None,
+    }
 
 
 def _entries(provider: Provider, model: Model, *, custom: bool) -> Iterator[dict[str, Any]]:
@@ -88,6 +114,12 @@ def _entry(entry_id: str, provider: Provider, model: Model, parent: str | None, 
         entry["context_length"] = entry["max_input_tokens"] = model.context
     if model.max_output:
         entry["max_output_tokens"] = model.max_output
+    if model.dimensions:
+        entry["dimensions"] = model.dimensions
+    if model.kind == "image":
+        entry["supported_sizes"] = sizes_of(model.id)
+    if model.kind == "audio":
+        entry["subtype"] = "speech" if "speech" in model.abilities else "transcription"
     if custom:
         entry["custom"] = True
     return entry

@@ -17,7 +17,11 @@ from . import front
 from .attempt import attempt
 from .fallback import place
 from .job import ChatJob, Gateway, Line
-from .plan import make_plan
+from .plan import Plan, make_plan
+from .recall import recall, wanted
+from .sessions import mark_of
+from .shape import prompted
+from .snapshot import GatewaySettings
 
 
 def serve(gateway: Gateway, exchange: Exchange, line: Line) -> Coroutine[Any, Any, None]:
@@ -29,19 +33,46 @@ async def run(gateway: Gateway, job: ChatJob) -> Failure | None:
     """Answer the client, or say why not (nothing has been sent then)."""
     snapshot = gateway.live.snapshot
     front.admit(gateway, job)
-    job.peek = found = look(job)
+    if gateway.guard.before and (refusal := inspect(gateway, job)) is not None:
+        return refusal
+    job.peek = found = look(job, snapshot.settings)
     job.requested, job.stream = found.model, found.stream
     plan = make_plan(gateway, snapshot, job, job.line.only)
     check_request(job, found)
-    return await place(gateway, job, plan, attempt)
+    if not job.stream:
+        job.cache = b"MISS"
+        if wanted(gateway, job) and await recall(gateway, job, plan):
+            return None
+    return await in_session(gateway, job, found, plan)
 
 
-def look(job: ChatJob) -> Peek:
-    """The body as far as routing needs it, and what the path says instead."""
+async def in_session(gateway: Gateway, job: ChatJob, found: Peek, plan: Plan) -> Failure | None:
+    """Place the call, preferring the account that served this conversation before, and note which one did now."""
+    sessions = gateway.live.sessions
+    provider = plan.routes[0].provider.id if plan.routes else ""
+    mark = mark_of(job.exchange.request.headers, job.wire, job.requested, provider, found.members)
+    job.prefer = sessions.prefer(mark)
+    try:
+        return await place(gateway, job, plan, attempt)
+    finally:
+        sessions.touch(mark, job.account.id if job.account is not None and job.status == 200 else "")
+        if gateway.guard.warns:
+            gateway.guard.note(job.exchange.request.id, job.exchange.request.body)
+
+
+def inspect(gateway: Gateway, job: ChatJob) -> Failure | None:
+    """What the input guard has against the request; personal data is taken out of it."""
+    request = job.exchange.request
+    request.body, failure = gateway.guard.check(job.format, job.wire, request.body)
+    return failure
+
+
+def look(job: ChatJob, settings: GatewaySettings) -> Peek:
+    """The body as far as routing needs it, with what the path and the owner's settings say."""
     found = peek(job.exchange.request.body, RELAYS[job.wire].members)
     if job.line.model:
         found.model, found.stream = job.line.model, job.line.stream
-    return found
+    return prompted(settings, job.wire, found)
 
 
 def check_request(job: ChatJob, found: Peek) -> None:

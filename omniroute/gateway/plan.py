@@ -1,31 +1,134 @@
 """What a call asks for, and in which order its targets are tried.
 
-Pure but for the dice: the snapshot and what is live go in, a :class:`Plan` comes out.  Nothing has been sent yet, so the
-same plan explains a route without taking it.
+Pure but for the dice and the round-robin counter: the snapshot and what is live go in, a :class:`Plan` comes out.  Nothing
+has been sent yet, so the same plan explains a route without taking it.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..errors import OmniError
 from . import auth
+from .combos import Lineup, Standing, order
 from .job import Gateway, Job
+from .live import Live
 from .resolve import Route
-from .snapshot import Snapshot
+from .snapshot import Combo, GatewayKey, Snapshot
+
+CHAIN = "fallback chain"
+
+
+class Target(NamedTuple):
+    """One model at its place and what put it there.  Without a route it cannot be asked, for the reason in ``barred``."""
+
+    name: str
+    why: str
+    route: Route | None
+    barred: str = ""
 
 
 class Plan(NamedTuple):
-    """The routes to try, in order."""
+    """The routes to try, in order.
+
+    ``targets`` says why for each, with those that cannot be asked among them; it is empty for a plain call to one provider.
+    ``combo`` is the one that was asked for.
+    """
 
     routes: tuple[Route, ...]
+    targets: tuple[Target, ...] = ()
+    combo: Combo | None = None
+
+    @property
+    def candidates(self) -> tuple[Target, ...]:
+        """The targets, also of a plain call."""
+        return self.targets or tuple(Target(_name(route), route.via, route) for route in self.routes)
 
 
-def make_plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str = "") -> Plan:
-    """The plan for ``job.requested``; *only* restricts it to one provider.
+def make_plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str = "", *, dry: bool = False) -> Plan:
+    """The plan for ``job.requested``; *only* restricts it to one provider.  ``dry``: to be explained, not taken.
 
     Raises ``OmniError`` when the name leads nowhere or the caller's key does not allow it.
     """
+    if snapshot.combos and not only:
+        lineup = gateway.lineups.find(snapshot, job.requested)
+        if lineup is not None:
+            return _combo_plan(gateway.live, snapshot, job, lineup, dry)
     route = gateway.routes.resolve(snapshot, job.requested, only)
     auth.check_model(job.key, job.requested, route.provider, route.model)
     job.route = route
+    if snapshot.chains and not only:
+        targets = _chain(gateway, snapshot, job.requested, route)
+        if len(targets) > 1:
+            return Plan(tuple(target.route for target in targets if target.route is not None), targets)
     return Plan((route,))
+
+
+def first_route(gateway: Gateway, snapshot: Snapshot, key: GatewayKey | None, name: str) -> Route:
+    """The route of *name*, of a combo that of the first model in its list.  Raises ``OmniError``."""
+    lineup = gateway.lineups.find(snapshot, name) if snapshot.combos else None
+    if lineup is None:
+        route = gateway.routes.resolve(snapshot, name, "")
+        auth.check_model(key, name, route.provider, route.model)
+        return route
+    check_combo(key, lineup.combo, name)
+    for member in lineup.members:
+        if member.route is not None:
+            return member.route
+    raise OmniError("invalid_request", f"Combo '{lineup.combo.name}' has no model that can be asked", param="model")
+
+
+def check_combo(key: GatewayKey | None, combo: Combo, requested: str) -> None:
+    """Raises ``OmniError("forbidden")`` when *key* does not allow the combo by its name."""
+    if key is not None and not auth.model_allowed(key.allowed_models, combo.name):
+        raise OmniError("forbidden", f'Model "{requested}" is not allowed for this API key', param="model")
+
+
+def _combo_plan(live: Live, snapshot: Snapshot, job: Job, lineup: Lineup, dry: bool) -> Plan:
+    combo = lineup.combo
+    check_combo(job.key, combo, job.requested)
+    standing = Standing(
+        live.dice,
+        live.combos.turn(combo.name, peek=dry) if combo.strategy == "round-robin" else 0,
+        live.combos.used(combo.name) if combo.strategy == "least-used" else {},
+        lambda route: health_of(snapshot, live, route),
+    )
+    picks = order(lineup, standing)
+    targets = tuple(Target(pick.member.name, pick.why, pick.member.route, pick.member.barred) for pick in picks)
+    routes = tuple(target.route for target in targets if target.route is not None)
+    job.combo = combo.name
+    job.route = routes[0] if routes else None
+    return Plan(routes, targets, combo)
+
+
+def _chain(gateway: Gateway, snapshot: Snapshot, requested: str, route: Route) -> tuple[Target, ...]:
+    """The route itself, then the chain of its model: the same model name at providers not tried yet."""
+    model = next((name for name in (requested, route.model, _name(route)) if name in snapshot.chains), None)
+    if model is None:
+        return ()
+    targets = [Target(_name(route), route.via, route)]
+    tried = {route.provider.id}
+    for provider_id in snapshot.chains[model]:
+        if provider_id in tried:
+            continue
+        tried.add(provider_id)
+        name = f"{provider_id}/{route.model}"
+        try:
+            targets.append(Target(name, CHAIN, gateway.routes.resolve(snapshot, name, "")))
+        except OmniError as error:
+            targets.append(Target(name, CHAIN, None, error.message))
+    return tuple(targets)
+
+
+def _name(route: Route) -> str:
+    return f"{route.provider.prefix or route.provider.alias or route.provider.id}/{route.model}"
+
+
+def health_of(snapshot: Snapshot, live: Live, route: Route) -> float:
+    """0..100: of the provider's accounts the best one's (routing semantics section 5); 0 without any."""
+    scores = [0.0]
+    for account in snapshot.connections.get(route.provider.id, ()):
+        state = live.health.view(account.id)
+        cooling = live.health.blocked_until(account.id, route.model) is not None
+        scores.append(100.0 - 10 * state.backoff_level - 20 * (state.last_error is not None) - 30 * cooling)
+    return max(scores)

@@ -14,7 +14,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
     request, route, account, key = job.exchange.request, job.route, job.account, job.key
     now = gateway.clock.monotonic()
     usage = job.usage
-    if usage is None and job.status in (200, 499) and job.attempts:
+    if usage is None and job.units is None and job.status in (200, 499) and job.attempts:
         usage = Usage(input=len(request.body) // 4, output=job.pieces, estimated=True)
     duration = (now - job.began) * 1000
     first_byte = None if job.first_byte is None else (job.first_byte - job.began) * 1000
@@ -44,7 +44,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
         tokens_cache_write=usage.cache_write if usage is not None else None,
         tokens_reasoning=usage.reasoning if usage is not None else None,
         estimated=usage is not None and usage.estimated,
-        cost=cost(usage, route.price) if route is not None else None,
+        cost=0.0 if job.cache == b"HIT" else cost(usage, route.price, job.units) if route is not None else None,
         error=job.failure.message[:500] if job.failure is not None else "",
         attempts=job.attempts,
         route=job.notes,

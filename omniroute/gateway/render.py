@@ -15,7 +15,7 @@ from ..translate.events import Failure
 from ..translate.format import Target
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek
-from ..upstream.credentials import CHAT_OPERATION, base_url_of, call_headers, endpoint
+from ..upstream.credentials import CHAT_OPERATION, base_url_of, call_headers, endpoint, with_login
 from ..upstream.providers import Provider
 from ..upstream.send import Template, template
 from .resolve import Route
@@ -42,12 +42,12 @@ class Doors:
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
-        self._doors: dict[tuple[str, str, str], Door] = {}
+        self._doors: dict[tuple[str, str, str, str], Door] = {}
 
     def find(self, snapshot: Snapshot, route: Route, account: Connection) -> Door:
         if snapshot is not self._snapshot:
             self._snapshot, self._doors = snapshot, {}
-        key = (account.id, route.wire, route.model)  # some wires have the model in the path
+        key = (account.id, account.secret, route.wire, route.model)  # a call may still hold an older token
         door = self._doors.get(key)
         if door is None:
             if len(self._doors) >= self._MOST:
@@ -62,7 +62,7 @@ def _open(route: Route, account: Connection) -> Door:
     operation = CHAT_OPERATION[route.wire]
     plain = endpoint(provider, base, operation, route.model, wire=route.wire)
     stream = endpoint(provider, base, operation, route.model, stream=True, wire=route.wire)
-    fields = [JSON_TYPE, *call_headers(provider, account.secret)]
+    fields = [JSON_TYPE, *call_headers(with_login(provider, account.auth_type), account.secret)]
     return Door(
         template(Origin(*plain.origin), "POST", plain.path, [*fields, ACCEPT_JSON]),
         template(Origin(*stream.origin), "POST", stream.path, [*fields, ACCEPT_STREAM]),

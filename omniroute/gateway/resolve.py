@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 from ..errors import OmniError
 from ..upstream.providers import Price, Provider, quirks_of
 from .cost import price_of
-from .snapshot import Snapshot
+from .snapshot import Combo, Snapshot
 
 ALIAS_DEPTH: Final = 5
+LONGEST_NAME: Final = 512
 _LATEST: Final = ":latest"
 _FORBIDDEN: Final = re.compile(r"\.\./|\.\.\\|[\x00-\x1f\x7f]")
 
@@ -59,7 +60,7 @@ def resolve(snapshot: Snapshot, name: str, *, only: str = "") -> Route:
     """
     if not name or name.isspace():
         raise OmniError("invalid_request", "Missing model", param="model")
-    if len(name) > 512 or _FORBIDDEN.search(name):
+    if len(name) > LONGEST_NAME or _FORBIDDEN.search(name):
         raise OmniError("invalid_request", "Invalid model format", param="model")
     if only:
         return _dedicated(snapshot, only, name)
@@ -91,6 +92,23 @@ def alias_target(snapshot: Snapshot, name: str) -> str | None:
     return exact if exact is not None else _wildcard(snapshot, name)
 
 
+def find_combo(snapshot: Snapshot, name: str) -> Combo | None:
+    """The active combo that *name* means, directly or through aliases; None when it means none."""
+    if not snapshot.combos or len(name) > LONGEST_NAME:
+        return None
+    for _ in range(ALIAS_DEPTH + 1):
+        if (combo := snapshot.combos.get(name)) is not None:
+            return combo
+        head, slash, rest = name.partition("/")
+        if slash and rest and head in snapshot.prefixes:
+            return None
+        target = alias_target(snapshot, name)
+        if target is None:
+            return None
+        name = target
+    return None
+
+
 def _wildcard(snapshot: Snapshot, name: str) -> str | None:
     best: tuple[int, str] | None = None
     for pattern, target in snapshot.settings.wildcard_aliases:
@@ -115,10 +133,18 @@ def specificity(pattern: str) -> int:
 def _bare(snapshot: Snapshot, name: str) -> Route:
     offers = snapshot.models.get(name, ())
     offers = tuple(p for p in offers if snapshot.connections.get(p)) or offers
-    if not offers or snapshot.default_provider in offers:
+    if snapshot.default_provider in offers:
         return _unknown(snapshot, snapshot.default_provider, name)
     if len(offers) == 1:
         return _route(snapshot, offers[0], name, "catalogue")
+    for provider_id in snapshot.chains.get(name, ()):
+        able = provider_id in offers or (not offers and snapshot.connections.get(provider_id))
+        if able and provider_id not in snapshot.settings.blocked_providers:
+            return _route(snapshot, provider_id, name, "fallback chain")
+    if not offers:
+        if name in snapshot.inactive_combos:
+            raise OmniError("invalid_request", f"Combo '{name}' is not active", param="model")
+        return _unknown(snapshot, snapshot.default_provider, name)
     message = f"Ambiguous model '{name}'. Use provider/model prefix (ex: gh/{name} or cc/{name})."
     raise OmniError("invalid_request", message, param="model")
 

@@ -7,8 +7,10 @@ report rate limits as 400, 403 or 503 as often as 429.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from typing import Final, Literal, NamedTuple
 
 from ..errors import Retry
@@ -35,6 +37,12 @@ PROFILES: Final[dict[str, Profile]] = {
 }
 
 
+def profile_of(stored: Mapping[str, Mapping[str, float]], name: str) -> Profile:
+    """The profile *name* as *stored* in the settings in force (fields of :class:`Profile`), else the default."""
+    values = stored.get(name)
+    return PROFILES[name]._replace(**values) if values else PROFILES[name]  # type: ignore[arg-type]
+
+
 class Rule(NamedTuple):
     """One class of failure.  ``backoff``: cooldown doubles with the level, up to ``cap``; ``base`` 0 = the profile's."""
 
@@ -53,11 +61,13 @@ class Verdict(NamedTuple):
 
 
 _RATE: Final = Rule(1.0, True, 120.0, "rate_limit_exceeded")
+_MODEL_RATE: Final = _RATE._replace(scope="model")
 _CAPACITY: Final = Rule(1.0, True, 120.0, "model_capacity", "model")
 _TRANSIENT: Final = Rule(0.0, True, 60.0, "server_error")
 _OTHER: Final = Rule(5.0, False, 5.0, "unknown")
+_AUTH: Final = Rule(120.0, False, 120.0, "auth_error")
 _BY_TEXT: Final[tuple[tuple[str, Rule], ...]] = (
-    ("no credentials", Rule(120.0, False, 120.0, "auth_error")),
+    ("no credentials", _AUTH),
     ("request not allowed", Rule(5.0, False, 5.0, "rate_limit_exceeded")),
     ("quota exceeded", Rule(1.0, True, 120.0, "quota_exhausted")),
     ("rate limit", _RATE),
@@ -66,7 +76,7 @@ _BY_TEXT: Final[tuple[tuple[str, Rule], ...]] = (
     ("overloaded", _CAPACITY),
 )
 _BY_STATUS: Final[dict[int, Rule]] = {
-    401: Rule(120.0, False, 120.0, "auth_error"),
+    401: _AUTH,
     402: Rule(120.0, False, 120.0, "quota_exhausted"),
     403: Rule(120.0, False, 120.0, "quota_exhausted"),
     404: Rule(120.0, False, 120.0, "unknown", "model"),
@@ -76,20 +86,41 @@ _BY_STATUS: Final[dict[int, Rule]] = {
 }
 # The request itself is at fault: every account would say the same.
 _REQUEST_SCOPED: Final = frozenset({400, 405, 409, 411, 413, 414, 415, 422})
+_DEAD_KEY: Final = ("api key not valid", "api key expired")  # how Google says 401: with 400
 _TEXT_STATUSES: Final = frozenset({401, 402, 403, 408, 429})
+_NAME_CHARS: Final = 3  # shorter names of models are found in any text
 MODEL_LOCK_STEPS: Final = (60.0, 120.0, 300.0, 600.0, 1200.0)
 
 
-def judge(status: int, message: str) -> Verdict:
-    """What *status* (0 = no answer came) with *message* means."""
+def judge(status: int, message: str, model: str = "") -> Verdict:
+    """What *status* (0 = no answer came) with *message* means; a rate limit that names the *model* is that model's."""
     if status in _REQUEST_SCOPED:
+        if status == 400 and message.lower().startswith(_DEAD_KEY):
+            return Verdict(Retry.NEXT_ACCOUNT, _AUTH)
         return Verdict(Retry.NONE, None)
     if status in _TEXT_STATUSES or status >= 500:
         text = message.lower()
         for words, rule in _BY_TEXT:
             if words in text:
-                return Verdict(Retry.NEXT_ACCOUNT, rule)
+                return Verdict(Retry.NEXT_ACCOUNT, _MODEL_RATE if rule is _RATE and _names(text, status, model) else rule)
+        if _names(text, status, model):
+            return Verdict(Retry.NEXT_ACCOUNT, _MODEL_RATE)
     return Verdict(Retry.NEXT_ACCOUNT, _BY_STATUS.get(status, _OTHER))
+
+
+def _names(text: str, status: int, model: str) -> bool:
+    if status != 429 or len(model) < _NAME_CHARS or model.lower() not in text:
+        return False
+    return re.search(rf"(?<![\w.-]){re.escape(model.lower())}(?![\w-])", text) is not None
+
+
+def lock_time(rule: Rule, step: int, hint: float | None) -> float:
+    """Seconds for which one model is locked on an account, the *step*-th time in a row (0 = first)."""
+    if rule.backoff and rule.reason == "rate_limit_exceeded":
+        seconds = min(rule.base * 2.0**step, rule.cap)
+    else:
+        seconds = MODEL_LOCK_STEPS[min(step, len(MODEL_LOCK_STEPS) - 1)]
+    return max(seconds, min(hint or 0.0, MAX_HINT))
 
 
 def cooldown(rule: Rule, level: int, hint: float | None, profile: Profile, status: int) -> tuple[float, int]:
@@ -117,7 +148,7 @@ def parse_span(text: str) -> float | None:
     """Seconds of ``33s``, ``1m30s``, ``500ms``, ``2h7m23s``, ``60``; None when it is none of these."""
     text = text.strip()
     try:
-        return max(0.0, float(text))
+        return max(0.0, seconds) if isfinite(seconds := float(text)) else None
     except ValueError:
         pass
     spans = _SPAN.findall(text)

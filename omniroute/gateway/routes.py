@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from ..proto.exchange import Exchange
-from . import count_tokens, models, ollama, pipeline
+from . import count_tokens, media, media_files, models, ollama, pipeline
 from .job import Gateway, Line
 from .recorder import recorded
 
+_FILES: Final = 101 * 1024 * 1024  # a file of 100 MiB and the form around it
 Handler = Callable[[Gateway, Exchange, "DataRoute"], Coroutine[Any, Any, None]]
 
 
@@ -52,6 +53,16 @@ async def list_models(gateway: Gateway, exchange: Exchange, row: DataRoute) -> N
     models.serve(gateway, exchange)
 
 
+async def list_embeddings(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
+    """The models for embeddings."""
+    models.serve(gateway, exchange, kind="embedding")
+
+
+async def list_images(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
+    """The models for pictures."""
+    models.serve(gateway, exchange, kind="image")
+
+
 async def list_gemini_models(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
     """The same in Gemini's form."""
     models.serve(gateway, exchange, gemini=True)
@@ -73,6 +84,19 @@ _ROWS: Final = (
     DataRoute("POST", "/v1/messages", chat, "anthropic"),
     DataRoute("POST", "/v1/messages/count_tokens", count_tokens.serve, "anthropic"),
     DataRoute("POST", "/v1/providers/{provider}/chat/completions", chat, "openai-chat"),
+    DataRoute("POST", "/v1/embeddings", media.embed),
+    DataRoute("GET", "/v1/embeddings", list_embeddings),
+    DataRoute("POST", "/v1/providers/{provider}/embeddings", media.embed),
+    DataRoute("POST", "/v1/images/generations", media_files.generate),
+    DataRoute("GET", "/v1/images/generations", list_images),
+    DataRoute("POST", "/v1/images/edits", media_files.edit, body_limit=_FILES, stream_body=True),
+    DataRoute("POST", "/v1/images/variations", media_files.vary, body_limit=_FILES, stream_body=True),
+    DataRoute("POST", "/v1/providers/{provider}/images/generations", media_files.generate),
+    DataRoute("POST", "/v1/audio/transcriptions", media_files.transcribe, body_limit=_FILES, stream_body=True),
+    DataRoute("POST", "/v1/audio/translations", media_files.translate, body_limit=_FILES, stream_body=True),
+    DataRoute("POST", "/v1/audio/speech", media_files.speak),
+    DataRoute("POST", "/v1/rerank", media.rank),
+    DataRoute("POST", "/v1/moderations", media.moderate),
     DataRoute("GET", "/v1", list_models),
     *_GEMINI,  # before the shorter patterns
     DataRoute("GET", "/v1/models", list_models),
@@ -86,6 +110,8 @@ _NATIVE: Final = (
     DataRoute("POST", "/api/chat", ollama.chat, "ollama"),
     DataRoute("POST", "/api/generate", ollama.generate, "ollama"),
     DataRoute("GET", "/api/tags", ollama.tags, "ollama"),
+    DataRoute("POST", "/api/embed", media.embed_native, "ollama"),
+    DataRoute("POST", "/api/embeddings", media.embed_legacy, "ollama"),
     DataRoute("POST", "/api/show", ollama.show, "ollama"),
     DataRoute("GET", "/api/version", ollama.version, "ollama"),
     DataRoute("GET", "/api/ps", ollama.ps, "ollama"),

@@ -6,10 +6,12 @@ once per request.  Nothing here changes after it was built, and nothing here kno
 
 from __future__ import annotations
 
-from typing import Any
+from math import inf
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
+from ..translate.thinking_budget import ThinkingRule
 from ..upstream.providers import Price, Provider
 
 
@@ -28,6 +30,8 @@ class Connection(Struct, frozen=True):
     updated_at: float = 0.0  # Unix seconds
     rate_limit_protection: bool = False
     data: dict[str, Any] = field(default_factory=dict)  # providerSpecificData
+    refreshable: bool = False  # its secret is an access token, and there is a refresh token
+    renew_at: float = inf  # Unix seconds from which on the token is renewed before a call
 
     def __repr__(self) -> str:
         return f"Connection({self.id}, {self.provider}, {self.name!r})"
@@ -45,6 +49,31 @@ class GatewayKey(Struct, frozen=True):
     expires_at: float | None = None  # Unix seconds
 
 
+class ComboEntry(Struct, frozen=True):
+    """One line of a combo: a model's name, or another combo's."""
+
+    model: str
+    weight: float = 0.0
+
+
+class Combo(Struct, frozen=True):
+    """One name for several models.  ``config`` has the API's names and units and only what differs from the settings."""
+
+    id: str
+    name: str
+    entries: tuple[ComboEntry, ...] = ()
+    strategy: str = "priority"
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+class RateDefaults(NamedTuple):
+    """The fixed limits of protected connections; ``spacing`` in seconds."""
+
+    per_minute: int = 100
+    spacing: float = 0.2
+    concurrent: int = 10
+
+
 class GatewaySettings(Struct, frozen=True):
     """The stored settings that requests depend on, with their defaults."""
 
@@ -58,6 +87,11 @@ class GatewaySettings(Struct, frozen=True):
     setup_complete: bool = False
     log_bodies: bool = False  # the call log keeps requests and answers
     profiles: dict[str, dict[str, float]] = field(default_factory=dict)  # resilience profiles, seconds
+    rate_defaults: RateDefaults = RateDefaults()
+    system_prompt: str = ""  # in front of every request's own
+    thinking: ThinkingRule = ThinkingRule()
+    combo_defaults: dict[str, Any] = field(default_factory=dict)  # as ``Combo.config``
+    provider_overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # the same by provider id
 
 
 class Snapshot(Struct, frozen=True):
@@ -78,5 +112,8 @@ class Snapshot(Struct, frozen=True):
     models: dict[str, tuple[str, ...]] = field(default_factory=dict)
     custom_models: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by provider id
     aliases: dict[str, str] = field(default_factory=dict)
+    combos: dict[str, Combo] = field(default_factory=dict)  # the active ones by name
+    inactive_combos: frozenset[str] = frozenset()
+    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # model -> provider ids to fall back on, in order
     prices: dict[tuple[str, str], Price] = field(default_factory=dict)  # user prices over the catalogue's
     settings: GatewaySettings = field(default_factory=GatewaySettings)

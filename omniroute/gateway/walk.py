@@ -1,59 +1,124 @@
 """The accounts of one provider, one after the other: :func:`ask`.
 
 Whatever a call is about (chat, embeddings, …), its ``attempt`` is one call to one account; here is everything around that:
-which account, what its failure means, and what the client and the log are told of it.
+which account, whether it must wait, what its failure means, and what the client and the log are told of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
 
 from ..errors import Retry
 from ..proto.h1_client import TransportError
 from ..translate.events import Failure
 from ..translate.format import BadAnswer
 from . import accounts, render, retry
-from .blame import blame, transport_failure, without_secret
+from .blame import blame, breaks, profile_of, transport_failure, without_secret
+from .health import CLOSED_SECONDS
 from .job import Gateway, Job
+from .limiter import Lane, rules_of
 from .resolve import Route
-from .snapshot import Connection, Snapshot
+from .snapshot import Connection
 
 Attempt = Callable[[Gateway, Any, Route, Connection], Awaitable[Failure | None]]
 """One call to one account.  None: the client has been answered; a Failure: nothing has been sent."""
 
+BREAKER_OPEN: Final = "breaker_open"  # code of the Failure
+_REFUSED: Final = frozenset({401, 403})
+_NO_CAPACITY: Final = frozenset({429, 503})
 
-async def ask(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> Failure | None:
+
+def ask(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> Awaitable[Failure | None]:
     """Try the provider's accounts until one answers.
 
     None: the client has been answered.  Else the last failure, with nothing sent; ``job.final`` then says that the request
     itself is to blame, so that no other provider would do better.
     """
-    live = gateway.live
-    snapshot = live.snapshot
     job.route = route
-    choice = accounts.choose(snapshot, live, route)
+    if gateway.live.breakers.calm:
+        return _walk(gateway, job, route, attempt)
+    return _past_breaker(gateway, job, route, attempt)
+
+
+async def _past_breaker(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> Failure | None:
+    breakers, provider = gateway.live.breakers, route.provider
+    wait = breakers.enter(provider.id, profile_of(gateway, route), job)
+    if wait is not None:
+        name = provider.prefix or provider.id
+        job.trail += f"; skipped={name} (breaker open {retry.span_text(wait)})"
+        return Failure(503, f"Provider {name} circuit breaker is open", code=BREAKER_OPEN, retry_after=max(1.0, wait))
+    heard, before = False, job.attempts
+    try:
+        failure = await _walk(gateway, job, route, attempt)
+        heard = job.attempts > before
+        return failure
+    finally:
+        breakers.leave(provider.id, job, heard=heard)
+
+
+async def _walk(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> Failure | None:
+    live = gateway.live
+    choice = accounts.choose(live.snapshot, live, route, job.prefer)
     if choice.blocked:
-        job.trail += render.skipped_text(choice.blocked, gateway.clock.time())
+        job.trail += accounts.skipped_text(choice.blocked, gateway.clock.time())
     if not choice.free:
-        return nothing_free(gateway, snapshot, route, choice)
-    failure: Failure | None = None
-    total = job.attempts + len(choice.free)
-    for account in choice.free:
-        if failure is not None and live.health.blocked_until(account.id, route.model) is not None:
+        return nothing_free(gateway, route, choice)
+    if not live.health.calm and (failure := closed(gateway, job, route)) is not None:
+        return failure
+    total = job.attempts + len(choice.free) + job.ahead
+    left = list(choice.free)
+    failures: list[Failure] = []
+    held: Failure | None = None
+    while left:
+        lane: Lane | None = None
+        if live.limiter.concerns(left):
+            account, lane = await _queue(gateway, job, route, left)
+            if lane is None:
+                held = limited(gateway, account)
+                continue
+        else:
+            account = left.pop(0)
+        if (failures or lane is not None) and live.health.blocked_until(account.id, route.model) is not None:
+            if lane is not None:  # it began to cool while this call waited
+                live.limiter.leave(lane)
             continue
-        failure = await _once(gateway, job, route, account, attempt, total)
-        if failure is None:
-            return None
-        if blame(gateway, route, account, failure) is Retry.NONE:
-            job.final = True
+        failure = await _once(gateway, job, route, account, attempt, total, lane)
+        if failure is None or job.final:
             return failure
         job.trail += f"; failed={job.label} ({failure.status})"
-    return failure
+        failures.append(failure)
+    if failures:
+        for _ in filter(breaks, failures):
+            live.breakers.fail(route.provider.id, profile_of(gateway, route))
+        _close(gateway, route, failures)
+        return failures[-1]
+    again = accounts.choose(live.snapshot, live, route)
+    return held if held is not None and again.free else nothing_free(gateway, route, again)
+
+
+async def _queue(gateway: Gateway, job: Job, route: Route, left: list[Connection]) -> tuple[Connection, Lane | None]:
+    """Take the account that is free soonest out of *left*, and a slot at it; no slot: the wait would be too long."""
+    live = gateway.live
+    at = live.limiter.pick(left)
+    if at:
+        job.trail += _held_text(gateway, left[:at])
+    account = left.pop(at)
+    rules = rules_of(account, live.snapshot.settings.rate_defaults, render.provider_profile(route.provider))
+    lane = await live.limiter.enter(account, rules, gateway.limits.rate_limit_wait)
+    if lane is None:
+        job.trail += _held_text(gateway, (account,))
+    return account, lane
+
+
+def _held_text(gateway: Gateway, held: Iterable[Connection]) -> str:
+    wait = gateway.live.limiter.wait
+    names = (f"{render.printable(account.name)} (rate limit {retry.span_text(wait(account.id))})" for account in held)
+    return f"; skipped={', '.join(names)}"
 
 
 async def _once(
-    gateway: Gateway, job: Job, route: Route, account: Connection, attempt: Attempt, total: int
+    gateway: Gateway, job: Job, route: Route, account: Connection, attempt: Attempt, total: int, lane: Lane | None
 ) -> Failure | None:
     live = gateway.live
     job.account = account
@@ -61,30 +126,79 @@ async def _once(
     job.label = render.label(route.provider, account)
     job.notes = f"{job.label}; attempt={job.attempts}/{total}{job.trail}"
     target = (route.provider.id, route.model, account.id)
+    network = False
+    if live.snapshot.settings.fallback_strategy in accounts.COUNTED:
+        live.uses.note(route.provider.id, account.id)
     live.begin(target)
     try:
+        if live.tokens.due(account):
+            job.account = account = await live.tokens.ensure(account)
         failure = await attempt(gateway, job, route, account)
+        if failure is not None and failure.status in _REFUSED and account.refreshable:
+            if (renewed := await live.tokens.renew(account)) is not None:
+                job.account = account = renewed
+                failure = await attempt(gateway, job, route, account)
     except TransportError as error:
-        failure = transport_failure(error)
+        failure, network = transport_failure(error), True
     except BadAnswer as error:
         failure = Failure(502, f"The provider's answer could not be read: {error}")
     finally:
         live.finish(target)
+        if lane is not None:
+            live.limiter.leave(lane)
     if failure is not None:
-        return without_secret(failure, account.secret)
+        failure = without_secret(failure, account.secret)
+        job.final = blame(gateway, route, account, failure, network=network, count=False) is Retry.NONE
+        return failure
     if job.failure is None:
-        live.health.succeed(account.id, route.model)
+        live.health.succeed(account.id, route.provider.id, route.model)
+        if not live.breakers.calm:
+            live.breakers.succeed(route.provider.id)
     return None
 
 
-def nothing_free(gateway: Gateway, snapshot: Snapshot, route: Route, choice: accounts.Choice) -> Failure:
+def nothing_free(gateway: Gateway, route: Route, choice: accounts.Choice) -> Failure:
     """No account can be asked: none is there, or all are cooling."""
     if not choice.blocked:
         name = route.provider.prefix or route.provider.id
         return Failure(400, f"No credentials for provider: {name}", code="bad_request", param="model")
-    wait = max(1.0, min(until for _, until in choice.blocked) - gateway.clock.time())
-    state = gateway.live.health.view(min(choice.blocked, key=lambda pair: pair[1])[0].id)
+    health, now = gateway.live.health, gateway.clock.time()
+    first = min(choice.blocked, key=lambda blocked: blocked.until)
+    until = max(first.until, health.closed_until(route.provider.id, route.model) or 0.0)
+    wait = max(1.0, until - now)
+    state = health.view(first.account.id)
     status = int(state.error_code) if state.error_code and state.error_code.isdigit() else 503
     reason = state.last_error or "temporarily unavailable (cooldown)"
     label = f"{route.provider.prefix or route.provider.alias}/{route.model}"
     return Failure(status, f"[{label}] {reason} (reset after {retry.span_text(wait)})", retry_after=wait)
+
+
+def limited(gateway: Gateway, account: Connection) -> Failure:
+    """The account is held back for longer than a call waits.  No fault of its own: it is not marked."""
+    wait = max(1.0, gateway.live.limiter.wait(account.id))
+    message = f"Rate limit of account '{account.name}' reached (reset after {retry.span_text(wait)})"
+    return Failure(429, message, code="rate_limit_exceeded", retry_after=wait)
+
+
+def closed(gateway: Gateway, job: Job, route: Route) -> Failure | None:
+    """Why the model may not be asked for at this provider at all, if it may not."""
+    until = gateway.live.health.closed_until(route.provider.id, route.model)
+    if until is None:
+        return None
+    wait = max(1.0, until - gateway.clock.time())
+    label = f"{route.provider.prefix or route.provider.alias}/{route.model}"
+    job.trail += f"; skipped={render.printable(label)} (unavailable {retry.span_text(wait)})"
+    return Failure(503, f"Model {label} is temporarily unavailable (cooldown)", retry_after=wait)
+
+
+def _close(gateway: Gateway, route: Route, failures: list[Failure]) -> None:
+    """When every account of the provider has failed for want of capacity, the model is unavailable for a while.
+
+    A shorter wait that one of them asked for goes before ours.
+    """
+    live = gateway.live
+    if len(failures) < len(live.snapshot.connections.get(route.provider.id, ())):
+        return
+    if all(failure.status in _NO_CAPACITY for failure in failures):
+        wait = min(CLOSED_SECONDS if failure.retry_after is None else failure.retry_after for failure in failures)
+        live.health.close_model(route.provider.id, route.model, gateway.clock.time() + min(wait, CLOSED_SECONDS))

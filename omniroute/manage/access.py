@@ -22,6 +22,8 @@ async def authorize(call: Call, access: Access) -> Actor:
     """The caller, or ``OmniError`` 401/403 with the body the contract promises."""
     if access == "B":
         return _require_key(call)
+    if access == "S":
+        return _require_sync_token(call)
     actor = await identify(call)
     if access == "P" or actor.known:
         return actor
@@ -73,6 +75,13 @@ def _require_key(call: Call) -> Actor:
     if key is not None:
         return Actor(f"apikey:{key.id}")
     raise OmniError("unauthenticated", "Invalid API key" if _key_text(call) else "Missing API key")
+
+
+def _require_sync_token(call: Call) -> Actor:
+    cloud = call.services.cloud
+    if cloud is not None and cloud.admits(_key_text(call)):
+        return Actor("peer")
+    raise OmniError("unauthenticated", "Invalid sync token")
 
 
 def _key_text(call: Call) -> str:

@@ -38,7 +38,10 @@ class Block(NamedTuple):
 
 async def read(call: Call) -> Reply:
     models = [_gone(call, provider, model, blocks) for provider, model, blocks in _unavailable(call)]
-    providers = {id: _state(call, id, ALL) | {"breaker": "CLOSED"} for id in call.services.snapshot.connections}
+    breakers = call.services.live.breakers
+    providers = {
+        id: _state(call, id, ALL) | {"breaker": breakers.view(id).state} for id in call.services.snapshot.connections
+    }
     return Reply(200, {"unavailableCount": len(models), "models": models, "providers": providers})
 
 
@@ -57,6 +60,9 @@ async def write(call: Call) -> Reply:
 async def _clear(call: Call, provider: str, model: str) -> Reply:
     health, id = call.services.live.health, call.services.snapshot.prefixes.get(provider, provider)
     removed = False
+    for closed in health.closed():
+        if closed.provider == id and model in (closed.model, ALL):
+            removed |= health.open_model(id, closed.model)
     for account in _accounts(call, id):
         removed |= health.unlock_model(account.id, model)
         if model == ALL or account.id in health.cooling():
@@ -86,8 +92,11 @@ def _checked(call: Call, provider: str, model: str) -> dict[str, Any]:
         return state
     if not state["accounts"]:
         return {**state, "reason": "No active connection"}
-    if first is None:
+    if provider in call.services.snapshot.settings.blocked_providers:
         return {**state, "reason": "Provider is blocked"}
+    if first is None or state["accountsAvailable"]:
+        wait = math.ceil(call.services.live.breakers.wait(provider))
+        return {**state, "reason": "Circuit breaker is open", "retryAfter": wait}
     return {**state, "reason": first.reason, "retryAfter": math.ceil(first.until - call.now)}
 
 
@@ -95,13 +104,18 @@ def _state(call: Call, provider: str, model: str) -> dict[str, Any]:
     accounts = len(_accounts(call, provider))
     free = accounts - len(_blocks(call, provider, model))
     blocked = provider in call.services.snapshot.settings.blocked_providers
-    return {"available": free > 0 and not blocked, "accounts": accounts, "accountsAvailable": free}
+    open = call.services.live.breakers.wait(provider) > 0
+    return {"available": free > 0 and not blocked and not open, "accounts": accounts, "accountsAvailable": free}
 
 
 def _unavailable(call: Call) -> Iterator[tuple[str, str, list[Block]]]:
     locked: dict[str, set[str]] = {}
-    for lock in call.services.live.health.locks():
-        locked.setdefault(lock.provider, set()).add(lock.model)
+    health = call.services.live.health
+    for provider, model in (
+        *((lock.provider, lock.model) for lock in health.locks()),
+        *((closed.provider, closed.model) for closed in health.closed()),
+    ):
+        locked.setdefault(provider, set()).add(model)
     for provider, accounts in call.services.snapshot.connections.items():
         for model in (ALL, *sorted(locked.get(provider, ()))):
             blocks = _blocks(call, provider, model)
@@ -134,6 +148,11 @@ def _block(call: Call, account: Connection, model: str) -> Block | None:
         Block(lock.until, lock.reason, lock.since)
         for lock in health.locks()
         if lock.connection_id == account.id and lock.model == model
+    ]
+    found += [
+        Block(closed.until, "no account has capacity", closed.since)
+        for closed in health.closed()
+        if (closed.provider, closed.model) == (account.provider, model)
     ]
     state = health.view(account.id)
     if (until := state.rate_limited_until) is not None and until > call.now:

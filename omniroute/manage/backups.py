@@ -111,7 +111,8 @@ async def _settle(call: Call, action: str, target: str, counts: Counts) -> None:
         health.forget(row.id)
         health.restore(row.id, health_of(row))
     await call.audit(action, target, _counts(counts))
-    log.warning("%s: %s is in force now; what was there before is in %s", action, target, call.store.backups.folder.name)
+    text = "%s: %s is in force now; what was there before is in %s"
+    log.warning(text, action, target, call.store.backups.folder.name, extra={"request_id": call.request_id})
 
 
 def _counts(counts: Counts) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from ..clock import Clock
 from ..errors import OmniError
+from ..gateway.job import Gateway
 from ..gateway.live import Live
+from ..gateway.metrics import Metrics
 from ..gateway.snapshot import Snapshot
 from ..proto.exchange import Exchange, Request
 from ..proto.headers import Headers
@@ -20,12 +22,18 @@ from ..store.store import Store
 from ..upstream.probe import Validation
 from ..upstream.providers import Catalog, Provider
 from .logins import Logins
+from .oauth_pending import OAuth
 from .sessions import Session
+
+if TYPE_CHECKING:
+    from .cli_setup import CliSetup
+    from .cloud import CloudSync
 
 log = logging.getLogger("omniroute.manage")
 
-Access = Literal["P", "M", "B", "L"]
-"""P public · M management · B a gateway key always · L cookie or key even when login is off."""
+Access = Literal["P", "M", "B", "L", "S"]
+"""P public · M management · B a gateway key always · L cookie or key even when login is off ·
+S the token of another gateway that syncs."""
 
 ErrorForm = Literal["", "text", "typed"]
 """How refusals read (contract section 1.3): as everywhere, ``{"error": text}``, or ``{"error": {"message", "type"}}``."""
@@ -60,8 +68,13 @@ class Services:
     restart: Callable[[], object]
     shutdown: Callable[[], object]
     started_at: float
+    oauth: OAuth
     local_token: str = ""  # of the command line on this machine; see cli/backend.py
+    gateway: Gateway | None = None  # the data plane, where there is one: for calls that the gateway makes to itself
     logins: Logins = field(default_factory=Logins)
+    metrics: Metrics = field(default_factory=lambda: Metrics(lambda _: None))
+    cli: CliSetup | None = None  # made when first needed
+    cloud: CloudSync | None = None
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     @property

@@ -74,9 +74,7 @@ def view(row: ConnectionRow, live: AccountHealth) -> ConnectionView:
     """*row* with the state in memory over the stored one, which is some moments older."""
     values: dict[str, Any] = {name: getattr(row, name) for name in _SAME}
     if live.test_status != "unknown" or live.troubled:
-        values |= {name: getattr(live, name) for name in AccountHealth.__struct_fields__ if not name.startswith("last_used")}
-    if live.last_used_at is not None:
-        values["last_used_at"] = live.last_used_at
+        values |= {name: getattr(live, name) for name in AccountHealth.__struct_fields__}
     for name in _TIMES:
         if isinstance(values[name], float):
             values[name] = iso(values[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sqlite3
@@ -12,6 +13,7 @@ from typing import Any
 from .. import __version__
 from ..clock import iso
 from ..errors import OmniError
+from ..gateway.ratelimit_headers import Quota
 from .access import open_to
 from .call import Call, Reply, log
 
@@ -21,16 +23,32 @@ async def health(call: Call) -> Reply:
     try:
         return Reply(200, await _report(call))
     except (OmniError, sqlite3.Error) as error:
-        log.exception("health report failed (%s)", type(error).__name__)
+        log.exception("health report failed (%s)", type(error).__name__, extra={"request_id": call.request_id})
         return Reply(500, {"status": "error", "error": "Health report failed"})
 
 
 async def reset(call: Call) -> Reply:
-    """Lift every cooldown and lock."""
-    count = call.services.live.health.clear_all()
-    await call.audit("resilience.reset", None, {"resetCount": count})
+    """Close every breaker, lift every cooldown and lock."""
+    count = await lift_all(call)
     message = f"Reset {count} circuit breaker(s) to healthy state"
     return Reply(200, {"success": True, "message": message, "resetCount": count})
+
+
+async def lift_all(call: Call) -> int:
+    """Close every breaker, lift every cooldown and lock; returns how many providers had any of these."""
+    live = call.services.live
+    cooling = live.health.cooling()
+    troubled = {
+        provider
+        for provider, accounts in call.services.snapshot.connections.items()
+        if any(account.id in cooling or live.health.view(account.id).troubled for account in accounts)
+    }
+    troubled |= {lock.provider for lock in live.health.locks()} | {closed.provider for closed in live.health.closed()}
+    troubled |= set(live.breakers.reset())
+    live.health.clear_all()
+    live.limiter.clear()
+    await call.audit("resilience.reset", None, {"resetCount": len(troubled)})
+    return len(troubled)
 
 
 async def _report(call: Call) -> dict[str, Any]:
@@ -54,18 +72,48 @@ async def _report(call: Call) -> dict[str, Any]:
         "activeConnections": sum(map(len, call.services.snapshot.connections.values())),
         "inFlight": sum(live.in_flight.values()),
         "providerHealth": {name: _provider(call, name) for name in call.services.snapshot.connections},
-        "rateLimitStatus": {},
+        "circuitBreakers": _breakers(call),
+        "rateLimitStatus": rate_limit_status(call),
         "lockouts": lockouts(call),
         "setupComplete": call.services.snapshot.settings.setup_complete or bool(call.services.settings.initial_password),
     }
 
 
 def _provider(call: Call, name: str) -> dict[str, Any]:
-    """``state`` stays CLOSED as long as there are no breakers; ``lastFailure`` is Unix milliseconds."""
-    states = [call.services.live.health.view(row.id) for row in call.services.snapshot.connections[name]]
+    """Breaker and accounts of one provider; ``failures`` are the breaker's, or as many accounts as are in trouble."""
+    live = call.services.live
+    breaker = live.breakers.view(name)
+    states = [live.health.view(row.id) for row in call.services.snapshot.connections[name]]
     failures = [state.last_error_at for state in states if state.troubled]
-    last = max((at for at in failures if at is not None), default=None)
-    return {"state": "CLOSED", "failures": len(failures), "lastFailure": None if last is None else int(last * 1000)}
+    last = max((at for at in (*failures, breaker.last_failure) if at is not None), default=None)
+    return {
+        "state": breaker.state,
+        "failures": max(breaker.failures, len(failures)),
+        "lastFailure": None if last is None else int(last * 1000),
+        "retryAfterMs": round(live.breakers.wait(name) * 1000),
+    }
+
+
+def _breakers(call: Call) -> dict[str, int]:
+    states = [call.services.live.breakers.view(name).state for name in call.services.snapshot.connections]
+    counts = {"open": states.count("OPEN"), "halfOpen": states.count("HALF_OPEN"), "closed": states.count("CLOSED")}
+    return counts | {"total": len(states)}
+
+
+def rate_limit_status(call: Call) -> dict[str, Any]:
+    """What the connections' answers said of their limits, and how long a call would wait, by ``provider:connection``."""
+    limiter, status = call.services.live.limiter, {}
+    for provider, accounts in call.services.snapshot.connections.items():
+        for account in accounts:
+            said, wait = limiter.said(account.id), limiter.wait(account.id)
+            if said or wait:
+                status[f"{provider}:{account.id}"] = {"waitMs": math.ceil(wait * 1000), "limits": [_limit(q) for q in said]}
+    return status
+
+
+def _limit(quota: Quota) -> dict[str, Any]:
+    reset = None if quota.reset is None else math.ceil(quota.reset * 1000)
+    return {"kind": quota.kind, "limit": quota.limit, "remaining": quota.remaining, "resetMs": reset}
 
 
 def lockouts(call: Call) -> list[dict[str, Any]]:

@@ -40,10 +40,12 @@ class ControlPlane:
         try:
             reply = await self._answer(exchange, route)
         except OmniError as error:
-            log.log(_level(error), "%s %s: %s", request.method, request.path, error.message)
+            what = (request.method, request.path, error.message)
+            log.log(_level(error), "%s %s: %s", *what, extra={"request_id": request.id})
             reply = render_error(error, request.id, route.errors)
         except Exception as error:  # noqa: BLE001 - the last resort: the client gets a clean answer
-            log.exception("%s %s failed (%s), request %s", request.method, request.path, type(error).__name__, request.id)
+            what = (request.method, request.path, type(error).__name__)
+            log.exception("%s %s failed (%s)", *what, extra={"request_id": request.id})
             reply = Reply(500, {"error": route.failure, "correlation_id": request.id})
         if isinstance(reply.body, FileBody):
             await send_file(exchange, reply.body, complete(exchange, reply.headers))

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Final
 from uuid import uuid4
 
+import msgspec
 from msgspec import Meta, Struct
 
 from ..clock import iso
+from ..errors import OmniError
+from ..gateway.tokens import REAUTH
 from ..gateway.usage import CallRecord
 from ..store.call_rows import TEST_MODEL
 from ..store.connections import ConnectionRow
-from ..upstream.credentials import check_base_url, needs_secret
+from ..upstream.credentials import check_base_url, needs_secret, with_login
 from ..upstream.probe import Validation
 from ..upstream.providers import Provider
-from ..upstream.verdict import Diagnosis
+from ..upstream.verdict import Diagnosis, DiagnosisType
 from .bodies import ShortName, Text500, clean_key
 from .call import Call, Invalid, Reply, refused
 from .connection_view import Validity
@@ -145,17 +148,29 @@ async def models(call: Call) -> Reply:
     provider = call.services.snapshot.providers.get(row.provider)
     if provider is None:
         raise refused(400, f"Provider {row.provider} does not support models listing")
-    secret = await call.store.connections.secret(row.id)
-    items = await call.services.probe.list_models(provider, secret, row.base_url, row.provider_specific_data)
+    stale = row.renew_at <= call.now
+    if stale:
+        await _renew(call, row)
+    try:
+        items = await _listed(call, row, provider)
+    except OmniError as error:
+        if error.status != 401 or stale or not row.refreshable or await _renew(call, row) is not None:
+            raise
+        items = await _listed(call, row, provider)
     source = "api" if provider.lists_models else "static"
     return Reply(200, {"provider": row.provider, "connectionId": row.id, "models": items, "source": source})
+
+
+async def _listed(call: Call, row: ConnectionRow, provider: Provider) -> list[dict[str, Any]]:
+    secret, proven = await call.store.connections.secret(row.id), with_login(provider, row.auth_type)
+    return await call.services.probe.list_models(proven, secret, row.base_url, row.provider_specific_data)
 
 
 async def _test(call: Call, row: ConnectionRow) -> TestResult:
     """Ask the provider, then note the result in memory, in the row and in the call log."""
     provider = call.services.snapshot.providers.get(row.provider)
     started = call.now
-    outcome = await _outcome(call, row, provider)
+    outcome, refreshed = await _outcome(call, row, provider)
     found, now = outcome.diagnosis, call.now
     call.services.live.health.tested(
         row.id,
@@ -170,6 +185,7 @@ async def _test(call: Call, row: ConnectionRow) -> TestResult:
     return TestResult(
         valid=outcome.valid,
         error=outcome.error,
+        refreshed=refreshed,
         diagnosis=Shown(found.type, found.source, outcome.error, None if outcome.valid else found.code),
         latency_ms=outcome.latency_ms,
         status_code=outcome.status,
@@ -177,12 +193,52 @@ async def _test(call: Call, row: ConnectionRow) -> TestResult:
     )
 
 
-async def _outcome(call: Call, row: ConnectionRow, provider: Provider | None) -> Validation:
+async def _outcome(call: Call, row: ConnectionRow, provider: Provider | None) -> tuple[Validation, bool]:
+    """What the provider says, and whether the token was renewed for it."""
     if provider is None:
         text = "Provider not supported"
-        return Validation(False, text, None, 0, Diagnosis("unsupported", "validation", text, "unsupported"))
+        return _local(Diagnosis("unsupported", "validation", text, "unsupported")), False
+    refreshed = False
+    if row.ends_at is not None and row.auth_type == "oauth" and min(row.renew_at, row.ends_at) <= call.now:
+        if (problem := await _renew(call, row)) is not None:
+            return _local(problem), False
+        refreshed = True
+    outcome = await _ask(call, row, provider)
+    if outcome.diagnosis.type != "upstream_auth_error" or row.auth_type != "oauth":
+        return outcome, refreshed
+    if not refreshed and row.refreshable:
+        if (problem := await _renew(call, row)) is not None:
+            return _local(problem), False
+        outcome, refreshed = await _ask(call, row, provider), True
+    if outcome.diagnosis.type == "upstream_auth_error" and not row.refreshable:
+        text = "The provider refused the access token. Log in again"
+        found = Diagnosis("reauth_required", "oauth", text, outcome.diagnosis.code)
+        outcome = msgspec.structs.replace(outcome, error=text, diagnosis=found)
+    return outcome, refreshed
+
+
+async def _ask(call: Call, row: ConnectionRow, provider: Provider) -> Validation:
     secret = await call.store.connections.secret(row.id)
-    return await call.services.probe.validate(provider, secret, row.base_url, row.provider_specific_data)
+    proven = with_login(provider, row.auth_type)
+    return await call.services.probe.validate(proven, secret, row.base_url, row.provider_specific_data)
+
+
+async def _renew(call: Call, row: ConnectionRow) -> Diagnosis | None:
+    """Renew the tokens; what is wrong when that cannot be."""
+    if not row.refreshable:
+        text = "The access token has expired and there is no refresh token. Log in again"
+        return Diagnosis("token_expired", "oauth", text, "token_expired")
+    try:
+        await call.services.live.tokens.refresh(row.id)
+    except OmniError as error:
+        kind: DiagnosisType = "reauth_required" if error.code == REAUTH else "token_refresh_failed"
+        return Diagnosis(kind, "oauth", error.message, kind)
+    return None
+
+
+def _local(problem: Diagnosis) -> Validation:
+    """A test that ended before the provider was asked."""
+    return Validation(False, problem.message, None, 0, problem)
 
 
 def _marks(outcome: Validation, now: float) -> dict[str, Any]:

@@ -85,7 +85,7 @@ async def create(call: Call) -> Reply:
     values = {name: value for name, value in values.items() if value is not None and name != "provider"}
     row = await call.store.connections.create(provider.id, **values)
     if twin is not None and not kept:
-        row = await _start_afresh(call, row)
+        row = await start_afresh(call, row)
     await call.audit("provider.create" if twin is None else "provider.update", row.id, _named(row))
     return Reply(201, OneConnection(view(row, call.services.live.health.view(row.id))))
 
@@ -116,16 +116,16 @@ async def change(call: Call) -> Reply:
     if row is None:
         raise refused(404, "Connection not found")
     if "api_key" in changes and not changes.keys() & HEALTH:
-        row = await _start_afresh(call, row)
+        row = await start_afresh(call, row)
     elif changes.keys() & HEALTH:
         call.services.live.health.restore(row.id, health_of(row))
     await call.audit("provider.update", row.id, {**_named(row), "changed": sorted(changes)})
     return Reply(200, OneConnection(view(row, call.services.live.health.view(row.id))))
 
 
-async def _start_afresh(call: Call, row: ConnectionRow) -> ConnectionRow:
-    """A new key: what the old one suffered is forgotten, in memory and in the table."""
-    call.services.live.health.forget(row.id)
+async def start_afresh(call: Call, row: ConnectionRow) -> ConnectionRow:
+    """New credentials: what the old one suffered is forgotten, in memory and in the table."""
+    call.services.live.forget(row.id)
     return await call.store.connections.update(row.id, **_FRESH) or row
 
 
@@ -146,8 +146,6 @@ def health_of(row: ConnectionRow) -> AccountHealth:
         error_code=row.error_code,
         backoff_level=row.backoff_level,
         rate_limited_until=unix(row.rate_limited_until),
-        last_used_at=unix(row.last_used_at),
-        consecutive_use_count=row.consecutive_use_count,
     )
 
 
@@ -155,7 +153,7 @@ async def delete(call: Call) -> Reply:
     row = await find_connection(call)
     if not await call.store.connections.delete(row.id):
         raise refused(404, "Connection not found")
-    call.services.live.health.forget(row.id)
+    call.services.live.forget(row.id)
     await call.audit("provider.delete", row.id, _named(row))
     return Reply(200, Message("Connection deleted successfully"))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
+from ..store.config import RATE_FIELDS
 from .call import Call, Reply, refused
-from .monitoring import lockouts
-
-DEFAULTS: Final = {"requestsPerMinute": 100, "minTimeBetweenRequests": 200, "concurrentRequests": 10}
+from .monitoring import lockouts, rate_limit_status
 
 
 class ProtectionBody(Struct, rename="camel"):
@@ -22,11 +21,15 @@ async def read(call: Call) -> Reply:
     for (_, _, connection_id), count in call.services.live.in_flight.items():
         running[connection_id] = running.get(connection_id, 0) + count
     rows = await call.store.connections.list()
+    lanes, status = call.services.live.limiter.lanes, rate_limit_status(call)
+    queued = {id: len(lane.queue) for id, lane in lanes.items()}
     overview = {
-        f"{row.provider}:{row.id}": {"queued": 0, "running": running.get(row.id, 0), "executing": running.get(row.id, 0)}
+        f"{row.provider}:{row.id}": {
+            "queued": queued.get(row.id, 0), "running": running.get(row.id, 0), "executing": running.get(row.id, 0),
+        }
         for row in rows
-        if row.rate_limit_protection or row.id in running
-    }
+        if row.rate_limit_protection or row.id in running or row.id in lanes
+    }  # fmt: skip
     connections = [
         {
             "connectionId": row.id,
@@ -35,14 +38,16 @@ async def read(call: Call) -> Reply:
             "rateLimitProtection": row.rate_limit_protection,
             "enabled": row.rate_limit_protection,
             "active": row.rate_limit_protection and row.is_active,
-            "queued": 0,
+            "queued": queued.get(row.id, 0),
             "running": running.get(row.id, 0),
+            "executing": running.get(row.id, 0),
+            "learned": status.get(f"{row.provider}:{row.id}"),
         }
         for row in rows
     ]
     return Reply(200, {
         "connections": connections, "overview": overview, "lockouts": lockouts(call), "cacheStats": {},
-        "defaults": await _defaults(call),
+        "defaults": defaults(call),
     })  # fmt: skip
 
 
@@ -59,7 +64,7 @@ async def write(call: Call) -> Reply:
     return Reply(200, {"success": True, "connectionId": row.id, "enabled": body.enabled})
 
 
-async def _defaults(call: Call) -> dict[str, Any]:
-    stored = await call.store.config.get("rateLimitDefaults")
-    given = stored if isinstance(stored, dict) else {}
-    return {name: given[name] if isinstance(given.get(name), int) else default for name, default in DEFAULTS.items()}
+def defaults(call: Call) -> dict[str, Any]:
+    """The limits of protected connections in force, as the API names them."""
+    values = call.services.snapshot.settings.rate_defaults._asdict()
+    return {name: round(values[field] / factor) for name, (field, factor) in RATE_FIELDS.items()}

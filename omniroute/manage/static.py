@@ -129,6 +129,11 @@ async def login_page(call: Call) -> Reply:
     return _reply(call, assets().get("login.html") or assets().get("index.html"))
 
 
+async def docs(call: Call) -> Reply:
+    """The page that shows ``/api/openapi.json``."""
+    return _reply(call, assets().get("docs.html") or assets().get("index.html"))
+
+
 async def asset_file(call: Call) -> Reply:
     """A file, or the built-in providers as the forms need them: no copy of the catalog to grow old among the pages."""
     name = call.params["file"]

@@ -82,6 +82,7 @@ def call_object(row: CallRow) -> dict[str, Any]:
     """One call of the log as JSON."""
     return {
         "id": row.id,
+        "requestId": row.request_id,
         "timestamp": row.timestamp,
         "method": row.method,
         "path": row.path,

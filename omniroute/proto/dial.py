@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from itertools import chain, zip_longest
 from typing import Any, Final, TypeVar
@@ -59,6 +59,12 @@ def allowed(host: str, allow_private: bool) -> bool:
     if any(address in network for network in _NEVER if network.version == address.version):
         return False
     return not address.is_multicast and (allow_private or address.is_global)
+
+
+def public(host: str) -> bool:
+    """Whether anyone on the internet may be sent to the numeric address *host*: not even loopback is allowed."""
+    address = _inner(ip_address(host.partition("%")[0]))
+    return address.is_global and not address.is_multicast and allowed(host, False)
 
 
 async def resolve(host: str, port: int) -> list[Address]:
@@ -136,28 +142,29 @@ async def dial(
     *,
     timeout: float,
     allow_private: bool = True,
+    permits: Callable[[str], bool] | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> P:
     """A connected protocol made by *factory*, with TLS for https (SNI and certificate name: the origin's host).
 
-    *timeout*, in seconds, covers names, TCP and TLS together.  Raises :class:`TransportError` ``dns``,
-    ``blocked_address``, ``refused``, ``reset``, ``tls`` or ``connect_timeout``.
+    *timeout*, in seconds, covers names, TCP and TLS together; *permits* judges addresses in place of :func:`allowed`.
+    Raises :class:`TransportError` ``dns``, ``blocked_address``, ``refused``, ``reset``, ``tls`` or ``connect_timeout``.
     """
     scope = asyncio.timeout(None)
     try:
         async with scope:
             timer = clock.call_later(timeout, lambda: scope.reschedule(0.0))
             try:
-                return await _open(origin, factory, allow_private, tls)
+                return await _open(origin, factory, permits or partial(allowed, allow_private=allow_private), tls)
             finally:
                 timer.cancel()
     except TimeoutError:
         raise TransportError("connect_timeout", f"{origin.host} did not accept a connection in time") from None
 
 
-async def _open(origin: Origin, factory: Callable[[], P], allow_private: bool, tls: ssl.SSLContext | None) -> P:
+async def _open(origin: Origin, factory: Callable[[], P], permits: Callable[[str], bool], tls: ssl.SSLContext | None) -> P:
     found = await resolve(origin.host, origin.port)
-    addresses = [address for address in found if allowed(address[1][0], allow_private)]
+    addresses = [address for address in found if permits(address[1][0])]
     if not addresses:
         raise TransportError("blocked_address", f"{origin.host} has no address that may be connected to")
     secure = origin.scheme == "https"

@@ -91,16 +91,17 @@ _IDLE, _HEAD, _BODY, _CLOSED = _State  # a global is found faster than a member
 _NONE, _, _CHUNKED, _UNTIL_CLOSE = Body
 _ABOUT_BODY: Final = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 _NOBODY: Final = _Nobody()
+_REFUSALS: Final = 300  # an answer from here on says that the rest of the request is not wanted
 
 
 class H1Connection(asyncio.Protocol):
     """``on_idle`` is called when the connection can take another request, ``on_closed`` once when it never will again."""
 
     __slots__ = (
-        "_clock", "_complete", "_deadline", "_decoder", "_dirty", "_fault", "_framing", "_head", "_headers", "_limits",
-        "_method", "_on_closed", "_on_idle", "_parser", "_paused", "_pieces", "_quiet", "_requests", "_silence", "_size",
-        "_state", "_status", "_timer", "_timer_at", "_transport", "_whole", "idle_since", "last_activity", "on_body",
-        "origin", "sink",
+        "_clock", "_complete", "_deadline", "_decoder", "_dirty", "_drained", "_fault", "_framing", "_full", "_head",
+        "_headers", "_limits", "_method", "_on_closed", "_on_idle", "_parser", "_patience", "_paused", "_pieces", "_quiet",
+        "_requests", "_silence", "_size", "_state", "_status", "_timer", "_timer_at", "_transport", "_unsent", "_whole",
+        "idle_since", "last_activity", "on_body", "origin", "sink",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +128,10 @@ class H1Connection(asyncio.Protocol):
         self._requests = 0
         self._method = ""
         self._size = 0  # bytes of the request
+        self._unsent = 0  # bytes of its body that send() has still to bring
+        self._patience = 0.0  # seconds that the answer's head may take
+        self._full = False  # the transport holds enough: send() waits
+        self._drained: asyncio.Future[None] | None = None  # what it waits for
         self._headers: Headers = []  # of the head, or the trailers, being read
         self._head: Headers = []  # the final answer's, once it is complete
         self._status = 0  # the final answer's, once its head is complete
@@ -157,11 +162,13 @@ class H1Connection(asyncio.Protocol):
         method: str,
         first_byte_timeout: float | None = None,
         idle_timeout: float | None = None,
+        follows: int = 0,
     ) -> None:
         """Write one whole request and let *sink* hear its answer.  Only when :attr:`reusable`.
 
-        Deadlines in seconds: ``first_byte_timeout`` until the answer's head, ``idle_timeout`` between reads of its body
-        (:meth:`watch_silence` changes it later).  None takes the limits'.
+        The last *follows* bytes of its body come through :meth:`send`.  Deadlines in seconds: ``first_byte_timeout`` until
+        the answer's head, ``idle_timeout`` between reads of its body (:meth:`watch_silence` changes it later).  None takes
+        the limits'.
         """
         self.sink = sink
         self._state = _HEAD
@@ -169,8 +176,10 @@ class H1Connection(asyncio.Protocol):
         self._requests += 1
         self._quiet = 0
         self._silence = self._limits.stream_idle_timeout if idle_timeout is None else idle_timeout
+        self._unsent = follows
+        self._patience = self._limits.first_byte_timeout if first_byte_timeout is None else first_byte_timeout
         now = self.last_activity = self._clock.monotonic()
-        self._deadline = due = now + (self._limits.first_byte_timeout if first_byte_timeout is None else first_byte_timeout)
+        self._deadline = due = now + self._patience
         if due < self._timer_at:
             self._arm(due)
         if len(pieces) == 1:
@@ -179,6 +188,24 @@ class H1Connection(asyncio.Protocol):
         else:
             self._size = sum(map(len, pieces))
             self._transport.writelines(pieces)
+
+    async def send(self, sink: ResponseSink, data: bytes) -> bool:
+        """Write the next piece of the body of *sink*'s request; returns when the origin has taken enough of it.
+
+        False: it is not wanted any more, because the call is over or the origin has answered with a refusal.  Each piece
+        that is taken gives the answer's head its full time again.
+        """
+        if self.sink is not sink or self._status >= _REFUSALS:
+            return False
+        self._unsent -= len(data)
+        self._size += len(data)
+        self._transport.write(data)
+        while self._full and self.sink is sink and self._status < _REFUSALS:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+        if self._state is _HEAD:
+            self._watch(self._clock.monotonic() + self._patience)
+        return self.sink is sink
 
     def cancel(self, sink: ResponseSink) -> None:
         """Close at once if *sink* still waits for its answer here; it hears nothing more."""
@@ -195,6 +222,7 @@ class H1Connection(asyncio.Protocol):
                 self._timer.cancel()
                 self._timer = None
             self._transport.abort()
+            self._wake()
             self._on_closed(self)
 
     def fail(self, error: TransportError) -> None:
@@ -241,6 +269,18 @@ class H1Connection(asyncio.Protocol):
             if self._fault is None:
                 self._fault = TransportError("protocol", f"malformed answer: {error}")
         self._deliver()
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._drained = self._drained, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def eof_received(self) -> None:
         self._ended(None)
@@ -325,6 +365,8 @@ class H1Connection(asyncio.Protocol):
             headers = [field for field in headers if field[0] not in (b"content-encoding", b"content-length")]
         if not self._complete:
             self._watch(self.last_activity + self._silence)
+        if self._drained is not None:
+            self._wake()
         self.sink.on_head(self._status, headers)
 
     def _deliver_body(self) -> None:
@@ -356,7 +398,7 @@ class H1Connection(asyncio.Protocol):
         self._status = 0
         transport = self._transport
         # An origin may answer before it has read the request; the rest of that request must not lead the next one.
-        if self._dirty or transport.is_closing() or transport.get_write_buffer_size():
+        if self._dirty or self._unsent or transport.is_closing() or transport.get_write_buffer_size():
             self.close()
         else:
             if self._paused:

@@ -208,7 +208,7 @@ class H1Server(asyncio.Protocol):
             exchange.respond(refusal.status, refusal.headers, refusal.body)
             return
         except Exception:  # noqa: BLE001  whatever it is, the client gets 500 and the log the rest
-            _log.exception("admit() failed")
+            _log.exception("admit() failed", extra={"request_id": request.id})
             self._reading = not parser.complete
             self.fail(exchange)
             return
@@ -263,7 +263,7 @@ class H1Server(asyncio.Protocol):
         try:
             await self.server.app.handle(exchange)
         except Exception:  # noqa: BLE001  likewise
-            _log.exception("handler failed")
+            _log.exception("handler failed", extra={"request_id": exchange.request.id})
         finally:
             exchange.task = None
             if not (exchange.finished or exchange.gone):

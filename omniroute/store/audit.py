@@ -1,4 +1,4 @@
-"""Who changed what: one row per act of management."""
+"""Who changed what: one row per act of management, each chained to the one before it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ import orjson
 from msgspec import Struct
 
 from ..clock import Clock, iso
-from .db import Database
+from .audit_chain import ANCHOR, GET, HEAD, PUT, SEAL, Place, digest, place
+from .db import Database, Transaction
 
 _SECONDS_A_DAY: Final = 86_400
+_INSERT: Final = (
+    "INSERT INTO audit_log (timestamp, action, actor, target, details, ip_address) VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
+)
+_LAST_OLD: Final = (  # of the rows before the first one that stays
+    "SELECT id, hash FROM audit_log WHERE id < ifnull((SELECT min(id) FROM audit_log WHERE timestamp >= ?), 9e18)"
+    " ORDER BY id DESC LIMIT 1"
+)
 
 
 class AuditRow(Struct):
@@ -37,11 +45,14 @@ class Audit:
     ) -> None:
         """*details* is any JSON value, without secrets."""
         text = None if details is None else orjson.dumps(details).decode()
+        row = (iso(self._clock.time()), action, actor, target, text, ip)
         async with self._db.log() as tx:
-            await tx.execute(
-                "INSERT INTO audit_log (timestamp, action, actor, target, details, ip_address) VALUES (?, ?, ?, ?, ?, ?)",
-                (iso(self._clock.time()), action, actor, target, text, ip),
-            )
+            before = await _place(tx, HEAD)
+            made = await tx.fetch_one(_INSERT, row)
+            assert made is not None
+            own = digest((made[0], *row), before.hash)
+            await tx.execute(SEAL, (before.hash, own, made[0]))
+            await tx.execute(PUT, (HEAD, str(Place(made[0], own))))
 
     async def list(
         self, limit: int = 50, offset: int = 0, action: str | None = None, actor: str | None = None
@@ -55,10 +66,19 @@ class Audit:
         return [AuditRow(r[0], r[1], r[2], r[3], r[4], _details(r["details"]), r["ip_address"]) for r in records]
 
     async def prune(self, days: int) -> int:
-        """Delete what is older than *days*; returns how many rows."""
+        """Delete what is older than *days*, from the oldest on; returns how many rows.  The last of them is the anchor."""
         cutoff = iso(self._clock.time() - days * _SECONDS_A_DAY)
         async with self._db.log() as tx:
-            return await tx.execute("DELETE FROM audit_log WHERE timestamp < ?", (cutoff,))
+            last = await tx.fetch_one(_LAST_OLD, (cutoff,))
+            if last is None:
+                return 0
+            await tx.execute(PUT, (ANCHOR, str(Place(last["id"], last["hash"] or ""))))
+            return await tx.execute("DELETE FROM audit_log WHERE id <= ?", (last["id"],))
+
+
+async def _place(tx: Transaction, key: str) -> Place:
+    row = await tx.fetch_one(GET, (key,))
+    return place(row[0] if row is not None else None)
 
 
 def _details(text: str | None) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from ..clock import Clock, Timer
@@ -25,6 +25,9 @@ BODIES: Final = 32  # calls of one batch that keep their bodies
 ERROR_BODIES: Final = 128  # the same for failed calls
 _COMPLAIN_SECONDS: Final = 60.0
 
+Statement = tuple[str, tuple[Any, ...]]
+"""SQL with its parameters."""
+
 _log = logging.getLogger("omniroute.store")
 
 
@@ -37,9 +40,15 @@ class Batch:
         self._clock = clock
         self._entries: list[Entry] = []
         self._marks: dict[str, dict[str, Any]] = {}
+        self._latest: dict[str, Statement] = {}
         self._timer: Timer | None = None
         self._writing = asyncio.Lock()
         self._complained = float("-inf")
+
+    @property
+    def queued(self) -> int:
+        """Records that wait to be written."""
+        return len(self._entries)
 
     def put(self, record: CallRecord) -> None:
         """Queue *record* and take it over: its bodies are clipped or, when many calls end at once, dropped."""
@@ -62,6 +71,12 @@ class Batch:
         if self._timer is None:
             self._arm(FLUSH_SECONDS)
 
+    def latest(self, key: str, statement: Statement) -> None:
+        """Queue a statement; of those with the same *key* only the last one is carried out."""
+        self._latest[key] = statement
+        if self._timer is None:
+            self._arm(FLUSH_SECONDS)
+
     def forget(self, connection_id: str, columns: Collection[str]) -> None:
         """Drop queued *columns*: something newer has been written."""
         if pending := self._marks.get(connection_id):
@@ -80,23 +95,29 @@ class Batch:
         async with self._writing:
             entries, self._entries = self._entries, []
             marks, self._marks = self._marks, {}
-            if not entries and not marks:
+            latest, self._latest = self._latest, {}
+            if not entries and not marks and not latest:
                 return
             try:
-                await self._write(entries, marks)
+                await self._write(entries, marks, latest.values())
             except (OmniError, sqlite3.OperationalError) as error:
+                self._latest = latest | self._latest
                 self._put_back(entries, marks)
                 self._complain(error)
             except (sqlite3.Error, ValueError, OverflowError) as error:  # a value that no column can hold
                 self._complain(error)
                 await self._write_singly(entries)
 
-    async def _write(self, entries: list[Entry], marks: Mapping[str, Mapping[str, Any]]) -> None:
+    async def _write(
+        self, entries: list[Entry], marks: Mapping[str, Mapping[str, Any]], latest: Iterable[Statement] = ()
+    ) -> None:
         async with self._db.log() as tx:
             if entries:
                 await write(tx, entries)
             for connection_id, columns in marks.items():
                 await _write_mark(tx, connection_id, columns)
+            for sql, parameters in latest:
+                await tx.execute(sql, parameters)
 
     async def _write_singly(self, entries: list[Entry]) -> None:
         for entry in entries:

@@ -65,6 +65,13 @@ PROFILE_FIELDS: Final[dict[str, tuple[str, float]]] = {
     "circuitBreakerReset": ("breaker_reset", 0.001),
 }
 
+# The same for the limits of protected connections -> (field of gateway.snapshot.RateDefaults, factor)
+RATE_FIELDS: Final[dict[str, tuple[str, float]]] = {
+    "requestsPerMinute": ("per_minute", 1),
+    "minTimeBetweenRequests": ("spacing", 0.001),
+    "concurrentRequests": ("concurrent", 1),
+}
+
 
 def check(name: str, value: Any) -> str | None:
     """What is wrong with *value* for setting *name*, as a sentence for the client; None when it may be stored."""

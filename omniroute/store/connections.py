@@ -7,13 +7,14 @@ Keys and tokens are sealed at rest; a row given out says only that there is one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Final
 from uuid import uuid4
 
 import orjson
 from msgspec import Struct, field
 
-from ..clock import Clock, iso
+from ..clock import Clock, iso, parse_iso
 from .batch import Batch
 from .db import Database, Row, Transaction
 from .vault import Vault
@@ -64,7 +65,30 @@ class ConnectionRow(Struct, kw_only=True):
         """The connection's own base URL, or ``""``; a node's connections carry a copy of the node's."""
         return str(self.provider_specific_data.get("baseUrl") or "")
 
+    @property
+    def refreshable(self) -> bool:
+        """Its access token can be renewed without a person."""
+        return self.auth_type == "oauth" and self.has_refresh_token and not self.has_api_key
 
+    @property
+    def ends_at(self) -> float | None:
+        """Unix time at which the access token expires; None when that is not known."""
+        text = self.expires_at or self.token_expires_at
+        try:
+            return parse_iso(text) if text else None
+        except (ValueError, OverflowError):
+            return None
+
+    @property
+    def renew_at(self) -> float:
+        """Unix time from which on the token is renewed before it is used: 5 minutes before its end, or half its life."""
+        ends = self.ends_at
+        if ends is None or not self.refreshable:
+            return inf
+        return ends - min(RENEW_SECONDS, (self.expires_in or inf) / 2)
+
+
+RENEW_SECONDS: Final = 300.0
 SEALED: Final = ("api_key", "access_token", "refresh_token", "id_token")
 HEALTH: Final = frozenset({
     "test_status", "error_code", "last_error", "last_error_at", "last_error_type", "last_error_source", "backoff_level",
@@ -135,6 +159,11 @@ class Connections:
         """The API key, else the access token, in clear; ``""`` when there is none.  Raises OmniError when unreadable."""
         record = await self._db.fetch_one("SELECT api_key, access_token FROM provider_connections WHERE id = ?", (id,))
         return self._vault.open((record["api_key"] or record["access_token"] or "") if record else "")
+
+    async def refresh_token(self, id: str) -> str:
+        """The refresh token in clear; ``""`` when there is none.  Raises OmniError when unreadable."""
+        record = await self._db.fetch_one("SELECT refresh_token FROM provider_connections WHERE id = ?", (id,))
+        return self._vault.open((record["refresh_token"] or "") if record else "")
 
     async def create(
         self,

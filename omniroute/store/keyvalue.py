@@ -41,6 +41,11 @@ async def get(source: Reader, namespace: str, key: str) -> Any:
 
 async def write(tx: Transaction, namespace: str, key: str, value: Any) -> bool:
     """Set *key*, or remove it when *value* is None; tells whether a row was touched."""
+    return await tx.execute(*statement(namespace, key, value)) > 0
+
+
+def statement(namespace: str, key: str, value: Any) -> tuple[str, tuple[Any, ...]]:
+    """The SQL of :func:`write`, for those who write later."""
     if value is None:
-        return await tx.execute(_DELETE, (namespace, key)) > 0
-    return await tx.execute(_SET, (namespace, key, orjson.dumps(value).decode())) > 0
+        return _DELETE, (namespace, key)
+    return _SET, (namespace, key, orjson.dumps(value).decode())

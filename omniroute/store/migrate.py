@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from ..clock import Clock
 from ..errors import OmniError
+from .audit_chain import CHAINED, chain_all
 from .backup import FOLDER, online_backup
 
 
@@ -25,7 +26,7 @@ class Migration(NamedTuple):
 
 
 _TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-_LAST: Final = 2  # the highest number; saves reading the files at each start
+_LAST: Final = 3  # the highest number; saves reading the files at each start
 
 
 def migrations() -> list[Migration]:
@@ -54,6 +55,8 @@ def apply(connection: sqlite3.Connection, path: Path, clock: Clock) -> bool:
             if migration.number > version:
                 _run(connection, migration.sql)
                 _add_missing_columns(connection, migration.number)
+        if version < CHAINED:
+            chain_all(connection)
         connection.execute(f"PRAGMA user_version = {_LAST}")
         connection.execute("COMMIT")
     except BaseException:
@@ -69,7 +72,11 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _run(connection: sqlite3.Connection, sql: str) -> None:
     for statement in statements(sql):  # executescript() would commit first
-        connection.execute(statement)
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if "duplicate column name" not in str(error):  # ours already, but a dump lost the number
+                raise
 
 
 def statements(sql: str) -> Iterator[str]:
@@ -80,6 +87,14 @@ def statements(sql: str) -> Iterator[str]:
         if sqlite3.complete_statement(part):
             yield part
             part = ""
+
+
+def restore_triggers(connection: sqlite3.Connection) -> None:
+    """Make those of ours that are missing."""
+    for migration in migrations():
+        for statement in statements(migration.sql):
+            if "CREATE TRIGGER IF NOT EXISTS" in statement:
+                connection.execute(statement)
 
 
 def _add_missing_columns(connection: sqlite3.Connection, number: int) -> None:

@@ -95,7 +95,7 @@ class Nodes:
             row = {key: value for key, value in given.items() if value is not None} | {"updated_at": iso(self._clock.time())}
             sets = ", ".join(f"{key} = ?" for key in row)
             await tx.execute(f"UPDATE provider_nodes SET {sets} WHERE id = ?", [*row.values(), id])
-            await _refresh_connections(tx, id)
+            await refresh_connections(tx, id)
             after = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
         assert after is not None
         return row_of(after)
@@ -107,7 +107,8 @@ class Nodes:
             return await tx.execute("DELETE FROM provider_nodes WHERE id = ?", (id,)) > 0
 
 
-async def _refresh_connections(tx: Transaction, id: str) -> None:
+async def refresh_connections(tx: Transaction, id: str) -> None:
+    """Let the connections of node *id* carry what it is now."""
     copy = await node_copy(tx, id)
     for record in await tx.fetch("SELECT id, provider_specific_data FROM provider_connections WHERE provider = ?", (id,)):
         data = {**json_object(record["provider_specific_data"]), **copy}

@@ -1,4 +1,4 @@
-"""The user's prices, over those of the catalogue.  US dollars per 1,000,000 tokens; tables are by provider alias."""
+"""The user's prices, over those of the catalogue.  US dollars, see ``Price``; tables are by provider alias."""
 
 from __future__ import annotations
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
 from ..clock import parse_iso
 from ..errors import OmniError
+from ..gateway.combos import sound
 from ..gateway.retry import PROFILES
-from ..gateway.snapshot import Connection, GatewayKey, GatewaySettings, Snapshot
+from ..gateway.snapshot import Connection, GatewayKey, GatewaySettings, RateDefaults, Snapshot
 from ..settings import Settings
+from ..translate.thinking_budget import ThinkingRule
 from ..upstream.providers import NODE_TYPES, Catalog, Price, Provider, node_provider
-from . import aliases, config, connections, custom_models, keys, keyvalue, nodes, pricing
+from . import aliases, chains, combos, config, connections, custom_models, keys, keyvalue, nodes, pricing
 from .db import Row
 from .keyvalue import Reader
 from .vault import Vault
@@ -43,6 +46,8 @@ class Publisher:
         endpoints = [nodes.row_of(record) for record in await source.fetch(nodes.SELECT + " ORDER BY created_at, rowid")]
         custom = custom_models.of_values(values[custom_models.NAMESPACE])
         providers, prefixes = routable(self._catalog, endpoints, accounts.keys())
+        active, inactive = combos.in_force(await source.fetch(combos.SELECT))
+        links = chains.of_records(await source.fetch(chains.SELECT))
         return Snapshot(
             version=version,
             default_provider=self._catalog.default_provider,
@@ -54,8 +59,11 @@ class Publisher:
             models=offers(self._catalog.models_by_id, custom),
             custom_models={provider: tuple(model.id for model in models) for provider, models in custom.items()},
             aliases=aliases.only_texts(values[aliases.NAMESPACE]),
+            combos=active,
+            inactive_combos=inactive,
+            chains=chains.in_force(links, prefixes, providers),
             prices=user_prices(pricing.of_values(values[pricing.NAMESPACE]), prefixes, self._catalog),
-            settings=gateway_settings(values[config.NAMESPACE], self._settings),
+            settings=gateway_settings(values[config.NAMESPACE], self._settings, prefixes),
         )
 
     def _connections(self, records: Iterable[Row]) -> dict[str, tuple[Connection, ...]]:
@@ -86,6 +94,8 @@ class Publisher:
             updated_at=unix_time(row.updated_at) or 0.0,
             rate_limit_protection=row.rate_limit_protection,
             data=row.provider_specific_data,
+            refreshable=row.refreshable,
+            renew_at=row.renew_at,
         )
 
     def _keys(self, records: Iterable[Row]) -> dict[bytes, GatewayKey]:
@@ -174,7 +184,9 @@ def user_prices(table: pricing.Table, prefixes: Mapping[str, str], catalog: Cata
     return prices
 
 
-def gateway_settings(stored: Mapping[str, Any], settings: Settings) -> GatewaySettings:
+def gateway_settings(
+    stored: Mapping[str, Any], settings: Settings, prefixes: Mapping[str, str] = MappingProxyType({})
+) -> GatewaySettings:
     """The settings requests depend on.  Damaged values count as absent."""
     values = config.sound(stored)
     listed = (part.strip() for part in values.get("corsOrigins", "").split(","))
@@ -190,6 +202,15 @@ def gateway_settings(stored: Mapping[str, Any], settings: Settings) -> GatewaySe
         setup_complete=bool(values.get("setupComplete") or stored.get(config.PASSWORD) or settings.initial_password),
         log_bodies=values.get("enableRequestLogs", settings.log_bodies),
         profiles=profiles(values.get("providerProfiles", {})),
+        combo_defaults=sound(values.get("comboDefaults", {})),
+        provider_overrides={
+            prefixes.get(name, name): sound(given)
+            for name, given in values.get("providerOverrides", {}).items()
+            if isinstance(given, dict)
+        },
+        rate_defaults=rate_defaults(values.get("rateLimitDefaults", {})),
+        system_prompt=system_prompt(values.get("systemPrompt", {})),
+        thinking=thinking_rule(values.get("thinkingBudget", {})),
     )
 
 
@@ -202,3 +223,28 @@ def profiles(stored: Mapping[str, Any]) -> dict[str, dict[str, float]]:
                 if isinstance(value := given.get(key), int | float):
                     result[name][field] = value * factor
     return result
+
+
+def rate_defaults(stored: Mapping[str, Any]) -> RateDefaults:
+    """The limits of protected connections: stored values (API names, milliseconds) over the defaults."""
+    given: dict[str, Any] = {
+        field: value * factor
+        for key, (field, factor) in config.RATE_FIELDS.items()
+        if isinstance(value := stored.get(key), int | float) and not isinstance(value, bool) and value > 0
+    }
+    return RateDefaults()._replace(**given)
+
+
+def system_prompt(stored: Mapping[str, Any]) -> str:
+    """The owner's system prompt, "" while it is switched off."""
+    prompt = stored.get("prompt")
+    return prompt if stored.get("enabled") is True and isinstance(prompt, str) and prompt.strip() else ""
+
+
+def thinking_rule(stored: Mapping[str, Any]) -> ThinkingRule:
+    """How much models may think; a damaged setting changes nothing."""
+    names = {"mode": "mode", "customBudget": "budget", "effortLevel": "effort"}
+    try:
+        return msgspec.convert({field: stored[key] for key, field in names.items() if key in stored}, ThinkingRule)
+    except msgspec.ValidationError:
+        return ThinkingRule()

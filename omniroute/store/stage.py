@@ -45,6 +45,7 @@ def prepare(source: Path, folder: Path, live: Path, clock: Clock) -> Path:
             origin.backup(copy)
             _tame(copy)
             migrate.apply(copy, staged, clock)
+            migrate.restore_triggers(copy)
             copy.execute(_RUNNING)
             _fit_pages(copy, live)
     except sqlite3.DatabaseError as error:

@@ -22,15 +22,22 @@ from .analytics import Analytics
 from .audit import Audit
 from .backups import Backups
 from .batch import Batch
+from .chains import Chains
+from .cli_state import CliState
+from .combos import Combos
 from .config import Config, sound
 from .connections import Connections
 from .custom_models import CustomModels
 from .db import Database, Transaction
 from .keys import Keys
 from .nodes import Nodes
+from .oauth_clients import OAuthClients
 from .pricing import Pricing
 from .publish import Publisher
+from .semantic_cache import SemanticCache
 from .stage import Counts, Unfit
+from .sync import Sync
+from .trouble import Trouble
 from .usage import Usage
 from .vault import Vault, kept_secret, make_vault, prepare_folder
 
@@ -57,17 +64,25 @@ class Store:
         self._batch = Batch(db, clock)
         self._publisher = Publisher(catalog, vault, settings, key_secret)
         self._housekeeping: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self.connections = Connections(db, vault, self._batch, clock)
         self.nodes = Nodes(db, clock)
         self.keys = Keys(db, clock, key_secret, machine_id(folder, settings.machine_id_salt))
         self.config = Config(db)
+        self.oauth_clients = OAuthClients(db, settings, vault)
         self.aliases = Aliases(db)
+        self.combos = Combos(db, clock)
+        self.chains = Chains(db)
         self.custom_models = CustomModels(db)
         self.pricing = Pricing(db, catalog)
         self.usage = Usage(db, self._batch, clock)
         self.analytics = Analytics(db)
+        self.trouble = Trouble(db, self._batch)
         self.audit = Audit(db, clock)
+        self.semantic_cache = SemanticCache(db, clock)
         self.backups = Backups(db, clock)
+        self.cli_state = CliState(db, vault)
+        self.sync = Sync(db, vault, key_secret, bool(settings.storage_encryption_key))
         db.prepare = self._prepare
 
     @classmethod
@@ -85,6 +100,7 @@ class Store:
         if owner:
             await store._seed()
             store._housekeeping = spawn(store._keep_house(), "housekeeping")
+            store._sweeping = spawn(store.semantic_cache.keep_house(), "cache sweep")
         await store.publish()
         return store
 
@@ -147,6 +163,7 @@ class Store:
                 days = sound(await self.config.all()).get("logRetentionDays", self.settings.log_retention_days)
                 await self.usage.prune(days)
                 await self.audit.prune(2 * days)
+                await self.trouble.sweep(self.clock.time())
             except (OmniError, sqlite3.Error) as error:
                 _log.error("old rows cannot be deleted: %s", error)
             await self.clock.sleep(_HOUSEKEEPING_SECONDS)
@@ -161,8 +178,10 @@ class Store:
 
     async def close(self) -> None:
         """Write what is queued, mark a clean end, close the file."""
-        if self._housekeeping is not None:
-            await cancel(self._housekeeping)
+        for task in (self._housekeeping, self._sweeping):
+            if task is not None:
+                await cancel(task)
+        await self.semantic_cache.close()
         await self._batch.close()
         await self.db.close()
 

@@ -144,6 +144,11 @@ class Usage:
         """How many records were lost because the queue was full."""
         return self._batch.dropped
 
+    @property
+    def queued(self) -> int:
+        """Records that wait to be written."""
+        return self._batch.queued
+
     async def history(self, since: float | None = None, connection_id: str | None = None) -> list[UsageGroup]:
         """Sums since Unix time *since* (None = ever), the most used group first."""
         if since is None:

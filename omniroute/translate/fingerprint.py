@@ -57,7 +57,7 @@ def fingerprint(wire: str, members: Mapping[str, Raw]) -> Fingerprint:
 def _ends(part: memoryview) -> bytes:
     if len(part) <= 2 * ENDS:
         return bytes(part)
-    return b"%d:%b%b" % (len(part), part[:ENDS], part[-ENDS:])
+    return b"%d:" % len(part) + bytes(part[:ENDS]) + bytes(part[-ENDS:])
 
 
 _one = json.JSONDecoder().raw_decode

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
+import msgspec
+
 from ..errors import OmniError
 from ..proto.dial import allowed
 from ..proto.h1_client import Origin
 from ..proto.headers import Headers
-from .providers import Provider
+from .providers import Provider, Served
 
 Operation = Literal[
     "chat", "responses", "messages", "generate", "count_tokens", "models", "embeddings", "images", "transcriptions"
@@ -49,6 +51,13 @@ def auth_headers(provider: Provider, secret: str) -> Headers:
         raise OmniError("invalid_request", "The API key contains characters that cannot be sent", param="apiKey")
     name, before = _AUTH[provider.auth]
     return [(name, before + secret.encode("ascii"))]
+
+
+def with_login(provider: Provider, auth_type: str) -> Provider:
+    """The provider as an account of *auth_type* is proven to it: access tokens are bearer tokens everywhere (RFC 6750)."""
+    if auth_type != "oauth" or provider.auth in ("bearer", "optional-bearer", "none"):
+        return provider
+    return msgspec.structs.replace(provider, auth="bearer")
 
 
 def call_headers(provider: Provider, secret: str) -> Headers:
@@ -99,6 +108,39 @@ CHAT_OPERATION: Final[Mapping[str, Operation]] = {
     "ollama": "chat",
 }
 _PORTS: Final = {"http": 80, "https": 443}
+_MEDIA: Final[Mapping[str, str]] = {  # operation beside chat -> its place as most vendors have it, see Served.path
+    "embeddings": "./embeddings",
+    "images": "./images/generations",
+    "image_edits": "./images/edits",
+    "transcriptions": "./audio/transcriptions",
+    "translations": "./audio/translations",
+    "speech": "./audio/speech",
+    "rerank": "./rerank",
+    "moderations": "./moderations",
+}
+_MEDIA_OF: Final[Mapping[tuple[str, str], str]] = {  # (codec, operation) where it is another
+    ("gemini", "embeddings"): "./{model}:batchEmbedContents",
+    ("gemini", "images"): "./{model}:generateContent",
+    ("gemini", "image_edits"): "./{model}:generateContent",
+    ("ollama", "embeddings"): "./api/embed",
+}
+
+
+def media_endpoint(
+    provider: Provider, base_url: str, own_base: bool, operation: str, model: str, served: Served, path: str = ""
+) -> Endpoint:
+    """Where *provider* serves an operation beside chat; *path* replaces the usual one, *own_base*: the account has its own.
+
+    Raises ``OmniError("not_supported")`` when the provider is no server at all.
+    """
+    if not base_url:
+        raise OmniError("not_supported", f"{provider.name} has no address")
+    path = path or served.path or _MEDIA_OF.get((served.codec, operation), _MEDIA[operation])
+    name = _gemini_name(model) if served.codec == "gemini" else quote(model, safe="/")
+    path = path.replace("{model}", name)
+    if own_base and "://" in path:
+        path = path[path.index("/", path.index("://") + 3) :]
+    return beside(base_url, path)
 
 
 def endpoint(

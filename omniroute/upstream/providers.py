@@ -8,7 +8,7 @@ milliseconds, and a model is one aligned line.  The columns are explained at the
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import resources
 from typing import Final, Literal, NamedTuple
 
@@ -22,6 +22,16 @@ AuthScheme = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "token"
 WIRES: Final = frozenset({"openai-chat", "openai-responses", "anthropic", "gemini", "ollama"})
 KINDS: Final = frozenset({"chat", "embedding", "image", "audio", "rerank", "moderation"})
 EXTRAS: Final = frozenset({"responses", "embeddings", "images", "transcriptions", "speech", "rerank", "moderations"})
+MEDIA: Final[Mapping[str, str]] = {  # operation beside chat -> the extra that it is
+    "embeddings": "embeddings",
+    "images": "images",
+    "image_edits": "images",
+    "transcriptions": "transcriptions",
+    "translations": "transcriptions",
+    "speech": "speech",
+    "rerank": "rerank",
+    "moderations": "moderations",
+}
 ABILITIES: Final = frozenset(
     {"tools", "parallel_tools", "json_schema", "reasoning", "vision", "pdf", "audio_in", "prompt_caching", "web_search"}
     | {"transcription", "speech"}
@@ -35,13 +45,28 @@ class CatalogError(ValueError):
 
 
 class Price(Struct, frozen=True):
-    """US dollars per 1,000,000 tokens; None = unknown."""
+    """US dollars per 1,000,000 tokens, and for what is not counted in tokens per piece; None = unknown."""
 
     input: float | None = None
     output: float | None = None
     cached: float | None = None
     reasoning: float | None = None
     cache_creation: float | None = None
+    per_image: float | None = None  # generated
+    per_second: float | None = None  # of sound
+    per_million_characters: float | None = None  # spoken
+    per_search: float | None = None  # ranking
+
+
+class Served(NamedTuple):
+    """In whose format an operation beside chat is served, and where when that is not the format's own place.
+
+    ``path`` is as seen from the base URL (``./x``; ``/x`` from the host's root; ``{model}`` is filled in) or a whole URL,
+    whose host gives way to the account's own base URL.
+    """
+
+    codec: str
+    path: str = ""
 
 
 class Model(Struct, frozen=True):
@@ -80,6 +105,7 @@ class Provider(Struct, frozen=True):
     pass_through: bool = False  # takes any vendor/model
     lists_models: bool = True
     extras: frozenset[str] = frozenset()
+    media: dict[str, Served] = field(default_factory=dict)  # operation beside chat -> what is special about it here
     models_path: str = ""  # of the model list, seen from base_url (/x from the host's root); "" = <base_url>/models
     check: str = "models"  # what tells whether a key is good: "models", "chat", "embeddings", or a path like models_path
 
@@ -124,6 +150,15 @@ def quirks_of(provider: Provider, model_id: str) -> frozenset[str]:
     return provider.quirks | model.quirks if model and model.quirks else provider.quirks
 
 
+def serves(provider: Provider, operation: str) -> Served | None:
+    """How *provider* serves an operation of :data:`MEDIA`, None when it does not: its own row, else its wire's habit."""
+    if own := provider.media.get(operation):
+        return own
+    if MEDIA[operation] not in provider.extras:
+        return None
+    return Served(provider.wire if provider.wire in ("gemini", "ollama") else "openai")
+
+
 class _Row(Struct, frozen=True, forbid_unknown_fields=True):
     """One ``[provider.<id>]`` table as it stands in the file."""
 
@@ -138,6 +173,7 @@ class _Row(Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[str, str] = {}
     env: str = ""
     extras: list[str] = []
+    media: dict[str, str] = {}
     renames: dict[str, str] = {}
     pass_through: bool = False
     lists_models: bool = True
@@ -227,16 +263,25 @@ def _provider(key: str, row: _Row, quirks: frozenset[str], earlier: Mapping[str,
         pass_through=row.pass_through,
         lists_models=row.lists_models,
         extras=_known(where, "extra", row.extras, EXTRAS),
+        media=_media(where, row.media),
         models_path=row.models_path,
         check=row.check,
     )
 
 
-def _known(where: str, what: str, names: Iterable[str], allowed: frozenset[str]) -> frozenset[str]:
+def _known(where: str, what: str, names: Iterable[str], allowed: Collection[str]) -> frozenset[str]:
     found = frozenset(names)
-    if unknown := found - allowed:
+    if unknown := found.difference(allowed):
         raise CatalogError(f"catalog: {where}: unknown {what} {', '.join(sorted(unknown))}")
     return found
+
+
+def _media(where: str, rows: Mapping[str, str]) -> dict[str, Served]:
+    _known(where, "operation", rows, MEDIA)
+    for value in rows.values():
+        if not 1 <= len(value.split()) <= 2:
+            raise CatalogError(f'catalog: {where}: media says "codec" or "codec path", not {value!r}')
+    return {operation: Served(*value.split()) for operation, value in rows.items()}
 
 
 def _prefixes(providers: Mapping[str, Provider]) -> dict[str, str]:
@@ -269,6 +314,15 @@ class _Words(NamedTuple):
     quirks: frozenset[str]
     wire: str
     dimensions: int
+    each: Mapping[str, float]  # prices of what is not tokens
+
+
+_UNIT_PRICES: Final = {
+    "image": "per_image",
+    "second": "per_second",
+    "mchar": "per_million_characters",
+    "search": "per_search",
+}
 
 
 def _models(where: str, table: str, quirks: frozenset[str]) -> dict[str, Model]:
@@ -295,14 +349,14 @@ def _model(where: str, line: str, seen: dict[str, _Words], quirks: frozenset[str
     text = cells[8] if len(cells) > 8 else ""
     if (words := seen.get(text)) is None:
         words = seen[text] = _words(f"{where}: model {name}", text, quirks)
-    priced = any(cell != "-" for cell in prices)
+    priced = words.each or any(cell != "-" for cell in prices)
     return Model(
         id=name,
         kind=words.kind,
         context=limits[0],
         max_output=limits[1],
         abilities=words.abilities,
-        price=Price(into, out, cached, reasoning, creation) if priced else None,
+        price=Price(into, out, cached, reasoning, creation, **words.each) if priced else None,
         wire=words.wire,
         quirks=words.quirks,
         dimensions=words.dimensions,
@@ -313,7 +367,7 @@ def _words(where: str, text: str, quirks: frozenset[str]) -> _Words:
     words = set(text.replace(",", " ").split())
     settings = dict(word.split("=", 1) for word in words if "=" in word)
     words = {word for word in words if "=" not in word}
-    _known(where, "setting", settings, frozenset({"wire", "dim"}))
+    _known(where, "setting", settings, {"wire", "dim", *_UNIT_PRICES})
     _known(where, "word", words, KINDS | ABILITIES | quirks)
     kinds = words & KINDS or ({"audio"} if words & _AUDIO else {"chat"})
     if len(kinds) > 1:
@@ -321,7 +375,9 @@ def _words(where: str, text: str, quirks: frozenset[str]) -> _Words:
     wire = settings.get("wire", "")
     if wire:
         _known(where, "wire", [wire], WIRES)
-    return _Words(kinds.pop(), frozenset(words & ABILITIES), frozenset(words & quirks), wire, int(settings.get("dim", 0)))
+    each = {_UNIT_PRICES[name]: float(value) for name, value in settings.items() if name in _UNIT_PRICES}
+    able = frozenset(words & ABILITIES)
+    return _Words(kinds.pop(), able, frozenset(words & quirks), wire, int(settings.get("dim", 0)), each)
 
 
 class _NodeType(NamedTuple):
@@ -332,6 +388,7 @@ class _NodeType(NamedTuple):
     auth: AuthScheme
     tails: tuple[str, ...]
     headers: tuple[tuple[str, str], ...] = ()
+    extras: frozenset[str] = frozenset()  # what such a server may well have
 
 
 ANTHROPIC_VERSION: Final = ("anthropic-version", "2023-06-01")
@@ -340,16 +397,25 @@ NODE_TYPES: Final[Mapping[str, _NodeType]] = {
         {"chat": "openai-chat", "responses": "openai-responses"},
         "https://api.openai.com/v1",
         "optional-bearer",
-        ("/chat/completions", "/responses", "/models"),
+        ("/chat/completions", "/responses", "/embeddings", "/models"),
+        extras=EXTRAS - {"responses"},
     ),
     "anthropic-compatible": _NodeType(
         {"": "anthropic"}, "https://api.anthropic.com/v1", "x-api-key", ("/messages",), (ANTHROPIC_VERSION,)
     ),
     "gemini-compatible": _NodeType(
-        {"": "gemini"}, "https://generativelanguage.googleapis.com/v1beta", "x-goog-api-key", ("/models",)
+        {"": "gemini"},
+        "https://generativelanguage.googleapis.com/v1beta",
+        "x-goog-api-key",
+        ("/models",),
+        extras=frozenset({"embeddings", "images"}),
     ),
     "ollama-compatible": _NodeType(
-        {"": "ollama"}, "http://localhost:11434", "optional-bearer", ("/api/chat", "/api/tags", "/api")
+        {"": "ollama"},
+        "http://localhost:11434",
+        "optional-bearer",
+        ("/api/chat", "/api/tags", "/api"),
+        extras=frozenset({"embeddings"}),
     ),
 }
 
@@ -383,7 +449,7 @@ def node_provider(
         prefix=prefix,
         headers=kind.headers,
         pass_through=True,
-        extras=frozenset({"embeddings", "images", "transcriptions"}) if wire.startswith("openai") else frozenset(),
+        extras=kind.extras,
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from functools import lru_cache
 from math import inf
 from typing import Any, Final, NamedTuple
@@ -22,7 +23,6 @@ from ..settings import Limits
 from .pool import Pool
 
 Data = bytes | memoryview
-Body = Data | Sequence[Data]
 Whole = tuple[int, Headers, bytes]
 
 _OURS: Final = frozenset(
@@ -31,6 +31,19 @@ _OURS: Final = frozenset(
 _BODIED: Final = frozenset({"POST", "PUT", "PATCH"})
 _PORTS: Final = {"http": 80, "https": 443}
 _JOIN: Final = 16 * 1024  # a body up to here is copied behind its head: one buffer is cheaper to send than two
+
+
+class Source(NamedTuple):
+    """A body too large to be held: *size* bytes, made anew for each sending.
+
+    ``pieces`` yields exactly that many; what it raises ends the call and comes out of it.
+    """
+
+    size: int
+    pieces: Callable[[], AsyncGenerator[bytes, None]]
+
+
+Body = Data | Sequence[Data] | Source
 
 
 class _Push:
@@ -225,6 +238,8 @@ def request_pieces(form: Template, extra: Headers, body: Body) -> list[Data]:
         length = len(body)
         if length <= _JOIN and (length or form.method in _BODIED):
             return [b"%bcontent-length: %d\r\n\r\n%b" % (head, length, body)]
+    if isinstance(body, Source):
+        return [head + b"content-length: %d\r\n\r\n" % body.size]
     pieces = (body,) if isinstance(body, (bytes, memoryview)) else body
     length = sum(map(len, pieces))
     head += b"content-length: %d\r\n\r\n" % length if length or form.method in _BODIED else b"\r\n"
@@ -246,16 +261,24 @@ NO_FIELDS: Final[Headers] = []
 class Client:
     """All calls of the process.
 
-    ``ssl_context`` replaces the system's authorities; ``allow_private`` is explained in :func:`..proto.dial.allowed`.
+    ``ssl_context`` replaces the system's authorities; ``allow_private`` is explained in :func:`..proto.dial.allowed`, in
+    whose place ``permits`` judges addresses when it is given.
     """
 
     def __init__(
-        self, limits: Limits, clock: Clock, *, ssl_context: ssl.SSLContext | None = None, allow_private: bool = True
+        self,
+        limits: Limits,
+        clock: Clock,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        allow_private: bool = True,
+        permits: Callable[[str], bool] | None = None,
     ) -> None:
         self._limits = limits
         self._clock = clock
         self._tls = ssl_context
         self._allow_private = allow_private
+        self._permits = permits
         self._pool: Pool[H1Connection] = Pool(limits.pool_per_origin, limits.pool_idle)
         self._connections: set[H1Connection] = set()
         self._closed = False
@@ -282,7 +305,8 @@ class Client:
         self, form: Template, body: Body = b"", *, extra: Headers = NO_FIELDS, times: Times = NO_TIMES
     ) -> Coroutine[Any, Any, Call]:
         """As :meth:`open`, with the unchanging part prepared; *extra* fields are added to it."""
-        return self._perform(form, request_pieces(form, extra, body), False, self._limits.stream_buffer, times)
+        source = body if type(body) is Source else None
+        return self._perform(form, request_pieces(form, extra, body), False, self._limits.stream_buffer, times, source)
 
     async def fetch(
         self,
@@ -303,7 +327,16 @@ class Client:
         self, form: Template, body: Body = b"", *, limit: int, extra: Headers = NO_FIELDS, times: Times = NO_TIMES
     ) -> Coroutine[Any, Any, Call]:
         """A call whose whole body, at most *limit* bytes, is there to be taken.  Otherwise as :meth:`open_as`."""
-        return self._perform(form, request_pieces(form, extra, body), True, limit, times)
+        source = body if type(body) is Source else None
+        return self._perform(form, request_pieces(form, extra, body), True, limit, times, source)
+
+    async def reach(self, origin: Origin, seconds: float) -> None:
+        """Make sure that a connection to *origin* stands, within *seconds*; the next call takes it.
+
+        Raises :class:`TransportError`.
+        """
+        connection = self._pool.take(origin, self._clock.monotonic()) or await self._dial(origin, seconds)
+        self._on_idle(connection)
 
     async def close(self) -> None:
         """Close every connection; calls under way fail with ``closed``, later ones too."""
@@ -321,7 +354,9 @@ class Client:
             "retried": self._retried,
         }
 
-    async def _perform(self, form: Template, pieces: list[Data], whole: bool, limit: int, times: Times) -> Call:
+    async def _perform(
+        self, form: Template, pieces: list[Data], whole: bool, limit: int, times: Times, source: Source | None
+    ) -> Call:
         origin = form.origin
         connection = self._pool.take(origin, self._clock.monotonic())
         if connection is not None:
@@ -332,16 +367,25 @@ class Client:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             call = Call(connection, waiter, whole, limit)
             connection.request(
-                pieces, call, method=form.method, first_byte_timeout=times.first_byte, idle_timeout=times.idle
+                pieces,
+                call,
+                method=form.method,
+                first_byte_timeout=times.first_byte,
+                idle_timeout=times.idle,
+                follows=source.size if source is not None else 0,
             )
             try:
+                if source is not None:
+                    await _send_body(connection, call, source)
                 await waiter
             except TransportError as error:
                 if not error.reused:
                     raise
                 connection = None  # it died of age, not of this request: once more on a fresh one, which is never "reused"
                 self._retried += 1
-            except asyncio.CancelledError:
+            except BaseException:  # we were cancelled, or the body could not be read
+                if not waiter.cancel() and not waiter.cancelled():
+                    waiter.exception()
                 call.cancel()
                 raise
             else:
@@ -356,6 +400,7 @@ class Client:
             self._clock,
             timeout=self._limits.connect_timeout if timeout is None else timeout,
             allow_private=self._allow_private,
+            permits=self._permits,
             tls=self._tls,
         )
         if self._closed or not connection.reusable:
@@ -377,3 +422,19 @@ class Client:
     def _on_closed(self, connection: H1Connection) -> None:
         self._connections.discard(connection)
         self._pool.drop(connection)
+
+
+async def _send_body(connection: H1Connection, call: Call, source: Source) -> None:
+    """Bring the body as fast as the origin takes it, and no further than it wants it."""
+    left = source.size
+    async with aclosing(source.pieces()) as pieces:
+        async for piece in pieces:
+            left -= len(piece)
+            if left < 0 or not await connection.send(call, piece):
+                break
+        else:
+            if left == 0:
+                return
+            raise ValueError("the request body is shorter than was announced")
+    if left < 0:
+        raise ValueError("the request body is longer than was announced")

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +131,31 @@ def test_an_account_that_is_off_is_not_asked() -> None:
 
     finding = doctor._provider(backend.Api(api), {"provider": "openai", "name": "x", "isActive": False, "id": "1"})
     assert (finding.state, finding.detail) == ("ok", "switched off")
+
+
+def _with_audit_rows(omniroute: Command, settings: Settings) -> sqlite3.Connection:
+    for name in ("a", "b", "c"):
+        assert omniroute("keys", "create", name).exit_code == 0
+    return sqlite3.connect(settings.database, isolation_level=None)
+
+
+def test_a_whole_audit_log_is_said_with_its_newest_row(omniroute: Command, settings: Settings) -> None:
+    _with_audit_rows(omniroute, settings).close()
+    result = omniroute("doctor", "--offline")
+    assert re.search(r"✓ audit log: 3 rows, whole; newest: 3:[0-9a-f]{64}", result.stdout)
+
+
+def test_the_first_row_of_the_audit_log_that_was_meddled_with_is_named(omniroute: Command, settings: Settings) -> None:
+    with closing(_with_audit_rows(omniroute, settings)) as database:
+        database.execute("DROP TRIGGER audit_no_update")
+        database.execute("UPDATE audit_log SET actor = 'nobody' WHERE id = 2")
+    result = omniroute("doctor", "--offline")
+    assert result.exit_code == 1
+    assert re.search(r"✗ audit log: row 2 \(\S+ key.create\) was changed", result.stderr)
+
+
+def test_a_database_from_before_the_chain_is_no_failure(omniroute: Command, settings: Settings) -> None:
+    with closing(_with_audit_rows(omniroute, settings)) as database:
+        database.execute("PRAGMA user_version = 2")
+    (audit,) = [f for f in doctor.checks(settings, offline=True) if f.check == "audit log"]
+    assert (audit.state, audit.detail) == ("ok", "protected from the next start on")

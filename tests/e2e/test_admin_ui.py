@@ -45,6 +45,18 @@ def test_each_page_opens_and_fits_a_narrow_screen(server: Process, browser: Brow
             assert browser.run(f"document.querySelectorAll({unnamed!r}).length") == 0, heading
 
 
+def test_the_api_page_shows_every_route_and_what_it_takes(server: Process, browser: Browser) -> None:
+    browser.open(f"{server.url}/api/docs")
+    browser.until("document.querySelectorAll('details.route').length > 100")
+    find = "const s = document.querySelector('input[type=search]'); s.value = 'post /api/keys'"
+    browser.run(f"(() => {{ {find}; s.dispatchEvent(new Event('input')); }})()")
+    browser.until("document.querySelectorAll('details.route').length === 1")
+    browser.run("document.querySelector('details.route summary').click()")
+    browser.sees("KeyBody")
+    browser.resize(360, 800, True)
+    assert browser.run("document.documentElement.scrollWidth") == 360
+
+
 def test_from_the_first_visit_to_a_key(server: Process, browser: Browser) -> None:
     browser.open(server.url)
     browser.sees("No password is set.")

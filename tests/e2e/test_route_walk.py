@@ -15,14 +15,18 @@ from omniroute.manage.routes import MANAGE_ROUTES
 
 PASSWORD = "correct horse battery"
 ENDING = frozenset({"/api/restart", "/api/shutdown"})  # never asked with a key that may
+UNDELIVERED = {(501, "/api/cli-tools/antigravity-mitm"), (501, "/api/cli-tools/antigravity-mitm/{rest*}")}
 # Lists of models and the like, which clients read before they have a key; a setting closes them.
 OPEN = re.compile(r"(/api|/v1)?/v1(beta)?(/models(/[^:]+)?)?|/models|(/v1|/api/v1|/v1/v1)?/api/(tags|version|ps|show)")
+
+
+LISTS = re.compile(r"(/api|/v1)?/v1/(embeddings|images/generations)")  # of models, to GET
 
 
 class Row(NamedTuple):
     method: str
     path: str
-    access: str  # P, M, B, L; K: a gateway key
+    access: str  # P, M, B, L, S; K: a gateway key
 
     @property
     def url(self) -> str:
@@ -30,8 +34,13 @@ class Row(NamedTuple):
         return re.sub(r"\{\w+\*?\}", "x1", self.path)
 
 
+def _is_open(method: str, path: str) -> bool:
+    url = Row("", path, "").url
+    return OPEN.fullmatch(url) is not None or (method == "GET" and LISTS.fullmatch(url) is not None)
+
+
 def _rows() -> list[Row]:
-    data = [Row(row.method, row.path, "P" if OPEN.fullmatch(Row("", row.path, "").url) else "K") for row in DATA_ROUTES]
+    data = [Row(row.method, row.path, "P" if _is_open(row.method, row.path) else "K") for row in DATA_ROUTES]
     return data + [Row(row.method, row.path, row.access) for row in MANAGE_ROUTES]
 
 
@@ -90,6 +99,8 @@ def test_an_inference_key_opens_the_data_plane_and_nothing_else(closed: Process,
         if row.access in "ML":
             assert status == 403, body
             assert b"Invalid management token" in body
+        elif row.access == "S":
+            assert status == 401, body
         else:
             assert status not in (401, 403) or row.path == "/api/auth/login", body
 
@@ -101,6 +112,8 @@ def test_a_manage_key_opens_management_and_nothing_else(closed: Process, keys: d
     status, body = ask(closed, row, key=keys["manage"])
     if row.access == "K":
         assert status == 403, body
+    elif row.access == "S":
+        assert status == 401, body
     elif row.path.startswith("/api/keys/"):
         assert status == 404
     else:
@@ -244,7 +257,7 @@ def test_garbage_is_refused_and_never_breaks_anything(closed: Process, keys: dic
     for path in (row.url, *odd):
         for body in GARBAGE if row.method != "GET" and path == row.url else [None, b"{}"]:
             status, _, raw = closed.request(row.method, path, body, authorization=f"Bearer {keys[scope]}")
-            assert status < 500, (path, body and body[:60], raw[:300])
+            assert status < 500 or (status, row.path) in UNDELIVERED, (path, body and body[:60], raw[:300])
     for query in QUERIES:
         status, _, raw = closed.request(row.method, f"{row.url}?{query}", b"{", authorization=f"Bearer {keys[scope]}")
-        assert status < 500, (query, raw[:300])
+        assert status < 500 or (status, row.path) in UNDELIVERED, (query, raw[:300])

@@ -75,3 +75,49 @@ def test_who_is_to_blame() -> None:
 
 def test_short_keys_are_words_and_stay() -> None:
     assert without_secret(Failure(400, "ollama does not know it"), "ollama").message == "ollama does not know it"
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ([(b"retry-after", b"7"), (b"x-ratelimit-reset-requests", b"90s")], 7.0),
+        ([(b"x-ratelimit-remaining-requests", b"0"), (b"x-ratelimit-reset-requests", b"90s")], 90.0),
+        ([(b"anthropic-ratelimit-requests-remaining", b"0"), (b"anthropic-ratelimit-requests-reset", b"2025-06-15T15:07:20Z")],
+         40.0),
+        ([], None),
+    ],
+)  # fmt: skip
+def test_the_reset_of_the_limit_stands_in_for_a_missing_retry_after(fields: Any, seconds: float | None) -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    raw = CHAT.error("rate_limit_error", "Slow down")
+    failure = upstream_failure(gateway, CHAT.name, 429, [*JSON, *fields], raw)
+    assert failure.retry_after == seconds
+    assert upstream_failure(gateway, CHAT.name, 400, [*JSON, *fields[1:]], raw).retry_after is None
+
+
+def test_the_network_is_not_a_status() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    account = gateway.live.snapshot.connections["node-up"][0]
+    failure = transport_failure(TransportError("reset", "reset"))
+    for _ in range(2):  # five seconds, however often
+        blame(gateway, route_of(gateway), account, failure, network=True)
+        assert gateway.live.health.blocked_until("c1", "m") == gateway.hands.time() + 5.0
+        gateway.hands.advance(5.0)
+    assert gateway.live.breakers.view("node-up").failures == 2
+
+
+def test_limits_in_an_error_answer_are_learned() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    account = gateway.live.snapshot.connections["node-up"][0]
+    said = [(b"x-ratelimit-remaining-requests", b"0"), (b"x-ratelimit-reset-requests", b"90s")]
+    failure = upstream_failure(gateway, CHAT.name, 400, [*JSON, *said], CHAT.error("x", "y"))
+    blame(gateway, route_of(gateway), account, failure)
+    assert gateway.live.limiter.wait("c1") == 90.0
+
+
+@pytest.mark.parametrize("status", [400, 405, 413, 415, 422])
+def test_what_the_request_is_to_blame_for_cools_nothing_and_breaks_nothing(status: int) -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    account = gateway.live.snapshot.connections["node-up"][0]
+    blame(gateway, route_of(gateway), account, Failure(status, "rate limit, capacity, overloaded", retry_after=9.0))
+    assert (gateway.live.health.calm, gateway.live.breakers.calm) == (True, True)

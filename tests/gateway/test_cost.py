@@ -4,6 +4,7 @@ import pytest
 
 from omniroute.gateway.cost import cost, price_of
 from omniroute.gateway.snapshot import Snapshot
+from omniroute.media.codec import Units
 from omniroute.translate.events import Usage
 from omniroute.upstream.providers import Model, Price, Provider
 
@@ -28,6 +29,32 @@ def test_unknown_price_or_usage_is_unknown_and_not_free() -> None:
     assert cost(Usage(input=1), None) is None
     assert cost(Usage(input=1), Price(input=1.0)) is None
     assert cost(None, FULL) is None
+
+
+def test_output_that_is_known_to_be_none_needs_no_price() -> None:
+    assert cost(Usage(input=1_000_000, output=0), Price(input=0.1)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("usage", "price", "units", "dollars"),
+    [
+        (None, Price(per_image=0.04), Units(images=2), 0.08),
+        (Usage(input=1_000_000, output=1120), Price(0.3, 2.5, per_image=0.039), Units(images=1), 0.339),
+        (None, Price(per_second=0.0001), Units(seconds=12.5), 0.00125),
+        (Usage(input=100, output=50), Price(2.5, 10.0, per_second=0.0001), Units(seconds=10.0), 0.001),
+        (None, Price(per_million_characters=15.0), Units(characters=1000), 0.015),
+        (None, Price(per_search=0.002), Units(searches=3), 0.006),
+        (Usage(input=1_000_000, output=0), Price(2.0, 8.0), Units(images=1), 2.0),
+        (None, Price(2.0, 8.0), Units(images=1), None),
+        (None, None, Units(images=1), None),
+        (Usage(input=1_000_000, output=0), FULL, Units(), 2.0),
+    ],
+)
+def test_what_is_not_tokens_is_priced_by_the_piece(
+    usage: Usage | None, price: Price | None, units: Units, dollars: float | None
+) -> None:
+    found = cost(usage, price, units)
+    assert found == (pytest.approx(dollars) if dollars is not None else None)
 
 
 def test_price_lookup_order() -> None:

@@ -15,7 +15,7 @@ from wires import ANTHROPIC, CHAT, WIRES, Wire
 from omniroute.gateway import count_tokens
 from omniroute.gateway.auth import digest
 from omniroute.gateway.count_tokens import MEDIA_TOKENS, estimate
-from omniroute.gateway.snapshot import GatewayKey
+from omniroute.gateway.snapshot import Combo, ComboEntry, GatewayKey
 from omniroute.translate.formats import FORMATS
 
 PATH = "/v1/messages/count_tokens"
@@ -104,3 +104,11 @@ async def test_a_restricted_key_counts_for_its_own_models_only() -> None:
         )
     assert status == 403
     assert "not allowed" in json.loads(got)["error"]["message"]
+
+
+async def test_a_combo_is_counted_by_its_first_model() -> None:
+    combo = Combo("1", "coding", (ComboEntry("up/m"),))
+    got = await counted({"model": "coding", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]},
+                        combos={"coding": combo})  # fmt: skip
+    assert got.status == 200
+    assert got.json["input_tokens"] > 0

@@ -52,7 +52,7 @@ def test_success_clears_all_error_state() -> None:
     health = Health(clock)
     fail(health, 500)
     clock.advance(10)
-    health.succeed("a", "m")
+    health.succeed("a", "p", "m")
     view = health.view("a")
     assert (view.test_status, view.backoff_level, view.last_error, view.rate_limited_until) == ("active", 0, None, None)
 
@@ -136,3 +136,48 @@ def test_a_lock_knows_since_when_and_can_be_lifted_alone() -> None:
     assert [lock.model for lock in health.locks()] == ["other"]
     clock.advance(61)
     assert not health.unlock_model("a", "other")
+
+
+def test_what_is_well_again_costs_nothing_any_more() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    health.restore("b", AccountHealth(test_status="active"))
+    assert health.calm
+    fail(health, 500)
+    assert not health.calm
+    clock.advance(10)
+    health.succeed("a", "p", "m")
+    assert health.calm
+    fail(health, 429)
+    health.clear("a")
+    assert health.calm
+    fail(health, 429)
+    health.forget("a")
+    assert health.calm
+
+
+def test_a_model_that_no_account_can_serve_is_closed_until_its_time_a_success_or_by_hand() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    for end in (lambda: clock.advance(60), lambda: health.succeed("a", "p", "m"), lambda: health.open_model("p", "m")):
+        health.close_model("p", "m", clock.now + 60)
+        assert (health.closed_until("p", "m"), health.closed_until("p", "other")) == (clock.now + 60, None)
+        assert [closed.model for closed in health.closed()] == ["m"]
+        end()
+        assert (health.closed_until("p", "m"), health.closed(), health.calm) == (None, [], True)
+    assert not health.open_model("p", "m")
+
+
+def test_locks_are_told_to_the_store_and_put_back() -> None:
+    clock = FakeClock()
+    health, told = Health(clock), []
+    health.on_lock = lambda lock, lifted: told.append((lock.model, lock.step, lifted))
+    fail(health, 404)
+    later = Health(clock)
+    later.restore_lock(health.locks()[0])
+    assert later.blocked_until("a", "m") == clock.now + 60
+    clock.advance(61)
+    fail(later, 404)
+    assert later.blocked_until("a", "m") == clock.now + 120  # the second step, though in another run
+    health.clear_all()
+    assert told == [("m", 0, False), ("m", 0, True)]

@@ -12,7 +12,7 @@ from wires import CHAT
 from omniroute.errors import OmniError
 from omniroute.gateway import auth, models
 from omniroute.gateway.models import catalogue, one, page
-from omniroute.gateway.snapshot import GatewayKey, GatewaySettings, Snapshot
+from omniroute.gateway.snapshot import Combo, GatewayKey, GatewaySettings, Snapshot
 from omniroute.proto.exchange import Request
 from omniroute.upstream.providers import Model
 
@@ -114,3 +114,31 @@ def test_the_list_can_be_closed_to_those_without_a_key() -> None:
     assert exchange.status == 401
     assert exchange.json["error"]["code"] == "invalid_api_key"
     assert get(msgspec.structs.replace(closed, settings=GatewaySettings())).status == 200
+
+
+def test_models_of_other_kinds_come_after_those_for_chat_and_say_what_they_are() -> None:
+    made = {
+        "speak": Model("speak", kind="audio", abilities=frozenset({"speech"})),
+        "rank": Model("rank", kind="rerank"),
+        "embed": Model("embed", kind="embedding", dimensions=1024),
+        "large": LARGE,
+    }
+    found = list(catalogue(snapshot(provider(CHAT, models=made), accounts("key-1"))))
+    assert [entry["root"] for entry in found] == ["large", "embed", "rank", "speak"]
+    assert [entry["type"] for entry in found] == ["model", "embedding", "rerank", "audio"]
+    assert (found[1]["dimensions"], found[3]["subtype"]) == (1024, "speech")
+    assert "dimensions" not in found[0]
+
+
+def test_one_kind_alone_can_be_listed() -> None:
+    exchange = FakeExchange(Request("GET", "/v1/embeddings"))
+    models.serve(fake_gateway(state()), exchange, kind="embedding")
+    assert [entry["id"] for entry in exchange.json["data"]] == ["up/embed"]
+
+
+def test_combos_come_first_and_are_nobodys() -> None:
+    made = state(combos={"team/b": Combo("2", "team/b"), "a": Combo("1", "a")})
+    body = get(made).json
+    assert [entry["id"] for entry in body["data"][:3]] == ["a", "team/b", "up/large"]
+    assert (body["data"][0]["owned_by"], body["data"][0]["type"], body["data"][0]["parent"]) == ("combo", "model", None)
+    assert get(made, wanted="team/b").json["id"] == "team/b"

@@ -4,12 +4,16 @@ from typing import Any
 
 import pytest
 from data_plane import JSON, MODEL
+from fakes_combos import combo, world
 from fakes_exchange import FakeExchange
-from fakes_gateway import FakeGateway, exchange, fake_gateway, one_provider
+from fakes_gateway import FakeGateway, exchange, fake_gateway, job, one_provider
 from wires import CHAT, WIRES, Wire
 
+from omniroute.errors import OmniError
 from omniroute.gateway import auth, pipeline
+from omniroute.gateway.health import AccountHealth
 from omniroute.gateway.job import Line
+from omniroute.gateway.plan import Plan, Target, first_route, health_of, make_plan
 from omniroute.gateway.snapshot import GatewayKey, GatewaySettings
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
@@ -75,3 +79,97 @@ async def test_a_dedicated_route_keeps_to_its_provider(wire: Wire) -> None:
     got = await ask(gateway, wire, wire.ask("m"), only="nobody")
     assert got.status == 400
     assert "Unknown provider: nobody" in wire.error_of(got.text)["message"]
+
+
+# -- combos and chains
+
+
+def planned(state: Any, name: str, **more: Any) -> tuple[FakeGateway, Any, Plan]:
+    gateway = fake_gateway(state)
+    made = job(CHAT, {"model": name})
+    made.requested = name
+    return gateway, made, make_plan(gateway, state, made, **more)
+
+
+def test_a_combo_is_planned_with_the_reason_for_each_place() -> None:
+    state = world(combo("x", "b/m", "gone/m", "a/m"))
+    _, made, plan = planned(state, "x")
+    assert [(target.name, target.why) for target in plan.candidates] == [
+        ("b/m", "priority 1 of 3"), ("gone/m", "priority 2 of 3"), ("a/m", "priority 3 of 3"),
+    ]  # fmt: skip
+    assert plan.targets[1].barred == "No credentials for provider: gone"
+    assert [route.provider.id for route in plan.routes] == ["b", "a"]
+    assert plan.combo is state.combos["x"]
+    assert (made.combo, made.route) == ("x", plan.routes[0])
+
+
+def test_a_plain_call_has_one_candidate() -> None:
+    _, _, plan = planned(world(), "b/m")
+    assert plan.candidates == (Target("b/m", "prefix", plan.routes[0]),)
+    assert (plan.combo, plan.targets) == (None, ())
+
+
+def test_a_plan_that_is_only_explained_takes_no_turn() -> None:
+    state = world(combo("x", "a/m", "b/m", strategy="round-robin"))
+    gateway, made, plan = planned(state, "x", dry=True)
+    for dry, first in ((True, "a"), (False, "a"), (True, "b"), (False, "b"), (False, "a")):
+        plan = make_plan(gateway, state, made, dry=dry)
+        assert plan.routes[0].provider.id == first
+
+
+def test_a_chain_follows_the_provider_of_its_model() -> None:
+    state = world(chains={"m": ("c", "b", "a", "gone")})
+    _, _, plan = planned(state, "b/m")
+    assert [(target.name, target.why) for target in plan.targets] == [
+        ("b/m", "prefix"), ("c/m", "fallback chain"), ("a/m", "fallback chain"), ("gone/m", "fallback chain"),
+    ]  # fmt: skip
+    assert [route.provider.id for route in plan.routes] == ["b", "c", "a"]
+    assert planned(state, "b/other")[2].targets == ()
+    assert planned(state, "m", only="b")[2].targets == (), "a dedicated route keeps to its provider"
+
+
+def test_a_combo_has_no_chain() -> None:
+    state = world(combo("x", "a/m"), chains={"m": ("b",), "x": ("c",)})
+    assert [route.provider.id for route in planned(state, "x")[2].routes] == ["a"]
+
+
+@pytest.mark.parametrize(("allowed", "name", "good"), [
+    (("x",), "x", True), (("x",), "nick", True), (("nick",), "nick", False), (("a/*",), "x", False), (("*",), "x", True),
+])  # fmt: skip
+def test_a_key_must_allow_the_combo_by_its_name(allowed: tuple[str, ...], name: str, good: bool) -> None:
+    state = world(combo("x", "a/m"), aliases={"nick": "x"})
+    gateway = fake_gateway(state)
+    made = job(CHAT, {})
+    made.requested, made.key = name, key(allowed_models=allowed)[0]
+    if good:
+        assert make_plan(gateway, state, made).combo is not None
+        assert first_route(gateway, state, made.key, name).provider.id == "a"
+        return
+    with pytest.raises(OmniError) as caught:
+        make_plan(gateway, state, made)
+    assert caught.value.status == 403
+    with pytest.raises(OmniError):
+        first_route(gateway, state, made.key, name)
+
+
+def test_what_wants_one_route_of_a_combo_gets_that_of_its_first_model_that_can_be_asked() -> None:
+    state = world(combo("x", "gone/m", "b/m"), combo("y", "gone/m"))
+    gateway = fake_gateway(state)
+    assert first_route(gateway, state, None, "x").provider.id == "b"
+    assert first_route(gateway, state, None, "c/m").provider.id == "c"
+    with pytest.raises(OmniError, match="Combo 'y' has no model"):
+        first_route(gateway, state, None, "y")
+
+
+def test_health_is_that_of_the_best_account() -> None:
+    state = world(accounts=2)
+    gateway = fake_gateway(state)
+    route = gateway.routes.resolve(state, "a/m", "")
+    assert health_of(state, gateway.live, route) == 100.0
+    for connection_id, level in (("a1", 3), ("a2", 1)):
+        until = gateway.clock.time() + 60
+        gateway.live.health.restore(
+            connection_id, AccountHealth(backoff_level=level, last_error="no", rate_limited_until=until)
+        )
+    assert health_of(state, gateway.live, route) == 100.0 - 10 - 20 - 30
+    assert health_of(world(accounts=0), gateway.live, route) == 0.0

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import timeit
+
+import msgspec
 import pytest
 
 from omniroute.errors import OmniError
-from omniroute.gateway.resolve import resolve, specificity
-from omniroute.gateway.snapshot import Connection, GatewaySettings, Snapshot
+from omniroute.gateway.combos import Lineups
+from omniroute.gateway.resolve import find_combo, resolve, specificity
+from omniroute.gateway.snapshot import Combo, ComboEntry, Connection, GatewaySettings, Snapshot
 from omniroute.upstream.providers import Model, Provider
 
 
@@ -131,3 +135,61 @@ def test_dedicated_routes_add_the_prefix_and_refuse_a_foreign_one() -> None:
         resolve(snapshot, "bt/shared", only="alpha")
     with pytest.raises(OmniError, match="Unknown provider: nobody"):
         resolve(snapshot, "x", only="nobody")
+
+
+# -- fallback chains and combos that are switched off
+
+
+def chained(*chain: str, active: tuple[str, ...] = (), name: str = "shared", **settings: object) -> Snapshot:
+    return msgspec.structs.replace(build(active=active, **settings), chains={name: chain})
+
+
+def test_a_chain_decides_between_several_that_offer_a_model() -> None:
+    assert resolve(chained("gamma", "beta"), "shared").provider.id == "gamma"
+    found = resolve(chained("nobody", "alpha", "beta"), "shared")
+    assert (found.provider.id, found.via) == ("beta", "fallback chain")
+    blocked = chained("beta", "gamma", blocked_providers=frozenset({"beta"}))
+    assert resolve(blocked, "shared").provider.id == "gamma"
+    assert resolve(chained("beta", active=("gamma",)), "shared").provider.id == "gamma", "one account decides first"
+
+
+def test_a_model_that_nobody_lists_goes_to_the_first_of_its_chain_that_has_an_account() -> None:
+    state = chained("alpha", "beta", active=("beta",), name="my-own")
+    assert resolve(state, "my-own").provider.id == "beta"
+    assert resolve(chained("alpha", name="my-own"), "my-own").via == "default"
+
+
+def test_a_combo_that_is_switched_off_leads_nowhere() -> None:
+    state = msgspec.structs.replace(build(), inactive_combos=frozenset({"coding", "shared", "beta/b-1"}))
+    with pytest.raises(OmniError, match="Combo 'coding' is not active"):
+        resolve(state, "coding")
+    assert resolve(state, "beta/b-1").model == "b-1", "what it hid is there again"
+
+
+def test_a_combo_is_found_by_its_name_or_what_leads_to_it() -> None:
+    combo = Combo("1", "beta/x")
+    state = msgspec.structs.replace(
+        build(wildcard_aliases=(("co*", "mine"),)), combos={"beta/x": combo}, aliases={"mine": "beta/x", "a": "b", "b": "a"}
+    )
+    assert [find_combo(state, name) for name in ("beta/x", "mine", "CODING", "beta/y", "a", "none")] == [
+        combo, combo, combo, None, None, None,
+    ]  # fmt: skip
+    assert find_combo(build(), "beta/x") is None
+
+
+def test_a_name_among_many_is_resolved_in_microseconds() -> None:
+    """500 connections, 100 combos, 1,000 aliases: 15 µs on the reference machine, and ten times that anywhere."""
+    providers = {f"p{n}": provider(f"p{n}", models=models(f"m{n}")) for n in range(50)}
+    accounts = {id: tuple(Connection(f"{id}-{n}", id, "x") for n in range(10)) for id in providers}
+    state = Snapshot(
+        providers=providers,
+        prefixes={id: id for id in providers},
+        connections=accounts,
+        models={f"m{n}": (f"p{n}",) for n in range(50)},
+        aliases={f"alias-{n}": f"p{n % 50}/m{n % 50}" for n in range(1000)},
+        combos={f"combo-{n}": Combo(str(n), f"combo-{n}", (ComboEntry("p1/m1"), ComboEntry("m2"))) for n in range(100)},
+    )
+    for name in ("p7/m7", "m7", "alias-77"):
+        assert min(timeit.repeat(lambda name=name: resolve(state, name), number=200, repeat=5)) / 200 < 150e-6  # type: ignore[misc]
+    lineups = Lineups()
+    assert min(timeit.repeat(lambda: lineups.find(state, "combo-5"), number=200, repeat=5)) / 200 < 150e-6

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from omniroute.errors import Retry
-from omniroute.gateway.retry import PROFILES, cooldown, judge, parse_span, retry_hint, span_text
+from omniroute.gateway.retry import PROFILES, cooldown, judge, lock_time, parse_span, profile_of, retry_hint, span_text
 
 NOW = 1_750_000_000.0
 
@@ -111,3 +111,49 @@ def test_hints_come_from_fields_then_from_words(
 
 def test_span_text_is_for_people() -> None:
     assert [span_text(s) for s in (0.2, 65, 3600, 7643)] == ["1s", "1m 5s", "1h", "2h 7m 23s"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "scope"),
+    [
+        (429, "Rate limit reached for gpt-4o in organization org-1", "model"),
+        (429, "Too fast with `gpt-4o`.", "model"),
+        (429, "Rate limit reached for gpt-4o-mini", "account"),
+        (429, "Rate limit reached", "account"),
+        (500, "gpt-4o broke", "account"),
+    ],
+)
+def test_a_rate_limit_that_names_the_model_is_the_models(status: int, message: str, scope: str) -> None:
+    rule = judge(status, message, "gpt-4o").rule
+    assert rule is not None
+    assert rule.scope == scope
+
+
+@pytest.mark.parametrize("message", ["API key not valid. Please pass a valid API key.", "API key expired. Please renew it."])
+def test_a_dead_key_that_is_reported_as_a_bad_request_is_the_accounts_fault(message: str) -> None:
+    retry, rule = judge(400, message)
+    assert retry is Retry.NEXT_ACCOUNT
+    assert rule is not None
+    assert rule.reason == "auth_error"
+    assert judge(400, f"The prompt says: {message}") == (Retry.NONE, None)
+
+
+def test_a_model_is_locked_for_longer_each_time_up_to_twenty_minutes_and_a_hint_wins() -> None:
+    missing, limited = judge(404, "").rule, judge(429, "limit of model-1", "model-1").rule
+    assert missing is not None
+    assert limited is not None
+    assert [lock_time(missing, step, None) for step in range(7)] == [60, 120, 300, 600, 1200, 1200, 1200]
+    assert [lock_time(limited, step, None) for step in range(9)] == [1, 2, 4, 8, 16, 32, 64, 120, 120]
+    assert lock_time(missing, 0, 90.0) == 90.0
+    assert lock_time(missing, 0, 1e9) == 86400.0
+
+
+def test_a_profile_is_what_the_settings_say() -> None:
+    stored = {"apikey": {"transient_cooldown": 9.0, "breaker_threshold": 2}}
+    assert profile_of(stored, "apikey") == PROFILES["apikey"]._replace(transient_cooldown=9.0, breaker_threshold=2)
+    assert profile_of(stored, "oauth") == PROFILES["oauth"]
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999"])
+def test_a_time_without_end_is_no_time(text: str) -> None:
+    assert parse_span(text) is None

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
-from data_plane import JSON, MODEL
+from data_plane import JSON, MODEL, accounts
 from fakes_exchange import FakeExchange
 from fakes_gateway import FakeGateway, exchange, fake_gateway, one_provider
 from wires import CHAT, SAID, WIRES, Wire
 
 from omniroute.gateway import pipeline
+from omniroute.gateway.blame import blame
 from omniroute.gateway.job import Line
+from omniroute.gateway.snapshot import GatewaySettings, RateDefaults
 from omniroute.proto.h1_client import TransportError
+from omniroute.tasks import spawn
+from omniroute.translate.events import Failure
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
 
@@ -137,3 +143,189 @@ async def test_an_answer_that_cannot_be_read_is_a_failure_of_its_account(wire: W
     got = await ask(gateway, wire)
     assert (got.status, gateway.records[0].attempts) == (200, 2)
     assert gateway.live.health.blocked_until("c1", "m") is not None
+
+
+async def broken(gateway: FakeGateway, calls: int = 5) -> None:
+    """So many calls, each of which the provider fails."""
+    for _ in range(calls):
+        await ask(gateway, CHAT)
+        gateway.hands.advance(60.0)
+
+
+async def test_after_so_many_failures_a_provider_is_left_alone_and_then_probed_by_one_call() -> None:
+    gateway = fake_gateway(one_provider(CHAT), *[failing(CHAT, 500)] * 5, good(CHAT))
+    await broken(gateway, 4)
+    assert (await ask(gateway, CHAT)).status == 500
+    gateway.hands.advance(12.0)
+    got = await ask(gateway, CHAT)
+    assert (got.status, got.header(b"retry-after")) == (503, b"18")
+    assert CHAT.error_of(got.text)["message"] == "Provider up circuit breaker is open"
+    assert (len(gateway.upstream.sent), gateway.records[-1].attempts) == (5, 0)
+    gateway.hands.advance(60.0)
+    assert (await ask(gateway, CHAT)).status == 200
+    assert gateway.live.breakers.calm
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 413, 422, 429])
+async def test_what_is_not_the_providers_fault_does_not_open_its_breaker(status: int) -> None:
+    gateway = fake_gateway(one_provider(CHAT, "a", "b", "c"), failing(CHAT, status))
+    await broken(gateway)
+    assert gateway.live.breakers.calm
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 529, 0])
+async def test_the_providers_faults_do(status: int) -> None:
+    reply = failing(CHAT, status) if status else TransportError("timeout", "nothing came")
+    gateway = fake_gateway(one_provider(CHAT), reply)
+    await ask(gateway, CHAT)
+    assert gateway.live.breakers.view("node-up").failures == 1
+
+
+async def test_accounts_that_die_beside_a_healthy_one_do_not_count() -> None:
+    gateway = fake_gateway(one_provider(CHAT, "a", "b", "c"), *[failing(CHAT, 500), failing(CHAT, 502), good(CHAT)] * 9)
+    await broken(gateway, 9)
+    assert {record.status for record in gateway.records} == {200}
+    assert gateway.live.breakers.calm
+
+
+async def test_a_new_profile_is_in_force_for_the_next_failure() -> None:
+    gateway = fake_gateway(one_provider(CHAT), failing(CHAT, 500))
+    profile = {"transient_cooldown": 9.0, "rate_limit_cooldown": 0.0, "max_backoff_level": 5, "breaker_threshold": 1,
+               "breaker_reset": 40.0}  # fmt: skip
+    settings = GatewaySettings(profiles={"apikey": profile})
+    gateway.live.snapshot = msgspec.structs.replace(gateway.live.snapshot, settings=settings)
+    await ask(gateway, CHAT)
+    assert gateway.live.health.blocked_until("c1", "m") == gateway.hands.time() + 9.0
+    assert gateway.live.breakers.wait("node-up") == 40.0
+
+
+async def test_a_probe_whose_client_leaves_is_followed_by_another() -> None:
+    gateway = fake_gateway(one_provider(CHAT), *[failing(CHAT, 500)] * 5, asyncio.CancelledError(), good(CHAT))
+    await broken(gateway)
+    with pytest.raises(asyncio.CancelledError):
+        await ask(gateway, CHAT)
+    assert gateway.live.breakers.view("node-up").state == "OPEN"
+    assert (await ask(gateway, CHAT)).status == 200
+
+
+@pytest.mark.parametrize(("hint", "seconds"), [((), 60), (((b"retry-after", b"7"),), 7)])
+async def test_when_every_account_is_out_of_capacity_the_model_is_unavailable_for_a_while(
+    hint: tuple[tuple[bytes, bytes], ...], seconds: int
+) -> None:
+    gateway = fake_gateway(one_provider(CHAT, "a", "b"), failing(CHAT, 429, *hint), failing(CHAT, 503, *hint), good(CHAT))
+    await ask(gateway, CHAT)
+    assert [closed.model for closed in gateway.live.health.closed()] == ["m"]
+    gateway.hands.advance(seconds - 1)
+    got = await ask(gateway, CHAT)
+    if not hint:
+        assert (got.status, got.header(b"retry-after")) == (503, b"1")
+        assert CHAT.error_of(got.text)["message"] == "Model up/m is temporarily unavailable (cooldown)"
+        assert gateway.records[-1].attempts == 0
+        assert (await ask(gateway, CHAT, CHAT.ask("up/other"))).status == 200
+    gateway.hands.advance(1.5)
+    assert (await ask(gateway, CHAT)).status == 200
+    assert gateway.live.health.closed() == []
+
+
+async def test_one_account_that_failed_otherwise_keeps_the_model_available() -> None:
+    gateway = fake_gateway(one_provider(CHAT, "a", "b"), failing(CHAT, 429), failing(CHAT, 500), good(CHAT))
+    await ask(gateway, CHAT)
+    assert gateway.live.health.closed() == []
+
+
+def learn(gateway: FakeGateway, account: str, left: str = "0", reset: str = "20s") -> None:
+    """The account's last answer said how much is left."""
+    said = {"limit": "100", "remaining": left, "reset": reset}
+    gateway.live.limiter.learn(account, [(f"x-ratelimit-{k}-requests".encode(), v.encode()) for k, v in said.items()])
+
+
+async def test_an_account_that_is_free_now_goes_before_one_that_is_held_back() -> None:
+    gateway = fake_gateway(one_provider(CHAT, "a", "b"), good(CHAT))
+    learn(gateway, "c1")
+    got = await ask(gateway, CHAT)
+    assert got.header(b"x-omniroute-route") == b"up/acct-2; attempt=1/2; skipped=acct-1 (rate limit 20s)"
+    gateway.hands.advance(20.0)
+    await ask(gateway, CHAT)
+    assert (gateway.records[1].account, gateway.live.limiter.lanes) == ("acct-1", {})
+
+
+async def test_when_none_is_free_the_call_waits_for_the_soonest() -> None:
+    gateway = fake_gateway(one_provider(CHAT, "a", "b"), good(CHAT))
+    learn(gateway, "c1")
+    learn(gateway, "c2", reset="10s")
+    call = spawn(ask(gateway, CHAT), "call")
+    await settle()
+    gateway.hands.advance(9.9)
+    await settle()
+    assert not call.done()
+    gateway.hands.advance(0.1)
+    assert (await call).status == 200
+    assert gateway.records[0].account == "acct-2"
+
+
+async def test_a_wait_beyond_the_patience_is_a_429_that_marks_nobody() -> None:
+    gateway = fake_gateway(one_provider(CHAT), good(CHAT))
+    learn(gateway, "c1", reset="5m")
+    got = await ask(gateway, CHAT)
+    assert (got.status, got.header(b"retry-after")) == (429, b"300")
+    assert CHAT.error_of(got.text)["message"] == "Rate limit of account 'acct-1' reached (reset after 5m)"
+    assert (gateway.records[0].attempts, gateway.live.health.calm) == (0, True)
+
+
+async def test_who_waits_for_an_account_that_begins_to_cool_goes_on_to_the_next() -> None:
+    gateway = fake_gateway(one_provider(CHAT, "a", "b"), good(CHAT))
+    learn(gateway, "c1", reset="10s")
+    learn(gateway, "c2", reset="30s")
+    call = spawn(ask(gateway, CHAT), "call")
+    await settle()
+    account = gateway.live.snapshot.connections["node-up"][0]
+    route = gateway.routes.resolve(gateway.live.snapshot, "up/m", "")
+    blame(gateway, route, account, Failure(429, "Slow down", retry_after=60.0))
+    await settle()
+    gateway.hands.advance(30.0)
+    assert (await call).status == 200
+    assert gateway.records[0].account == "acct-2"
+
+
+async def test_a_client_that_leaves_the_queue_leaves_nothing_behind() -> None:
+    gateway = fake_gateway(one_provider(CHAT), good(CHAT))
+    learn(gateway, "c1")
+    call = spawn(ask(gateway, CHAT), "call")
+    await settle()
+    assert len(gateway.live.limiter.lanes["c1"].queue) == 1
+    call.cancel()
+    await settle()
+    assert len(gateway.live.limiter.lanes["c1"].queue) == 0
+    assert (gateway.upstream.sent, gateway.live.in_flight) == ([], {})
+
+
+async def test_a_protected_account_takes_no_more_than_its_fixed_limits_and_gives_every_slot_back() -> None:
+    state = one_provider(CHAT)
+    state = msgspec.structs.replace(
+        state,
+        connections={"node-up": accounts("a", rate_limit_protection=True)},
+        settings=GatewaySettings(rate_defaults=RateDefaults(100, 0.2, 1)),
+    )
+    gateway = fake_gateway(state, failing(CHAT, 400), TransportError("reset", "reset"), good(CHAT))
+    assert [(await ask(gateway, CHAT)).status] == [400]
+    second = spawn(ask(gateway, CHAT), "second")
+    await settle()
+    assert len(gateway.upstream.sent) == 1  # 200 ms have not passed
+    gateway.hands.advance(0.2)
+    assert (await second).status == 502
+    gateway.hands.advance(6.0)
+    assert (await ask(gateway, CHAT)).status == 200
+    assert gateway.live.limiter.lanes["c1"].running == 0
+
+
+async def test_a_429_without_a_hint_holds_a_protected_account_back_for_a_minute() -> None:
+    state = one_provider(CHAT)
+    state = msgspec.structs.replace(state, connections={"node-up": accounts("a", rate_limit_protection=True)})
+    gateway = fake_gateway(state, failing(CHAT, 429))
+    await ask(gateway, CHAT)
+    assert gateway.live.limiter.wait("c1") == 60.0
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)

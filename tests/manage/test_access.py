@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from fakes_exchange import FakeExchange
 from fakes_manage import PASSWORD, Admin
+from fakes_sync import TOKEN, a_pair
 
 from omniroute.errors import OmniError
 from omniroute.manage.access import authorize, is_local
@@ -140,3 +141,17 @@ def test_the_command_lines_own_token_works_on_this_machine_only(guarded: Admin) 
     assert guarded.send("GET", "/api/providers", headers={**headers, "x-forwarded-for": "127.0.0.1"}).status == 401
     guarded.services.local_token = ""
     assert guarded.send("GET", "/api/providers", headers={"authorization": "Bearer "}).status == 401
+
+
+def test_class_s_takes_the_token_of_another_gateway_and_no_key(make_admin: Callable[..., Admin]) -> None:
+    far = a_pair(make_admin).far
+
+    def status(text: str) -> int:
+        try:
+            actor = far.run(authorize(_call(far, (b"authorization", b"Bearer " + text.encode())), "S"))
+        except OmniError as error:
+            return error.status
+        assert actor.name == "peer"
+        return 200
+
+    assert [status(text) for text in (TOKEN, TOKEN[:-1], far.key("manage"), "")] == [200, 401, 401, 401]

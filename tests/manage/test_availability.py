@@ -8,6 +8,7 @@ import pytest
 from fakes_manage import Admin
 
 from omniroute.clock import parse_iso
+from omniroute.gateway.retry import PROFILES
 
 PATH = "/api/models/availability"
 
@@ -107,3 +108,26 @@ def test_clearing_one_locked_model_leaves_the_others(admin: Admin) -> None:
 def test_neither_form_is_refused(admin: Admin, body: dict[str, str]) -> None:
     answer = admin.send("POST", PATH, body)
     assert (answer.status, answer.json) == (400, {"error": "provider and model are required"})
+
+
+def test_an_open_breaker_makes_a_provider_unavailable_and_says_until_when(admin: Admin) -> None:
+    admin.connection()
+    for _ in range(5):
+        admin.live.breakers.fail("openai", PROFILES["apikey"])
+    assert admin.send("GET", PATH).json["providers"]["openai"] == {
+        "available": False, "accounts": 1, "accountsAvailable": 1, "breaker": "OPEN",
+    }  # fmt: skip
+    [entry] = _check(admin, model="openai/gpt-4o")["providers"]
+    assert (entry["available"], entry["reason"], entry["retryAfter"]) == (False, "Circuit breaker is open", 30)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "*"])
+def test_a_model_without_capacity_anywhere_is_unavailable_until_it_is_cleared(admin: Admin, model: str) -> None:
+    admin.connection()
+    admin.live.health.close_model("openai", "gpt-4o", admin.clock.time() + 60.0)
+    [gone] = admin.send("GET", PATH).json["models"]
+    assert (gone["model"], gone["reason"], gone["remainingMs"]) == ("gpt-4o", "no account has capacity", 60_000)
+    assert _check(admin, model="openai/gpt-4o")["available"] is False
+    assert _check(admin, model="openai/o1")["available"] is True
+    assert admin.send("POST", PATH, {"provider": "openai", "model": model}).json == {"success": True, "removed": True}
+    assert admin.send("GET", PATH).json["unavailableCount"] == 0

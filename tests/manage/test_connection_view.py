@@ -32,10 +32,9 @@ def test_stored_health_is_shown_until_memory_knows_better() -> None:
 
 
 def test_times_in_memory_are_shown_as_iso() -> None:
-    live = AccountHealth(test_status="unavailable", rate_limited_until=0.5, last_used_at=1.0)
+    live = AccountHealth(test_status="unavailable", rate_limited_until=0.5)
     shown = _shown(ConnectionRow(id="1", provider="p"), live)
     assert shown["rateLimitedUntil"] == "1970-01-01T00:00:00.500Z"
-    assert shown["lastUsedAt"] == "1970-01-01T00:00:01.000Z"
 
 
 def test_credentials_in_the_specific_data_are_hidden() -> None:

@@ -9,6 +9,7 @@ import pytest
 from fakes_manage import Admin
 
 from omniroute import __version__
+from omniroute.gateway.retry import PROFILES
 from omniroute.manage import monitoring
 
 PATH = "/api/monitoring/health"
@@ -29,7 +30,9 @@ def test_the_full_report(guarded: Admin) -> None:
     assert (system["version"], system["nodeVersion"], system["pid"]) == (__version__, None, os.getpid())
     assert system["uptime"] == 60
     assert system["memoryUsage"]["rss"] > 0
-    assert report["providerHealth"] == {"openai": {"state": "CLOSED", "failures": 0, "lastFailure": None}}
+    well = {"state": "CLOSED", "failures": 0, "lastFailure": None, "retryAfterMs": 0}
+    assert report["providerHealth"] == {"openai": well}
+    assert report["circuitBreakers"] == {"open": 0, "halfOpen": 0, "closed": 1, "total": 1}
     assert report["rateLimitStatus"] == {}
     assert report["lockouts"] == []
     assert report["setupComplete"] is True
@@ -40,7 +43,7 @@ def test_failures_and_locks_are_reported(admin: Admin) -> None:
     admin.fail(made["id"])
     admin.fail(made["id"], status=404, model="o9")
     report = admin.send("GET", PATH).json
-    expected = {"state": "CLOSED", "failures": 1, "lastFailure": int(admin.clock.time() * 1000)}
+    expected = {"state": "CLOSED", "failures": 1, "lastFailure": int(admin.clock.time() * 1000), "retryAfterMs": 0}
     assert report["providerHealth"]["openai"] == expected
     assert [lock["remainingMs"] > 0 for lock in report["lockouts"]] == [True] * len(report["lockouts"])
     assert report["setupComplete"] is False
@@ -67,3 +70,26 @@ def test_a_report_that_fails_says_error(admin: Admin, monkeypatch: pytest.Monkey
     monkeypatch.setattr(monitoring, "_report", broken)
     answer = admin.send("GET", PATH)
     assert (answer.status, answer.json) == (500, {"status": "error", "error": "Health report failed"})
+
+
+def test_an_open_breaker_is_shown_and_the_reset_closes_it(admin: Admin) -> None:
+    admin.connection("openai")
+    for _ in range(5):
+        admin.live.breakers.fail("openai", PROFILES["apikey"])
+    report = admin.send("GET", PATH).json
+    assert report["providerHealth"]["openai"] == {
+        "state": "OPEN", "failures": 5, "lastFailure": int(admin.clock.time() * 1000), "retryAfterMs": 30_000,
+    }  # fmt: skip
+    assert report["circuitBreakers"] == {"open": 1, "halfOpen": 0, "closed": 0, "total": 1}
+    assert admin.send("DELETE", PATH).json["resetCount"] == 1
+    assert admin.send("GET", PATH).json["providerHealth"]["openai"]["state"] == "CLOSED"
+
+
+def test_what_the_answers_said_of_limits_is_reported(admin: Admin) -> None:
+    made = admin.connection("openai")
+    said = {b"limit": b"100", b"remaining": b"0", b"reset": b"20s"}
+    admin.live.limiter.learn(made["id"], [(b"x-ratelimit-%b-requests" % part, value) for part, value in said.items()])
+    admin.advance(5)
+    status = admin.send("GET", PATH).json["rateLimitStatus"]
+    limit = {"kind": "requests", "limit": 100, "remaining": 0, "resetMs": 15_000}
+    assert status == {f"openai:{made['id']}": {"waitMs": 15_000, "limits": [limit]}}

@@ -30,7 +30,7 @@ def test_a_crash_is_a_clean_500_with_the_routes_text(admin: Admin, caplog: pytes
     with caplog.at_level(logging.ERROR, "omniroute.manage"):
         answer = _answer(admin, crash, "Failed to fetch providers")
     assert (answer.status, answer.json) == (500, {"error": "Failed to fetch providers", "correlation_id": "req-9"})
-    assert "req-9" in caplog.text
+    assert [record.__dict__["request_id"] for record in caplog.records] == ["req-9"]
 
 
 def test_a_refusal_is_its_text(admin: Admin) -> None:

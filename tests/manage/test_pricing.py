@@ -8,6 +8,7 @@ import pytest
 from fakes_manage import Admin
 
 from omniroute.gateway.cost import cost, price_of
+from omniroute.media.codec import Units
 from omniroute.translate.events import Usage
 
 PATH = "/api/pricing"
@@ -33,6 +34,15 @@ def test_a_price_counts_from_the_next_request_on(admin: Admin, method: str) -> N
     assert (merged["input"], merged["output"]) == (77, 10)
     assert _cost(admin, "openai", "gpt-4o") == 77
     assert admin.audit() == ["pricing.update"]
+
+
+def test_what_is_not_counted_in_tokens_can_be_priced_too(admin: Admin) -> None:
+    table = {"openai": {"dall-e-3": {"per_image": 0.04}, "tts-1": {"per_million_characters": 15}}}
+    assert admin.send("PATCH", PATH, table).status == 200
+    snapshot = admin.store.snapshot
+    price = price_of(snapshot, snapshot.providers["openai"], "dall-e-3")
+    assert cost(None, price, Units(images=2)) == pytest.approx(0.08)
+    assert admin.send("GET", PATH).json["openai"]["whisper-1"]["per_second"] == 0.0001
 
 
 def test_a_provider_may_be_named_by_alias_id_or_prefix(admin: Admin) -> None:

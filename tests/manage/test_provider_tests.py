@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from fakes_manage import Admin, fields_of
+from oauth_server import AuthServer, auth_server
 
 from omniroute.errors import OmniError
 
@@ -164,3 +167,79 @@ def test_a_batch_needs_a_known_mode(admin: Admin) -> None:
     assert fields_of(admin.send("POST", path, {})) == {"mode": "mode is required"}
     assert list(fields_of(admin.send("POST", path, {"mode": "zz"}))) == ["mode"]
     assert fields_of(admin.send("POST", path, {"mode": "provider"})) == {"providerId": "providerId is required"}
+
+
+@pytest.fixture
+def server() -> Iterator[AuthServer]:
+    with auth_server() as running:
+        yield running
+
+
+def _login(admin: Admin, server: AuthServer) -> str:
+    """A connection that was logged in by a device code."""
+    admin.send("PUT", "/api/oauth/openai/client", server.fields())
+    codes = admin.send("GET", "/api/oauth/openai/device-code").json
+    server.state.approved[codes["user_code"]] = True
+    done = admin.send("POST", "/api/oauth/openai/poll", {"deviceCode": codes["device_code"]}).json
+    return str(done["connection"]["id"])
+
+
+def _diagnosis(admin: Admin, connection: str) -> tuple[bool, bool, str, str]:
+    result = admin.send("POST", f"/api/providers/{connection}/test").json
+    return result["valid"], result["refreshed"], result["diagnosis"]["type"], result["diagnosis"]["source"]
+
+
+def test_a_test_renews_an_expired_token(admin: Admin, server: AuthServer) -> None:
+    account = _login(admin, server)
+    assert _diagnosis(admin, account) == (True, False, "ok", "upstream")
+    admin.advance(4000)
+    assert _diagnosis(admin, account) == (True, True, "ok", "upstream")
+    (_, before, _), (_, after, _) = admin.probe.asked
+    assert before != after
+
+
+def test_a_test_renews_a_token_that_is_refused(admin: Admin, server: AuthServer) -> None:
+    account = _login(admin, server)
+    admin.run(admin.store.connections.update(account, access_token="bad-token"))
+    assert _diagnosis(admin, account) == (True, True, "ok", "upstream")
+
+
+def test_a_test_says_when_a_token_cannot_be_renewed(admin: Admin, server: AuthServer) -> None:
+    account = _login(admin, server)
+    admin.advance(4000)
+    server.state.broken = 503
+    assert _diagnosis(admin, account) == (False, False, "token_refresh_failed", "oauth")
+    server.state.broken = 0
+    for token in server.state.tokens.values():
+        token.revoked = True
+    assert _diagnosis(admin, account) == (False, False, "reauth_required", "oauth")
+    assert admin.probe.asked == []
+
+
+def test_a_test_says_when_only_a_login_helps(admin: Admin) -> None:
+    def pasted(token: str, **more: str) -> str:
+        answer = admin.send("POST", "/api/oauth/openai/import", {"accessToken": token, **more})
+        return str(answer.json["connection"]["id"])
+
+    assert _diagnosis(admin, pasted("bad-token")) == (False, False, "reauth_required", "oauth")
+    account = pasted("good", expiresAt="2025-06-15T15:07:40Z")  # a minute from now
+    assert _diagnosis(admin, account) == (True, False, "ok", "upstream")
+    admin.advance(100)
+    assert _diagnosis(admin, account) == (False, False, "token_expired", "oauth")
+
+
+def test_models_are_listed_with_a_renewed_token(admin: Admin, server: AuthServer) -> None:
+    account = _login(admin, server)
+
+    def listed() -> int:
+        return admin.send("GET", f"/api/providers/{account}/models").status
+
+    assert listed() == 200
+    assert server.state.grants("refresh_token") == 0
+    admin.advance(4000)
+    assert listed() == 200
+    assert server.state.grants("refresh_token") == 1
+    admin.probe.models = OmniError("upstream_auth", "Failed to fetch models: 401", status=401)
+    assert listed() == 401
+    assert server.state.grants("refresh_token") == 2
+    assert len({secret for _, secret, _ in admin.probe.asked}) == 3

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from fakes_exchange import FakeExchange
 from fakes_manage import Admin
+
+from omniroute.gateway.limiter import FREE
+from omniroute.proto.exchange import Request
 
 PATH = "/api/rate-limits"
 
@@ -20,7 +26,7 @@ def test_each_connection_says_how_busy_it_is(admin: Admin, path: str) -> None:
     found = admin.send("GET", path).json
     assert found["connections"] == [{
         "connectionId": made["id"], "provider": "openai", "name": "work", "rateLimitProtection": False, "enabled": False,
-        "active": False, "queued": 0, "running": 2,
+        "active": False, "queued": 0, "running": 2, "executing": 2, "learned": None,
     }]  # fmt: skip
     assert found["overview"] == {f"openai:{made['id']}": {"queued": 0, "running": 2, "executing": 2}}
     assert (found["lockouts"], found["cacheStats"]) == ([], {})
@@ -56,3 +62,27 @@ def test_stored_defaults_go_before_ours(admin: Admin) -> None:
     admin.run(admin.store.config.set_many({"rateLimitDefaults": {"requestsPerMinute": 7, "other": 1}}))
     assert admin.send("GET", PATH).json["defaults"]["requestsPerMinute"] == 7
     assert "other" not in admin.send("GET", PATH).json["defaults"]
+
+
+def test_what_waits_and_what_was_learned_is_shown(admin: Admin) -> None:
+    made = admin.connection(name="work")
+    fields = [(b"x-ratelimit-limit-requests", b"60"), (b"x-ratelimit-remaining-requests", b"0")]
+    admin.live.limiter.learn(made["id"], [*fields, (b"x-ratelimit-reset-requests", b"30s")])
+
+    async def queued() -> FakeExchange:
+        waiting = asyncio.ensure_future(admin.live.limiter.enter(admin.store.snapshot.connections["openai"][0], FREE, 60.0))
+        await asyncio.sleep(0)
+        request = Request("GET", PATH, "", [], b"", peer="127.0.0.1", scheme="http")
+        request.route = admin.table.find(PATH)[0]["GET"]  # type: ignore[index]
+        exchange = FakeExchange(request, None)
+        await admin.plane.handle(exchange)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return exchange
+
+    found = admin.run(queued()).json
+    [shown] = found["connections"]
+    assert (shown["queued"], shown["running"]) == (1, 0)
+    assert shown["learned"]["limits"] == [{"kind": "requests", "limit": 60, "remaining": 0, "resetMs": 30_000}]
+    assert found["overview"][f"openai:{made['id']}"]["queued"] == 1
+    assert admin.send("GET", PATH).json["connections"][0]["queued"] == 0

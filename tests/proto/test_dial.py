@@ -14,7 +14,7 @@ from selfsigned import server_context
 
 from omniroute.clock import Clock
 from omniroute.proto import dial as module
-from omniroute.proto.dial import allowed, default_tls, dial, race, resolve
+from omniroute.proto.dial import allowed, default_tls, dial, public, race, resolve
 from omniroute.proto.h1_client import Origin, TransportError
 
 NAMES = {
@@ -248,3 +248,23 @@ async def test_tls_with_a_server_that_hangs_up() -> None:
     port = server.sockets[0].getsockname()[1]
     assert await failure(dialling(Origin("https", "127.0.0.1", port))) == "tls"
     server.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("8.8.8.8", True), ("2606:4700::1", True), ("127.0.0.1", False), ("::1", False), ("::ffff:127.0.0.1", False),
+        ("10.0.0.1", False), ("192.168.1.1", False), ("169.254.169.254", False), ("fd00:ec2::254", False),
+        ("64:ff9b::7f00:1", False), ("2002:7f00:1::", False), ("0.0.0.0", False), ("224.0.0.1", False), ("::", False),
+        ("100.64.0.1", False), ("fe80::1%eth0", False), ("ff0e::1", False),
+    ],
+)  # fmt: skip
+def test_public_addresses_are_those_of_the_internet_alone(address: str, expected: bool) -> None:
+    assert public(address) is expected
+
+
+async def test_who_judges_addresses_may_be_another() -> None:
+    async with ScriptedUpstream() as upstream:
+        with pytest.raises(TransportError) as caught:
+            await dial(upstream.origin, asyncio.Protocol, Clock(), timeout=1.0, permits=public)
+        assert caught.value.reason == "blocked_address"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -208,3 +209,24 @@ async def test_clear_texts_of_an_adopted_database_are_sealed_at_the_next_open(tm
         assert await store.connections.secret(row.id) == "sk-clear"
         assert store.snapshot.connections["openai"][0].secret == "sk-clear"
         assert await store.connections.seal_clear_texts() == 0
+
+
+async def test_when_a_token_has_to_be_renewed(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        ends = {"expires_at": "2026-01-01T01:00:00Z", "expires_in": 3600}
+        row = await store.connections.create("openai", auth_type="oauth", access_token="at", refresh_token="rt", **ends)
+        assert (row.refreshable, row.ends_at, row.renew_at) == (True, 1767229200.0, 1767229200.0 - 300)
+        assert await store.connections.refresh_token(row.id) == "rt"
+        assert await store.connections.refresh_token("nobody") == ""
+        (connection,) = store.snapshot.connections["openai"]
+        assert (connection.secret, connection.refreshable, connection.renew_at) == ("at", True, row.renew_at)
+        short = await store.connections.update(row.id, expires_in=60)
+        assert short is not None
+        assert short.renew_at == 1767229200.0 - 30
+        for changes in ({"expires_at": None}, {"expires_at": "odd"}):
+            unknown = await store.connections.update(row.id, token_expires_at=None, **changes)
+            assert unknown is not None
+            assert (unknown.ends_at, unknown.renew_at) == (None, inf)
+        keyed = await store.connections.update(row.id, auth_type="apikey", **ends)
+        assert keyed is not None
+        assert (keyed.refreshable, keyed.renew_at) == (False, inf)

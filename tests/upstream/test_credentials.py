@@ -17,9 +17,11 @@ from omniroute.upstream.credentials import (
     call_headers,
     check_base_url,
     endpoint,
+    media_endpoint,
     needs_secret,
+    with_login,
 )
-from omniroute.upstream.providers import AuthScheme, Provider, load_catalog, node_provider
+from omniroute.upstream.providers import AuthScheme, Provider, Served, load_catalog, node_provider, serves
 
 PROVIDERS = load_catalog().providers
 
@@ -235,3 +237,53 @@ def test_base_urls_that_are_never_called(url: str) -> None:
 )  # fmt: skip
 def test_resolved_addresses_are_judged_again(address: str, private: bool, allowed: bool) -> None:
     assert address_allowed(address, private) is allowed
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "operation", "model", "host", "path"),
+    [
+        ("openai", "embeddings", "m", "api.openai.com", b"/v1/embeddings"),
+        ("openai", "image_edits", "m", "api.openai.com", b"/v1/images/edits"),
+        ("openai", "speech", "m", "api.openai.com", b"/v1/audio/speech"),
+        ("gemini", "embeddings", "g e", "generativelanguage.googleapis.com", b"/v1beta/models/g%20e:batchEmbedContents"),
+        ("cohere", "embeddings", "m", "api.cohere.com", b"/v2/embed"),
+        ("cohere", "rerank", "m", "api.cohere.com", b"/v2/rerank"),
+        ("voyage", "rerank", "m", "api.voyageai.com", b"/v1/rerank"),
+        ("nvidia", "rerank", "m", "integrate.api.nvidia.com", b"/v1/ranking"),
+    ],
+)
+def test_operations_beside_chat_have_their_place(
+    provider_id: str, operation: str, model: str, host: str, path: bytes
+) -> None:
+    provider = PROVIDERS[provider_id]
+    served = serves(provider, operation)
+    assert served is not None
+    place = media_endpoint(provider, provider.base_url, False, operation, model, served)
+    assert (place.host, place.path) == (host, path)
+
+
+def test_a_whole_url_gives_way_to_the_accounts_own_host() -> None:
+    served = Served("cohere", "https://api.cohere.com/v2/embed")
+    place = media_endpoint(PROVIDERS["cohere"], "http://127.0.0.1:9/v1", True, "embeddings", "m", served)
+    assert place == Endpoint("http", "127.0.0.1", 9, b"/v2/embed")
+
+
+def test_a_request_may_have_a_place_of_its_own() -> None:
+    node = node_provider("n", "gemini-compatible", "N", "n", "http://127.0.0.1:9/v1beta")
+    place = media_endpoint(node, node.base_url, False, "embeddings", "m", Served("gemini"), "./{model}:embedContent")
+    assert place.path == b"/v1beta/models/m:embedContent"
+    ollama = node_provider("n", "ollama-compatible", "N", "n")
+    assert media_endpoint(ollama, ollama.base_url, False, "embeddings", "m", Served("ollama")).path == b"/api/embed"
+
+
+def test_operations_beside_chat_need_an_address_too() -> None:
+    with pytest.raises(OmniError, match="P has no address"):
+        media_endpoint(made(), "", False, "embeddings", "m", Served("openai"))
+
+
+def test_an_access_token_is_a_bearer_token_whatever_the_keys_are() -> None:
+    provider = made("x-goog-api-key")
+    assert auth_headers(with_login(provider, "oauth"), "at") == [(b"authorization", b"Bearer at")]
+    assert with_login(provider, "apikey") is provider
+    assert with_login(made(), "oauth") == made()
+    assert with_login(made("none"), "oauth").auth == "none"

@@ -10,11 +10,13 @@ from omniroute.upstream.providers import (
     Model,
     Price,
     Provider,
+    Served,
     load_catalog,
     node_base_url,
     node_provider,
     parse_catalog,
     quirks_of,
+    serves,
 )
 
 HEAD = """
@@ -128,9 +130,7 @@ def test_prices_are_found(provider: str, model: str, dollars: float) -> None:
     assert price.input == dollars
 
 
-@pytest.mark.parametrize(
-    ("provider", "model"), [("openai", "never-heard-of"), ("nobody", "gpt-4o"), ("openai", "whisper-1")]
-)
+@pytest.mark.parametrize(("provider", "model"), [("openai", "never-heard-of"), ("nobody", "gpt-4o"), ("openai", "dall-e-3")])
 def test_unknown_prices_are_none(provider: str, model: str) -> None:
     assert load_catalog().price(provider, model) is None
 
@@ -195,3 +195,33 @@ def test_an_unknown_node_type_is_refused(node_type: str, api_type: str | None, m
 )
 def test_node_base_urls_are_normalised(node_type: str, given: str, url: str) -> None:
     assert node_base_url(node_type, given) == url
+
+
+def test_what_is_not_counted_in_tokens_has_its_price_among_the_words() -> None:
+    line = "pic  -  -  2  -  -  -  -  image image=0.04\nvoice  -  -  -  -  -  -  -  speech mchar=15 second=0.5 search=1\n"
+    table = parse_catalog(ROW + f"[provider.two]\nname = \"Two\"\nmodels = '''\n{line}'''\n").providers["two"].models
+    assert table["pic"].price == Price(2.0, per_image=0.04)
+    assert table["voice"].price == Price(per_second=0.5, per_million_characters=15.0, per_search=1.0)
+
+
+def test_a_provider_serves_an_operation_in_its_own_format_or_its_wires() -> None:
+    providers = load_catalog().providers
+    assert serves(providers["openai"], "embeddings") == Served("openai")
+    assert serves(providers["gemini"], "embeddings") == Served("gemini")
+    assert serves(providers["cohere"], "rerank") == Served("cohere", "https://api.cohere.com/v2/rerank")
+    assert serves(providers["anthropic"], "embeddings") is None
+    node = node_provider("n", "ollama-compatible", "N", "n")
+    assert (serves(node, "embeddings"), serves(node, "images")) == (Served("ollama"), None)
+
+
+@pytest.mark.parametrize(
+    ("media", "message"),
+    [
+        ('{ singing = "x" }', "unknown operation singing"),
+        ('{ rerank = "" }', 'media says "codec" or "codec path"'),
+        ('{ rerank = "a b c" }', 'media says "codec" or "codec path"'),
+    ],
+)
+def test_a_wrong_media_row_is_named(media: str, message: str) -> None:
+    with pytest.raises(CatalogError, match=message):
+        parse_catalog(ROW + f'[provider.two]\nname = "Two"\nmedia = {media}\n')

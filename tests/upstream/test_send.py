@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from omniroute.clock import Clock
 from omniroute.proto import dial
 from omniroute.proto.h1_client import Origin, TransportError
 from omniroute.settings import Limits
-from omniroute.upstream.send import Call, Client, Times, request_pieces, template
+from omniroute.upstream.send import Call, Client, Source, Times, request_pieces, template
 
 MIB = 1024 * 1024
 LIMITS = Limits()
@@ -562,3 +563,120 @@ async def test_nothing_is_left_of_hundreds_of_faulty_calls() -> None:
 
     first = await left_after(1)  # the loop itself opens files at its first use
     assert await left_after(10) <= first
+
+
+# -- bodies that are not held
+
+
+def source(size: int, pieces: list[bytes], seen: list[int] | None = None, error: Exception | None = None) -> Source:
+    async def produce() -> AsyncGenerator[bytes, None]:
+        for number, piece in enumerate(pieces):
+            if seen is not None:
+                seen.append(number)
+            yield piece
+        if error is not None:
+            raise error
+
+    return Source(size, produce)
+
+
+@on_each_loop
+async def test_a_source_is_sent_with_its_length_and_made_anew_for_a_second_sending() -> None:
+    pieces = [bytes([n]) * 100_000 for n in range(20)]
+    body = source(2_000_000, pieces)
+    async with ScriptedUpstream(OK, Raw([CLOSE]), OK) as up:
+        one = client()
+        assert [await post(one, up, body), await post(one, up, body)] == [b"ok", b"ok"]
+        assert [seen.headers["content-length"] for seen in up.requests] == ["2000000"] * 3
+        assert [seen.body == b"".join(pieces) for seen in up.requests] == [True] * 3
+        assert one.stats()["idle"] == 1
+        await one.close()
+
+
+@on_each_loop
+async def test_a_source_waits_for_an_origin_that_does_not_read_and_ends_with_its_caller() -> None:
+    release = asyncio.Event()
+
+    async def no_reader(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(no_reader, "127.0.0.1", 0, limit=1024)
+    origin = Origin("http", "127.0.0.1", server.sockets[0].getsockname()[1])
+    seen: list[int] = []
+    one = client()
+    pieces = [bytes(256 * 1024)] * 256
+    call = asyncio.ensure_future(one.fetch(origin, "POST", b"/", [], source(64 * MIB, pieces, seen), limit=9))
+    last = -1
+    while len(seen) != last:  # as long as it moves
+        last = len(seen)
+        await asyncio.sleep(0.02)
+    assert len(seen) < 128
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert one.stats()["open"] == 0
+    release.set()
+    server.close()
+    await one.close()
+
+
+@on_each_loop
+async def test_a_refusal_before_the_end_of_a_source_stops_it() -> None:
+    gate = asyncio.Event()
+    taken: list[int] = []
+
+    async def produce() -> AsyncGenerator[bytes, None]:
+        for number in range(1000):
+            taken.append(number)
+            yield bytes(64 * 1024)
+            if number == 3:
+                await gate.wait()
+
+    async with ScriptedUpstream(Answer(413, [b"too big"], early=True), OK) as up:
+        one = client()
+        call = asyncio.ensure_future(one.fetch(up.origin, "POST", b"/", [], Source(1000 * 64 * 1024, produce), limit=99))
+        await up.arrived(1)
+        await settle()
+        gate.set()
+        assert (await call)[::2] == (413, b"too big")
+        assert len(taken) < 100
+        assert await post(one, up) == b"ok"
+        assert up.connections == 2
+        await one.close()
+
+
+@on_each_loop
+async def test_a_source_that_fails_or_is_of_another_size_ends_the_call() -> None:
+    async with ScriptedUpstream(OK) as up:
+        one = client()
+        with pytest.raises(OSError, match="disk"):
+            await post(one, up, source(10, [b"12345"], error=OSError("disk")))
+        for pieces in ([b"12345"], [b"123456", b"789012"]):
+            with pytest.raises(ValueError, match="than was announced"):
+                await post(one, up, source(10, pieces))
+        assert one.stats()["open"] == 0
+        await one.close()
+
+
+@on_each_loop
+async def test_an_origin_that_dies_while_a_source_is_sent_is_an_error_of_transport() -> None:
+    async with ScriptedUpstream(Raw([RESET], early=True)) as up:
+        one = client()
+        error = await failure(post(one, up, source(64 * MIB, [bytes(256 * 1024)] * 256)))
+        assert error.reason in ("reset", "truncated")
+        await one.close()
+
+
+async def test_an_origin_that_is_reached_has_a_connection_for_the_next_call() -> None:
+    async with ScriptedUpstream(OK) as up:
+        one = client()
+        await one.reach(up.origin, 5.0)
+        await one.reach(up.origin, 5.0)
+        assert one.stats()["idle"] == 1
+        assert await post(one, up) == b"ok"
+        assert up.connections == 1
+        await one.close()
+    other = client()
+    assert (await failure(other.reach(up.origin, 5.0))).reason == "refused"
+    await other.close()

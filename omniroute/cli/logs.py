@@ -1,0 +1,129 @@
+"""``omniroute logs``: the calls of the running gateway, or its log file when none runs."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import click
+import msgspec
+
+from ..settings import Settings
+from . import backend
+from .output import fail, plain, say, shared
+
+SECONDS: Final = 1.0  # between two looks
+MOST: Final = 500  # calls that the API gives at once
+_REMEMBERED: Final = 20 * MOST
+_TAIL_BYTES: Final = 1024 * 1024
+
+
+@click.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(0, MOST), default=20, show_default=True, help="How many to begin with.")
+@click.option("--status", help="Only calls with this status: a number, ok or error.")
+@click.option("--model", help="Only calls of models with this in their name.")
+@click.option("--provider", help="Only calls of this provider.")
+@shared
+def logs(settings: Settings, follow: bool, lines: int, json_out: bool, **filters: str | None) -> None:
+    """Show the newest calls, and those to come.
+
+    Without a running gateway: the lines of its log file; the filters are words that a line must hold.
+    """
+    wanted = {name: value for name, value in filters.items() if value}
+    try:
+        running = backend.find_running(settings)
+    except backend.Unanswering as error:
+        fail(str(error))
+    with suppress(KeyboardInterrupt):
+        if running is not None:
+            with backend.connect(settings) as api:
+                for call in calls(api, wanted, lines, follow):
+                    click.echo(msgspec.json.encode(call).decode() if json_out else call_line(call))
+            return
+        for line in file_lines(_log_file(settings), wanted.values(), lines, follow):
+            click.echo(msgspec.json.encode({"line": line}).decode() if json_out else plain(line))
+
+
+def calls(api: backend.Api, filters: dict[str, str], count: int, follow: bool) -> Iterator[dict[str, Any]]:
+    """Calls in the order in which they ended, as the API shows them; each once."""
+    path = "/api/usage/call-logs?" + urlencode({**filters, "limit": MOST})
+    newest: list[dict[str, Any]] = api("GET", path)[::-1]
+    yield from newest[len(newest) - min(count, len(newest)) :]
+    seen = dict.fromkeys(call["id"] for call in newest)
+    while follow:
+        _pause()
+        for call in reversed(api("GET", path)):
+            if call["id"] not in seen:
+                seen[call["id"]] = None
+                yield call
+        for old in list(seen)[: max(0, len(seen) - _REMEMBERED)]:
+            del seen[old]
+
+
+def call_line(call: dict[str, Any]) -> str:
+    """One call on one line: when, status, who and what, how long, tokens, what went wrong."""
+    status = str(call["status"])
+    colour = "green" if call["status"] < 400 else "red"
+    tokens = call["tokens"]
+    fields = [
+        call["timestamp"],
+        click.style(status, fg=colour),
+        plain(f"{call['provider'] or '-'}/{call['model'] or '-'}"),
+        plain(call["account"] or "-"),
+        f"{call['duration']} ms",
+        f"{tokens['in'] or 0}→{tokens['out'] or 0} tokens",
+        plain(call["requestId"] or call["id"]),
+    ]
+    return "  ".join([*fields, *([plain(call["error"])] if call["error"] else [])])
+
+
+def _log_file(settings: Settings) -> Path:
+    if settings.log_file is None:
+        fail("No gateway runs here, and LOG_TO_FILE=false leaves no log file")
+    if not settings.log_file.is_file():
+        fail(f"No gateway runs here, and there is no log file {settings.log_file} yet")
+    say(f"No gateway runs here; this is {settings.log_file}", err=True)
+    return settings.log_file
+
+
+def file_lines(path: Path, words: Iterable[str], count: int, follow: bool) -> Iterator[str]:
+    """The last *count* lines of *path* that hold all *words*, then those to come, also when the file is begun anew."""
+    needed = [word.lower() for word in words]
+
+    def fits(line: str) -> bool:
+        return all(word in line.lower() for word in needed)
+
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - _TAIL_BYTES))
+        whole, place = _read_lines(file.read(), file.tell())
+    yield from deque(filter(fits, whole), maxlen=count)
+    inode = path.stat().st_ino
+    while follow:
+        _pause()
+        try:
+            state = path.stat()
+        except FileNotFoundError:
+            continue
+        if state.st_ino != inode or state.st_size < place:
+            inode, place = state.st_ino, 0
+        with path.open("rb") as file:
+            file.seek(place)
+            whole, place = _read_lines(file.read(), file.tell())
+        yield from filter(fits, whole)
+
+
+def _read_lines(data: bytes, end: int) -> tuple[list[str], int]:
+    """The complete lines of *data*, and where in the file they end."""
+    complete, _, rest = data.rpartition(b"\n")
+    return complete.decode("utf-8", "replace").splitlines(), end - len(rest)
+
+
+def _pause() -> None:
+    threading.Event().wait(SECONDS)

@@ -1,0 +1,94 @@
+"""Which chat requests may be answered from the cache, and what makes two of them equal (routing semantics section 9).  Pure.
+
+A tenant, a provider or a client's wire is a hard border; within it the whole request counts, but for what cannot change the
+answer.  Marks of a vendor's prompt cache (``cache_control``) wander from turn to turn and do not count either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from ..proto.headers import Headers
+from ..translate.peek import Peek
+
+IGNORED: Final = ("stream", "stream_options", "user", "metadata", "store")
+# wire -> the member that holds the sampling options, where they do not stand beside the messages
+_OPTIONS: Final = {
+    "gemini": ("generationConfig", "generation_config"),
+    "ollama": ("options",),
+    "ollama-generate": ("options",),
+}
+# Free JSON of people and models: a member of it may be called like a mark and is none.
+_FREE: Final = frozenset({"input_schema", "parameters", "parametersJsonSchema", "schema", "arguments", "args"})
+_MARK: Final = "cache_control"  # {"type": "ephemeral", "ttl"?: …}
+_options = msgspec.json.Decoder(dict[str, Raw])
+
+
+def cacheable(wire: str, found: Peek, *, implicit: bool) -> bool:
+    """Whether equal requests may be given equal answers: temperature 0, given (or, *implicit*, left out).
+
+    A call that belongs to a conversation kept by the vendor changes that conversation, so it is made each time; of several
+    choices asked for at once the cache could not tell whether each is complete.
+    """
+    members = found.members
+    if not _zero(temperature(wire, members), implicit):
+        return False
+    return "conversation" not in members and bytes(members.get("n", b"1")) in (b"1", b"null")
+
+
+def temperature(wire: str, members: Mapping[str, Raw]) -> Raw | None:
+    """The temperature as sent, wherever the wire has it."""
+    places = _OPTIONS.get(wire)
+    if places is None:
+        return members.get("temperature")
+    for place in places:
+        if (raw := members.get(place)) is not None:
+            try:
+                return _options.decode(raw).get("temperature")
+            except msgspec.MsgspecError:
+                return None
+    return None
+
+
+def _zero(raw: Raw | None, implicit: bool) -> bool:
+    text = bytes(raw) if raw is not None else b"null"
+    if text == b"null":
+        return implicit
+    try:
+        return float(text) == 0
+    except ValueError:
+        return False
+
+
+def signature(found: Peek, parts: Iterable[Any], fields: Headers) -> str | None:
+    """64 hex digits for a request: *parts* (who asks, whom, on which wire), header *fields* that travel on, and the body.
+
+    None for a body that cannot be put into one form, which is then not cached.
+    """
+    try:
+        body: dict[str, Any] = msgspec.json.decode(found.raw)
+        for name in IGNORED:
+            body.pop(name, None)
+        texts = sorted([name.decode("latin-1"), value.decode("latin-1")] for name, value in fields)
+        return sha256(msgspec.json.encode([list(parts), texts, unmarked(body)], order="sorted")).hexdigest()
+    except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
+        return None
+
+
+def unmarked(value: Any) -> Any:
+    """*value* without the marks of the prompt cache."""
+    if isinstance(value, list):
+        return [unmarked(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    free = _FREE | {"input"} if value.get("type") in ("tool_use", "server_tool_use", "mcp_tool_use") else _FREE
+    return {
+        name: part if name in free else unmarked(part)
+        for name, part in value.items()
+        if name != _MARK or not (part is None or (isinstance(part, dict) and part.get("type") == "ephemeral"))
+    }

@@ -1,0 +1,274 @@
+"""Pictures and sound: calls whose bodies are forms with files, whose answers are files or streams, or come in steps.
+
+Accounts, cooldowns, fallback and records are those of every call; what differs from vendor to vendor is in ``media/``.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from ..errors import OmniError
+from ..media import images, speech, transcriptions
+from ..media.codec import Codec, Refused, Sent
+from ..media.codecs import CODECS
+from ..media.forms import Form, media_type
+from ..media.operations import (
+    IMAGE_EDITS,
+    IMAGES,
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+    MediaOperation,
+    missing_model,
+    not_served,
+)
+from ..proto.exchange import Exchange
+from ..proto.headers import Headers, get
+from ..translate.events import Failure
+from ..upstream.send import Body, Call, Template
+from . import front, media_stream, pictures, render
+from .answer import head
+from .blame import says
+from .fallback import place
+from .job import Gateway
+from .media import MediaJob, deliver, door, mark, plan_of, refused
+from .resolve import Route
+from .snapshot import Connection
+from .spool import Spool, receive
+
+Work = Callable[[Gateway, "FileJob"], Awaitable[Failure | None]]
+STEPS_SECONDS: Final = 120.0  # for a job that is looked at until it is done
+_ERROR_BODY: Final = 1024 * 1024
+_PASSING: Final = frozenset({429, 500, 502, 503, 504})  # a look that fails so is followed by another
+
+
+class FileJob(MediaJob):
+    """One call; ``spool`` holds the files that came with it."""
+
+    __slots__ = ("spool",)
+
+    def __init__(self, exchange: Exchange, row: MediaOperation, began: float, only: str = "") -> None:
+        super().__init__(exchange, row, began, only=only)
+        self.spool: Spool | None = None
+
+
+def _serve(gateway: Gateway, exchange: Exchange, row: MediaOperation, work: Work) -> Coroutine[Any, Any, None]:
+    job = FileJob(exchange, row, gateway.clock.monotonic(), exchange.request.params.get("provider", ""))
+
+    async def admitted(gateway: Gateway, job: FileJob) -> Failure | None:
+        front.admit(gateway, job)
+        return await work(gateway, job)
+
+    return front.serve(gateway, job, admitted)
+
+
+# -- the operations
+
+
+def generate(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
+    """Pictures from words."""
+
+    async def work(gateway: Gateway, job: FileJob) -> Failure | None:
+        job.ask = ask = images.read_ask(exchange.request.body)
+        job.stream = ask.stream
+        return await place(gateway, job, plan_of(gateway, job, ask.found.model), attempt)
+
+    return _serve(gateway, exchange, IMAGES, work)
+
+
+def edit(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
+    """Pictures from pictures and words; a form, or JSON with URLs."""
+    return _serve(gateway, exchange, IMAGE_EDITS, _changed("edits"))
+
+
+def vary(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
+    """Pictures from a picture."""
+    return _serve(gateway, exchange, IMAGE_EDITS, _changed("variations"))
+
+
+def _changed(verb: str) -> Work:
+    async def work(gateway: Gateway, job: FileJob) -> Failure | None:
+        kind = (job.exchange.request.header(b"content-type") or b"").lower()
+        if verb == "edits" and b"json" in kind:
+            job.ask = images.read_edit(await _whole(job.exchange, gateway.limits.gateway_body))
+            return await place(gateway, job, plan_of(gateway, job, job.ask.found.model), attempt)
+        with Spool() as job.spool:
+            form = await receive(job.exchange, job.spool)
+            job.ask = images.read_form(form, verb, _boundary(job))
+            job.stream = job.ask.stream
+            return await place(gateway, job, plan_of(gateway, job, form.first("model") or ""), _attempt_edit)
+
+    return work
+
+
+async def _attempt_edit(gateway: Gateway, job: FileJob, route: Route, account: Connection) -> Failure | None:
+    codec = codec_of(job, route)
+    if not codec.form and not job.ask.pictures:
+        if job.ask.verb != "edits":
+            raise not_served(job.row, route.provider.id, f"{route.provider.id}/{route.model}")
+        job.ask = job.ask._replace(pictures=await _inlined(job, gateway.limits.gateway_body))
+    return await attempt(gateway, job, route, account)
+
+
+async def _inlined(job: FileJob, limit: int) -> tuple[images.Picture, ...]:
+    """The pictures of a form as URLs that have them inside, for vendors that take no forms."""
+    found = images.pictures_of(job.ask.form)
+    if sum(file.size for file in found) > limit:
+        raise OmniError("too_large", "The pictures are too large for this provider", param="image")
+    assert job.spool is not None
+    urls = []
+    for file in found:
+        content = b"".join([piece async for piece in job.spool.pieces(file.offset, file.size)])
+        text = base64.b64encode(content).decode("ascii")
+        kind = media_type(file) if file.content_type.startswith("image/") else images.mime_of(text)
+        urls.append(images.Picture(f"data:{kind};base64,{text}"))
+    return tuple(urls)
+
+
+def transcribe(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
+    """Text from sound."""
+    return _serve(gateway, exchange, TRANSCRIPTIONS, _heard("transcribe"))
+
+
+def translate(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
+    """English text from sound."""
+    return _serve(gateway, exchange, TRANSLATIONS, _heard("translate"))
+
+
+def _heard(task: str) -> Work:
+    async def work(gateway: Gateway, job: FileJob) -> Failure | None:
+        with Spool() as job.spool:
+            form: Form = await receive(job.exchange, job.spool)
+            if not (model := form.first("model")):
+                raise missing_model()
+            job.ask = transcriptions.read_ask(form, task, _boundary(job))
+            job.stream = job.ask.stream
+            return await place(gateway, job, plan_of(gateway, job, model), attempt)
+
+    return work
+
+
+def speak(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
+    """Sound from text."""
+
+    async def work(gateway: Gateway, job: FileJob) -> Failure | None:
+        job.ask = ask = speech.read_ask(exchange.request.body)
+        job.stream = True
+        return await place(gateway, job, plan_of(gateway, job, ask.found.model), attempt)
+
+    return _serve(gateway, exchange, SPEECH, work)
+
+
+def _boundary(job: FileJob) -> str:
+    """Ours, for the form that goes upstream: as unlikely in a file as a request id is to come twice."""
+    return f"omniroute-{job.exchange.request.id}"[:70]
+
+
+async def _whole(exchange: Exchange, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in exchange.chunks():
+        body += chunk
+        if len(body) > limit:
+            raise OmniError("too_large", "Request body too large")
+    return bytes(body)
+
+
+# -- one call to one account
+
+
+def codec_of(job: MediaJob, route: Route) -> Codec:
+    """Raises ``OmniError`` when the provider has no such operation."""
+    codec = CODECS[job.row.name].get(route.wire)
+    if codec is None:
+        raise not_served(job.row, route.provider.id, f"{route.provider.id}/{route.model}")
+    return codec
+
+
+async def attempt(gateway: Gateway, job: FileJob, route: Route, account: Connection) -> Failure | None:
+    """None: the client has been answered; else nothing has been sent."""
+    codec = codec_of(job, route)
+    sent = codec.render(job.ask, route.model)
+    job.dropped = sent.dropped
+    form = door(job.row.name, route, account, sent)
+    body: Body = sent.body if isinstance(sent.body, bytes) else _source(job, sent)
+    try:
+        if codec.raw or job.stream:
+            return await _streamed(gateway, job, route, account, codec, form, body)
+        call = await gateway.client.whole_as(form, body, limit=gateway.limits.answer_bytes)
+        return await _read(gateway, job, route, account, codec, call, call.take())
+    except Refused as error:
+        return Failure(error.status, error.message)
+
+
+def _source(job: FileJob, sent: Sent) -> Body:
+    assert job.spool is not None
+    assert not isinstance(sent.body, bytes)
+    return job.spool.source(sent.body)
+
+
+async def _streamed(
+    gateway: Gateway, job: FileJob, route: Route, account: Connection, codec: Codec, form: Template, body: Body
+) -> Failure | None:
+    call = await gateway.client.open_as(form, body)
+    try:
+        if call.status >= 300:
+            return refused(gateway, route, call.status, call.headers, await call.read(_ERROR_BODY))
+        events = says(call.headers, b"event-stream")
+        if not events and (not codec.raw or says(call.headers, b"json")):
+            return await _read(gateway, job, route, account, codec, call, await call.read(gateway.limits.answer_bytes))
+        job.units = job.ask.units
+        kind = get(call.headers, b"content-type") or b""
+        if not events and not kind.startswith(b"audio/"):
+            kind = codec.read(b"", job.ask, mark(gateway, job, route)).content_type
+        fields: Headers = [(b"content-type", kind), *render.answer_fields(call.headers)]
+        return await media_stream.relay(gateway, job, call, head(job, fields), events=events)
+    finally:
+        call.cancel()
+
+
+async def _read(
+    gateway: Gateway, job: FileJob, route: Route, account: Connection, codec: Codec, call: Call, body: bytes
+) -> Failure | None:
+    """A whole answer, or the first of several steps."""
+    if call.status >= 300:
+        return refused(gateway, route, call.status, call.headers, body)
+    if codec.raw:
+        return Failure(502, "The provider answered with JSON instead of sound")
+    last = await _follow(gateway, job, route, account, codec, body) if codec.follow is not None else body
+    if isinstance(last, Failure):
+        return last
+    got = codec.read(last, job.ask, mark(gateway, job, route))
+    if got.urls:
+        job.usage, job.units = got.usage, got.units  # it is to be paid for, whatever comes of the rest
+        home = door(job.row.name, route, account, Sent(b"")).origin
+        got = got._replace(body=images.inline(got.body, await pictures.fetch_all(gateway, got.urls, home)))
+    deliver(gateway, job, got, call.headers)
+    return None
+
+
+async def _follow(
+    gateway: Gateway, job: FileJob, route: Route, account: Connection, codec: Codec, body: bytes
+) -> bytes | Failure:
+    """Ask on until the codec has what it wants.
+
+    Raises ``OmniError`` 504 when that takes too long: the job is on its way, so nobody else is asked.
+    """
+    assert codec.follow is not None
+    clock = gateway.clock
+    due = clock.monotonic() + STEPS_SECONDS
+    while (step := codec.follow(body, job.ask, route.model)) is not None:
+        form = door(job.row.name, route, account, Sent(step.body, path=step.path), method=step.method)
+        while True:
+            if clock.monotonic() + step.wait > due:
+                raise OmniError("upstream_timeout", f"The provider was not ready within {STEPS_SECONDS:g} seconds")
+            if step.wait:
+                await clock.sleep(step.wait)
+            call = await gateway.client.whole_as(form, step.body, limit=gateway.limits.answer_bytes)
+            if not (step.wait and call.status in _PASSING):
+                break
+        body = call.take()
+        if call.status >= 300:
+            return refused(gateway, route, call.status, call.headers, body)
+    return body

@@ -1,0 +1,100 @@
+"""Sound, or events, on their way from a vendor to a client as they are.
+
+The machinery is that of chat streams (:class:`.stream.StreamRelay`): the upstream's socket writes to the client's, a slow
+client pauses its upstream, one that leaves cancels it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from ..proto.exchange import Exchange
+from ..proto.headers import Headers
+from ..translate.events import Failure, Usage
+from ..translate.relay import data_of
+from ..upstream.send import Call
+from .blame import secret_bytes
+from .job import Gateway, Job
+from .stream import StreamRelay
+
+_TAIL: Final = 64 * 1024  # the last event has the whole text, and the counts behind it
+_BOUNDARY: Final = re.compile(rb"\r?\n\r?\n")
+
+
+class RawPipe:
+    """A :class:`..translate.relay.Pipe` that changes nothing.
+
+    An error cannot be told in the middle of a sound, so the connection is broken: the client must not take a part for all.
+    """
+
+    def __init__(self, exchange: Exchange, events: bool) -> None:
+        self.usage: Usage | None = None
+        self.model = ""
+        self.meaningful = False
+        self.finished = False
+        self.failure: Failure | None = None
+        self.pieces = 0
+        self.torn = True
+        self._exchange = exchange
+        self._events = events
+        self._tail = b""
+
+    def feed(self, data: bytes) -> bytes:
+        self.meaningful = self.meaningful or bool(data)
+        self.pieces += 1
+        if self._events:
+            self._tail = (self._tail + data)[-_TAIL:]
+        return data
+
+    def eof(self) -> bytes:
+        self.finished = True
+        if self._events:
+            self.usage = usage_of(self._tail)
+        return b""
+
+    def fail(self, failure: Failure) -> bytes:
+        self._exchange.abort()
+        return b""
+
+
+def usage_of(events: bytes) -> Usage | None:
+    """The token counts of the last event that has any."""
+    for event in reversed(_BOUNDARY.split(events)):
+        if b'"usage"' not in event:
+            continue
+        try:
+            usage = msgspec.json.decode(data_of(event), type=dict[str, Any]).get("usage")
+        except msgspec.MsgspecError:
+            continue
+        if isinstance(usage, dict):
+            into, out = usage.get("input_tokens"), usage.get("output_tokens")
+            if isinstance(into, int) and isinstance(out, int):
+                return Usage(input=into, output=out)
+    return None
+
+
+async def relay(gateway: Gateway, job: Job, call: Call, fields: Headers, *, events: bool) -> Failure | None:
+    """Send *call*'s body on under the head *fields*.  None: the client has been answered; else nothing has been sent."""
+    assert job.account is not None
+    pipe = RawPipe(job.exchange, events)
+    stream = StreamRelay(
+        job.exchange,
+        call,
+        pipe,
+        fields,
+        ping=b"",
+        clock=gateway.clock,
+        limits=gateway.limits,
+        secret=secret_bytes(job.account),
+    )
+    try:
+        if (failure := await stream.commit()) is not None:
+            return failure
+        job.status, job.first_byte = 200, stream.committed_at
+        job.failure = await stream.finish()
+        return None
+    finally:
+        job.usage, job.complete = pipe.usage or job.usage, pipe.finished

@@ -1,0 +1,90 @@
+"""Fetching a picture from where a vendor put it: the one place where we go to an address that an answer names.
+
+Only public addresses, checked where the name leads and not by the name, or the provider's own origin; nothing that proves
+who we are goes along; another host is not followed to; what comes must be a picture, of limited size, in limited time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from urllib.parse import quote, urljoin, urlsplit
+
+from ..errors import OmniError
+from ..proto.dial import public
+from ..proto.h1_client import Origin, TransportError
+from ..proto.headers import Headers, get
+from ..upstream.send import Client, Times, Whole
+from .job import Gateway
+
+PICTURE_BYTES: Final = 32 * 1024 * 1024
+SECONDS: Final = 60.0  # for one picture in all
+_REDIRECTS: Final = 3
+_TIMES: Final = Times(connect=10.0, first_byte=30.0, idle=15.0)
+_PORTS: Final = {"http": 80, "https": 443}
+_FIELDS: Final[Headers] = [(b"accept", b"image/*"), (b"user-agent", b"omniroute")]
+
+
+async def fetch_all(gateway: Gateway, urls: tuple[str, ...], home: Origin) -> dict[str, bytes]:
+    """The pictures by their URLs; *home* is the provider's own origin.
+
+    Raises ``OmniError`` 502 or 504: the picture was made and paid for, so no other account is asked.
+    """
+    stranger = Client(gateway.limits, gateway.clock, permits=public)
+    scope = asyncio.timeout(None)
+    timer = gateway.clock.call_later(SECONDS * len(urls), lambda: scope.reschedule(0.0))
+    try:
+        async with scope:
+            return {url: await _fetch(gateway.client, stranger, url, home) for url in urls}
+    except TimeoutError:
+        raise OmniError("upstream_timeout", "The picture could not be fetched from the provider in time") from None
+    except TransportError as error:
+        raise _failure(str(error)) from None
+    finally:
+        timer.cancel()
+        await stranger.close()
+
+
+async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin) -> bytes:
+    first = ""
+    for _ in range(_REDIRECTS + 1):
+        origin, path = locate(url)
+        if first and origin.host != first:
+            raise _failure("it lies behind a redirect to another host")
+        first = origin.host
+        client = trusted if origin == home else stranger
+        status, fields, body = await client.fetch(origin, "GET", path, _FIELDS, limit=PICTURE_BYTES, times=_TIMES)
+        target = get(fields, b"location")
+        if status in (301, 302, 303, 307, 308) and target is not None:
+            url = urljoin(url, target.decode("latin-1"))
+            continue
+        return _checked((status, fields, body))
+    raise _failure("there are too many redirects")
+
+
+def _checked(answer: Whole) -> bytes:
+    status, fields, body = answer
+    if status != 200:
+        raise _failure(f"its host answered {status}")
+    kind = (get(fields, b"content-type") or b"").lower()
+    if not body or (kind and not kind.startswith((b"image/", b"application/octet-stream", b"binary/octet-stream"))):
+        raise _failure("what lies there is no picture")
+    return body
+
+
+def locate(url: str) -> tuple[Origin, bytes]:
+    """Origin and request target.  Raises ``OmniError`` for what is no plain http or https URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        raise _failure("its address is no http or https URL") from None
+    if not parts.hostname or "@" in parts.netloc:
+        raise _failure("its address is no plain URL")
+    path = quote(parts.path or "/", safe="/:@!$&'()*+,;=~%")
+    query = "?" + quote(parts.query, safe="/:@!$&'()*+,;=~%?") if parts.query else ""
+    return Origin(parts.scheme, parts.hostname, port), (path + query).encode("ascii")
+
+
+def _failure(why: str) -> OmniError:
+    return OmniError("upstream_answer", f"The picture was made but could not be fetched from the provider: {why}")

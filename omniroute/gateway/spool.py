@@ -1,0 +1,164 @@
+"""The files of one request, kept for as many attempts as it takes: in memory while small, else in a file without a name.
+
+The file lies in the system's place for temporary files (``TMPDIR``) and is gone with the request, also when the process is
+killed.  Reading and writing happen beside the event loop, a piece at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncGenerator, Callable
+from typing import IO, Any, Final, TypeVar
+
+from ..errors import OmniError
+from ..media.forms import HEAD_BYTES, File, Form, Pieces
+from ..proto.exchange import Exchange
+from ..proto.multipart import FormError, FormReader, Part
+from ..upstream.send import Source
+
+T = TypeVar("T")
+MEMORY_BYTES: Final = 512 * 1024
+PIECE_BYTES: Final = 256 * 1024
+_FIELD_BYTES: Final = 1024 * 1024  # of all plain fields together
+_PARTS: Final = 128
+
+
+class Spool:
+    """Bytes in the order they came."""
+
+    def __init__(self, memory: int = MEMORY_BYTES) -> None:
+        self.size = 0
+        self._memory = memory
+        self._pending = bytearray()  # not in the file yet; all there is while there is no file
+        self._file: IO[bytes] | None = None
+        self._busy: asyncio.Future[Any] | None = None
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the bytes; a thread that still reads them lets go of the file when it is done."""
+        file, self._file = self._file, None
+        self._pending.clear()
+        if file is None:
+            return
+        if self._busy is not None and not self._busy.done():
+            self._busy.add_done_callback(lambda _: file.close())
+        else:
+            file.close()
+
+    def put(self, data: bytes) -> None:
+        """Take *data*; :meth:`settle` must follow soon."""
+        self._pending += data
+        self.size += len(data)
+
+    async def settle(self) -> None:
+        """Write down what is more than may be held."""
+        if len(self._pending) <= (self._memory if self._file is None else PIECE_BYTES):
+            return
+        if self._file is None:
+            self._file = await self._beside(_nameless)
+        data, self._pending = self._pending, bytearray()
+        await self._beside(self._file.write, data)
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """Bytes that were put."""
+        written = self.size - len(self._pending)
+        if offset >= written or self._file is None:
+            return bytes(self._pending[offset - written : offset - written + size])
+        found: bytes = await self._beside(os.pread, self._file.fileno(), min(size, written - offset), offset)
+        if not found:
+            raise OSError("a temporary file has become shorter")
+        return found
+
+    async def pieces(self, offset: int, size: int) -> AsyncGenerator[bytes, None]:
+        """The same a piece at a time."""
+        end = offset + size
+        while offset < end:
+            piece = await self.read(offset, min(PIECE_BYTES, end - offset))
+            offset += len(piece)
+            yield piece
+
+    def source(self, parts: Pieces) -> Source:
+        """A body of bytes and files."""
+
+        async def produce() -> AsyncGenerator[bytes, None]:
+            for part in parts:
+                if isinstance(part, File):
+                    async for piece in self.pieces(part.offset, part.size):
+                        yield piece
+                elif part:
+                    yield part
+
+        return Source(sum(part.size if isinstance(part, File) else len(part) for part in parts), produce)
+
+    async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run in a thread, whose end is waited for even when the caller is cancelled: see :meth:`__exit__`."""
+        self._busy = busy = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+        return await asyncio.shield(busy)
+
+
+def _nameless() -> IO[bytes]:
+    return tempfile.TemporaryFile(buffering=0)
+
+
+async def receive(exchange: Exchange, spool: Spool) -> Form:
+    """The form that the client sends, its files in *spool*.
+
+    Raises ``OmniError`` 400 for what is no form, and what ``Exchange.chunks`` raises.
+    """
+    taken = _Taken(spool)
+    try:
+        reader = FormReader(exchange.request.header(b"content-type") or b"", taken.part, taken.data)
+        async for chunk in exchange.chunks():
+            reader.feed(chunk)
+            await spool.settle()
+        reader.close()
+    except FormError as error:
+        raise OmniError("invalid_request", "Invalid multipart form data", param="body") from error
+    return taken.form()
+
+
+class _Taken:
+    """What has come of a form."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._parts: list[tuple[Part, int, bytearray]] = []  # with where a file begins, and a value or a file's head
+        self._values = 0
+        self._ends: list[int] = []
+
+    def part(self, part: Part) -> None:
+        if len(self._parts) >= _PARTS:
+            raise FormError("too many parts")
+        self._close()
+        self._parts.append((part, self._spool.size, bytearray()))
+
+    def data(self, data: bytes) -> None:
+        part, _, kept = self._parts[-1]
+        if part.filename is None:
+            self._values += len(data)
+            if self._values > _FIELD_BYTES:
+                raise OmniError("too_large", "The fields of the form are too large")
+            kept += data
+            return
+        self._spool.put(data)
+        if len(kept) < HEAD_BYTES:
+            kept += data[: HEAD_BYTES - len(kept)]
+
+    def _close(self) -> None:
+        if self._parts:
+            self._ends.append(self._spool.size)
+
+    def form(self) -> Form:
+        self._close()
+        fields: list[tuple[str, str]] = []
+        files: list[File] = []
+        for (part, start, kept), end in zip(self._parts, self._ends, strict=True):
+            if part.filename is None:
+                fields.append((part.name, kept.decode("utf-8", "replace")))
+            else:
+                files.append(File(part.name, part.filename, part.content_type, start, end - start, bytes(kept)))
+        return Form(tuple(fields), tuple(files))

@@ -1,0 +1,94 @@
+"""Configuration files as text and as documents: parse, print, show without secrets, compare.  Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from difflib import unified_diff
+from typing import Any, Final
+
+import orjson
+
+from ..log import redact
+from .cli_edits import Document
+from .cli_tools import File
+
+MASK: Final = "****"
+_LOGIN: Final = re.compile(r"//[^/\s@]*:[^/\s@]*@")  # of a URL
+_SECRET: Final = re.compile(
+    r"(?i)token(?!s)|secret|passw|api[_-]?key|credential|authorization|cookie|private|(?<!env)_key$|_pat$"
+)
+
+
+class Malformed(ValueError):
+    """The text is not what its file should hold; the message says where."""
+
+
+def parse(file: File, text: str | None) -> Document:
+    """The document of a file's text; empty when there is none.  Raises :class:`Malformed`."""
+    if file.format == "toml":
+        return _toml(text or "")
+    if text is None or not text.strip():
+        return {}
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"it is not valid JSON (line {error.lineno}, column {error.colno})") from None
+    if not isinstance(value, dict):
+        raise Malformed("it holds no JSON object")
+    return value
+
+
+def _toml(text: str) -> Document:
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        return tomlkit.parse(text)
+    except (TOMLKitError, RecursionError) as error:
+        line = getattr(error, "line", None)
+        raise Malformed("it is not valid TOML" + (f" (line {line})" if line else "")) from None
+
+
+def render(file: File, document: Document) -> str:
+    if file.format == "toml":
+        import tomlkit
+
+        return tomlkit.dumps(document)
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def masked(value: Any, name: str = "") -> Any:
+    """A copy without secrets: texts under a name that sounds like one, and texts that look like one."""
+    if isinstance(value, MutableMapping):
+        return {key: masked(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item, name) for item in value]
+    if isinstance(value, str):
+        return MASK if value and _SECRET.search(name) else _LOGIN.sub(f"//{MASK}@", redact(value))
+    return value
+
+
+def masked_text(file: File, text: str) -> str:
+    """*text* as it may be shown.  Raises :class:`Malformed`."""
+    document = parse(file, text)
+    if file.format != "toml":
+        return render(file, masked(document)) if text else ""
+    _mask_in_place(document)
+    return redact(render(file, document))  # comments too
+
+
+def _mask_in_place(value: Any) -> None:
+    """For documents that remember their layout."""
+    for key, item in list(value.items()) if isinstance(value, MutableMapping) else list(enumerate(value)):
+        if isinstance(item, MutableMapping | list):
+            _mask_in_place(item)
+        elif isinstance(item, str) and item and (shown := masked(str(item), str(key))) != item:
+            value[key] = shown
+
+
+def difference(file: File, before: str | None, after: str) -> str:
+    """A unified diff of the two texts without their secrets; ``""`` when nothing else changed."""
+    old = masked_text(file, before or "").splitlines(keepends=True)
+    new = masked_text(file, after).splitlines(keepends=True)
+    return "".join(unified_diff(old, new, f"a/{file.name}", f"b/{file.name}", n=2))

@@ -1,0 +1,48 @@
+"""Two sets of records into one: newer wins, per record.  Pure.
+
+Each side knows what it held after the last meeting (*base*), so it can tell a record that the other one made from one that
+it deleted itself, and can say which ones it deleted (*gone*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..store.sync import Record
+
+Group = Mapping[str, Record]
+Known = Mapping[str, str]  # id -> version
+
+
+class Merge(NamedTuple):
+    """What the holder of *mine* has to do: write these, delete those."""
+
+    take: dict[str, Record]
+    drop: list[str]
+
+
+def merge(mine: Group, theirs: Group, gone: Known, base: Known, *, they_win: bool) -> Merge:
+    """*they_win*: of two changed records without a time of change, theirs counts (whoever asked for the meeting)."""
+    take = {id: record for id, record in theirs.items() if _wanted(id, mine.get(id), record, base.get(id), they_win)}
+    drop = [id for id, record in mine.items() if id in gone and id not in theirs and not _changed(record, gone[id])]
+    return Merge(take, drop)
+
+
+def deleted(mine: Group, base: Known) -> dict[str, str]:
+    """What was here after the last meeting and is no more."""
+    return {id: version for id, version in base.items() if id not in mine}
+
+
+def _wanted(id: str, mine: Record | None, theirs: Record, base: str | None, they_win: bool) -> bool:
+    if mine is None:
+        return base is None or _changed(theirs, base)
+    if mine.version == theirs.version:
+        return False
+    if theirs.timed:
+        return theirs.version > mine.version
+    return mine.version == base or (they_win and theirs.version != base)
+
+
+def _changed(record: Record, since: str) -> bool:
+    return record.version > since if record.timed else record.version != since

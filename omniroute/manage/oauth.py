@@ -1,0 +1,142 @@
+"""Logging in at a provider (contract section 4): authorization code with PKCE, and the device grant."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ..upstream.oauth import DeviceCodes, Flow, OAuthClient, Refused, authorize_url, challenge_of
+from .call import Call, Invalid, Reply, refused
+from .oauth_grants import configured, keep
+from .oauth_pending import CALLBACK_PATH
+
+DEFAULT_REDIRECT: Final = "http://localhost:8080/callback"
+_Text = Annotated[str, Meta(max_length=10_000)]
+_LONGEST_URI: Final = 500
+
+
+class LoginStart(Struct, rename="camel"):
+    """``authUrl`` is null where a login begins with a device code or a pasted token."""
+
+    auth_url: str | None
+    state: str
+    code_verifier: str
+    code_challenge: str
+    redirect_uri: str
+    flow_type: Flow
+    callback_path: str = CALLBACK_PATH
+
+
+class ExchangeBody(Struct, rename="camel", kw_only=True):
+    code: _Text = ""
+    redirect_uri: _Text = ""
+    code_verifier: _Text = ""
+    state: _Text | None = None
+
+
+class DeviceLogin(DeviceCodes, kw_only=True):
+    """The codes as RFC 8628 names them, and what to bring along to ``poll``."""
+
+    code_verifier: str = msgspec.field(name="codeVerifier")
+
+
+class PollBody(Struct, rename="camel", kw_only=True):
+    """``extraData`` is what other gateways need to be told again; here it is not looked at."""
+
+    device_code: _Text = ""
+    code_verifier: _Text | None = None
+    extra_data: Any = None
+
+
+class NotYet(Struct, rename="camel", kw_only=True):
+    """A login that has not come to a good end: ``pending`` says whether it still may."""
+
+    success: bool = False
+    error: str
+    error_description: str
+    pending: bool
+
+
+async def _authorize(call: Call, client: OAuthClient) -> Reply:
+    """Where to send the user, and what to bring along to ``exchange``."""
+    redirect = call.query.get("redirect_uri") or _home(call, client.provider)
+    _check_redirect(redirect)
+    state, login = call.services.oauth.logins.begin(client.provider, redirect)
+    url = authorize_url(client, redirect, state, login.verifier) if client.authorize_url else None
+    start = LoginStart(url, state, login.verifier, challenge_of(login.verifier), redirect, client.flow)
+    return Reply(200, start)
+
+
+async def _exchange(call: Call, client: OAuthClient) -> Reply:
+    """The code that the redirect brought, for a connection."""
+    body: ExchangeBody = call.body
+    if not body.code or not body.redirect_uri or (client.pkce and not body.code_verifier):
+        raise refused(400, "Missing required fields")
+    if body.state is not None:
+        login = call.services.oauth.logins.take(body.state, client.provider)
+        if login is None or (login.verifier, login.redirect_uri) != (body.code_verifier, body.redirect_uri):
+            raise refused(400, "Invalid state")
+    try:
+        grant = await call.services.oauth.endpoint.exchange(client, body.code, body.redirect_uri, body.code_verifier)
+    except Refused as error:
+        await call.audit("oauth.login.failed", client.provider, {"error": error.error})
+        raise refused(500, str(error)) from None
+    return await keep(call, client.provider, grant, "exchange")
+
+
+async def _device_code(call: Call, client: OAuthClient) -> Reply:
+    """Begin a login on another device (RFC 8628)."""
+    if not client.device_url:
+        raise refused(400, "Provider does not support device code flow")
+    verifier = secrets.token_urlsafe(32)
+    try:
+        codes = await call.services.oauth.endpoint.device_codes(client, verifier)
+    except Refused as error:
+        raise refused(500, str(error)) from None
+    return Reply(200, DeviceLogin(**msgspec.structs.asdict(codes), code_verifier=verifier))
+
+
+async def _poll(call: Call, client: OAuthClient) -> Reply:
+    """Whether the user has agreed on the other device."""
+    body: PollBody = call.body
+    if not body.device_code:
+        raise refused(400, "Missing device code")
+    try:
+        grant = await call.services.oauth.endpoint.poll(client, body.device_code, body.code_verifier or "")
+    except Refused as error:
+        if not error.pending:
+            await call.audit("oauth.login.failed", client.provider, {"error": error.error})
+        return Reply(200, NotYet(error=error.error, error_description=error.description, pending=error.pending))
+    return await keep(call, client.provider, grant, "device")
+
+
+authorize = configured(_authorize)
+exchange = configured(_exchange)
+device_code = configured(_device_code)
+poll = configured(_poll)
+
+
+async def unknown(call: Call) -> Reply:
+    """Any other action."""
+    raise refused(400, "Unknown action")
+
+
+def _home(call: Call, provider: str) -> str:
+    """Our own callback route where ``BASE_URL`` says how browsers reach us."""
+    base = call.services.settings.base_url.rstrip("/")
+    return f"{base}/api/oauth/{provider}/callback" if "//" in base else DEFAULT_REDIRECT
+
+
+def _check_redirect(uri: str) -> None:
+    """An absolute URI without a fragment (RFC 6749 section 3.1.2).  Raises :class:`Invalid`."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        parts = urlsplit("")
+    good = parts.scheme and (parts.netloc or parts.path) and not parts.fragment and uri.isascii() and uri.isprintable()
+    if not good or " " in uri or len(uri) > _LONGEST_URI:
+        raise Invalid(("redirect_uri", "Must be an absolute URI without a fragment"))

@@ -1,0 +1,151 @@
+"""Sync with another gateway (contract section 10): switching it on and off, and the side that the other gateway calls."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from ..errors import OmniError
+from .bodies import Text50, decode_object
+from .call import Call, Invalid, Reply, refused
+from .cloud import CloudSync
+
+_MACHINE: Final = re.compile(r"[0-9a-f]{16}")
+
+
+class ActionBody(Struct):
+    action: Text50 = ""
+
+
+class SyncState(Struct, rename="camel"):
+    enabled: bool
+    connected: bool | UnsetType = UNSET
+    last_sync: str | UnsetType = UNSET
+
+
+class SyncDone(Struct, rename="camel"):
+    success: bool
+    message: str
+    changes: dict[str, int] | UnsetType = UNSET
+    verified: bool | UnsetType = UNSET
+    verify_error: str | UnsetType = UNSET
+    warning: str | UnsetType = UNSET
+
+
+class Initialized(Struct, rename="camel"):
+    message: str
+    success: bool | UnsetType = UNSET
+    initialized: bool | UnsetType = UNSET
+
+
+class Met(Struct, rename="camel"):
+    valid: bool
+    last_sync: str | None
+
+
+async def state(call: Call) -> Reply:
+    """Whether sync is on; when it is, also whether the other gateway answers now."""
+    if not await call.store.config.get("cloudEnabled"):
+        return Reply(200, SyncState(False))
+    cloud = _cloud(call)
+    try:
+        await cloud.verify()
+        connected = True
+    except OmniError:
+        connected = False
+    return Reply(200, SyncState(True, connected, await cloud.last_sync() or UNSET))
+
+
+async def act(call: Call) -> Reply:
+    action: str = call.body.action
+    if action not in ("enable", "sync", "disable"):
+        raise refused(400, "Invalid action")
+    return await (_disable(call) if action == "disable" else _sync(call, action))
+
+
+async def _sync(call: Call, action: str) -> Reply:
+    cloud = _cloud(call)
+    changes = await cloud.sync()
+    if action == "enable":
+        await call.store.config.set_many({"cloudEnabled": True})
+        cloud.start()
+    await call.audit(f"sync.{action}", await cloud.url(), changes)
+    done = SyncDone(True, "Synced successfully", changes, True)
+    try:
+        await cloud.verify()
+    except OmniError as error:
+        done.verified, done.verify_error = False, error.message
+    return Reply(200, done)
+
+
+async def _disable(call: Call) -> Reply:
+    """Off here in any case; what came from here is deleted at the other gateway, if it can be reached."""
+    done = SyncDone(True, "Cloud disabled")
+    if await call.store.config.get("cloudEnabled"):
+        await call.store.config.set_many({"cloudEnabled": False})
+        await call.audit("sync.disable")
+        try:
+            await _cloud(call).leave()
+        except OmniError as error:
+            done.warning = f"What came from here is still there: {error.message}"
+    return Reply(200, done)
+
+
+async def initialize(call: Call) -> Reply:
+    """Begin to meet regularly; nothing happens as long as sync is switched off."""
+    cloud = _cloud(call)
+    if cloud.running:
+        return Reply(200, Initialized("Cloud sync already initialized"))
+    cloud.start()
+    return Reply(200, Initialized("Cloud sync initialized successfully", success=True))
+
+
+async def initialized(call: Call) -> Reply:
+    running = _cloud(call).running
+    return Reply(200, Initialized(f"Cloud sync is {'' if running else 'not '}initialized", initialized=running))
+
+
+# ------------------------------------------------------------------------------------------ what the other gateway calls
+
+
+async def meet(call: Call) -> Reply:
+    machine = _machine(call)
+    try:
+        answer = await _cloud(call).meet(machine, decode_object(call.request.body))
+    except ValueError as error:
+        raise Invalid(("body", str(error))) from None
+    counts = {name: answer[name] for name in ("received", "deleted")}
+    if any(counts.values()):
+        await call.audit("sync.meet", machine, counts)
+    return Reply(200, answer)
+
+
+async def verify(call: Call) -> Reply:
+    found = await _cloud(call).known(_machine(call))
+    if found is None:
+        raise refused(404, "Unknown machine")
+    return Reply(200, Met(True, found))
+
+
+async def part(call: Call) -> Reply:
+    machine = _machine(call)
+    count = await _cloud(call).part(machine)
+    await call.audit("sync.part", machine, {"deleted": count})
+    return Reply(200, {"success": True, "deleted": count})
+
+
+def _machine(call: Call) -> str:
+    machine = call.params["machineId"]
+    if not _MACHINE.fullmatch(machine):
+        raise refused(404, "Unknown machine")
+    return machine
+
+
+def _cloud(call: Call) -> CloudSync:
+    cloud: Any = call.services.cloud
+    if cloud is None:
+        raise refused(500, "Cloud sync failed: it is not part of this gateway")
+    assert isinstance(cloud, CloudSync)
+    return cloud

@@ -1,0 +1,1 @@
+"""Embeddings, images, sound, ranking and moderation: pure codecs between the clients' wires and the vendors'."""

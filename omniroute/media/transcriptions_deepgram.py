@@ -1,0 +1,72 @@
+"""Deepgram: the file as it is to ``/listen``, everything else in the query.
+
+https://developers.deepgram.com/reference/speech-to-text/listen-pre-recorded
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from ..translate.format import BadAnswer
+from .codec import Codec, Got, Mark, Sent, Units
+from .sounds import TYPES
+from .transcriptions import TranscriptionAsk, no_translation, spans
+from .transcripts import Transcript, written
+
+
+def _render(ask: TranscriptionAsk, model: str) -> Sent:
+    no_translation(ask, model)
+    query = {"model": model, "smart_format": "true", "utterances": "true"}
+    query |= {"language": ask.language} if ask.language else {"detect_language": "true"}  # else it takes all for English
+    dropped = tuple(name for name in ("prompt", "temperature", "stream") if ask.form.first(name))
+    return Sent((ask.file,), dropped, f"./listen?{urlencode(query)}", TYPES[ask.kind].encode())
+
+
+class _Alternative(msgspec.Struct):
+    transcript: str = ""
+    words: list[Any] = []
+
+
+class _Channel(msgspec.Struct):
+    alternatives: list[_Alternative] = []
+    detected_language: str | None = None
+
+
+class _Results(msgspec.Struct):
+    channels: list[_Channel] = []
+    utterances: list[Any] = []
+
+
+class _Metadata(msgspec.Struct):
+    duration: float | None = None
+
+
+class _Answer(msgspec.Struct):
+    results: _Results
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+
+
+def _read(body: bytes, ask: TranscriptionAsk, mark: Mark) -> Got:
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except msgspec.MsgspecError as error:
+        raise BadAnswer(str(error)) from None
+    results = answer.results
+    channel = results.channels[0] if results.channels else _Channel()
+    said = channel.alternatives[0] if channel.alternatives else _Alternative()
+    seconds = answer.metadata.duration if answer.metadata.duration is not None else ask.seconds
+    transcript = Transcript(
+        text=said.transcript,
+        language=channel.detected_language or ask.language,
+        duration=seconds,
+        words=spans(said.words),
+        segments=spans(results.utterances),
+    )
+    kind, text = written(transcript, ask.format, ask.granularities)
+    return Got(text, units=Units(seconds=seconds or 0.0), content_type=kind)
+
+
+DEEPGRAM: Final = Codec(_render, _read)

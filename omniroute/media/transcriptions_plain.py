@@ -1,0 +1,73 @@
+"""Sound to text where the form is like OpenAI's and the answer has one shape: Mistral, xAI.
+
+https://docs.mistral.ai/api/endpoint/audio/transcriptions, https://docs.x.ai/docs/guides/voice
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from ..translate.format import BadAnswer
+from .codec import Codec, Got, Mark, Sent, Units
+from .forms import write
+from .transcriptions import TranscriptionAsk, no_translation, spans
+from .transcripts import Transcript, written
+
+_GONE: Final = ("prompt", "stream")
+
+
+def _sent(ask: TranscriptionAsk, fields: list[tuple[str, str]], path: str, gone: tuple[str, ...]) -> Sent:
+    body = write(fields, [("file", ask.file)], ask.boundary)
+    dropped = tuple(name for name in gone if ask.form.first(name))
+    return Sent(body.pieces, dropped, path, body.content_type)
+
+
+def _render_mistral(ask: TranscriptionAsk, model: str) -> Sent:
+    no_translation(ask, model)
+    taken = ("language", "temperature", "diarize", "context_bias", "timestamp_granularities", "timestamp_granularities[]")
+    fields = [("model", model), *((name.removesuffix("[]"), value) for name, value in ask.form.fields if name in taken)]
+    # times cannot be had together with a language
+    if ask.format in ("srt", "vtt", "verbose_json") and not (ask.granularities or ask.language):
+        fields.append(("timestamp_granularities", "segment"))
+    return _sent(ask, fields, "./audio/transcriptions", _GONE)
+
+
+def _render_xai(ask: TranscriptionAsk, model: str) -> Sent:
+    """There is one model, which is not named; numbers are written as numbers only in a known language."""
+    no_translation(ask, model)
+    fields = [("language", ask.language), ("format", "true")] if ask.language else []
+    return _sent(ask, fields, "./stt", (*_GONE, "temperature"))
+
+
+class _Answer(msgspec.Struct):
+    text: str
+    language: str | None = None
+    duration: float | None = None
+    words: list[Any] | None = None
+    segments: list[Any] | None = None
+    usage: dict[str, Any] | None = None
+
+
+def _read(body: bytes, ask: TranscriptionAsk, mark: Mark) -> Got:
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except msgspec.MsgspecError as error:
+        raise BadAnswer(str(error)) from None
+    counted = (answer.usage or {}).get("prompt_audio_seconds")
+    seconds = float(counted) if isinstance(counted, int | float) else None
+    lasts = answer.duration or ask.seconds or seconds
+    transcript = Transcript(
+        text=answer.text,
+        language=answer.language or ask.language,
+        duration=lasts,
+        words=spans(answer.words or []),
+        segments=spans(answer.segments or []),
+    )
+    kind, text = written(transcript, ask.format, ask.granularities)
+    return Got(text, units=Units(seconds=seconds or lasts or 0.0), content_type=kind)
+
+
+MISTRAL: Final = Codec(_render_mistral, _read, form=True)
+XAI: Final = Codec(_render_xai, _read, form=True)

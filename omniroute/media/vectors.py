@@ -1,0 +1,58 @@
+"""Vectors as they travel: JSON arrays of numbers, or base64 of little-endian 32-bit floats."""
+
+from __future__ import annotations
+
+import binascii
+import sys
+from array import array
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from ..translate.format import BadAnswer
+
+_numbers: Final = msgspec.json.Decoder(list[float])
+_text: Final = msgspec.json.Decoder(str)
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
+
+
+def is_text(raw: bytes | Raw) -> bool:
+    """Whether a vector came as base64."""
+    return bytes(memoryview(raw)[:1]) == b'"'
+
+
+def as_floats(raw: Raw) -> bytes:
+    """The JSON array of a vector, whichever way it came.  Raises BadAnswer."""
+    if not is_text(raw):
+        if bytes(memoryview(raw)[:1]) != b"[":
+            raise BadAnswer("an embedding is no list of numbers")
+        return bytes(raw)
+    try:
+        data = b64decode(_text.decode(raw), validate=True)
+        vector = array("f", data)
+    except (*_UNREADABLE, binascii.Error, ValueError) as error:
+        raise BadAnswer(f"an embedding is no base64 of 32-bit floats: {error}") from None
+    if sys.byteorder == "big":
+        vector.byteswap()
+    return msgspec.json.encode(vector.tolist())
+
+
+def as_base64(raw: Raw) -> bytes:
+    """The JSON string of a vector, whichever way it came.  Raises BadAnswer."""
+    if is_text(raw):
+        return bytes(raw)
+    try:
+        return b'"%b"' % b64encode(packed(_numbers.decode(raw)))
+    except _UNREADABLE as error:
+        raise BadAnswer(f"an embedding is no list of numbers: {error}") from None
+
+
+def packed(numbers: Sequence[float]) -> bytes:
+    """Little-endian 32-bit floats."""
+    vector = array("f", numbers)
+    if sys.byteorder == "big":
+        vector.byteswap()
+    return vector.tobytes()

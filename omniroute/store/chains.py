@@ -1,0 +1,69 @@
+"""Fallback chains: which providers may take over a model, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from .db import Database, Row
+
+Link = dict[str, Any]
+"""``{"provider", "priority", "enabled"}``; the lowest priority comes first."""
+
+SELECT: Final = "SELECT model, chain FROM domain_fallback_chains ORDER BY model"
+_SET: Final = "INSERT INTO domain_fallback_chains VALUES (?, ?) ON CONFLICT (model) DO UPDATE SET chain = excluded.chain"
+
+
+def of_records(records: Iterable[Row]) -> dict[str, list[Link]]:
+    """Model -> chain, sorted; links that are none (hand-edited) are left out."""
+    return {record["model"]: _links(record["chain"]) for record in records}
+
+
+def _links(text: str) -> list[Link]:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return []
+    links = [_link(item) for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    return sorted((link for link in links if link["provider"]), key=lambda link: link["priority"])
+
+
+def _link(item: Mapping[str, Any]) -> Link:
+    provider, priority = item.get("provider"), item.get("priority")
+    return {
+        "provider": provider if isinstance(provider, str) else "",
+        "priority": priority if isinstance(priority, int | float) and not isinstance(priority, bool) else 0,
+        "enabled": item.get("enabled") is not False,
+    }
+
+
+def in_force(
+    chains: Mapping[str, list[Link]], prefixes: Mapping[str, str], providers: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Model -> ids of the enabled providers, in order; a provider may be named by its prefix."""
+    found = {}
+    for model, links in chains.items():
+        ids = (prefixes.get(link["provider"], link["provider"]) for link in links if link["enabled"])
+        found[model] = tuple(dict.fromkeys(id for id in ids if id in providers))
+    return {model: ids for model, ids in found.items() if ids}
+
+
+class Chains:
+    """Table ``domain_fallback_chains``."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def list(self) -> dict[str, list[Link]]:
+        """By model."""
+        return of_records(await self._db.fetch(SELECT))
+
+    async def set(self, model: str, chain: Sequence[Link]) -> None:
+        async with self._db.change() as tx:
+            await tx.execute(_SET, (model, orjson.dumps(list(chain)).decode()))
+
+    async def delete(self, model: str) -> bool:
+        async with self._db.change() as tx:
+            return await tx.execute("DELETE FROM domain_fallback_chains WHERE model = ?", (model,)) > 0

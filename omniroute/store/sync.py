@@ -1,0 +1,334 @@
+"""What two gateways keep in step: connections, nodes, aliases, combos and keys, as records with a version.
+
+A version is the time of the last change where the table has one (ISO 8601 text, so that later sorts higher), else a digest
+of the record.  Secrets never leave in clear: they are left out, or sealed anew with ``STORAGE_ENCRYPTION_KEY`` when that is
+set, so only a gateway with the same variable can open them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from ..clock import iso, parse_iso
+from ..errors import OmniError
+from . import aliases, keyvalue
+from .connections import SEALED, json_object
+from .db import Database, Row, Transaction
+from .keys import DIGEST_PREFIX
+from .keyvalue import Reader
+from .nodes import refresh_connections
+from .vault import Vault
+
+ALIASES: Final = "modelAliases"
+_STATE: Final = "cloudSync"
+_MOST_TEXT: Final = 200_000
+_ID: Final = re.compile(r"[!-~][ -~]{0,199}")
+_FIELDS: Final = "provider_specific_data"
+_OBJECTS: Final = frozenset({_FIELDS, "data"})  # JSON columns
+_LISTS: Final = frozenset({"allowed_models", "scopes"})
+_NEVER_NULL: Final = frozenset({
+    "provider", "auth_type", "name", "type", "priority", "is_active", "rate_limit_protection", "no_log", "created_at",
+    "data", "allowed_models", "scopes", "key_head", "key_tail",
+})  # fmt: skip
+_SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "cookie", "credential")
+_SKEW_SECONDS: Final = 300.0
+_DIGEST: Final = re.compile(re.escape(DIGEST_PREFIX) + r"[0-9a-f]{64}")
+
+
+class Table(NamedTuple):
+    """How one kind of record is stored.  ``key`` identifies a record on both sides."""
+
+    name: str
+    key: str
+    texts: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    timed: bool = True
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.texts, *self.numbers)
+
+
+TABLES: Final[dict[str, Table]] = {
+    "nodes": Table("provider_nodes", "id", ("type", "name", "prefix", "api_type", "base_url", "created_at")),
+    "providers": Table(
+        "provider_connections", "id",
+        ("provider", "auth_type", "name", "display_name", "email", "default_model", "project_id", "scope", "token_type",
+         "expires_at", "token_expires_at", "provider_specific_data", "created_at"),
+        ("priority", "global_priority", "is_active", "expires_in", "rate_limit_protection", "health_check_interval"),
+        SEALED,
+    ),
+    "combos": Table("combos", "name", ("id", "data", "created_at")),
+    "apiKeys": Table(
+        "api_keys", "id",
+        ("name", "machine_id", "allowed_models", "scopes", "expires_at", "key_head", "key_tail", "created_at"),
+        ("no_log",), ("key",), timed=False,
+    ),
+}  # fmt: skip
+KINDS: Final = (*TABLES, ALIASES)
+
+
+class Record(NamedTuple):
+    """One record.  ``timed`` tells what kind of version it has; ``secretive`` that it has secrets, if only left out.
+
+    ``secrets`` are as stored (sealed) when read here, in clear when another gateway sent them.
+    """
+
+    version: str
+    data: dict[str, Any]
+    secrets: dict[str, str] = {}  # noqa: RUF012 - never changed
+    timed: bool = True
+    secretive: bool = False
+
+
+Records = dict[str, dict[str, Record]]  # kind -> id -> record
+Versions = dict[str, dict[str, str]]  # kind -> id -> version
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps(dict(data), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def versions(records: Records) -> Versions:
+    return {kind: {id: record.version for id, record in group.items()} for kind, group in records.items()}
+
+
+class Sync:
+    """Reads and writes records.  *shared* says that the sealing key is one that another gateway can have too."""
+
+    def __init__(self, db: Database, vault: Vault, key_secret: bytes, shared: bool) -> None:
+        self._db = db
+        self._vault = vault
+        self._shared = shared
+        self._proof = hmac.new(key_secret, b"omniroute-sync", hashlib.sha256).hexdigest()
+
+    # -- reading
+
+    async def read(self) -> Records:
+        """All records as they are now.  Keys that manage stay at home, and so do keys when nobody could open them."""
+        return await self._read(self._db)
+
+    async def _read(self, source: Reader) -> Records:
+        found: Records = {}
+        for kind, table in TABLES.items():
+            columns = (table.key, *table.columns, *table.secrets, *(("updated_at",) if table.timed else ()))
+            rows = await source.fetch(f"SELECT {', '.join(columns)} FROM {table.name}")
+            found[kind] = {row[table.key]: self._record(table, row) for row in rows if row[table.key]}
+        found["apiKeys"] = {id: key for id, key in found["apiKeys"].items() if self._shared and may_travel(key.data)}
+        names = aliases.only_texts(await keyvalue.read(source, ALIASES))
+        found[ALIASES] = {name: _untimed({"model": model}) for name, model in names.items()}
+        return found
+
+    def _record(self, table: Table, row: Row) -> Record:
+        data = {name: row[name] for name in table.columns}
+        if _FIELDS in data:
+            data[_FIELDS] = _dump(_without_secrets(json_object(data[_FIELDS])))
+        secrets = {name: row[name] for name in table.secrets if row[name]}
+        version = (row["updated_at"] or "") if table.timed else digest(data)
+        return Record(version, data, secrets if self._shared else {}, table.timed, bool(secrets))
+
+    def export(self, records: Records) -> dict[str, Any]:
+        """*records* as JSON values: each with ``id``, ``updatedAt`` where it has one, ``data`` and sealed ``secrets``."""
+        return {kind: [self._exported(id, record) for id, record in group.items()] for kind, group in records.items()}
+
+    def _exported(self, id: str, record: Record) -> dict[str, Any]:
+        sealed = {name: text for name, value in record.secrets.items() if (text := self._sealed(value))}
+        shown: dict[str, Any] = {"id": id, "data": record.data, **({"secrets": sealed} if sealed else {})}
+        if record.secretive:
+            shown |= {"hasSecrets": True}
+        return {**shown, "updatedAt": record.version} if record.timed else shown
+
+    def _sealed(self, text: str) -> str:
+        """Sealed anew: an old text may be sealed with this machine's key file, which no other one has."""
+        try:
+            return self._vault.seal(self._vault.open(text))
+        except OmniError:
+            return ""
+
+    @property
+    def proof(self) -> str:
+        """By which another gateway sees that it has the same keys; sealed.  ``""`` without a shared key."""
+        return self._vault.seal(self._proof) if self._shared else ""
+
+    def trusts(self, proof: Any) -> bool:
+        """Whether whoever made *proof* can open what we seal."""
+        return self._open(proof) is not None
+
+    def _same_keys(self, proof: Any) -> bool:
+        return hmac.compare_digest(self._open(proof) or "", self._proof)
+
+    def _open(self, text: Any) -> str | None:
+        if not (self._shared and isinstance(text, str) and Vault.sealed(text)):
+            return None
+        try:
+            return self._vault.open(text)
+        except OmniError:
+            return None
+
+    # -- writing
+
+    def accept(self, sent: Any, proof: Any, now: float) -> Records:
+        """What another gateway sent, checked.  Raises ``ValueError`` that names the first thing that does not fit.
+
+        Keys are left out unless both gateways hash them alike; secrets that cannot be opened are left out too.
+        """
+        if not isinstance(sent, dict):
+            raise ValueError("records: expected an object")
+        found: Records = {}
+        for kind in KINDS:
+            items = sent.get(kind, [])
+            if not isinstance(items, list):
+                raise ValueError(f"{kind}: expected an array")
+            group = [self._accepted(kind, item, now) for item in items]
+            found[kind] = {id: record for id, record in group if record is not None}
+        if not self._same_keys(proof):
+            found["apiKeys"] = {}
+        return found
+
+    def _accepted(self, kind: str, item: Any, now: float) -> tuple[str, Record | None]:
+        id, data = (item.get("id"), item.get("data")) if isinstance(item, dict) else (None, None)
+        if not isinstance(id, str) or not _ID.fullmatch(id) or not isinstance(data, dict):
+            raise ValueError(f"{kind}: expected records with id and data")
+        if kind == ALIASES:
+            model = data.get("model")
+            if not isinstance(model, str) or not _ID.fullmatch(model) or "/" in id:
+                raise ValueError(f"{kind}: {id!r} is no alias")
+            return id, _untimed({"model": model})
+        table = TABLES[kind]
+        clean = {name: _value(kind, name, data.get(name), str) for name in table.texts}
+        clean |= {name: _value(kind, name, data.get(name), int) for name in table.numbers}
+        given = item.get("secrets")
+        opened = {name: self._open(given.get(name)) for name in table.secrets} if isinstance(given, dict) else {}
+        secrets = {name: text for name, text in opened.items() if text}
+        if not table.timed:
+            fits = _DIGEST.fullmatch(secrets.get("key", "")) is not None and may_travel(clean)
+            return id, Record(digest(clean), clean, secrets, False, True) if fits else None
+        if table.key != "id" and not clean["id"]:
+            raise ValueError(f"{kind}: id does not fit")
+        moment = _moment(kind, item.get("updatedAt"), now)
+        return id, Record(moment, clean, secrets, True, item.get("hasSecrets") is True)
+
+    async def apply(self, take: Records, drop: Mapping[str, Collection[str]]) -> None:
+        """Write and delete, in one transaction; in force for the next request."""
+        async with self._db.change() as tx:
+            for kind, group in take.items():
+                for id, record in group.items():
+                    await self._put(tx, kind, id, record)
+            for kind, ids in drop.items():
+                for id in ids:
+                    await _delete(tx, kind, id)
+
+    async def _put(self, tx: Transaction, kind: str, id: str, record: Record) -> None:
+        if kind == ALIASES:
+            await keyvalue.write(tx, ALIASES, id, record.data["model"])
+            return
+        table = TABLES[kind]
+        row = {name: value for name, value in record.data.items() if value is not None or name not in _NEVER_NULL}
+        if kind == "providers":
+            row |= await _with_own_secrets(tx, id, record)
+        seal = kind != "apiKeys"  # a key is a hash already
+        row |= {name: self._vault.seal(text) if seal else text for name, text in record.secrets.items()}
+        if table.timed:
+            row["updated_at"] = record.version
+        sets = ", ".join(f"{name} = ?" for name in row)
+        if not await tx.execute(f"UPDATE {table.name} SET {sets} WHERE {table.key} = ?", [*row.values(), id]):
+            row[table.key] = id
+            names, marks = ", ".join(row), ", ".join("?" * len(row))
+            await tx.execute(f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})", [*row.values()])
+        if kind == "nodes":
+            await refresh_connections(tx, id)
+
+    # -- what is remembered between two meetings
+
+    async def state(self, name: str) -> dict[str, Any]:
+        found = await keyvalue.get(self._db, _STATE, name)
+        return found if isinstance(found, dict) else {}
+
+    async def remember(self, name: str, state: dict[str, Any] | None) -> None:
+        async with self._db.transaction() as tx:
+            await keyvalue.write(tx, _STATE, name, state)
+
+
+def may_travel(key: Mapping[str, Any]) -> bool:
+    """Whether a gateway key may be known to another gateway: not when it can manage."""
+    return "manage" not in str(key.get("scopes") or "")
+
+
+def address(kind: str, record: Record) -> str:
+    """Where the secrets that go with this record are sent."""
+    if kind == "nodes":
+        return str(record.data.get("base_url") or "")
+    if kind == "providers":
+        own = json_object(record.data.get("provider_specific_data")).get("baseUrl")
+        return f"{record.data.get('provider')} {own or ''}"
+    return ""
+
+
+def _untimed(data: dict[str, Any]) -> Record:
+    return Record(digest(data), data, {}, False)
+
+
+def _value(kind: str, name: str, value: Any, wanted: type) -> Any:
+    if value is None:
+        return None
+    fits = _is_text(name, value) if wanted is str else type(value) is int and abs(value) < 2**53
+    if not fits:
+        raise ValueError(f"{kind}: {name} does not fit")
+    return value
+
+
+def _is_text(name: str, value: Any) -> bool:
+    """Whether *value* is text that column *name* may hold."""
+    if not isinstance(value, str) or len(value) > _MOST_TEXT:
+        return False
+    if name not in _OBJECTS | _LISTS:
+        return True
+    try:
+        return isinstance(orjson.loads(value), dict if name in _OBJECTS else list)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _moment(kind: str, text: Any, now: float) -> str:
+    """A version that is a time, in the form in which times sort as texts."""
+    try:
+        moment = parse_iso(text) if text else 0.0
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(f"{kind}: updatedAt is no time") from None
+    if moment > now + _SKEW_SECONDS:
+        raise ValueError(f"{kind}: updatedAt lies in the future: the clocks of the two gateways differ")
+    return iso(moment) if text else ""
+
+
+def _without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if not name.lower().endswith(_SECRET_WORDS)}
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(dict(value), option=orjson.OPT_SORT_KEYS).decode()
+
+
+async def _with_own_secrets(tx: Transaction, id: str, record: Record) -> dict[str, Any]:
+    """The columns that depend on what is stored: credentials that never travel stay, an account without its key is off."""
+    found = await tx.fetch_one(f"SELECT {_FIELDS}, {', '.join(SEALED)} FROM provider_connections WHERE id = ?", (id,))
+    own = json_object(found[_FIELDS]) if found else {}
+    kept = {name: value for name, value in own.items() if name not in _without_secrets(own)}
+    columns: dict[str, Any] = {_FIELDS: _dump({**_without_secrets(json_object(record.data[_FIELDS])), **kept})}
+    if record.secretive and not record.secrets and not (found and any(found[name] for name in SEALED)):
+        columns["is_active"] = 0
+    return columns
+
+
+async def _delete(tx: Transaction, kind: str, id: str) -> None:
+    if kind == ALIASES:
+        await keyvalue.write(tx, ALIASES, id, None)
+    else:
+        table = TABLES[kind]
+        await tx.execute(f"DELETE FROM {table.name} WHERE {table.key} = ?", (id,))

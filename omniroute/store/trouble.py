@@ -1,0 +1,76 @@
+"""Trouble that outlives a restart: circuit breakers, and models locked on an account.  Written with the batch.
+
+Breakers stand in the reference's table ``domain_circuit_breakers`` (times in Unix milliseconds), locks in ``key_value``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import orjson
+
+from ..gateway.breakers import Breaker
+from ..gateway.health import ModelLock
+from . import keyvalue
+from .batch import Batch
+from .db import Database
+
+NAMESPACE: Final = "modelLocks"
+_SET_BREAKER: Final = """
+INSERT INTO domain_circuit_breakers (name, state, failure_count, last_failure_time, options) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET state = excluded.state, failure_count = excluded.failure_count,
+  last_failure_time = excluded.last_failure_time, options = excluded.options
+"""
+_STATES: Final = {"CLOSED", "OPEN", "HALF_OPEN"}
+_KEPT: Final = 24 * 3600.0  # seconds that an expired lock stays
+_COMBO: Final = "combo:"  # the reference keeps a second breaker of each provider under such a name
+
+
+class Trouble:
+    """Reads all at the start; after that it is told of each change."""
+
+    def __init__(self, db: Database, batch: Batch) -> None:
+        self._db = db
+        self._batch = batch
+
+    async def breakers(self) -> dict[str, Breaker]:
+        """The stored breakers by provider id; rows that make no sense are left out."""
+        found = {}
+        for row in await self._db.fetch("SELECT * FROM domain_circuit_breakers"):
+            at = row["last_failure_time"]
+            if row["state"] in _STATES and not row["name"].startswith(_COMBO) and isinstance(row["failure_count"], int):
+                last = at / 1000 if isinstance(at, int | float) else None
+                found[row["name"]] = Breaker(row["state"], row["failure_count"], last)
+        return found
+
+    def put_breaker(self, provider: str, breaker: Breaker) -> None:
+        """Store the state of one breaker.  Does not wait."""
+        at = None if breaker.last_failure is None else round(breaker.last_failure * 1000)
+        options = {"failureThreshold": breaker.threshold, "resetTimeout": round(breaker.reset * 1000)}
+        row = (provider, breaker.state, breaker.failures, at, orjson.dumps(options).decode())
+        self._batch.latest(f"breaker {provider}", (_SET_BREAKER, row))
+
+    async def locks(self) -> list[ModelLock]:
+        """The stored locks, expired ones too: they count for the next step."""
+        found = []
+        for value in (await keyvalue.read(self._db, NAMESPACE)).values():
+            try:
+                found.append(msgspec.convert(value, ModelLock))
+            except msgspec.ValidationError:
+                continue
+        return found
+
+    def put_lock(self, lock: ModelLock, lifted: bool) -> None:
+        """Store one lock, or remove it when it was *lifted*.  Does not wait."""
+        key = f"{lock.provider}:{lock.connection_id}:{lock.model}"
+        value = None if lifted else msgspec.to_builtins(lock)
+        self._batch.latest(f"lock {key}", keyvalue.statement(NAMESPACE, key, value))
+
+    async def sweep(self, now: float) -> None:
+        """Delete the locks that expired long ago."""
+        old = [lock for lock in await self.locks() if lock.until < now - _KEPT]
+        if old:
+            async with self._db.log() as tx:
+                for lock in old:
+                    await keyvalue.write(tx, NAMESPACE, f"{lock.provider}:{lock.connection_id}:{lock.model}", None)

@@ -1,0 +1,365 @@
+"""OAuth 2.0 as its client sees it: what is sent, what the answers mean.  Pure.
+
+Authorization code (RFC 6749 section 4.1) with PKCE (RFC 7636, S256 alone), device grant (RFC 8628), refresh (RFC 6749
+section 6).  What vendors do otherwise is data in ``oauth.toml``.  No text that leaves this module holds a secret that was
+sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from importlib import resources
+from typing import Annotated, Any, Final, Literal, NamedTuple
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from ..proto.headers import Headers
+from .verdict import short
+
+TokenAuth = Literal["none", "basic", "post"]
+Flow = Literal["authorization_code_pkce", "authorization_code", "device_code", "import_token"]
+
+DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+PENDING: Final = frozenset({"authorization_pending", "slow_down"})
+SPENT: Final = frozenset({"invalid_grant", "bad_refresh_token"})
+"""Answers to a refresh that only a new login can mend; the second is one vendor's word for the first."""
+
+
+class OAuthClient(Struct, frozen=True, kw_only=True):
+    """How one provider is logged in at: the vendor's addresses and the operator's own client.
+
+    ``client_secret`` is in clear.  Without ``token_auth`` a secret is sent in the body and none is needed.
+    """
+
+    provider: str
+    client_id: str = ""
+    client_secret: str = ""
+    authorize_url: str = ""
+    token_url: str = ""
+    device_url: str = ""
+    refresh_url: str = ""  # "" = token_url
+    scopes: tuple[str, ...] = ()
+    pkce: bool = True
+    device_pkce: bool = False  # PKCE in the device flow too, which RFC 8628 does not have
+    token_auth: TokenAuth | None = None
+    extra: dict[str, str] = field(default_factory=dict)  # more parameters of the authorization request
+    public: bool = False
+    redirect_param: str = "redirect_uri"
+    state_in_redirect: bool = False
+    json_tokens: bool = False
+    key_member: str = ""
+    account_member: str = ""
+
+    def __repr__(self) -> str:
+        return f"OAuthClient({self.provider}, {self.client_id})"
+
+    @property
+    def flow(self) -> Flow:
+        """How a login begins."""
+        if self.authorize_url:
+            return "authorization_code_pkce" if self.pkce else "authorization_code"
+        return "device_code" if self.device_url else "import_token"
+
+    @property
+    def missing(self) -> list[str]:
+        """What the operator still has to give, by its name in the API."""
+        needs_secret = self.token_auth in ("basic", "post")
+        have = {
+            "clientId": bool(self.client_id or self.public),
+            "clientSecret": bool(self.client_secret or not needs_secret),
+            "authorizeUrl": bool(self.authorize_url or self.device_url),
+            "tokenUrl": bool(self.token_url),
+        }
+        return [name for name, there in have.items() if not there]
+
+
+_Text = Annotated[str, Meta(max_length=2000)]
+_Url = Annotated[str, Meta(max_length=500)]
+
+
+class ClientFields(Struct, rename="camel", kw_only=True):
+    """What an operator may say of a client, in the settings, the file and the API; what is left out stays as it is."""
+
+    client_id: _Text | UnsetType = UNSET
+    client_secret: _Text | UnsetType = UNSET
+    authorize_url: _Url | UnsetType = UNSET
+    token_url: _Url | UnsetType = UNSET
+    device_url: _Url | UnsetType = field(default=UNSET, name="deviceAuthorizationUrl")
+    refresh_url: _Url | UnsetType = UNSET
+    scopes: Annotated[list[_Text], Meta(max_length=50)] | UnsetType = UNSET
+    pkce: bool | UnsetType = UNSET
+    device_pkce: bool | UnsetType = UNSET
+    token_auth: TokenAuth | UnsetType | None = UNSET
+    extra: Annotated[dict[str, _Text], Meta(max_length=30)] | UnsetType = field(default=UNSET, name="extraAuthParams")
+
+
+URLS: Final = ("authorize_url", "token_url", "device_url", "refresh_url")
+
+
+class _Profile(ClientFields, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """One table of ``oauth.toml``."""
+
+    public: bool = False
+    redirect_param: str = "redirect_uri"
+    state_in_redirect: bool = False
+    json_tokens: bool = False
+    key_member: str = ""
+    account_member: str = ""
+
+
+def load_profiles() -> dict[str, OAuthClient]:
+    """The vendors of ``oauth.toml`` by provider id, each without a client."""
+    text = resources.files("omniroute.upstream").joinpath("oauth.toml").read_text(encoding="utf-8")
+    rows = msgspec.convert(tomllib.loads(text), dict[str, _Profile])
+    return {provider: merge(OAuthClient(provider=provider), row) for provider, row in rows.items()}
+
+
+def merge(client: OAuthClient, fields: ClientFields) -> OAuthClient:
+    """*client* with what *fields* say."""
+    values = {name: getattr(fields, name) for name in fields.__struct_fields__}
+    given = {name: tuple(value) if name == "scopes" else value for name, value in values.items() if value is not UNSET}
+    return msgspec.structs.replace(client, **given)
+
+
+# ------------------------------------------------------------------------------------------------------- what is sent
+
+
+def challenge_of(verifier: str) -> str:
+    """The S256 code challenge (RFC 7636 section 4.2)."""
+    return urlsafe_b64encode(hashlib.sha256(verifier.encode("ascii")).digest()).rstrip(b"=").decode("ascii")
+
+
+def authorize_url(client: OAuthClient, redirect_uri: str, state: str, verifier: str) -> str:
+    """Where the user's browser is sent (RFC 6749 section 4.1.1)."""
+    pairs = [] if client.public else [("response_type", "code"), ("client_id", client.client_id)]
+    if client.state_in_redirect:
+        pairs.append((client.redirect_param, with_query(redirect_uri, [("state", state)])))
+    else:
+        pairs += [(client.redirect_param, redirect_uri), ("state", state)]
+    if client.scopes:
+        pairs.append(("scope", " ".join(client.scopes)))
+    if client.pkce:
+        pairs += [("code_challenge", challenge_of(verifier)), ("code_challenge_method", "S256")]
+    fixed = {name for name, _ in pairs}
+    return with_query(client.authorize_url, pairs + [pair for pair in client.extra.items() if pair[0] not in fixed])
+
+
+def with_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """*url* with *pairs* after the query that it has."""
+    parts = urlsplit(url)
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *pairs])
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+
+
+class TokenRequest(NamedTuple):
+    """A POST to the authorization server.  ``secrets`` must not come back in a text."""
+
+    url: str
+    headers: Headers
+    body: bytes
+    secrets: tuple[str, ...] = ()
+
+
+def code_request(client: OAuthClient, code: str, redirect_uri: str, verifier: str) -> TokenRequest:
+    """The code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
+    values = {} if client.public else {"grant_type": "authorization_code", "redirect_uri": redirect_uri}
+    values["code"] = code
+    if client.pkce:
+        values["code_verifier"] = verifier
+        if client.public:
+            values["code_challenge_method"] = "S256"
+    return _request(client, client.token_url, values, (code, verifier))
+
+
+def refresh_request(client: OAuthClient, refresh_token: str) -> TokenRequest:
+    """A new access token (RFC 6749 section 6)."""
+    values = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    return _request(client, client.refresh_url or client.token_url, values, (refresh_token,))
+
+
+def device_request(client: OAuthClient, verifier: str) -> TokenRequest:
+    """The codes of a device login (RFC 8628 section 3.1)."""
+    values = {"client_id": client.client_id}
+    if client.scopes:
+        values["scope"] = " ".join(client.scopes)
+    if client.device_pkce:
+        values |= {"code_challenge": challenge_of(verifier), "code_challenge_method": "S256"}
+    return _request(client, client.device_url, values, ())
+
+
+def poll_request(client: OAuthClient, device_code: str, verifier: str = "") -> TokenRequest:
+    """Whether the user has said yes (RFC 8628 section 3.4)."""
+    values = {"grant_type": DEVICE_GRANT, "device_code": device_code}
+    if client.device_pkce and verifier:
+        values["code_verifier"] = verifier
+    return _request(client, client.token_url, values, (device_code, verifier))
+
+
+def _request(client: OAuthClient, url: str, values: dict[str, str], secrets: tuple[str, ...]) -> TokenRequest:
+    """With client authentication (RFC 6749 section 2.3.1)."""
+    headers: Headers = [(b"accept", b"application/json"), (b"user-agent", b"omniroute")]
+    way = client.token_auth or ("post" if client.client_secret else "none")
+    if way == "basic":
+        pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}".encode()
+        headers.append((b"authorization", b"Basic " + b64encode(pair)))
+    elif not client.public:
+        values = {**values, "client_id": client.client_id}
+        if way == "post" and client.client_secret:
+            values["client_secret"] = client.client_secret
+    secrets = tuple(text for text in (*secrets, client.client_secret) if text)
+    if client.json_tokens:
+        return TokenRequest(url, [*headers, (b"content-type", b"application/json")], orjson.dumps(values), secrets)
+    headers.append((b"content-type", b"application/x-www-form-urlencoded"))
+    return TokenRequest(url, headers, urlencode(values).encode("ascii"), secrets)
+
+
+# ------------------------------------------------------------------------------------------------- what the answers mean
+
+
+class Refused(Exception):
+    """The authorization server said no, or nothing that can be understood.
+
+    ``error`` is a code of RFC 6749 section 5.2 or RFC 8628 section 3.5, or one of ours: ``invalid_response``,
+    ``server_error``, ``network_error``.
+    """
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(f"{error}: {description}")
+        self.error = error
+        self.description = description
+
+    @property
+    def pending(self) -> bool:
+        return self.error in PENDING
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """What a login or a refresh gave: tokens, or a lasting ``api_key``.  ``expires_in`` is in seconds, None = not said."""
+
+    access_token: str = ""
+    refresh_token: str = ""
+    id_token: str = ""
+    api_key: str = ""
+    token_type: str = ""
+    scope: str = ""
+    expires_in: int | None = None
+    email: str = ""
+    name: str = ""
+
+    def __repr__(self) -> str:
+        return f"Grant({self.email or self.name!r})"
+
+
+class DeviceCodes(Struct):
+    """RFC 8628 section 3.2.  ``expires_in`` and ``interval`` are seconds."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str | UnsetType | None = UNSET
+    expires_in: int = 900
+    interval: int = 5
+
+
+def read_grant(client: OAuthClient, request: TokenRequest, status: int, body: bytes) -> Grant:
+    """The tokens in an answer of the token endpoint.  Raises :class:`Refused`, also for an error said with 200."""
+    data = _object(request, status, body)
+    if client.key_member:
+        key = _token(data, client.key_member)
+        return Grant(api_key=key, name=_text(data, client.account_member))
+    claims = _claims(_text(data, "id_token"))
+    return Grant(
+        access_token=_token(data, "access_token"),
+        refresh_token=_text(data, "refresh_token"),
+        id_token=_text(data, "id_token"),
+        token_type=_text(data, "token_type"),
+        scope=_text(data, "scope"),
+        expires_in=_seconds(data.get("expires_in")),
+        email=_text(claims, "email"),
+        name=_text(claims, "name") or _text(claims, "preferred_username"),
+    )
+
+
+def read_device_codes(request: TokenRequest, status: int, body: bytes) -> DeviceCodes:
+    """The codes in an answer of the device authorization endpoint.  Raises :class:`Refused`."""
+    data = _object(request, status, body)
+    if "verification_uri" not in data and "verification_url" in data:  # an early draft's name, still in use
+        data["verification_uri"] = data["verification_url"]
+    try:
+        codes = msgspec.convert(data, DeviceCodes)
+    except msgspec.ValidationError:
+        raise Refused("invalid_response", "The device authorization answer lacks a field") from None
+    for url in (codes.verification_uri, codes.verification_uri_complete):
+        if isinstance(url, str) and urlsplit(url).scheme not in ("https", "http"):
+            raise Refused("invalid_response", "The verification address is no web address")
+    return codes
+
+
+def _object(request: TokenRequest, status: int, body: bytes) -> dict[str, Any]:
+    """The JSON object of a good answer (RFC 6749 section 5.1)."""
+    data = _json(body)
+    if not isinstance(data, dict):
+        kind = "server_error" if status >= 500 else "invalid_response"
+        raise Refused(kind, f"The authorization server answered {status} without a JSON object")
+    error, said = data.get("error"), data.get("error_description") or data.get("message")
+    if status < 300 and not error:
+        return data
+    if isinstance(error, dict):  # some say it as their API does
+        inner: dict[str, Any] = error
+        error, said = inner.get("code") or inner.get("status"), inner.get("message")
+    code = error if isinstance(error, str) and error else "server_error" if status >= 500 else "invalid_request"
+    text = said if isinstance(said, str) and said else f"The authorization server answered {status}"
+    raise Refused(_clean(code, request.secrets)[:60], _clean(text, request.secrets))
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _clean(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = short(text, secret)
+    return short(text, "")
+
+
+def _text(data: dict[str, Any], name: str) -> str:
+    value = data.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _token(data: dict[str, Any], name: str) -> str:
+    """A token that can stand in a header field."""
+    token = _text(data, name).strip()
+    if not token or not (token.isascii() and token.isprintable()):
+        raise Refused("invalid_response", f"The answer of the token endpoint has no usable {name}")
+    return token
+
+
+def _seconds(value: object) -> int | None:
+    try:
+        seconds = int(float(value)) if isinstance(value, int | float | str) else 0
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 < seconds < 10**10 else None
+
+
+def _claims(id_token: str) -> dict[str, Any]:
+    """The claims of an ID token.  Its signature is not looked at: it came straight from the token endpoint over TLS
+    (OpenID Connect Core section 3.1.3.7), and its words only name the account."""
+    parts = id_token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        data = orjson.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,84 @@
+"""Calls to an authorization server; what they say and mean is in ``oauth.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from ..errors import OmniError
+from ..proto.h1_client import Origin, TransportError
+from . import oauth
+from .credentials import check_base_url
+from .oauth import DeviceCodes, Grant, OAuthClient, Refused, TokenRequest
+from .probe import Fetcher
+
+TIMEOUT: Final = 15.0  # seconds, for one call as a whole
+ANSWER_LIMIT: Final = 256 * 1024  # bytes
+_PORTS: Final = {"http": 80, "https": 443}
+_UNSAFE: Final = re.compile(r"[^!-~]|[#\\]")
+
+
+class TokenEndpoint:
+    """All methods raise :class:`~.oauth.Refused`, ``network_error`` when nobody answered.  ``timeout`` is in seconds."""
+
+    def __init__(self, client: Fetcher, *, allow_private: bool = True, timeout: float = TIMEOUT) -> None:
+        self._client = client
+        self._allow_private = allow_private
+        self._timeout = timeout
+
+    async def exchange(self, client: OAuthClient, code: str, redirect_uri: str, verifier: str) -> Grant:
+        """The code that a redirect brought, for tokens."""
+        return await self._grant(client, oauth.code_request(client, code, redirect_uri, verifier))
+
+    async def refresh(self, client: OAuthClient, refresh_token: str) -> Grant:
+        """A fresh access token; with a new refresh token where the server rotates them."""
+        return await self._grant(client, oauth.refresh_request(client, refresh_token))
+
+    async def poll(self, client: OAuthClient, device_code: str, verifier: str = "") -> Grant:
+        """Tokens once the user has agreed; until then ``Refused.pending``."""
+        return await self._grant(client, oauth.poll_request(client, device_code, verifier))
+
+    async def device_codes(self, client: OAuthClient, verifier: str) -> DeviceCodes:
+        """Begin a device login."""
+        request = oauth.device_request(client, verifier)
+        return oauth.read_device_codes(request, *await self._post(request))
+
+    async def _grant(self, client: OAuthClient, request: TokenRequest) -> Grant:
+        return oauth.read_grant(client, request, *await self._post(request))
+
+    async def _post(self, request: TokenRequest) -> tuple[int, bytes]:
+        origin, path = self._place(request.url)
+        try:
+            async with asyncio.timeout(self._timeout):
+                status, _, body = await self._client.fetch(
+                    origin, "POST", path, request.headers, request.body, limit=ANSWER_LIMIT
+                )
+        except TimeoutError:
+            raise Refused("network_error", f"{origin.host} did not answer within {self._timeout:g} seconds") from None
+        except TransportError as error:
+            raise Refused("network_error", f"Could not reach {origin.host}: {error}") from None
+        return status, body
+
+    def _place(self, url: str) -> tuple[Origin, bytes]:
+        try:
+            check_url(url, self._allow_private)
+        except OmniError as error:
+            raise Refused("invalid_request", error.message) from None
+        parts = urlsplit(url)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]), path.encode("ascii")
+
+
+def check_url(url: str, allow_private: bool) -> None:
+    """Refuse addresses of an authorization server that must not be called: those of ``check_base_url``, and plain HTTP to
+    another machine (RFC 6749 section 3.2).  Raises ``OmniError("invalid_request")``.
+    """
+    address, _, query = url.partition("?")
+    check_base_url(address, allow_private)
+    if _UNSAFE.search(query):
+        raise OmniError("invalid_request", "Base URL contains characters that are not allowed")
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise OmniError("invalid_request", "OAuth addresses must begin with https://")

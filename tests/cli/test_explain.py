@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+
+Command = Callable[..., Result]
+pytestmark = pytest.mark.usefixtures("either_way")
+
+
+def test_the_way_of_a_request_is_told(omniroute: Command) -> None:
+    told = omniroute("explain", "openai/gpt-4o")
+    assert told.exit_code == 0
+    assert "nobody would be asked first" in told.stdout
+    assert "no active account" in told.stdout
+    found = json.loads(omniroute("explain", "openai/gpt-4o", "--json").stdout)
+    assert found["candidates"][0]["provider"] == "openai"
+
+
+def test_a_name_that_leads_nowhere_is_an_error(omniroute: Command) -> None:
+    told = omniroute("explain", "nobody/x")
+    assert told.exit_code == 1
+    assert "nobody" in told.stderr

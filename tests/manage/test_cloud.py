@@ -1,0 +1,286 @@
+"""Two gateways, each with its own database, kept in step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fakes import FakeClock
+from fakes_manage import Admin
+from fakes_sync import TOKEN, Pair, a_pair
+
+from omniroute.errors import OmniError
+from omniroute.manage.cloud import CloudSync
+from omniroute.proto.h1_client import TransportError
+
+
+@pytest.fixture
+def pair(make_admin: Callable[..., Admin]) -> Pair:
+    return a_pair(make_admin)
+
+
+@pytest.fixture
+def strangers(make_admin: Callable[..., Admin]) -> Pair:
+    """Two gateways that know the token, but not each other's sealing key."""
+    return a_pair(make_admin, far={"storage_encryption_key": "another key"})
+
+
+def names(admin: Admin) -> set[str]:
+    return {row.name for row in admin.run(admin.store.connections.list())}
+
+
+def alias(admin: Admin, name: str, model: str = "openai/gpt-4o") -> None:
+    admin.run(admin.store.aliases.set(name, model))
+
+
+def aliases(admin: Admin) -> dict[str, str]:
+    return dict(admin.store.snapshot.aliases)
+
+
+def test_each_gets_what_the_other_has(pair: Pair) -> None:
+    pair.near.connection(name="near-1")
+    pair.far.connection(name="far-1")
+    alias(pair.near, "fast")
+    alias(pair.far, "slow")
+    key = pair.near.key("inference")
+    assert pair.sync() == {"sent": 3, "received": 2, "deleted": 0}
+    for admin in (pair.near, pair.far):
+        assert names(admin) == {"near-1", "far-1"}
+        assert aliases(admin) == {"fast": "openai/gpt-4o", "slow": "openai/gpt-4o"}
+    assert len(pair.far.store.snapshot.keys) == 1
+    assert key not in str(pair.wire.seen)
+    assert pair.sync() == {"sent": 5, "received": 0, "deleted": 0}
+
+
+def test_no_secret_is_on_the_wire(pair: Pair) -> None:
+    pair.near.connection(apiKey="sk-good-planted-1")
+    pair.far.connection(name="other", apiKey="sk-good-planted-2")
+    pair.sync()
+    ((method, path, fields, body),) = pair.wire.seen
+    assert (method, path) == ("POST", f"/sync/{pair.cloud.machine_id}")
+    assert fields[b"authorization"] == f"Bearer {TOKEN}".encode()
+    for text in (body, *pair.wire.replies):
+        assert b"planted" not in text
+        assert b"hmac-sha256" not in text
+    secrets = {
+        pair.near.run(pair.near.store.connections.secret(row.id))
+        for row in pair.near.run(pair.near.store.connections.list())
+    }
+    assert secrets == {"sk-good-planted-1", "sk-good-planted-2"}
+
+
+def test_the_newer_change_wins_on_both_sides(pair: Pair) -> None:
+    made = pair.near.connection(name="one")
+    pair.sync()
+    pair.near.advance(10)
+    pair.near.send("PUT", f"/api/providers/{made['id']}", {"name": "near"})
+    pair.far.advance(20)
+    pair.far.send("PUT", f"/api/providers/{made['id']}", {"name": "far"})
+    pair.sync()
+    assert names(pair.near) == names(pair.far) == {"far"}
+    pair.near.send("PUT", f"/api/providers/{made['id']}", {"name": "near again"})
+    pair.sync()
+    assert names(pair.near) == names(pair.far) == {"near again"}
+
+
+def test_deletions_travel_both_ways_and_stay_deleted(pair: Pair) -> None:
+    one, two = pair.near.connection(name="one"), pair.near.connection(name="two")
+    alias(pair.near, "a")
+    alias(pair.near, "b")
+    pair.sync()
+    pair.near.send("DELETE", f"/api/providers/{one['id']}")
+    pair.near.run(pair.near.store.aliases.delete("a"))
+    pair.far.send("DELETE", f"/api/providers/{two['id']}")
+    pair.far.run(pair.far.store.aliases.delete("b"))
+    assert pair.sync()["deleted"] == 2
+    for _ in range(2):
+        assert (names(pair.near), names(pair.far), aliases(pair.near), aliases(pair.far)) == (set(), set(), {}, {})
+        pair.sync()
+
+
+def test_a_record_changed_on_one_side_survives_its_deletion_on_the_other(pair: Pair) -> None:
+    made = pair.near.connection(name="one")
+    pair.sync()
+    pair.near.send("DELETE", f"/api/providers/{made['id']}")
+    pair.far.advance(5)
+    pair.far.send("PUT", f"/api/providers/{made['id']}", {"name": "changed"})
+    pair.sync()
+    assert names(pair.near) == names(pair.far) == {"changed"}
+
+
+def test_of_two_changed_aliases_the_one_of_who_asks_counts(pair: Pair) -> None:
+    alias(pair.near, "a", "openai/base")
+    pair.sync()
+    alias(pair.far, "a", "openai/far")
+    pair.sync()
+    assert aliases(pair.near) == {"a": "openai/far"}
+    alias(pair.far, "a", "openai/far-2")
+    alias(pair.near, "a", "openai/near")
+    pair.sync()
+    assert aliases(pair.near) == aliases(pair.far) == {"a": "openai/near"}
+
+
+def test_nodes_come_with_their_accounts(pair: Pair) -> None:
+    node = pair.near.node()
+    pair.near.connection(node, name="lab")
+    pair.sync()
+    assert pair.far.store.snapshot.prefixes["mock"] == node
+    assert pair.far.store.snapshot.connections[node][0].secret == "sk-good-1"
+
+
+def test_without_a_common_key_secrets_stay_at_home(strangers: Pair) -> None:
+    strangers.near.connection(name="near-1")
+    strangers.near.key("inference")
+    strangers.sync()
+    (row,) = strangers.far.run(strangers.far.store.connections.list())
+    assert (row.name, row.is_active, row.has_api_key) == ("near-1", False, False)
+    assert strangers.far.store.snapshot.keys == {}
+    strangers.sync()
+    (row,) = strangers.near.run(strangers.near.store.connections.list())
+    assert (row.is_active, row.has_api_key) == (True, True)
+
+
+def test_without_a_common_key_no_address_of_ours_is_changed(strangers: Pair) -> None:
+    node = strangers.far.node()
+    strangers.far.connection(node, name="lab")
+    strangers.sync()
+    strangers.near.advance(10)
+    strangers.near.send("PATCH", f"/api/provider-nodes/{node}", {"baseUrl": "http://127.0.0.1:666/steal"})
+    strangers.sync()
+    assert strangers.far.store.snapshot.providers[node].base_url == "http://127.0.0.1:9/v1"
+
+
+def test_an_address_that_must_not_be_called_is_left_out(pair: Pair) -> None:
+    node = pair.near.node()
+
+    async def plant() -> None:
+        async with pair.near.store.db.change() as tx:
+            await tx.execute("UPDATE provider_nodes SET base_url = 'http://169.254.169.254/v1' WHERE id = ?", (node,))
+
+    pair.near.run(plant())
+    pair.sync()
+    assert node not in pair.far.store.snapshot.providers
+
+
+def test_parting_deletes_what_came_from_here_and_was_not_changed_there(pair: Pair) -> None:
+    pair.far.connection(name="far-own")
+    kept, gone = pair.near.connection(name="kept"), pair.near.connection(name="gone")
+    alias(pair.near, "fast")
+    pair.sync()
+    pair.far.advance(5)
+    pair.far.send("PUT", f"/api/providers/{kept['id']}", {"name": "changed there"})
+    pair.near.run(pair.cloud.leave())
+    assert names(pair.far) == {"far-own", "changed there"}
+    assert aliases(pair.far) == {}
+    assert names(pair.near) >= {"kept", "gone", "far-own"}
+    with pytest.raises(OmniError, match="the peer answered 404"):
+        pair.near.run(pair.cloud.verify())
+    assert gone["id"] not in str(pair.far.run(pair.far.store.connections.list()))
+
+
+def test_another_peer_begins_from_nothing(pair: Pair) -> None:
+    alias(pair.near, "a")
+    pair.sync()
+    pair.far.run(pair.far.store.aliases.delete("a"))
+    pair.far.run(pair.far.store.sync.remember(f"machine:{pair.cloud.machine_id}", None))
+    pair.near.run(pair.near.store.config.set_many({"cloudUrl": "http://127.0.0.1:20130/"}))
+    pair.sync()
+    assert aliases(pair.far) == {"a": "openai/gpt-4o"}
+    assert pair.wire.seen[-1][1] == f"/sync/{pair.cloud.machine_id}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cloud_url": ""}, "Cloud sync failed: CLOUD_URL is not configured"),
+        ({"cloud_sync_token": ""}, "Cloud sync failed: CLOUD_SYNC_TOKEN is not configured"),
+        ({"cloud_url": "http://169.254.169.254"}, "Cloud sync failed: cloudUrl cannot be used"),
+        ({"cloud_url": "http://user:pw@h"}, "Cloud sync failed: cloudUrl cannot be used"),
+        ({"cloud_url": "http://10.0.0.1", "allow_private_urls": False}, "Cloud sync failed: cloudUrl cannot be used"),
+    ],
+)
+def test_what_is_missing_is_a_500(make_admin: Callable[..., Admin], settings: dict[str, Any], message: str) -> None:
+    pair = a_pair(make_admin, near=settings)
+    with pytest.raises(OmniError, match=message) as caught:
+        pair.sync()
+    assert caught.value.status == 500
+    assert pair.wire.seen == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((401, b"{}"), "the peer does not accept our CLOUD_SYNC_TOKEN"),
+        ((302, b""), "the peer answered 302"),
+        ((500, b'{"error":"planted"}'), "the peer answered 500$"),
+        ((200, b"<html>"), "the peer's answer is no JSON object"),
+        ((200, b"[]"), "the peer's answer is no JSON object"),
+        ((200, b"{}"), "the peer's answer cannot be used: records: expected an object"),
+        ((200, b'{"data":{"providers":5}}'), "the peer's answer cannot be used: providers: expected an array"),
+        (TransportError("refused", "planted"), r"the peer cannot be reached \(refused\)$"),
+    ],
+)
+def test_a_peer_that_fails_is_a_502_and_nothing_has_changed(pair: Pair, answer: Any, message: str) -> None:
+    alias(pair.near, "a")
+    pair.wire.answer = answer
+    with pytest.raises(OmniError, match=message) as caught:
+        pair.sync()
+    assert caught.value.status == 502
+    assert caught.value.message.startswith("Cloud sync failed: ")
+    assert aliases(pair.near) == {"a": "openai/gpt-4o"}
+    assert pair.near.run(pair.cloud.last_sync()) is None
+
+
+def test_a_peer_that_is_silent_is_a_502_when_time_is_up(make_admin: Callable[..., Admin]) -> None:
+    pair = a_pair(make_admin, near={"cloud_sync_timeout": 0.01})
+
+    async def silence(*_: object, **__: object) -> Any:
+        await asyncio.get_running_loop().create_future()
+
+    pair.wire.fetch = silence  # type: ignore[method-assign]
+    with pytest.raises(OmniError, match=r"no answer from the peer within 0\.01 s") as caught:
+        pair.sync()
+    assert caught.value.status == 502
+
+
+def test_the_token_is_compared_whole(pair: Pair, make_admin: Callable[..., Admin]) -> None:
+    assert pair.cloud.admits(TOKEN)
+    for wrong in ("", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "ü"):
+        assert not pair.cloud.admits(wrong)
+    closed = a_pair(make_admin, near={"cloud_sync_token": ""})
+    assert not closed.cloud.admits("")
+
+
+class Pace(FakeClock):
+    """Says when somebody begins to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = asyncio.Semaphore(0)
+
+    async def sleep(self, seconds: float) -> None:
+        self.waiting.release()
+        await super().sleep(seconds)
+
+
+def test_it_meets_by_itself_while_it_is_switched_on(pair: Pair) -> None:
+    async def quarter_hours(count: int) -> int:
+        clock = Pace()
+        cloud = CloudSync(pair.near.store, pair.near.settings, clock, pair.wire)  # type: ignore[arg-type]
+        cloud.start()
+        cloud.start()
+        for _ in range(count):
+            await clock.waiting.acquire()
+            clock.advance(900)
+        await clock.waiting.acquire()
+        await cloud.stop()
+        assert not cloud.running
+        return len(pair.wire.seen)
+
+    assert pair.near.run(quarter_hours(1)) == 0
+    pair.near.run(pair.near.store.config.set_many({"cloudEnabled": True}))
+    assert pair.near.run(quarter_hours(2)) == 2
+    pair.wire.answer = (500, b"")
+    assert pair.near.run(quarter_hours(2)) == 4

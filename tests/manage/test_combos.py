@@ -1,0 +1,216 @@
+"""Contract section 5.4."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+import pytest
+from data_plane import JSON
+from fakes_gateway import FakeClient
+from fakes_manage import Admin, fields_of
+from wires import CHAT
+
+from omniroute.gateway.job import Gateway
+
+PATH = "/api/combos"
+BODY: dict[str, Any] = {
+    "name": "coding",
+    "models": ["cc/x", {"model": "openai/gpt-4o", "weight": 70}],
+    "strategy": "weighted",
+}
+
+
+def made(admin: Admin, name: str = "coding", *models: Any, **more: Any) -> Any:
+    answer = admin.send("POST", PATH, {"name": name, "models": [*models], **more})
+    assert answer.status == 201, answer.text
+    return answer.json
+
+
+def test_a_combo_is_made_read_changed_and_deleted(admin: Admin) -> None:
+    answer = admin.send("POST", PATH, {**BODY, "config": {"maxRetries": 2, "timeoutMs": None}})
+    combo = answer.json
+    assert answer.status == 201
+    assert combo == {
+        **BODY, "id": combo["id"], "config": {"maxRetries": 2}, "isActive": True,
+        "createdAt": "2025-06-15T15:06:40.000Z", "updatedAt": "2025-06-15T15:06:40.000Z",
+        "models": ["cc/x", {"model": "openai/gpt-4o", "weight": 70.0}],
+    }  # fmt: skip
+    one = f"{PATH}/{combo['id']}"
+    assert admin.send("GET", one).json == combo
+    made(admin, "archive")
+    assert [row["name"] for row in admin.send("GET", PATH).json["combos"]] == ["archive", "coding"]
+    assert admin.send("DELETE", one).json == {"success": True}
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        gone = admin.send(method, one, {} if method[0] == "P" else None)
+        assert (gone.status, gone.json) == (404, {"error": "Combo not found"})
+    assert admin.audit() == ["combo.create", "combo.create", "combo.delete"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_change_replaces_what_is_given(admin: Admin, method: str) -> None:
+    combo = made(admin, "x", "a/m", config={"maxRetries": 2})
+    changed = admin.send(method, f"{PATH}/{combo['id']}", {"strategy": "p2c", "config": {"timeoutMs": 5000}}).json
+    assert (changed["models"], changed["strategy"], changed["config"]) == (["a/m"], "p2c", {"timeoutMs": 5000})
+    assert admin.send(method, f"{PATH}/{combo['id']}", {"isActive": False}).json["isActive"] is False
+    assert admin.store.snapshot.inactive_combos == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": ""}, "name"), ({"name": "a b"}, "name"), ({"name": "x" * 101}, "name"), ({"name": "a\n"}, "name"),
+        ({"strategy": "magic"}, "strategy"), ({"models": "a/m"}, "models"), ({"models": [""]}, "models.0"),
+        ({"models": [{"model": "a/m", "weight": 101}]}, "models.0.weight"), ({"models": [{"weight": 1}]}, "models.0.model"),
+        ({"models": ["a\u0000b"]}, "models.0"), ({"config": {"maxRetries": 11}}, "config.maxRetries"),
+        ({"config": {"timeoutMs": 999}}, "config.timeoutMs"), ({"config": {"trackMetrics": 1}}, "config.trackMetrics"),
+        ({"config": {"concurrencyPerModel": 0}}, "config.concurrencyPerModel"), ({"isActive": "yes"}, "isActive"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(admin: Admin, change: dict[str, Any], field: str) -> None:
+    assert [*fields_of(admin.send("POST", PATH, BODY | change))] == [field]
+    combo = made(admin)
+    assert [*fields_of(admin.send("PATCH", f"{PATH}/{combo['id']}", change))] == [field]
+
+
+def test_a_name_is_taken_once(admin: Admin) -> None:
+    combo = made(admin, "one")
+    made(admin, "two")
+    answer = admin.send("POST", PATH, {"name": "one"})
+    assert (answer.status, answer.json) == (400, {"error": "Combo name already exists"})
+    answer = admin.send("PUT", f"{PATH}/{combo['id']}", {"name": "two"})
+    assert (answer.status, answer.json) == (400, {"error": "Combo name already exists"})
+    assert admin.send("PUT", f"{PATH}/{combo['id']}", {"name": "one"}).status == 200
+
+
+def test_a_circle_is_refused(admin: Admin) -> None:
+    answer = admin.send("POST", PATH, {"name": "self", "models": ["self"]})
+    assert (answer.status, answer.json) == (400, {"error": "Circular combo reference detected: self"})
+    inner = made(admin, "inner", "a/m")
+    made(admin, "outer", "inner")
+    answer = admin.send("PUT", f"{PATH}/{inner['id']}", {"models": ["a/m", {"model": "outer"}]})
+    assert (answer.status, answer.json) == (400, {"error": "Circular combo reference detected: inner"})
+    assert admin.send("GET", f"{PATH}/{inner['id']}").json["models"] == ["a/m"]
+
+
+def test_too_deep_is_refused_wherever_it_becomes_so(admin: Admin) -> None:
+    deepest = made(admin, "l4", "a/m")
+    for level in (3, 2, 1):
+        made(admin, f"l{level}", f"l{level + 1}")
+    answer = admin.send("POST", PATH, {"name": "l0", "models": ["l1"]})
+    assert (answer.status, answer.json) == (400, {"error": 'Max combo nesting depth (3) exceeded at "l4"'})
+    made(admin, "z", "l1", config={"maxComboDepth": 4})
+    made(admin, "below")
+    answer = admin.send("PUT", f"{PATH}/{deepest['id']}", {"models": ["below"]})
+    assert (answer.status, answer.json) == (400, {"error": 'Max combo nesting depth (3) exceeded at "below"'})
+    admin.send("PATCH", "/api/settings/combo-defaults", {"comboDefaults": {"maxComboDepth": 6}})
+    assert admin.send("POST", PATH, {"name": "l0", "models": ["l1"]}).status == 201
+
+
+def test_others_follow_a_new_name_and_lose_what_is_deleted(admin: Admin) -> None:
+    inner = made(admin, "inner", "a/m")
+    outer = made(admin, "outer", "inner", "b/m")
+    admin.send("PUT", f"{PATH}/{inner['id']}", {"name": "core"})
+    assert admin.send("GET", f"{PATH}/{outer['id']}").json["models"] == ["core", "b/m"]
+    assert admin.send("DELETE", f"{PATH}/{inner['id']}").json == {"success": True, "removedFrom": ["outer"]}
+    assert admin.send("GET", f"{PATH}/{outer['id']}").json["models"] == ["b/m"]
+
+
+def test_metrics_are_shown_and_begin_anew(admin: Admin) -> None:
+    path = f"{PATH}/metrics"
+    assert admin.send("GET", path).json == {"metrics": {}}
+    nothing = admin.send("GET", f"{path}?combo=x").json
+    assert (nothing["metrics"], bool(nothing["message"])) == (None, True)
+    for name in ("x", "y"):
+        admin.live.combos.finished(name, "random", admin.clock.time(), ok=True, fallbacks=0, latency_ms=50)
+    assert admin.send("GET", f"{path}?combo=x").json["metrics"]["totalRequests"] == 1
+    assert admin.send("DELETE", f"{path}?combo=x").json["success"] is True
+    assert [*admin.send("GET", path).json["metrics"]] == ["y"]
+    assert admin.send("DELETE", path).json["success"] is True
+    assert admin.send("GET", path).json == {"metrics": {}}
+
+
+def test_a_combo_that_goes_takes_its_counts_along(admin: Admin) -> None:
+    combo = made(admin, "x", "a/m")
+    admin.live.combos.finished("x", "random", 1.0, ok=True, fallbacks=0, latency_ms=50)
+    admin.send("PUT", f"{PATH}/{combo['id']}", {"name": "y"})
+    assert admin.send("GET", f"{PATH}/metrics").json == {"metrics": {}}
+
+
+# -- the test of a combo
+
+
+@pytest.fixture
+def upstream(admin: Admin) -> FakeClient:
+    """What the data plane asks; nodes ``one`` and ``two`` are there."""
+    client = FakeClient(admin.clock)
+    admin.services.gateway = Gateway(
+        admin.live, cast(Any, client), admin.settings.limits, cast(Any, admin.clock), require_key=True
+    )
+    admin.store.on_publish = lambda snapshot: setattr(admin.live, "snapshot", snapshot)
+    for prefix in ("one", "two"):
+        admin.connection(admin.node(prefix), prefix)
+    return client
+
+
+def test_each_model_is_asked_alone(admin: Admin, upstream: FakeClient) -> None:
+    made(admin, "inner", "two/m")
+    made(admin, "x", "one/m", "gone/m", "inner", strategy="random", isActive=False)
+    upstream.replies = [(503, JSON, CHAT.error("server_error", "Down")), (200, JSON, CHAT.whole)]
+    answer = admin.send("POST", f"{PATH}/test", {"comboName": "x"})
+    assert answer.status == 200
+    assert answer.json == {
+        "comboName": "x", "strategy": "random", "resolvedBy": "two/m", "testedAt": "2025-06-15T15:06:40.000Z",
+        "results": [
+            {"model": "one/m", "status": "error", "statusCode": 503, "error": "Down", "latencyMs": 0},
+            {"model": "gone/m", "status": "error", "error": "No credentials for provider: gone", "latencyMs": 0},
+            {"model": "two/m", "status": "ok", "latencyMs": 0},
+        ],
+    }  # fmt: skip
+    first = msgspec.json.decode(bytes(upstream.sent[0]))
+    assert (first["model"], first["max_tokens"], first["messages"]) == ("m", 5, [{"role": "user", "content": "Hi"}])
+    admin.run(admin.store.usage.flush())
+    assert [row["status"] for row in admin.run(admin.store.db.fetch("SELECT status FROM call_logs ORDER BY rowid"))] == [
+        503,
+        200,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [({}, 400, "comboName is required"), ({"comboName": "no"}, 404, "Combo not found"),
+     ({"comboName": "empty"}, 400, "Combo has no models")],
+)  # fmt: skip
+def test_what_cannot_be_tested_is_refused(admin: Admin, body: Any, status: int, message: str) -> None:
+    made(admin, "empty")
+    answer = admin.send("POST", f"{PATH}/test", body)
+    assert (answer.status, answer.json) == (status, {"error": message})
+
+
+# -- their settings
+
+DEFAULTS = "/api/settings/combo-defaults"
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_the_defaults_of_all_combos_can_be_changed(admin: Admin, method: str) -> None:
+    before = admin.send("GET", DEFAULTS).json
+    assert before["comboDefaults"]["retryDelayMs"] == 2000
+    assert before["providerOverrides"] == {}
+    admin.send(method, DEFAULTS, {"comboDefaults": {"maxRetries": 0, "timeoutMs": 9000}})
+    after = admin.send(
+        method, DEFAULTS, {"comboDefaults": {"timeoutMs": None}, "providerOverrides": {"ds": {"maxRetries": 3}}}
+    )
+    assert after.json["comboDefaults"] == before["comboDefaults"] | {"maxRetries": 0}
+    assert after.json["providerOverrides"] == {"ds": {"maxRetries": 3}}
+    assert admin.store.snapshot.settings.combo_defaults == {"maxRetries": 0}
+    assert admin.store.snapshot.settings.provider_overrides == {"deepseek": {"maxRetries": 3}}
+    assert admin.send(method, DEFAULTS, {"providerOverrides": {}}).json["providerOverrides"] == {}
+    assert admin.audit() == ["settings.update"] * 3
+
+
+def test_defaults_that_are_none_are_refused(admin: Admin) -> None:
+    answer = admin.send("PATCH", DEFAULTS, {"other": 1})
+    assert (answer.status, answer.json) == (400, {"error": "Nothing to update"})
+    assert [*fields_of(admin.send("PATCH", DEFAULTS, {"comboDefaults": {"timeoutMs": 1}}))] == ["comboDefaults.timeoutMs"]
+    assert admin.send("PATCH", DEFAULTS, {"providerOverrides": {"ds": {"maxRetries": "x"}}}).status == 400

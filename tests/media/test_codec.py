@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from omniroute.errors import OmniError
+from omniroute.media.codec import look, member, others
+
+NUMBER = msgspec.json.Decoder(int)
+
+
+def test_only_the_models_type_is_checked_at_first() -> None:
+    found = look(b'{"model":"m","input":{"any":1}}')
+    assert found.model == "m"
+    with pytest.raises(OmniError, match="Invalid 'model'"):
+        look(b'{"model":1}')
+    with pytest.raises(OmniError, match="Invalid JSON body"):
+        look(b"{")
+
+
+def test_a_member_is_read_when_it_is_wanted_and_null_is_not_said() -> None:
+    found = look(b'{"n":5,"none":null,"text":"five"}')
+    assert member(found, "n", NUMBER, "a whole number") == 5
+    assert member(found, "none", NUMBER, "a whole number") is None
+    assert member(found, "away", NUMBER, "a whole number") is None
+    with pytest.raises(OmniError) as caught:
+        member(found, "text", NUMBER, "a whole number")
+    assert (caught.value.message, caught.value.param) == ("Invalid 'text': expected a whole number", "text")
+
+
+def test_other_members_are_kept_as_they_came() -> None:
+    found = look(b'{"model":"m","a":{"b": 1},"c":null}')
+    assert {name: bytes(raw) for name, raw in others(found, frozenset({"model"})).items()} == {"a": b'{"b": 1}'}
