@@ -4,11 +4,15 @@ import { api, line } from "./api.js";
 import { h, redraw } from "./parts/dom.js";
 import { report, toastHost } from "./parts/feedback.js";
 import { lamp } from "./parts/lamp.js";
+import * as cache from "./pages/cache.js";
+import * as combos from "./pages/combos.js";
 import * as endpoints from "./pages/endpoints.js";
 import * as keys from "./pages/keys.js";
+import * as limits from "./pages/limits.js";
 import * as login from "./pages/login.js";
 import * as overview from "./pages/overview.js";
 import * as providers from "./pages/providers.js";
+import * as routing from "./pages/routing.js";
 import * as settings from "./pages/settings.js";
 import * as usage from "./pages/usage.js";
 
@@ -16,9 +20,13 @@ const HOME = "/dashboard";
 const PAGES = new Map([
   ["", overview],
   ["providers", providers],
+  ["combos", combos],
+  ["routing", routing],
   ["endpoints", endpoints],
   ["keys", keys],
+  ["limits", limits],
   ["usage", usage],
+  ["cache", cache],
   ["settings", settings],
 ]);
 const missing = {
@@ -87,7 +95,7 @@ function frame() {
         { class: "side" },
         h("a", { class: "brand", href: HOME }, h("img", { src: "/admin_ui/icon.svg", alt: "", width: 26, height: 26 }), "OmniRoute"),
         h("nav", { "aria-label": "Pages" }, links),
-        account,
+        h("div", { class: "foot" }, h("a", { class: "button quiet", href: "/api/docs" }, "API description"), account),
       ),
       h("div", { class: "body" }, state, main),
     ),

@@ -111,6 +111,7 @@ async function show() {
   });
   redraw(main,
     h("header", null,
+      h("p", null, h("a", { href: "/dashboard" }, "Admin pages")),
       h("h1", null, `${description.info.title} ${description.info.version}`),
       h("p", null, description.info.description, " ", h("a", { href: "/api/openapi.json" }, "OpenAPI document")), search),
     list);

@@ -40,6 +40,7 @@ from .manage.providers import health_of
 from .manage.routes import MANAGE_ROUTES
 from .manage.tokens import TokenKeeper
 from .proto.listener import Listener
+from .proto.proxy import Proxy
 from .settings import Settings, SettingsError, environment, is_loopback
 from .store.store import Store
 from .tasks import cancel, drain, spawn
@@ -71,9 +72,10 @@ class App:
         self.client = Client(settings.limits, clock, allow_private=settings.allow_private_urls)
         self.gateway = Gateway(self.live, self.client, settings.limits, clock, require_key=settings.require_api_key)
         self.gateway.guard = Guard(settings.guard)
-        endpoint = TokenEndpoint(self.client, allow_private=settings.allow_private_urls)
+        endpoint = TokenEndpoint(self.client, allow_private=settings.allow_private_urls, way=self._way)
         self.oauth = OAuth(clock, endpoint, TokenKeeper(store, self.live, clock, endpoint))
         self.live.tokens.refresher = self.oauth.keeper.refresh
+        self.live.on_proxied = store.proxy_logs.put
         self.cloud = CloudSync(store, settings, clock, self.client)
         self.services = Services(
             store=store,
@@ -100,6 +102,7 @@ class App:
             hosts=known_hosts(settings),
             origins=settings.cors_origins,
             in_flight=settings.limits.in_flight,
+            trusted_proxies=settings.trusted_proxies,
         )
         self.listener: Listener | None = None
         self._echo: Listener | None = None
@@ -164,6 +167,12 @@ class App:
         if initial.lower() in WEAK_PASSWORDS and await check_password(self.services, initial):
             raise SettingsError(f"{exposed}, and INITIAL_PASSWORD is one that everybody tries first: choose another")
 
+    def _way(self, provider: str, connection_id: str, url: str) -> Proxy | None:
+        """The proxy by which tokens are fetched."""
+        snapshot = self.store.snapshot
+        via = snapshot.outbound.choose(snapshot.providers.get(provider), provider, connection_id, url)
+        return via.proxy if via is not None else None
+
     def _publish(self, snapshot: Snapshot) -> None:
         """Put a new snapshot in force for the next request."""
         if self._echo is not None:
@@ -186,6 +195,7 @@ class App:
             live.breakers.restore(name, breaker)
         for lock in await trouble.locks():
             live.health.restore_lock(lock)
+        live.budgets.restore(await self.store.budgets.spent())
         live.health.on_change = self._health_changed
         live.health.on_lock = trouble.put_lock
         live.breakers.on_change = trouble.put_breaker
@@ -193,9 +203,7 @@ class App:
 
     def _used(self, connection_id: str, use: Use) -> None:
         if connection_id != DEMO:
-            self.store.connections.mark(
-                connection_id, {"last_used_at": use.at, "consecutive_use_count": use.times}
-            )
+            self.store.connections.mark(connection_id, {"last_used_at": use.at, "consecutive_use_count": use.times})
 
     def _health_changed(self, connection_id: str, state: AccountHealth) -> None:
         if connection_id != DEMO:
@@ -244,6 +252,8 @@ class App:
         if self._sweeping is not None:
             await cancel(self._sweeping)
         await self.cloud.stop()
+        if self.services.evals is not None:
+            await self.services.evals.runs.close()
         await self.oauth.close()
         await self.client.close()
         self.live.uses.save()

@@ -11,8 +11,9 @@ import re
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -112,6 +113,12 @@ class Settings:
     cli_paths: tuple[str, ...] = ()  # folders beside search_path
     cli_bins: Mapping[str, str] = field(default_factory=dict)  # tool id -> program
     search_path: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()  # reverse proxies in front of the gateway: addresses and ranges
+    http_proxy: str = ""  # URL of the proxy for http targets
+    https_proxy: str = ""
+    no_proxy: tuple[str, ...] = ()
+    enable_socks5_proxy: bool = False  # proxies of that kind may be stored
+    proxy_test_url: str = "https://api64.ipify.org?format=json"  # tells the caller's public address
     tls_cert: str = ""  # paths of PEM files
     tls_key: str = ""
     strict_http: bool = False  # serve HTTP/1.1 through h11 instead of httptools
@@ -156,6 +163,7 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h", "socks")
 _GUARD_MODES = ("warn", "block", "redact")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -245,6 +253,41 @@ def _with_plain_log_names(env: Mapping[str, str]) -> dict[str, str]:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Addresses and CIDR ranges."""
+    words = _words(env.get(name, ""))
+    for word in words:
+        try:
+            ip_network(word, strict=False)
+        except ValueError:
+            raise SettingsError(f"{name}: {word!r} is neither an IP address nor a range such as 10.0.0.0/8") from None
+    return words
+
+
+def _either_case(env: Mapping[str, str], name: str) -> tuple[str, str]:
+    """Name and value of a variable that other programs share; they write it in small letters too, and those go before."""
+    found = ((spelling, env.get(spelling, "").strip()) for spelling in (name.lower(), name))
+    return next((pair for pair in found if pair[1]), (name, ""))
+
+
+def _proxy(env: Mapping[str, str], name: str) -> str:
+    """The URL in *name* or else in ``ALL_PROXY``.  What is wrong with it is said without it: it may hold a password."""
+    given, text = _either_case(env, name)
+    if not text:
+        given, text = _either_case(env, "ALL_PROXY")
+    if not text:
+        return ""
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise SettingsError(f"{given} is not a proxy's address: use http://host:port, https://host:port or socks5://host:port")
+    return url
 
 
 def _folders(text: str) -> tuple[str, ...]:
@@ -371,6 +414,12 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         cli_paths=_folders(env.get("CLI_EXTRA_PATHS", "")),
         cli_bins={tool: text for tool, name in _CLI_BINS.items() if (text := env.get(name, "").strip())},
         search_path=_folders(env.get("PATH", "")),
+        trusted_proxies=_networks(env, "TRUSTED_PROXIES"),
+        http_proxy=_proxy(env, "HTTP_PROXY"),
+        https_proxy=_proxy(env, "HTTPS_PROXY"),
+        no_proxy=_words(_either_case(env, "NO_PROXY")[1].replace(" ", ",")),
+        enable_socks5_proxy=_flag(env, "ENABLE_SOCKS5_PROXY", base.enable_socks5_proxy),
+        proxy_test_url=env.get("PROXY_TEST_URL") or base.proxy_test_url,
         tls_cert=env.get("TLS_CERT", ""),
         tls_key=env.get("TLS_KEY", ""),
         strict_http=_flag(env, "STRICT_HTTP", base.strict_http),

@@ -20,6 +20,7 @@ from omniroute.manage.plane import ControlPlane
 from omniroute.manage.routes import MANAGE_ROUTES
 from omniroute.manage.tokens import TokenKeeper
 from omniroute.proto.exchange import Request
+from omniroute.proto.proxy import Proxy
 from omniroute.proto.routes import RouteTable
 from omniroute.settings import Settings
 from omniroute.store.store import Store
@@ -45,6 +46,11 @@ class FakeProbe:
         self.asked: list[tuple[str, str, str]] = []
         self.models: list[dict[str, Any]] | Exception = [{"id": "m1", "object": "model"}]
         self.failure: Exception | None = None
+        self.proxies: list[Proxy] = []
+
+    def by(self, proxy: Proxy) -> FakeProbe:
+        self.proxies.append(proxy)
+        return self
 
     async def validate(
         self, provider: Provider, secret: str, base_url: str = "", data: Mapping[str, Any] | None = None

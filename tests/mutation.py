@@ -8,15 +8,19 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from rich_bodies import RICH
 
 GOLDEN = Path(__file__).parent / "golden"
-FIXED = 60  # seeds of a short run, the same every time
+FIXED = 400  # seeds of a short run, the same every time
 SHORT = 0.4  # seconds that a short run may take at most, on a slow machine with fewer seeds
 
 TOKENS = (
     *(b"null", b"0", b"-1", b"1e400", b"1e-400", b"99999999999999999999", b"{}", b"[]", b'""', b"true", b'"x"', b"[[[["),
     *(b'{"a":', b'"', b"\\", b"\\u0000", b"\\ud800", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", b"]", b"}", b",", b":"),
     *(b"\n\n", b"\r\n\r\n", b"\n", b"\r", b"data:", b"data: [DONE]\n\n", b"event: error\n", b"\xef\xbb\xbf", b": x\n\n"),
+    *(b"<think>", b"</think>", b'"done":true', b'"tool_calls":', b'"arguments":', b'"function":', b'"parts":', b'"delta":'),
     *(b'"type":', b'"index":', b'"error":', b'"usage":', b'"model":', b'"id":', b"[" * 3000, b'{"a":' * 3000),
 )
 _VALUE = re.compile(rb'(?<=:)\s*(?:"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|\{\}|\[\])')
@@ -26,7 +30,9 @@ _VALUE = re.compile(rb'(?<=:)\s*(?:"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|n
 def golden(wire: str, kind: str) -> tuple[bytes, ...]:
     """What was written by hand in *wire*; ``kind``: request, answer, stream, error."""
     found = sorted(GOLDEN.glob(f"*.{wire}.{kind}"))
-    return tuple(path.read_bytes() for path in found if path.name.count(".") == 2)
+    bodies = tuple(path.read_bytes() for path in found if path.name.count(".") == 2)
+    rich = RICH.get((wire, kind))
+    return bodies if rich is None else (*bodies, rich)
 
 
 def mutated(bodies: tuple[bytes, ...], chance: random.Random) -> bytes:
@@ -47,6 +53,50 @@ def mutated(bodies: tuple[bytes, ...], chance: random.Random) -> bytes:
             middle = chance.choice((b"", body[start:end] * 2, chance.choice(TOKENS), bytes([chance.randrange(256)])))
         body = body[:start] + middle + body[end:]
     return body
+
+
+VALUES = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**20,
+    "",
+    "x",
+    "text",
+    "tool_use",
+    [],
+    {},
+    [None],
+    ["x"],
+    {"a": 1},
+    {"type": "text"},
+    [[]],
+)
+
+
+def misshapen(value: Any, chance: random.Random) -> Any:
+    """A JSON value like *value* in which some members have another type, are left out or hold each other's values."""
+    if chance.random() < 0.012:
+        return chance.choice(VALUES)
+    if isinstance(value, dict):
+        kept = {name: misshapen(inner, chance) for name, inner in value.items() if chance.random() < 0.99}
+        if kept and chance.random() < 0.02:
+            kept[chance.choice([*kept])] = chance.choice([*kept.values()])
+        return kept
+    if isinstance(value, list):
+        return [misshapen(inner, chance) for inner in value if chance.random() < 0.99]
+    return value
+
+
+def shuffled(items: list[Any], chance: random.Random) -> list[Any]:
+    """Mostly the order that *items* have, with some left out, doubled or exchanged."""
+    out = [item for item in items for _ in range(chance.choice((1,) * 18 + (0, 2)))]
+    if len(out) > 1 and chance.random() < 0.5:
+        first, second = chance.randrange(len(out)), chance.randrange(len(out))
+        out[first], out[second] = out[second], out[first]
+    return out
 
 
 def cut(body: bytes, chance: random.Random) -> list[bytes]:

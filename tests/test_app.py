@@ -19,11 +19,14 @@ import pytest
 from processes import Process
 
 from omniroute.app import App, known_hosts, passed_sockets, run, settle, tls_context, with_demo
+from omniroute.gateway.budgets import Budget
 from omniroute.gateway.health import AccountHealth
 from omniroute.gateway.retry import PROFILES, judge
 from omniroute.gateway.snapshot import Snapshot
+from omniroute.gateway.usage import CallRecord
 from omniroute.proto.h1_client import Origin
 from omniroute.settings import Settings, SettingsError
+from omniroute.store.budgets import BudgetRow
 from omniroute.upstream.providers import Provider
 
 JSON = [(b"content-type", b"application/json")]
@@ -176,6 +179,21 @@ async def test_trouble_and_the_last_use_of_accounts_outlive_a_restart(tmp_path: 
         assert (app.live.health.locks(), app.live.uses.of(row.id).times) == ([], 0)
     async with an_app(tmp_path) as app:
         assert app.live.breakers.calm
+
+
+async def test_what_was_spent_counts_after_a_restart(tmp_path: Path) -> None:
+    async with an_app(tmp_path) as app:
+        key, _ = await app.store.keys.create("agent")
+        now = app.clock.time()
+        app.store.usage.put(CallRecord(
+            id="r", at=now, method="POST", path="/v1/x", status=200, provider="p", model="m", requested_model="m",
+            connection_id="", account="", key_id=key.id, key_name="", source_format="", target_format="", stream=False,
+            duration_ms=0.0, first_byte_ms=None, cost=0.75, charged=(key.id,),
+        ))  # fmt: skip
+        await app.store.budgets.set(BudgetRow(key_id=key.id, monthly=0.5))
+    async with an_app(tmp_path) as app:
+        assert app.live.budgets.used(key.id)[2] == 0.75
+        assert app.live.snapshot.budgets == {key.id: Budget(monthly=0.5)}
 
 
 async def test_a_change_in_the_store_is_in_force_for_the_next_request(tmp_path: Path) -> None:

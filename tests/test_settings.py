@@ -88,6 +88,7 @@ def test_a_variable_sets_its_field(variable: str, text: str, field: str, value: 
         ("WRITE_TIMEOUT_MS", "500", "write_stall", 0.5),
         ("SHUTDOWN_TIMEOUT_MS", "500", "shutdown_timeout", 0.5),
         ("MAX_IN_FLIGHT", "3", "in_flight", 3),
+        ("RATE_LIMIT_MAX_WAIT_MS", "3500", "rate_limit_wait", 3.5),
         ("MAX_CONNECTIONS", "4", "connections", 4),
     ],
 )

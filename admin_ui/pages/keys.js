@@ -8,6 +8,7 @@ import { action, empty, failure, notice, toast } from "../parts/feedback.js";
 import { field, form } from "../parts/form.js";
 import { day } from "../parts/format.js";
 import { lamp } from "../parts/lamp.js";
+import { modelLines } from "../parts/model_lines.js";
 import { live } from "../parts/poll.js";
 
 export const title = "Keys";
@@ -83,18 +84,10 @@ function revoke({ id, name }, refresh) {
 }
 
 async function rights(key) {
-  const { data } = await api.get("/v1/models").catch(() => ({ data: [] })); // only to choose from; may be closed
-  const models = field({
-    name: "allowedModels", label: "Allowed models", kind: "lines", optional: true, value: key?.allowedModels,
+  const models = await modelLines({
+    name: "allowedModels", label: "Allowed models", optional: true, value: key?.allowedModels,
     hint: "One per line, * stands for anything: openai/*. Empty allows all.",
   });
-  const pick = h("select", { "aria-label": "Add a model to the list", change: take }, h("option", { value: "" }, "Add from the list…"), data.map(({ id }) => h("option", { value: id }, id)));
-  function take() {
-    const lines = models.read();
-    if (pick.value && !lines.includes(pick.value)) models.control.value = [...lines, pick.value].join("\n");
-    pick.value = "";
-  }
-  if (data.length) models.control.after(pick);
   return [
     field({ name: "name", label: "Name", value: key?.name, required: true, hint: "The program or person that uses it." }),
     models,

@@ -6,6 +6,7 @@ import { dialog } from "../parts/dialog.js";
 import { h, redraw } from "../parts/dom.js";
 import { notice, toast } from "../parts/feedback.js";
 import { field, form } from "../parts/form.js";
+import { loginPart } from "./provider_login.js";
 
 const LABELS = { resource: "Resource name", account: "Account ID" };
 
@@ -16,7 +17,11 @@ export function addProvider({ providers, chosen, taken, done }) {
     const pick = field({ name: "provider", label: "Provider", kind: "select", value: chosen, options: [["", "Choose…"], ...grouped(providers)], onchange: draw });
     function draw() {
       const provider = providers.find((one) => one.id === pick.read());
-      redraw(place, provider ? accountForm({ provider, taken: taken(provider.id), close, done }) : hint());
+      redraw(place, provider ? [loginPart({ provider, done: loggedIn }), accountForm({ provider, taken: taken(provider.id), close, done })] : hint());
+    }
+    function loggedIn(connection) {
+      close();
+      done(connection && { ...connection, name: connection.displayName ?? connection.email ?? "The account" });
     }
     const hint = () =>
       h("p", { class: "note" }, "Not in the list? Any server with an OpenAI, Anthropic, Gemini or Ollama interface can be added as an ", h("a", { href: "/dashboard/endpoints" }, "endpoint"), ".");

@@ -6,6 +6,8 @@ import { failure, toast } from "../parts/feedback.js";
 import { field, form } from "../parts/form.js";
 import { section } from "../parts/table.js";
 import { passwordSection } from "./settings_access.js";
+import { networkSection } from "./settings_network.js";
+import { requestsSection } from "./settings_requests.js";
 import { systemSection } from "./settings_system.js";
 
 export const title = "Settings";
@@ -20,8 +22,10 @@ const STRATEGIES = [
 ];
 
 export async function show({ host, signal }) {
-  const places = { password: h("div"), settings: h("div"), system: h("div") };
+  const places = { password: h("div"), settings: h("div"), requests: h("div"), network: h("div"), system: h("div") };
   redraw(host, Object.values(places));
+  requestsSection(places.requests, signal);
+  networkSection(places.network, signal);
   systemSection(places.system, signal);
   async function load() {
     try {

@@ -4,7 +4,7 @@ import { h, redraw, uniqueId } from "./dom.js";
 
 const EMPTY = { text: "", number: undefined, lines: [] };
 
-// name = the API's field (dotted path); kind: text, password, url, number, lines, check, select
+// name = the API's field (dotted path); kind: text, long, password, url, number, lines, check, select
 export function field({ name, label, kind = "text", value, hint, options, ...more }) {
   const id = uniqueId("field");
   const control = makeControl({ id, name, kind, value, options, hint, ...more });
@@ -37,6 +37,7 @@ function makeControl({ id, name, kind, value, options, hint, optional, onchange,
     return h("select", props, options.map(entry));
   }
   if (kind === "lines") return h("textarea", { rows: 3, spellcheck: "false", ...props, value: (value ?? []).join("\n") });
+  if (kind === "long") return h("textarea", { rows: 3, ...props, value: value ?? "" });
   if (kind === "check") return h("input", { type: "checkbox", ...props, checked: Boolean(value) });
   const quiet = { autocomplete: "off", spellcheck: "false", autocapitalize: "off" };
   return h("input", { type: kind, ...quiet, ...props, value: value ?? "" });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ import uvloop
 from bench import answers, bodies
 from bench.micro import paths
 from omniroute.clock import Clock
+from omniroute.gateway.combos import Lineups, Standing, order
 from omniroute.gateway.resolve import resolve
-from omniroute.gateway.snapshot import Snapshot
+from omniroute.gateway.snapshot import Combo, ComboEntry, Connection, Snapshot
 from omniroute.proto.exchange import Exchange, Request
 from omniroute.proto.h1_server import H1Server, ServerState
 from omniroute.proto.sse import SSEReader
@@ -135,6 +137,36 @@ def test_a_model_name_resolved(benchmark: Benchmark, name: str) -> None:
         aliases={"fast": "mock/gpt-mock"},
     )
     assert benchmark(resolve, snapshot, name).model == "gpt-mock"
+
+
+def _crowd() -> Snapshot:
+    """500 connections, 100 combos, 1,000 aliases."""
+    ids = [f"p{n}" for n in range(50)]
+    return Snapshot(
+        providers={id: Provider(id, id, id, "openai-chat", "http://127.0.0.1/v1") for id in ids},
+        prefixes={id: id for id in ids},
+        connections={id: tuple(Connection(f"{id}-{n}", id, "x") for n in range(10)) for id in ids},
+        models={f"m{n}": (id,) for n, id in enumerate(ids)},
+        aliases={f"alias-{n}": f"p{n % 50}/m{n % 50}" for n in range(1000)},
+        combos={f"combo-{n}": Combo(f"{n}", f"combo-{n}", (ComboEntry("p1/m1"), ComboEntry("m2"))) for n in range(100)},
+    )
+
+
+@pytest.mark.parametrize("name", ["p7/m7", "alias-77", "m7"])
+def test_a_model_name_resolved_among_many(benchmark: Benchmark, name: str) -> None:
+    """At most 15 µs."""
+    assert benchmark(resolve, _crowd(), name).provider.id in ("p7", "p27")
+
+
+def test_a_combo_put_in_its_order_among_many(benchmark: Benchmark) -> None:
+    """At most 15 µs."""
+    snapshot, lineups, standing = _crowd(), Lineups(), Standing(Random(1))
+
+    def ordered() -> int:
+        lineup = lineups.find(snapshot, "combo-5")
+        return len(order(lineup, standing)) if lineup is not None else 0
+
+    assert benchmark(ordered) == 2
 
 
 def test_the_answers_of_the_mock_say_what_they_should() -> None:

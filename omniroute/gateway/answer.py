@@ -19,6 +19,10 @@ def head(job: Job, fields: Headers) -> Headers:
         out.append((b"x-omniroute-route", job.notes.encode("latin-1", "replace")))
     if job.cache:
         out.append((b"x-omniroute-cache", job.cache))
+    if job.reservation is not None and job.reservation.warning:
+        out.append((b"x-omniroute-budget-warning", job.reservation.warning.encode("ascii")))
+    if job.session:
+        out.append((b"x-omniroute-session-id", job.session.encode()))
     if job.dropped:
         out.append((b"x-omniroute-dropped", ", ".join(job.dropped).encode("latin-1", "replace")))
     return out
@@ -36,6 +40,7 @@ def respond(gateway: Gateway, job: Job, status: int, fields: Headers, body: byte
 def refuse(gateway: Gateway, job: Job, failure: Failure) -> None:
     """One error in the client's own wire; an upstream's error body is kept on the same wire."""
     job.failure = failure
+    job.notes = job.notes or nobody(job)
     exchange = job.exchange
     if exchange.started:
         exchange.abort()
@@ -53,6 +58,11 @@ def refuse(gateway: Gateway, job: Job, failure: Failure) -> None:
     else:
         body = job.format.encode_error(_prefixed(failure) if failure.wire else failure)
     respond(gateway, job, failure.status, fields, body)
+
+
+def nobody(job: Job) -> str:
+    """The route of a call that no one has answered: who was asked and who was passed over."""
+    return f"none; attempt={job.attempts}/{job.attempts}{job.trail}"
 
 
 def _prefixed(failure: Failure) -> Failure:

@@ -88,6 +88,8 @@ async def _whole(
     status, received, body = call.status, call.headers, call.take()
     if status >= 300:
         return upstream_failure(gateway, route.wire, status, received, body)
+    assert job.account is not None
+    gateway.live.limiter.learn(job.account.id, received)
     if prepared.watch is not None:
         prepared.watch(body)
     if not says(received, b"/json") and (says(received, b"event-stream") or says(received, b"ndjson")):
@@ -113,6 +115,8 @@ async def _stream(
         if call.status >= 300:
             body = await call.read(ERROR_BODY)
             return upstream_failure(gateway, route.wire, call.status, call.headers, body)
+        assert job.account is not None
+        gateway.live.limiter.learn(job.account.id, call.headers)
         if says(call.headers, b"json") and not says(call.headers, b"ndjson"):
             body = await call.read(gateway.limits.answer_bytes)
             if prepared.watch is not None:
@@ -144,6 +148,8 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
             return failure
         job.status = 200
         job.first_byte = relay.committed_at
+        if not gateway.live.breakers.calm:  # others need not wait for the end of a probe
+            gateway.live.breakers.succeed(route.provider.id)
         failure = await relay.finish()
         if failure is not None:
             job.failure = without_secret(failure, job.account.secret)

@@ -16,16 +16,14 @@ _KEY_FIELDS: Final = (b"x-api-key", b"x-goog-api-key")
 
 def presented_key(request: Request) -> str:
     """The key text a client sent: ``Authorization: Bearer``, ``x-api-key``, ``x-goog-api-key`` or ``?key=``; "" if none."""
-    found = b""
-    for name, value in request.headers:
-        if name == b"authorization":
-            scheme, _, token = value.partition(b" ")
-            if scheme.lower() == b"bearer" and (token := token.strip()):
-                return token.decode("latin-1")
-        elif name in _KEY_FIELDS and not found:
-            found = value.strip()
-    if found:
-        return found.decode("latin-1")
+    named = request.named()
+    if (value := named.get(b"authorization")) is not None:
+        scheme, _, token = value.partition(b" ")
+        if scheme.lower() == b"bearer" and (token := token.strip()):
+            return token.decode("latin-1")
+    for name in _KEY_FIELDS:
+        if found := named.get(name, b"").strip():
+            return found.decode("latin-1")
     if "key=" in request.query:
         return dict(parse_qsl(request.query)).get("key", "")
     return ""

@@ -41,6 +41,11 @@ def cacheable(wire: str, found: Peek, *, implicit: bool) -> bool:
     return "conversation" not in members and bytes(members.get("n", b"1")) in (b"1", b"null")
 
 
+def may_be(wire: str, members: Mapping[str, Raw]) -> bool:
+    """A first look: whether the request could say its temperature at all."""
+    return "temperature" in members or wire in _OPTIONS
+
+
 def temperature(wire: str, members: Mapping[str, Raw]) -> Raw | None:
     """The temperature as sent, wherever the wire has it."""
     places = _OPTIONS.get(wire)

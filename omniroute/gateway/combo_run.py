@@ -11,10 +11,12 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import wire_words
+from ..errors import OmniError, wire_words
 from ..proto.h1_client import TransportError
 from ..translate.events import Failure
+from ..upstream.credentials import base_url_of, beside
 from . import render
+from .answer import nobody
 from .blame import profile_of
 from .combos import Config, config_of
 from .job import Gateway, Job
@@ -95,7 +97,7 @@ async def place(gateway: Gateway, job: Job, plan: Plan, combo: Combo, attempt: A
             if job.final:
                 return failure
         job.route, job.account = tally.route or job.route, tally.account
-        job.notes = f"none; attempt={job.attempts}/{job.attempts}{job.trail}"
+        job.notes = nobody(job)
         return tally.verdict()
     finally:
         if answered or failure is not None:
@@ -216,9 +218,13 @@ async def reachable(gateway: Gateway, route: Route, seconds: float) -> bool:
         return True  # that it is not asked has a better reason
     account = live.snapshot.connections[route.provider.id][0]
     try:
-        await gateway.client.reach(gateway.doors.find(live.snapshot, route, account).whole.origin, seconds)
+        base = base_url_of(route.provider, account.base_url, account.data)
+        if base:
+            await gateway.client.reach(render.origin_of(beside(base, "/"), account), seconds)
     except TransportError:
         return False
+    except OmniError:
+        return True  # the account is not fit for use: the call itself will say how
     return True
 
 

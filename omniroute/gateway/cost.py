@@ -9,15 +9,25 @@ from ..translate.events import Usage
 from ..upstream.providers import Price, Provider
 from .snapshot import Snapshot
 
+_CHINA: Final = "-cn"
+
 
 def price_of(snapshot: Snapshot, provider: Provider, model: str) -> Price | None:
-    """The owner's price for the model, else the catalogue's; the last ``/`` segment of the model is tried too."""
-    for name in (model, model.rpartition("/")[2]):
-        for key in (provider.id, provider.alias):
-            if (price := snapshot.prices.get((key, name))) is not None:
-                return price
-        if (known := provider.models.get(name)) is not None and known.price is not None:
-            return known.price
+    """The owner's price for the model, else the catalogue's (contract section 5.6).
+
+    Looked for under the provider's id, its alias, its id without ``-cn`` (a vendor's house in China charges as the other
+    does), and then again for the last ``/`` segment of the model.
+    """
+    twin = snapshot.providers.get(provider.id.removesuffix(_CHINA)) if provider.id.endswith(_CHINA) else None
+    for name in dict.fromkeys((model, model.rpartition("/")[2])):
+        for owner in (provider, twin):
+            if owner is None:
+                continue
+            for key in (owner.id, owner.alias):
+                if (price := snapshot.prices.get((key, name))) is not None:
+                    return price
+            if (known := owner.models.get(name)) is not None and known.price is not None:
+                return known.price
     return None
 
 
@@ -52,7 +62,7 @@ def _pieces(price: Price, units: Units) -> float | None:
 
 
 def _tokens(usage: Usage | None, price: Price) -> float | None:
-    """Cached tokens inside the prompt and thinking inside the output are priced once, at their own rate where there is one."""
+    """Cached tokens inside the prompt and thinking inside the output are priced once, at their own rate if there is one."""
     if usage is None or price.input is None:
         return None
     output = 0.0 if usage.output == 0 else price.output  # nothing is said to an embedding

@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import OmniError
 from ..proto.exchange import Exchange
-from ..proto.h1_client import Origin, TransportError
+from ..proto.h1_client import TransportError
 from ..translate.conversation import Ask, Block, Media, Text, Thinking, ToolCall, ToolResult
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek, peek
@@ -68,7 +68,7 @@ async def _upstream(gateway: Gateway, exchange: Exchange, found: Peek, route: Ro
         extra = [field for field in sent if field[0] not in names]
         try:
             status, _, answer = await gateway.client.fetch(
-                Origin(*place.origin), "POST", place.path, [render.JSON_TYPE, *headers, *extra], body, limit=65536
+                render.origin_of(place, account), "POST", place.path, [render.JSON_TYPE, *headers, *extra], body, limit=65536
             )
         except TransportError:
             return None

@@ -1,7 +1,7 @@
 """The front of both planes: what every request passes before a handler sees it.
 
-Request id, ``Host`` (DNS rebinding), ``Origin`` and ``Sec-Fetch-Site`` (a web page must not spend the owner's keys), CORS,
-the route table, overload and drain.  Deny by default: what is not in the table is 404, whatever its spelling.
+Request id, IP filter, ``Host`` (DNS rebinding), ``Origin`` and ``Sec-Fetch-Site`` (a web page must not spend the owner's
+keys), CORS, the route table, overload and drain.  Deny by default: what is not in the table is 404, whatever its spelling.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from ..proto.exchange import Exchange, Refusal, Request
 from ..proto.headers import Headers
 from ..proto.routes import RouteTable
 from ..settings import ip_literal
+from .ip_filter import TrustedProxies
 from .live import Live
 
 _JSON: Final = (b"content-type", b"application/json")
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _WRONG_HOST: Final = "Host not allowed: use 127.0.0.1 or localhost, or name this host in BASE_URL"
+_EXPOSED: Final = (
+    b"x-request-id, x-omniroute-route, x-omniroute-dropped, x-omniroute-cache, x-omniroute-idempotent, "
+    b"x-omniroute-session-id, x-omniroute-budget-warning, x-omniroute-estimated, x-omniroute-progress, retry-after"
+)
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN: Final = frozenset({b"cross-site", b"same-site"})  # W3C Fetch Metadata; another port is the same site
 _MOST_HOSTS: Final = 256
@@ -30,6 +35,7 @@ _PLAIN_ERRORS: Final = (
     *("/api/chat", "/api/generate", "/api/embed", "/api/tags", "/api/show", "/api/version", "/api/ps"),
     *("/v1/api/", "/api/v1/api/"),
 )
+_FORWARDING: Final = frozenset({b"x-forwarded-for", b"x-real-ip", b"cf-connecting-ip"})
 _ID_CHARS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:")
 
 
@@ -97,6 +103,7 @@ class Edge:
         hosts: Iterable[str] = (),
         origins: Iterable[str] = (),
         in_flight: int = 2000,
+        trusted_proxies: Iterable[str] = (),
     ) -> None:
         self._table = RouteTable(
             Entry(row.method, row.path, row.body_limit or plane.body_limit, row.stream_body, row, plane)
@@ -110,22 +117,22 @@ class Edge:
         self._any_address = "*" in self._hosts
         self._origins = frozenset(origins)
         self._limit = in_flight
+        self._trusted = TrustedProxies(trusted_proxies)
         self._known_hosts: dict[bytes, bool] = {}
 
     def admit(self, request: Request) -> Entry:
         """Route the head, or refuse it.  See ``Application.admit``."""
-        host = origin = site = sent_id = None
-        for name, value in request.headers:
-            if name == b"host":
-                host = value
-            elif name == b"origin":
-                origin = value
-            elif name == b"sec-fetch-site":
-                site = value
-            elif name == b"x-request-id":
-                sent_id = value
-        request.id = _client_id(sent_id) or self._ids.next()
+        named = request.named()
+        host, origin, site = named.get(b"host"), named.get(b"origin"), named.get(b"sec-fetch-site")
+        sent_id = named.get(b"x-request-id")
+        request.id = (_client_id(sent_id) if sent_id is not None else "") or self._ids.next()
         request.reply_headers = [(b"x-request-id", request.id.encode())]
+        if self._trusted:
+            request.peer = self._trusted.client(request.peer, _forwarding(request))
+        if (gate := self._live.snapshot.ip_filter) is not None and (
+            reason := gate.refusal(request.peer, self._live.clock.time())
+        ):
+            raise Refusal(403, [*request.reply_headers, _JSON], msgspec.json.encode({"error": reason}))
         if not self._host_known(host):
             raise self._refusal(request, 403, _WRONG_HOST, "host_not_allowed")
         found = self._table.find(request.path)
@@ -187,7 +194,7 @@ class Edge:
                 (b"vary", b"Origin"),
                 (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
                 (b"access-control-allow-headers", asked or b"authorization, content-type, x-api-key, x-goog-api-key"),
-                (b"access-control-expose-headers", b"x-request-id, x-omniroute-route, x-omniroute-dropped, retry-after"),
+                (b"access-control-expose-headers", _EXPOSED),
             ]
         elif text not in (f"http://{host.decode('latin-1').lower()}", f"https://{host.decode('latin-1').lower()}"):
             raise self._refusal(request, 403, "Origin not allowed", "origin_not_allowed")
@@ -205,6 +212,16 @@ class Edge:
 
     def _refusal(self, request: Request, status: int, message: str, code: str) -> Refusal:
         return Refusal(status, [*request.reply_headers, _JSON], error_body(request, status, message, code))
+
+
+def _forwarding(request: Request) -> dict[bytes, str]:
+    """What a proxy in front of us says of its client; fields of one name count as one list (RFC 9110 section 5.3)."""
+    found: dict[bytes, str] = {}
+    for name, value in request.headers:
+        if name in _FORWARDING:
+            text = value.decode("latin-1")
+            found[name] = f"{found[name]},{text}" if name in found else text
+    return found
 
 
 def _client_id(sent: bytes | None) -> str:

@@ -5,30 +5,29 @@ The first byte to the client is the point of no return; until then every failure
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from ..translate.events import Failure
 from . import combo_run
+from .answer import nobody
 from .job import Gateway, Job
 from .plan import Plan
 from .walk import Attempt, ask
 
 
-async def place(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Failure | None:
+def place(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Awaitable[Failure | None]:
     """None: the client has been answered.  Else why not, with nothing sent."""
     if plan.combo is not None:
-        return await combo_run.place(gateway, job, plan, plan.combo, attempt)
+        return combo_run.place(gateway, job, plan, plan.combo, attempt)
     if plan.targets:
-        return await _chain(gateway, job, plan, attempt)
-    failure: Failure | None = None
-    for route in plan.routes:
-        failure = await ask(gateway, job, route, attempt)
-        if failure is None or job.final:
-            break
-    return failure
+        return _chain(gateway, job, plan, attempt)
+    return ask(gateway, job, plan.routes[0], attempt)
 
 
 async def _chain(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Failure | None:
     """A provider, then those of the model's fallback chain.  When none answers, the first that was asked has the word."""
     told: Failure | None = None
+    route, account = job.route, job.account
     job.ahead = len(plan.routes)
     asked = 0
     for target in plan.targets:
@@ -44,5 +43,5 @@ async def _chain(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Fa
             told, route, account = failure, job.route, job.account
         asked = job.attempts
     job.route, job.account = route, account
-    job.notes = f"none; attempt={job.attempts}/{job.attempts}{job.trail}"
-    return told
+    job.notes = nobody(job)
+    return told or Failure(503, combo_run.NONE_FREE)

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from ..errors import OmniError
 from ..translate.events import Failure
-from . import auth, render
+from . import auth, render, spend
 from .answer import refuse
 from .job import Gateway, Job
 from .record import record
@@ -44,10 +44,13 @@ async def serve(gateway: Gateway, job: J, work: Callable[[Gateway, J], Awaitable
         refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
     finally:
         gateway.live.running -= 1
+        spend.release(gateway.live, job)
         if job.keeper is not None:
             job.keeper.close()
         if not job.replayed:
-            gateway.live.on_record(record(gateway, job))
+            row = record(gateway, job)
+            spend.charge(gateway.live, job, row)
+            gateway.live.on_record(row)
 
 
 def admit(gateway: Gateway, job: Job) -> None:

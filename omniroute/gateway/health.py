@@ -47,6 +47,8 @@ class ModelLock(Struct):
     until: float
     step: int = 0
     since: float = 0.0
+    status: int = 0  # what the upstream said
+    message: str = ""
 
 
 class Closed(Struct):
@@ -59,7 +61,7 @@ class Closed(Struct):
 
 
 class Block(NamedTuple):
-    """What keeps an account from being asked, until when (Unix), and why, for people."""
+    """What keeps an account from being asked, until when (Unix), and what it did, for people."""
 
     until: float
     kind: str  # "cooling" or "model locked"
@@ -74,14 +76,14 @@ class Health:
         self._accounts: dict[str, AccountHealth] = {}
         self._troubled: set[str] = set()  # accounts with error state
         self._locks: dict[tuple[str, str], ModelLock] = {}
-        self._closed: dict[tuple[str, str], Closed] = {}
+        self.shut: dict[tuple[str, str], Closed] = {}  # models that no account can serve
         self.on_change = on_change
         self.on_lock: Callable[[ModelLock, bool], None] | None = None  # the lock, and whether it is lifted
 
     @property
     def calm(self) -> bool:
         """Nothing is known to be wrong with anything."""
-        return not self._troubled and not self._locks and not self._closed
+        return not self._troubled and not self._locks and not self.shut
 
     def restore(self, connection_id: str, state: AccountHealth) -> None:
         """Put back what an earlier run of the process stored."""
@@ -114,45 +116,45 @@ class Health:
         state = self._accounts.get(connection_id)
         if state is not None and state.rate_limited_until is not None and state.rate_limited_until > now:
             cause = " ".join(filter(None, (state.error_code, state.last_error_type)))
-            found = Block(state.rate_limited_until, "cooling", f"cooling after {cause or 'a failure'}")
+            found = Block(state.rate_limited_until, "cooling", cause or "unknown")
         lock = self._locks.get((connection_id, model))
         if lock is not None and lock.until > now and (found is None or lock.until > found.until):
-            found = Block(lock.until, "model locked", f"model locked ({lock.reason})")
+            found = Block(lock.until, "model locked", f"{lock.status} {lock.reason}" if lock.status else lock.reason)
         return found
 
     def close_model(self, provider: str, model: str, until: float) -> None:
         """Every account failed for want of capacity: the model is unavailable until then."""
         now = self._clock.time()
-        self._closed = {key: closed for key, closed in self._closed.items() if closed.until > now}
-        if until > now and len(self._closed) < _MOST_LOCKS:
-            self._closed[provider, model] = Closed(provider, model, until, now)
+        self.shut = {key: closed for key, closed in self.shut.items() if closed.until > now}
+        if until > now and len(self.shut) < _MOST_LOCKS:
+            self.shut[provider, model] = Closed(provider, model, until, now)
 
     def open_model(self, provider: str, model: str) -> bool:
         """The model may be asked for again; tells whether it was unavailable."""
-        closed = self._closed.pop((provider, model), None)
+        closed = self.shut.pop((provider, model), None)
         return closed is not None and closed.until > self._clock.time()
 
     def closed_until(self, provider: str, model: str) -> float | None:
         """Unix time until which no account of the provider is asked for *model*; None = available."""
-        closed = self._closed.get((provider, model)) if self._closed else None
+        closed = self.shut.get((provider, model)) if self.shut else None
         if closed is None:
             return None
         if closed.until > self._clock.time():
             return closed.until
-        del self._closed[provider, model]
+        del self.shut[provider, model]
         return None
 
     def closed(self) -> list[Closed]:
         """The models that are unavailable now."""
         now = self._clock.time()
-        return [closed for closed in self._closed.values() if closed.until > now]
+        return [closed for closed in self.shut.values() if closed.until > now]
 
     def succeed(self, connection_id: str, provider: str, model: str) -> None:
         """An answer came: all error state is cleared."""
         if self._locks:
             self._unlock((connection_id, model))
-        if self._closed:
-            self._closed.pop((provider, model), None)
+        if self.shut:
+            self.shut.pop((provider, model), None)
         state = self._accounts.get(connection_id)
         if state is not None and (state.troubled or state.test_status in ("error", "unavailable")):
             self._clear(state)
@@ -174,7 +176,8 @@ class Health:
         """Mark one failure.  An account that is cooling already is not marked again, so that a burst does not escalate."""
         now = self._clock.time()
         if rule.scope == "model":
-            self._lock(connection_id, provider, model, rule, hint, now)
+            lock = ModelLock(provider, connection_id, model, rule.reason, now, 0, now, status, message[:_ERROR_CHARS])
+            self._lock(lock, rule, hint)
             return
         state = self._accounts.setdefault(connection_id, AccountHealth())
         if state.rate_limited_until is not None and state.rate_limited_until > now:
@@ -189,18 +192,18 @@ class Health:
         state.error_code = str(status) if status else None
         self._changed(connection_id, state)
 
-    def _lock(self, connection_id: str, provider: str, model: str, rule: Rule, hint: float | None, now: float) -> None:
-        known = self._locks.get((connection_id, model))
+    def _lock(self, lock: ModelLock, rule: Rule, hint: float | None) -> None:
+        key, now = (lock.connection_id, lock.model), lock.since
+        known = self._locks.get(key)
         if known is not None and known.until > now:
             return
-        step = min(known.step + 1, _MOST_STEPS) if known is not None else 0
-        seconds = lock_time(rule, step, hint)
+        lock.step = min(known.step + 1, _MOST_STEPS) if known is not None else 0
+        lock.until = now + lock_time(rule, lock.step, hint)
         if known is None and len(self._locks) >= _MOST_LOCKS:
             self._locks = {key: lock for key, lock in self._locks.items() if lock.until > now}
             while len(self._locks) >= _MOST_LOCKS:
                 del self._locks[next(iter(self._locks))]
-        lock = ModelLock(provider, connection_id, model, rule.reason, now + seconds, step, now)
-        self._locks[connection_id, model] = lock
+        self._locks[key] = lock
         if self.on_lock is not None:
             self.on_lock(lock, False)
 
@@ -209,6 +212,11 @@ class Health:
         if lock is not None and self.on_lock is not None:
             self.on_lock(lock, True)
         return lock
+
+    def lock(self, connection_id: str, model: str) -> ModelLock | None:
+        """The lock of one model on the account, if one is in force."""
+        lock = self._locks.get((connection_id, model))
+        return lock if lock is not None and lock.until > self._clock.time() else None
 
     def locks(self) -> list[ModelLock]:
         """The model locks in force."""
@@ -258,7 +266,7 @@ class Health:
     def clear_all(self) -> int:
         """Forget all trouble of all accounts; returns how many had any."""
         troubled = [id_ for id_, state in self._accounts.items() if state.troubled]
-        self._closed.clear()
+        self.shut.clear()
         for key in list(self._locks):
             self._unlock(key)
         for id_ in troubled:

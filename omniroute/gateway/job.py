@@ -16,9 +16,11 @@ from ..translate.peek import Peek
 from ..upstream.send import Client
 from . import render
 from .auth import Keyring
+from .budgets import Reservation
 from .combos import Lineups
 from .guard import Guard
 from .live import Live
+from .meter import Meter
 from .resolve import Route, RouteCache
 from .snapshot import Connection, GatewayKey
 
@@ -50,6 +52,7 @@ class Gateway:
         self.keyring = Keyring()
         self.routes = RouteCache()
         self.lineups = Lineups()
+        self.leisure = Meter(50, 100)  # for what is done beside a call, not for it
 
 
 class Keeper(Protocol):
@@ -73,8 +76,9 @@ class Job:
 
     __slots__ = (
         "account", "ahead", "attempts", "began", "cache", "combo", "complete", "dropped", "exchange", "failure", "final",
-        "first_byte", "format", "keeper", "key", "label", "notes", "operation", "pieces", "prefer", "replayed",
-        "requested", "route", "status", "stream", "trail", "units", "upstream_model", "usage", "wire",
+        "first_byte", "format", "keeper", "key", "label", "notes", "operation", "pieces", "placed_at", "prefer", "read_at",
+        "replayed", "requested", "reservation", "route", "session", "status", "stream", "trail", "units", "upstream_model",
+        "usage", "wire",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, wire: str, began: float, operation: str = "chat") -> None:
@@ -92,17 +96,21 @@ class Job:
         self.attempts = 0
         self.ahead = 0  # targets that may still be tried after the present one
         self.prefer = ""  # id of the account that served this conversation last
+        self.session = ""  # the conversation as the client named it: X-OmniRoute-Session-Id
         self.label = ""  # provider/account of the present attempt
         self.trail = ""
         self.notes = ""  # X-OmniRoute-Route
         self.cache = b""  # X-OmniRoute-Cache: HIT or MISS
         self.keeper: Keeper | None = None
+        self.reservation: Reservation | None = None  # of the budgets the call is under
         self.replayed = False  # given another call's answer, which is in the books already
         self.dropped: tuple[str, ...] = ()
         self.usage: Usage | None = None
         self.units: Units | None = None
         self.upstream_model = ""
         self.pieces = 0
+        self.read_at: float | None = None  # when it was known what is asked (monotonic, as the next two)
+        self.placed_at: float | None = None  # when it was known who might answer
         self.first_byte: float | None = None
         self.status = 0
         self.complete = False  # the client has a whole answer, whatever happened after it

@@ -110,10 +110,6 @@ class Limiter:
         self._said: dict[str, tuple[float, Headers]] = {}  # connection id -> Unix time, fields
         self.lanes: dict[str, Lane] = {}
 
-    def concerns(self, accounts: Sequence[Connection]) -> bool:
-        """Whether any of *accounts* might have to wait."""
-        return bool(self.lanes) or any(account.rate_limit_protection for account in accounts)
-
     def pick(self, accounts: Sequence[Connection]) -> int:
         """Which of *accounts* to ask: the first that is free now, else the one that will be soonest."""
         now = self._clock.monotonic()

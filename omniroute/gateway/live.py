@@ -6,12 +6,16 @@ import random
 from collections import deque
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from ..clock import Clock
 from .breakers import Breakers
+from .budgets import Budgets
 from .cache import Cache
 from .combo_metrics import Combos
 from .health import Health
 from .limiter import Limiter
+from .outbound import ProxiedCall
 from .replay import Replays
 from .sessions import Sessions
 from .signatures import Signatures
@@ -20,8 +24,18 @@ from .tokens import Tokens
 from .usage import CallRecord
 from .uses import Uses
 
-Timing = tuple[float, str, int, float, float | None]
-"""A finished call: when (monotonic), provider id, status, milliseconds in all and to the first byte."""
+
+class Timing(Struct, gc=False):
+    """A finished call.  Moments are monotonic and None where the call never came to them."""
+
+    at: float
+    provider: str
+    status: int
+    ms: float  # in all
+    began: float
+    read_at: float | None = None
+    placed_at: float | None = None
+    first_byte: float | None = None
 
 
 class Live:
@@ -41,7 +55,9 @@ class Live:
         self.replays = Replays(clock)
         self.cache = Cache(clock)
         self.combos = Combos()
+        self.budgets = Budgets(clock)
         self.on_record = on_record
+        self.on_proxied: Callable[[ProxiedCall], object] | None = None
         self.in_flight: dict[tuple[str, str, str], int] = {}  # (provider, model, connection id)
         self.recent: deque[Timing] = deque(maxlen=1000)
         self.running = 0  # exchanges of the data plane

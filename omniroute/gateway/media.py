@@ -15,14 +15,13 @@ from ..media.codec import Got, Mark, Refused, Sent
 from ..media.codecs import CODECS
 from ..media.operations import EMBEDDINGS, MODERATIONS, RERANK, MediaOperation
 from ..proto.exchange import Exchange
-from ..proto.h1_client import Origin
 from ..proto.headers import Headers
 from ..translate.events import Failure
 from ..translate.formats import FORMATS
 from ..upstream.credentials import base_url_of, call_headers, media_endpoint, with_login
 from ..upstream.providers import serves
 from ..upstream.send import Template, template
-from . import front, media_plan, render
+from . import front, media_plan, render, spend
 from .answer import respond
 from .blame import upstream_failure
 from .fallback import place
@@ -84,9 +83,11 @@ moderate: Final = handler(MODERATIONS, moderations.decode)
 
 
 def plan_of(gateway: Gateway, job: MediaJob, model: str) -> Plan:
-    """Where a call for *model* may go.  Raises ``OmniError``."""
+    """Where a call for *model* may go; what it may cost is reserved.  Raises ``OmniError``."""
     job.requested = model or job.row.default_model
-    return media_plan.plan(gateway, job.row, job, job.only)
+    plan = media_plan.plan(gateway, job.row, job, job.only)
+    spend.reserve(gateway, job, plan)
+    return plan
 
 
 async def attempt(gateway: Gateway, job: MediaJob, route: Route, account: Connection) -> Failure | None:
@@ -99,6 +100,7 @@ async def attempt(gateway: Gateway, job: MediaJob, route: Route, account: Connec
     assert isinstance(sent.body, bytes)
     form = door(job.row.name, route, account, sent)
     call = await gateway.client.whole_as(form, sent.body, limit=gateway.limits.answer_bytes)
+    gateway.live.limiter.learn(account.id, call.headers)
     status, received, body = call.status, call.headers, call.take()
     if status >= 300:
         return refused(gateway, route, status, received, body)
@@ -134,7 +136,7 @@ def door(
     fields: Headers = [(b"content-type", sent.content_type), *proof, render.ACCEPT_JSON]
     if any(name == b"accept" for name, _ in sent.headers):
         fields.pop()
-    return template(Origin(*place.origin), method, place.path, [*fields, *sent.headers, *more])
+    return template(render.origin_of(place, account), method, place.path, [*fields, *sent.headers, *more])
 
 
 def refused(gateway: Gateway, route: Route, status: int, received: Headers, body: bytes) -> Failure:

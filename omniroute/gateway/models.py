@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -21,12 +21,17 @@ from .snapshot import Snapshot
 
 CREATED: Final = 1_735_689_600  # 2025-01-01: vendors' own dates are not known, and clients want one that stays
 _CREATED_ISO: Final = iso(CREATED)
+COMBO: Final = "combo"  # who owns a combo's entry
+_GEMINI_CLIENT: Final = b"x-goog-api-client"  # Google's packages send it, whatever version of the API they are set to
 _MAX_PAGE: Final = 1000
 _ORDER: Final = {kind: n for n, kind in enumerate(("embedding", "image", "rerank", "audio", "moderation"), 1)}
 
 
 def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False, kind: str = "") -> None:
-    """Answer the list, a page of it, or one model by id; *gemini* in that wire's form, *kind*: those of that type alone."""
+    """Answer the list, a page of it, or one model by id; *kind*: those of that type alone.
+
+    In Gemini's form for *gemini*, and at every path for Google's own packages.
+    """
     request = exchange.request
     fields = [*request.reply_headers, render.JSON_TYPE]
     snapshot = gateway.live.snapshot
@@ -35,10 +40,10 @@ def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False, kind: s
         key = auth.authenticate(snapshot, request, gateway.clock.time(), required=required)
         entries = [entry for entry in catalogue(snapshot) if not kind or entry["type"] == kind]
         if key is not None and key.allowed_models:
-            entries = [e for e in entries if auth.model_allowed(key.allowed_models, e["id"])]
+            entries = [entry for entry in entries if may_use(snapshot, key.allowed_models, entry)]
         wanted = request.params.get("id")
         body: Any
-        if gemini:
+        if gemini or request.header(_GEMINI_CLIENT) is not None:
             body = gemini_page(entries, request.query) if wanted is None else gemini_entry(one(entries, wanted))
         else:
             body = page(entries, request.query) if wanted is None else one(entries, wanted)
@@ -48,6 +53,16 @@ def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False, kind: s
         exchange.respond(error.status, [*fields, *challenge], error_body(request, error.status, error.message, code))
         return
     exchange.respond(200, fields, msgspec.json.encode(body))
+
+
+def may_use(snapshot: Snapshot, allowed: tuple[str, ...], entry: Mapping[str, Any]) -> bool:
+    """Whether a key with the patterns *allowed* could ask for the entry by its id; as ``auth.check_model``."""
+    name: str = entry["id"]
+    provider = snapshot.providers.get(snapshot.prefixes.get(name.partition("/")[0], ""))
+    if provider is None or entry["owned_by"] == COMBO:
+        return auth.model_allowed(allowed, name)
+    root = entry["root"]
+    return auth.model_allowed(allowed, name, f"{provider.alias}/{root}", f"{provider.id}/{root}")
 
 
 def catalogue(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
@@ -82,7 +97,7 @@ def _combo_entry(name: str) -> dict[str, Any]:
         "created": CREATED,
         "created_at": _CREATED_ISO,
         "display_name": name,
-        "owned_by": "combo",
+        "owned_by": COMBO,
         "permission": [],
         "root": name,
         "parent": None,

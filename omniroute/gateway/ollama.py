@@ -93,7 +93,7 @@ def _entries(gateway: Gateway, exchange: Exchange) -> list[dict[str, Any]]:
     required = snapshot.settings.require_auth_for_models
     key = auth.authenticate(snapshot, exchange.request, gateway.clock.time(), required=required)
     allowed = key.allowed_models if key is not None else ()
-    return [entry for entry in models.catalogue(snapshot) if auth.model_allowed(allowed, entry["id"])]
+    return [entry for entry in models.catalogue(snapshot) if models.may_use(snapshot, allowed, entry)]
 
 
 def _asked(body: bytes) -> str:

@@ -52,7 +52,8 @@ async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin) -> b
         if first and origin.host != first:
             raise _failure("it lies behind a redirect to another host")
         first = origin.host
-        client = trusted if origin == home else stranger
+        at_home = origin == home._replace(via=None)
+        client, origin = (trusted, home) if at_home else (stranger, origin)
         status, fields, body = await client.fetch(origin, "GET", path, _FIELDS, limit=PICTURE_BYTES, times=_TIMES)
         target = get(fields, b"location")
         if status in (301, 302, 303, 307, 308) and target is not None:

@@ -12,16 +12,17 @@ from ..errors import OmniError
 from ..proto.exchange import Exchange
 from ..translate.events import Failure
 from ..translate.formats import RELAYS
+from ..translate.max_tokens import capped
 from ..translate.peek import Peek, peek
-from . import front
+from . import front, spend
 from .attempt import attempt
 from .fallback import place
 from .job import ChatJob, Gateway, Line
 from .plan import Plan, make_plan
 from .recall import recall, wanted
-from .sessions import mark_of
+from .sessions import SESSION_FIELDS, mark_of
 from .shape import prompted
-from .snapshot import GatewaySettings
+from .snapshot import GatewaySettings, Snapshot
 
 
 def serve(gateway: Gateway, exchange: Exchange, line: Line) -> Coroutine[Any, Any, None]:
@@ -36,22 +37,37 @@ async def run(gateway: Gateway, job: ChatJob) -> Failure | None:
     if gateway.guard.before and (refusal := inspect(gateway, job)) is not None:
         return refusal
     job.peek = found = look(job, snapshot.settings)
-    job.requested, job.stream = found.model, found.stream
+    job.requested, job.stream, job.read_at = found.model, found.stream, gateway.clock.monotonic()
     plan = make_plan(gateway, snapshot, job, job.line.only)
     check_request(job, found)
+    if plan.max_tokens is not None:
+        modern = "max_completion_tokens" in plan.routes[0].quirks if plan.routes else False
+        job.peek = found = capped(job.wire, found, plan.max_tokens, modern=modern)
+    spend.reserve(gateway, job, plan)
     if not job.stream:
         job.cache = b"MISS"
         if wanted(gateway, job) and await recall(gateway, job, plan):
             return None
-    return await in_session(gateway, job, found, plan)
+    job.placed_at = gateway.clock.monotonic()
+    if gateway.leisure.allows(job.began) or session_matters(snapshot, job, plan):
+        return await in_session(gateway, job, found, plan)
+    return await place(gateway, job, plan, attempt)
+
+
+def session_matters(snapshot: Snapshot, job: ChatJob, plan: Plan) -> bool:
+    """Whether the account may depend on the conversation: there are several, or the client named its session."""
+    for route in plan.routes:
+        if len(snapshot.connections.get(route.provider.id, ())) > 1:
+            return True
+    return not SESSION_FIELDS.isdisjoint(job.exchange.request.named())
 
 
 async def in_session(gateway: Gateway, job: ChatJob, found: Peek, plan: Plan) -> Failure | None:
     """Place the call, preferring the account that served this conversation before, and note which one did now."""
     sessions = gateway.live.sessions
-    provider = plan.routes[0].provider.id if plan.routes else ""
-    mark = mark_of(job.exchange.request.headers, job.wire, job.requested, provider, found.members)
-    job.prefer = sessions.prefer(mark)
+    where = job.combo or (plan.routes[0].provider.id if plan.routes else "")
+    mark = mark_of(job.exchange.request.named(), job.wire, job.requested, where, found.members)
+    job.prefer, job.session = sessions.prefer(mark), mark.id if mark.named else ""
     try:
         return await place(gateway, job, plan, attempt)
     finally:

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from ..errors import OmniError
 from . import auth
+from .budgets import Purse
 from .combos import Lineup, Standing, order
 from .job import Gateway, Job
 from .live import Live
+from .policies import Policy, check_name, refusal, rule
 from .resolve import Route
 from .snapshot import Combo, GatewayKey, Snapshot
 
@@ -32,12 +34,14 @@ class Plan(NamedTuple):
     """The routes to try, in order.
 
     ``targets`` says why for each, with those that cannot be asked among them; it is empty for a plain call to one provider.
-    ``combo`` is the one that was asked for.
+    ``combo`` is the one that was asked for; ``max_tokens`` and ``purses`` are what policies demand of the call.
     """
 
     routes: tuple[Route, ...]
     targets: tuple[Target, ...] = ()
     combo: Combo | None = None
+    max_tokens: int | None = None
+    purses: tuple[Purse, ...] = ()
 
     @property
     def candidates(self) -> tuple[Target, ...]:
@@ -48,8 +52,38 @@ class Plan(NamedTuple):
 def make_plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str = "", *, dry: bool = False) -> Plan:
     """The plan for ``job.requested``; *only* restricts it to one provider.  ``dry``: to be explained, not taken.
 
-    Raises ``OmniError`` when the name leads nowhere or the caller's key does not allow it.
+    Raises ``OmniError`` when the name leads nowhere or neither the caller's key nor the policies allow it.
     """
+    if not snapshot.policies:
+        return _plan(gateway, snapshot, job, only, dry)
+    if not dry:
+        check_name(snapshot.policies, _key_id(job.key), job.requested)
+    return _ruled(snapshot, job, _plan(gateway, snapshot, job, only, dry), dry)
+
+
+def _ruled(snapshot: Snapshot, job: Job, plan: Plan, dry: bool) -> Plan:
+    """The plan as policies leave it: what they forbid cannot be asked, what they prefer comes first."""
+    targets = plan.candidates
+    ruling = rule(snapshot.policies, _key_id(job.key), job.requested, [target.route for target in targets])
+    ruled = tuple(_under(targets[place], ruling.barred[place]) for place in ruling.order)
+    routes = tuple(target.route for target in ruled if target.route is not None)
+    by = next((by for by in ruling.barred if by is not None), None)
+    if by is not None and not routes and not dry:
+        raise refusal(by, job.requested)
+    job.route = routes[0] if routes else job.route
+    told = ruled if plan.targets or by is not None else ()
+    return plan._replace(routes=routes, targets=told, max_tokens=ruling.max_tokens, purses=ruling.purses)
+
+
+def _under(target: Target, policy: Policy | None) -> Target:
+    return target if policy is None else target._replace(route=None, barred=f"policy {policy.name}")
+
+
+def _key_id(key: GatewayKey | None) -> str:
+    return key.id if key is not None else ""
+
+
+def _plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str, dry: bool) -> Plan:
     if snapshot.combos and not only:
         lineup = gateway.lineups.find(snapshot, job.requested)
         if lineup is not None:
@@ -70,12 +104,24 @@ def first_route(gateway: Gateway, snapshot: Snapshot, key: GatewayKey | None, na
     if lineup is None:
         route = gateway.routes.resolve(snapshot, name, "")
         auth.check_model(key, name, route.provider, route.model)
-        return route
+        return _first(snapshot, key, name, (route,)) or route
     check_combo(key, lineup.combo, name)
-    for member in lineup.members:
-        if member.route is not None:
-            return member.route
+    routes = tuple(member.route for member in lineup.members if member.route is not None)
+    if (first := _first(snapshot, key, name, routes)) is not None:
+        return first
     raise OmniError("invalid_request", f"Combo '{lineup.combo.name}' has no model that can be asked", param="model")
+
+
+def _first(snapshot: Snapshot, key: GatewayKey | None, name: str, routes: tuple[Route, ...]) -> Route | None:
+    """The first route that policies leave.  Raises ``OmniError("forbidden")`` when they leave none."""
+    if not snapshot.policies or not routes:
+        return routes[0] if routes else None
+    barred = rule(snapshot.policies, _key_id(key), name, routes).barred
+    for route, by in zip(routes, barred, strict=True):
+        if by is None:
+            return route
+    assert barred[0] is not None
+    raise refusal(barred[0], name)
 
 
 def check_combo(key: GatewayKey | None, combo: Combo, requested: str) -> None:

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from ..clock import Clock
 from ..proto.exchange import Exchange
-from ..proto.headers import get
 from ..translate.events import Failure
 from ..translate.relay import Pipe
 from .job import ChatJob
@@ -31,7 +30,7 @@ _LAST: Final = re.compile(
 
 def wanted(job: ChatJob) -> bool:
     """Whether the client asked, on a stream that has events."""
-    if get(job.exchange.request.headers, b"x-omniroute-progress") != b"true":
+    if job.exchange.request.header(b"x-omniroute-progress") != b"true":
         return False
     return job.format.framing == "sse" and not job.line.array
 

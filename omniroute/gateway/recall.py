@@ -23,7 +23,7 @@ from .cache import LARGEST, Cached
 from .job import ChatJob, Gateway
 from .live import Live
 from .plan import Plan
-from .replay import FIELDS, Replay, Ticket, replay_key
+from .replay import IDEMPOTENCY_KEY, REQUEST_ID, Replay, Ticket, replay_key
 
 NO_CACHE: Final = b"x-omniroute-no-cache"
 REPLAYED: Final = (b"x-omniroute-idempotent", b"true")
@@ -44,10 +44,13 @@ _wire = render.FieldFilter(b"anthropic-", b"openai-")  # these travel on and may
 
 def wanted(gateway: Gateway, job: ChatJob) -> bool:
     """Whether a whole answer could come from memory.  Cheap: most calls have neither a key nor temperature 0."""
-    if not FIELDS.isdisjoint([field[0] for field in job.exchange.request.headers]):
+    named = job.exchange.request.named()
+    if IDEMPOTENCY_KEY in named or REQUEST_ID in named:
         return True
-    cache = gateway.live.cache
-    return job.peek is not None and cache.on and cache_key.cacheable(job.wire, job.peek, implicit=cache.limits.implicit)
+    cache, found = gateway.live.cache, job.peek
+    if not cache.on or found is None or not (cache.limits.implicit or cache_key.may_be(job.wire, found.members)):
+        return False
+    return cache_key.cacheable(job.wire, found, implicit=cache.limits.implicit)
 
 
 async def recall(gateway: Gateway, job: ChatJob, plan: Plan) -> bool:

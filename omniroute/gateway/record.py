@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..translate.events import Usage
 from .cost import cost
 from .job import Gateway, Job
+from .live import Timing
 from .recorder import RecordedExchange
 from .usage import CallRecord
 
@@ -19,7 +20,9 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
     duration = (now - job.began) * 1000
     first_byte = None if job.first_byte is None else (job.first_byte - job.began) * 1000
     if route is not None and job.attempts:
-        gateway.live.recent.append((now, route.provider.id, job.status, duration, first_byte))
+        gateway.live.recent.append(
+            Timing(now, route.provider.id, job.status, duration, job.began, job.read_at, job.placed_at, job.first_byte)
+        )
     row = CallRecord(
         id=request.id,
         at=gateway.clock.time() - (now - job.began),

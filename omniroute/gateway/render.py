@@ -15,11 +15,10 @@ from ..translate.events import Failure
 from ..translate.format import Target
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek
-from ..upstream.credentials import CHAT_OPERATION, base_url_of, call_headers, endpoint, with_login
+from ..upstream.credentials import CHAT_OPERATION, Endpoint, base_url_of, call_headers, endpoint, with_login
 from ..upstream.providers import Provider
 from ..upstream.send import Template, template
 from .resolve import Route
-from .retry import span_text
 from .snapshot import Connection, Snapshot
 
 JSON_TYPE: Final = (b"content-type", b"application/json")
@@ -64,10 +63,15 @@ def _open(route: Route, account: Connection) -> Door:
     stream = endpoint(provider, base, operation, route.model, stream=True, wire=route.wire)
     fields = [JSON_TYPE, *call_headers(with_login(provider, account.auth_type), account.secret)]
     return Door(
-        template(Origin(*plain.origin), "POST", plain.path, [*fields, ACCEPT_JSON]),
-        template(Origin(*stream.origin), "POST", stream.path, [*fields, ACCEPT_STREAM]),
+        template(origin_of(plain, account), "POST", plain.path, [*fields, ACCEPT_JSON]),
+        template(origin_of(stream, account), "POST", stream.path, [*fields, ACCEPT_STREAM]),
         frozenset(name for name, _ in fields),
     )
+
+
+def origin_of(place: Endpoint, account: Connection) -> Origin:
+    """Where *account* is reached, by way of its proxy if it has one."""
+    return Origin(place.scheme, place.host, place.port, account.proxy.proxy if account.proxy is not None else None)
 
 
 def label(provider: Provider, account: Connection) -> str:
@@ -167,13 +171,3 @@ def failure_of(error: OmniError) -> Failure:
         param=error.param,
         retry_after=error.retry_after,
     )
-
-
-def skipped_text(blocked: tuple[tuple[Connection, float], ...], now: float) -> str:
-    """``; skipped=work (cooling 12s), home (cooling 3s)``, or ""."""
-    if not blocked:
-        return ""
-    names = ", ".join(
-        f"{printable(account.name)} (cooling {span_text(until - now)})" for account, until in blocked
-    )
-    return f"; skipped={names}"

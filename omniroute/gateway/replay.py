@@ -20,7 +20,8 @@ MOST: Final = 1000  # answers kept
 BYTES: Final = 32 * 1024 * 1024  # of all of them
 LARGEST: Final = 1024 * 1024  # a longer answer goes to those who wait for it, and is forgotten
 # Looked for in the request itself: the id that our edge makes for a request without one is no key.
-FIELDS: Final = frozenset({b"idempotency-key", b"x-request-id"})
+IDEMPOTENCY_KEY: Final = b"idempotency-key"
+REQUEST_ID: Final = b"x-request-id"
 
 
 class Replay(NamedTuple):
@@ -32,7 +33,7 @@ class Replay(NamedTuple):
 
 def replay_key(request: Request, key_id: str) -> bytes | None:
     """What makes two calls the same call: the caller's key, the path, the value the client sent, and the body."""
-    value = request.header(b"idempotency-key") or request.header(b"x-request-id")
+    value = request.header(IDEMPOTENCY_KEY) or request.header(REQUEST_ID)
     if not value:
         return None
     key = sha256()

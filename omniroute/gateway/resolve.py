@@ -6,7 +6,6 @@ Order: routing semantics section 2.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ..errors import OmniError
@@ -109,21 +108,55 @@ def find_combo(snapshot: Snapshot, name: str) -> Combo | None:
     return None
 
 
+class _Wildcard(NamedTuple):
+    """A wildcard alias; among those that match, the greatest counts."""
+
+    specificity: int
+    place: int  # negative: the earlier of two is the greater
+    pattern: re.Pattern[str]
+    target: str
+
+
+class _Wildcards:
+    """Wildcard aliases by the text before their first wildcard, so that a name is compared with few of many."""
+
+    __slots__ = ("_aliases", "_by_start")
+
+    def __init__(self) -> None:
+        self._aliases: tuple[tuple[str, str], ...] = ()
+        self._by_start: dict[str, list[_Wildcard]] = {}
+
+    def find(self, aliases: tuple[tuple[str, str], ...], name: str) -> str | None:
+        """The target of the most specific of *aliases* that *name* matches."""
+        if aliases is not self._aliases:
+            self._aliases, self._by_start = aliases, _by_start(aliases)
+        text = name.casefold()
+        near = (self._by_start.get(text[:end], ()) for end in range(len(text) + 1))
+        found = [alias for group in near for alias in group if alias.pattern.fullmatch(name)]
+        return max(found, key=lambda alias: alias[:2]).target if found else None
+
+
+def _by_start(aliases: tuple[tuple[str, str], ...]) -> dict[str, list[_Wildcard]]:
+    groups: dict[str, list[_Wildcard]] = {}
+    for place, (pattern, target) in enumerate(aliases):
+        start = re.split(r"[*?]", pattern, maxsplit=1)[0].casefold()
+        groups.setdefault(start, []).append(_Wildcard(specificity(pattern), -place, _pattern(pattern), target))
+    return groups
+
+
+_wildcards: Final = _Wildcards()
+
+
 def _wildcard(snapshot: Snapshot, name: str) -> str | None:
-    best: tuple[int, str] | None = None
-    for pattern, target in snapshot.settings.wildcard_aliases:
-        if _pattern(pattern).fullmatch(name) and (best is None or specificity(pattern) > best[0]):
-            best = specificity(pattern), target
-    return best[1] if best else None
+    aliases = snapshot.settings.wildcard_aliases
+    return _wildcards.find(aliases, name) if aliases else None
 
 
-@lru_cache(maxsize=1024)
 def _pattern(pattern: str) -> re.Pattern[str]:
     body = "".join({"*": ".*", "?": "."}.get(c) or re.escape(c) for c in pattern)
     return re.compile(body, re.IGNORECASE | re.DOTALL)
 
 
-@lru_cache(maxsize=1024)
 def specificity(pattern: str) -> int:
     """10 per literal character (``/`` parts, it does not count) - 50 per ``*`` - 5 per ``?`` + the pattern's length."""
     literal = sum(map(len, re.split(r"[/*?]", pattern)))

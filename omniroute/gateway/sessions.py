@@ -6,19 +6,18 @@ A vendor's prompt cache belongs to one account, so a conversation does better wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 from msgspec import Raw, Struct
 
 from ..clock import Clock
-from ..proto.headers import Headers, get
 from ..translate.fingerprint import fingerprint
 
 IDLE_SECONDS: Final = 1800.0
 MOST: Final = 10_000
+SESSION_FIELDS: Final = frozenset({b"x-session-id", b"x-omniroute-session-id"})
 _LONGEST_ID: Final = 128
-_HEADERS: Final = (b"x-session-id", b"x-omniroute-session-id")
+_64_BITS: Final = (1 << 64) - 1
 
 
 class Session(Struct):
@@ -84,19 +83,21 @@ class Sessions:
             del self._sessions[oldest.id]
 
 
-def mark_of(headers: Headers, wire: str, model: str, provider: str, members: Mapping[str, Raw]) -> Mark:
-    """The session of a request: the client's own id, or one made from where it goes and how it begins."""
-    if sent := named_by(headers):
+def mark_of(named: Mapping[bytes, bytes], wire: str, model: str, provider: str, members: Mapping[str, Raw]) -> Mark:
+    """The session of a request: the client's own id, or one made from where it goes and how it begins.
+
+    *named*: the request's header fields by name.
+    """
+    if sent := named_by(named):
         return Mark(sent, True, True)
-    found = fingerprint(wire, members)
-    text = "\0".join((model, provider, found.digest))
-    return Mark(sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16], False, found.continued)
+    digest, continued = fingerprint(wire, members)
+    return Mark(f"{hash((model, provider, digest)) & _64_BITS:016x}", False, continued)
 
 
-def named_by(headers: Headers) -> str:
+def named_by(named: Mapping[bytes, bytes]) -> str:
     """The session id the client sent; "" when it sent none that is fit to be shown."""
-    for name in _HEADERS:
-        value = get(headers, name)
+    for name in sorted(SESSION_FIELDS, reverse=True):  # x-session-id first
+        value = named.get(name)
         if value and len(value) <= _LONGEST_ID and value.isascii() and value.decode().isprintable():
             return value.decode()
     return ""

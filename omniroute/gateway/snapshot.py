@@ -13,6 +13,10 @@ from msgspec import Struct, field
 
 from ..translate.thinking_budget import ThinkingRule
 from ..upstream.providers import Price, Provider
+from .budgets import Budget
+from .ip_filter import IpFilter
+from .outbound import Outbound, Via
+from .policies import Policy
 
 
 class Connection(Struct, frozen=True):
@@ -32,6 +36,7 @@ class Connection(Struct, frozen=True):
     data: dict[str, Any] = field(default_factory=dict)  # providerSpecificData
     refreshable: bool = False  # its secret is an access token, and there is a refresh token
     renew_at: float = inf  # Unix seconds from which on the token is renewed before a call
+    proxy: Via | None = None  # through which it is reached
 
     def __repr__(self) -> str:
         return f"Connection({self.id}, {self.provider}, {self.name!r})"
@@ -116,4 +121,8 @@ class Snapshot(Struct, frozen=True):
     inactive_combos: frozenset[str] = frozenset()
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # model -> provider ids to fall back on, in order
     prices: dict[tuple[str, str], Price] = field(default_factory=dict)  # user prices over the catalogue's
+    ip_filter: IpFilter | None = None  # None: everyone may call
+    outbound: Outbound = field(default_factory=Outbound)
+    budgets: dict[str, Budget] = field(default_factory=dict)  # by gateway key id
+    policies: tuple[Policy, ...] = ()  # the enabled ones, the first to be looked at first
     settings: GatewaySettings = field(default_factory=GatewaySettings)

@@ -36,6 +36,7 @@ class CallRecord(Struct, gc=False):
     attempts: int = 1
     route: str = ""  # what X-OmniRoute-Route said
     combo: str = ""
+    charged: tuple[str, ...] = ()  # the purses that its cost was taken from; see budgets.py
     request_body: bytes | None = None  # None when the key says no-log
     response_body: bytes | None = None
     response_size: int = 0  # of the whole answer where response_body is only its beginning

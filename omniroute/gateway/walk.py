@@ -13,7 +13,7 @@ from ..errors import Retry
 from ..proto.h1_client import TransportError
 from ..translate.events import Failure
 from ..translate.format import BadAnswer
-from . import accounts, render, retry
+from . import accounts, proxied, render, retry
 from .blame import blame, breaks, profile_of, transport_failure, without_secret
 from .health import CLOSED_SECONDS
 from .job import Gateway, Job
@@ -64,7 +64,7 @@ async def _walk(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> F
         job.trail += accounts.skipped_text(choice.blocked, gateway.clock.time())
     if not choice.free:
         return nothing_free(gateway, route, choice)
-    if not live.health.calm and (failure := closed(gateway, job, route)) is not None:
+    if live.health.shut and (failure := closed(gateway, job, route)) is not None:
         return failure
     total = job.attempts + len(choice.free) + job.ahead
     left = list(choice.free)
@@ -72,7 +72,7 @@ async def _walk(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> F
     held: Failure | None = None
     while left:
         lane: Lane | None = None
-        if live.limiter.concerns(left):
+        if live.limiter.lanes or left[0].rate_limit_protection:
             account, lane = await _queue(gateway, job, route, left)
             if lane is None:
                 held = limited(gateway, account)
@@ -130,14 +130,15 @@ async def _once(
     if live.snapshot.settings.fallback_strategy in accounts.COUNTED:
         live.uses.note(route.provider.id, account.id)
     live.begin(target)
+    began = gateway.clock.time() if account.proxy is not None else 0.0
     try:
         if live.tokens.due(account):
             job.account = account = await live.tokens.ensure(account)
         failure = await attempt(gateway, job, route, account)
-        if failure is not None and failure.status in _REFUSED and account.refreshable:
-            if (renewed := await live.tokens.renew(account)) is not None:
-                job.account = account = renewed
-                failure = await attempt(gateway, job, route, account)
+        refused = failure is not None and failure.status in _REFUSED and account.refreshable
+        if refused and (renewed := await live.tokens.renew(account)) is not None:
+            job.account = account = renewed
+            failure = await attempt(gateway, job, route, account)
     except TransportError as error:
         failure, network = transport_failure(error), True
     except BadAnswer as error:
@@ -146,6 +147,8 @@ async def _once(
         live.finish(target)
         if lane is not None:
             live.limiter.leave(lane)
+    if account.proxy is not None:
+        proxied.note(gateway, job, route, account, began, failure)
     if failure is not None:
         failure = without_secret(failure, account.secret)
         job.final = blame(gateway, route, account, failure, network=network, count=False) is Retry.NONE
@@ -166,11 +169,21 @@ def nothing_free(gateway: Gateway, route: Route, choice: accounts.Choice) -> Fai
     first = min(choice.blocked, key=lambda blocked: blocked.until)
     until = max(first.until, health.closed_until(route.provider.id, route.model) or 0.0)
     wait = max(1.0, until - now)
-    state = health.view(first.account.id)
-    status = int(state.error_code) if state.error_code and state.error_code.isdigit() else 503
-    reason = state.last_error or "temporarily unavailable (cooldown)"
+    status, reason = _last_words(gateway, first, route.model)
     label = f"{route.provider.prefix or route.provider.alias}/{route.model}"
     return Failure(status, f"[{label}] {reason} (reset after {retry.span_text(wait)})", retry_after=wait)
+
+
+def _last_words(gateway: Gateway, blocked: accounts.Blocked, model: str) -> tuple[int, str]:
+    """Status and message of what the account was blocked for."""
+    health = gateway.live.health
+    if blocked.kind == "model locked" and (lock := health.lock(blocked.account.id, model)) is not None:
+        status, reason = lock.status, lock.message
+    else:
+        state = health.view(blocked.account.id)
+        status = int(state.error_code) if state.error_code and state.error_code.isdigit() else 0
+        reason = state.last_error or ""
+    return status or 503, reason or "temporarily unavailable (cooldown)"
 
 
 def limited(gateway: Gateway, account: Connection) -> Failure:

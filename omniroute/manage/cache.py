@@ -71,16 +71,21 @@ class Done(Struct):
     message: str
 
 
-async def read(call: Call) -> Reply:
-    live = call.services.live
-    cache, shelf = live.cache, live.cache.shelf
+async def semantic_view(call: Call) -> SemanticView:
+    """The numbers of the semantic cache, as they are now."""
+    cache, shelf = call.services.live.cache, call.services.live.cache.shelf
     kept, rate = await call.store.semantic_cache.size(), _rate(cache.hits, cache.misses)
     size = len(shelf)
-    semantic = SemanticView(
+    return SemanticView(
         memory_entries=size, memory_size=size, memory_max_size=shelf.most, memory_bytes=shelf.bytes,
         db_entries=kept, db_size=kept, hits=cache.hits, misses=cache.misses,
         hit_rate=rate, hit_rate_percent=f"{100 * rate:.1f}", tokens_saved=cache.tokens_saved,
     )  # fmt: skip
+
+
+async def read(call: Call) -> Reply:
+    live = call.services.live
+    cache, semantic = live.cache, await semantic_view(call)
     replays = IdempotencyView(live.replays.active, round(WINDOW * 1000))
     config = ConfigView(cache.on, round(cache.limits.ttl * 1000), cache.limits.shared)
     return Reply(200, CacheView(semantic, replays, config))

@@ -17,6 +17,7 @@ from ..gateway.metrics import Metrics
 from ..gateway.snapshot import Snapshot
 from ..proto.exchange import Exchange, Request
 from ..proto.headers import Headers
+from ..proto.proxy import Proxy
 from ..settings import Settings
 from ..store.store import Store
 from ..upstream.probe import Validation
@@ -28,6 +29,7 @@ from .sessions import Session
 if TYPE_CHECKING:
     from .cli_setup import CliSetup
     from .cloud import CloudSync
+    from .evals import Evals
 
 log = logging.getLogger("omniroute.manage")
 
@@ -41,6 +43,8 @@ ErrorForm = Literal["", "text", "typed"]
 
 class Probe(Protocol):
     """What the handlers need of ``upstream/probe.py``."""
+
+    def by(self, proxy: Proxy) -> Probe: ...
 
     async def validate(
         self, provider: Provider, secret: str, base_url: str = "", data: Mapping[str, Any] | None = None
@@ -75,6 +79,7 @@ class Services:
     metrics: Metrics = field(default_factory=lambda: Metrics(lambda _: None))
     cli: CliSetup | None = None  # made when first needed
     cloud: CloudSync | None = None
+    evals: Evals | None = None  # made when first needed
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     @property
@@ -113,7 +118,7 @@ class Call:
 
     @property
     def ip(self) -> str:
-        """The address of the connection; proxy headers are not believed."""
+        """The client's address; proxy headers count only from ``TRUSTED_PROXIES`` (see ``gateway/edge.py``)."""
         return self.exchange.request.peer
 
     @property

@@ -67,6 +67,17 @@ class Logins:
         record.told = True
         return True
 
+    def locks(self, now: float) -> list[tuple[str, float]]:
+        """The networks that are locked, and for how many seconds yet."""
+        return [(name, record.locked_until - now) for name, record in self._records.items() if record.locked_until > now]
+
+    def unlock(self, identifier: str) -> bool:
+        """Let an address, or a network as :meth:`locks` names it, try again; tells whether anything was known of it."""
+        known = [name for name in dict.fromkeys((identifier, _network(identifier))) if name in self._records]
+        for name in known:
+            del self._records[name]
+        return bool(known)
+
     def locked(self, address: str, now: float) -> bool:
         record = self._records.get(_network(address))
         return record is not None and record.locked_until > now

@@ -13,6 +13,7 @@ from ..upstream.providers import node_provider
 from .bodies import Name, ShortName, clean_key
 from .call import Call, Invalid, Reply, refused
 from .connection_view import Validity
+from .proxies import probe_of
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _URL = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"\S")]
@@ -151,7 +152,7 @@ async def validate(call: Call) -> Reply:
     _check_type(body.type, body.api_type or "chat")
     check_base_url(body.base_url.strip(), call.services.settings.allow_private_urls)
     provider = node_provider("node", body.type, "node", "node", body.base_url, body.api_type or "chat")
-    outcome = await call.services.probe.validate(provider, clean_key(body.api_key))
+    outcome = await probe_of(call, provider).validate(provider, clean_key(body.api_key))
     return Reply(200, Validity(outcome.valid, outcome.error))
 
 

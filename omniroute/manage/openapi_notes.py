@@ -175,6 +175,7 @@ REQUESTS: Final[dict[str, Any]] = {  # route -> an example of its body
     "PATCH /api/keys/{id}": {"allowedModels": ["openai/*"], "noLog": True},
     "PATCH /api/settings": {"requireLogin": True},
     "POST /api/rate-limits": {"connectionId": _ID, "enabled": True},
+    "POST /api/evals": {"suiteId": "golden-set", "model": "openai/gpt-4o", "background": True},
     "POST /api/oauth/{provider}/exchange": {
         "code": "…", "redirectUri": "http://localhost:8080/callback", "codeVerifier": "…", "state": "…",
     },

@@ -1,4 +1,4 @@
-"""Prices in US dollars per 1,000,000 tokens, or per piece (contract section 5.6); a change counts from the next request on."""
+"""Prices in US dollars per 1,000,000 tokens or per piece (contract section 5.6); in force for the next request."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from .bodies import ShortName, Text500, clean_key
 from .call import Call, Invalid, Reply, refused
 from .connection_view import Validity
 from .providers import find_connection, find_provider
+from .proxies import probe_for, probe_of
 
 
 class ValidateBody(Struct, rename="camel", kw_only=True):
@@ -136,7 +137,7 @@ async def validate(call: Call) -> Reply:
     key = clean_key(body.api_key)
     if not key and needs_secret(provider):
         raise Invalid(("apiKey", "Provider and API key required"))
-    outcome = await call.services.probe.validate(provider, key, body.base_url or "")
+    outcome = await probe_of(call, provider, body.base_url or "").validate(provider, key, body.base_url or "")
     if outcome.diagnosis.type == "unsupported":
         raise refused(400, "Provider validation not supported")
     return Reply(200, Validity(outcome.valid, outcome.error))
@@ -163,7 +164,7 @@ async def models(call: Call) -> Reply:
 
 async def _listed(call: Call, row: ConnectionRow, provider: Provider) -> list[dict[str, Any]]:
     secret, proven = await call.store.connections.secret(row.id), with_login(provider, row.auth_type)
-    return await call.services.probe.list_models(proven, secret, row.base_url, row.provider_specific_data)
+    return await probe_for(call, row).list_models(proven, secret, row.base_url, row.provider_specific_data)
 
 
 async def _test(call: Call, row: ConnectionRow) -> TestResult:
@@ -220,7 +221,7 @@ async def _outcome(call: Call, row: ConnectionRow, provider: Provider | None) ->
 async def _ask(call: Call, row: ConnectionRow, provider: Provider) -> Validation:
     secret = await call.store.connections.secret(row.id)
     proven = with_login(provider, row.auth_type)
-    return await call.services.probe.validate(proven, secret, row.base_url, row.provider_specific_data)
+    return await probe_for(call, row).validate(proven, secret, row.base_url, row.provider_specific_data)
 
 
 async def _renew(call: Call, row: ConnectionRow) -> Diagnosis | None:

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..store.config import RATE_FIELDS
+from .cache import semantic_view
 from .call import Call, Reply, refused
 from .monitoring import lockouts, rate_limit_status
 
@@ -46,8 +47,8 @@ async def read(call: Call) -> Reply:
         for row in rows
     ]
     return Reply(200, {
-        "connections": connections, "overview": overview, "lockouts": lockouts(call), "cacheStats": {},
-        "defaults": defaults(call),
+        "connections": connections, "overview": overview, "lockouts": lockouts(call),
+        "cacheStats": await semantic_view(call), "defaults": defaults(call),
     })  # fmt: skip
 
 

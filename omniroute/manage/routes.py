@@ -7,6 +7,7 @@ from typing import Any, Final
 from ..gateway.explain import Explanation
 from ..gateway.routes import DATA_ROUTES
 from ..store.audit import AuditRow
+from ..store.proxy_logs import ProxyLogRow
 from ..upstream.oauth import ClientFields
 from . import (
     aliases,
@@ -15,6 +16,7 @@ from . import (
     auth,
     availability,
     backups,
+    budget,
     cache,
     call_logs,
     chains,
@@ -22,7 +24,11 @@ from . import (
     cloud_api,
     combos,
     custom_models,
+    eval_runs,
+    eval_suites,
+    evals,
     explain,
+    ip_filter,
     keys,
     live_sessions,
     metrics,
@@ -34,9 +40,12 @@ from . import (
     oauth_callback,
     oauth_grants,
     openapi,
+    policies,
     pricing,
     provider_tests,
     providers,
+    proxies,
+    proxy_logs,
     rate_limits,
     resilience,
     settings,
@@ -55,6 +64,9 @@ from .tokens import TokenHealth
 _LOGIN: Final = "/api/settings/require-login"
 _THINKING: Final = "/api/settings/thinking-budget"
 _PROMPT: Final = "/api/settings/system-prompt"
+_IP_FILTER: Final = "/api/settings/ip-filter"
+_PROXY: Final = "/api/settings/proxy"
+_PROXY_LOGS: Final = "/api/usage/proxy-logs"
 _PROVIDERS: Final = "/api/providers"
 _NODES: Final = "/api/provider-nodes"
 _CUSTOM: Final = "/api/provider-models"
@@ -62,6 +74,8 @@ _ALIAS: Final = "/api/models/alias"
 _FREE: Final = "/api/models/availability"
 _COMBOS: Final = "/api/combos"
 _COMBO_DEFAULTS: Final = "/api/settings/combo-defaults"
+_BUDGET: Final = "/api/usage/budget"
+_POLICIES: Final = "/api/policies"
 _CHAINS: Final = "/api/fallback/chains"
 _PRICING: Final = "/api/pricing"
 _LIMITS: Final = "/api/rate-limits"
@@ -72,6 +86,7 @@ _OAUTH: Final = "/api/oauth/{provider}"
 _CLI: Final = "/api/cli-tools"
 _CLOUD: Final = "/api/cloud"
 _SYNC: Final = "/api/sync"
+_EVALS: Final = "/api/evals"
 _MITM: Final = "/api/cli-tools/antigravity-mitm"
 
 # method, path, handler, access, request type, reply type, summary, text of an unexpected failure
@@ -129,6 +144,10 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", _COMBO_DEFAULTS, combos.read_defaults, "M", None, combos.Defaults, "How combos try their models"),
     Route("PATCH", _COMBO_DEFAULTS, combos.write_defaults, "M", combos.DefaultsBody, combos.Defaults, "Change that"),
     Route("PUT", _COMBO_DEFAULTS, combos.write_defaults, "M", combos.DefaultsBody, combos.Defaults, "Same as PATCH"),
+    Route("GET", _POLICIES, policies.read, "M", None, policies.PoliciesView, "Policies, breakers, locked logins"),
+    Route("POST", _POLICIES, policies.write, "M", policies.PolicyBody, policies.OnePolicy | policies.Unlocked,
+          "Add or replace a policy; with an action: unlock a login"),
+    Route("DELETE", _POLICIES, policies.delete, "M", None, policies.PolicyRemoved, "Remove a policy"),
     Route("GET", _CHAINS, chains.read, "M", None, None, "Which providers take over a model, in which order"),
     Route("POST", _CHAINS, chains.write, "M", chains.ChainBody, chains.ChainSet, "Set the chain of a model"),
     Route("DELETE", _CHAINS, chains.delete, "M", None, chains.ChainRemoved, "Remove the chain of a model"),
@@ -154,12 +173,27 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", _PROMPT, shaping.read_prompt, "M", None, shaping.Prompt, "The system prompt of all requests"),
     Route("PUT", _PROMPT, shaping.write_prompt, "M", shaping.PromptBody, shaping.Prompt, "Change it"),
     Route("PATCH", _PROMPT, shaping.write_prompt, "M", shaping.PromptBody, shaping.Prompt, "Same as PUT"),
+    Route("GET", _IP_FILTER, ip_filter.read, "M", None, ip_filter.FilterView, "Which addresses may call"),
+    Route("PUT", _IP_FILTER, ip_filter.write, "M", ip_filter.FilterBody, ip_filter.FilterView, "Change it"),
+    Route("PATCH", _IP_FILTER, ip_filter.write, "M", ip_filter.FilterBody, ip_filter.FilterView, "Same as PUT"),
+    Route("GET", _PROXY, proxies.read, "M", None, proxies.ConfigView, "Outbound proxies; ?level=&id= one, ?resolve= for one",
+          errors="typed"),
+    Route("PUT", _PROXY, proxies.write, "M", proxies.ProxyBody, proxies.ConfigView, "Set or remove some", errors="typed"),
+    Route("PATCH", _PROXY, proxies.write, "M", proxies.ProxyBody, proxies.ConfigView, "Same as PUT", errors="typed"),
+    Route("DELETE", _PROXY, proxies.delete, "M", None, proxies.ConfigView, "Remove one: ?level=&id=", errors="typed"),
+    Route("POST", _PROXY + "/test", proxies.test, "M", proxies.TestBody, proxies.Tested, "Fetch our public address by it",
+          errors="typed"),
     Route("GET", "/api/usage/history", usage.history, "M", None, shapes.History, "Requests, tokens, cost by cause"),
     Route("GET", "/api/usage/logs", usage.logs, "M", None, list[str], "The newest calls, one line each"),
     Route("GET", "/api/usage/request-logs", usage.request_logs, "M", None, None, "Same, or ?format=json"),
     Route("GET", "/api/usage/analytics", analytics.read, "M", None, None, "Use over time"),
     Route("GET", "/api/usage/call-logs", call_logs.list_calls, "M", None, list[shapes.CallEntry], "The newest calls"),
     Route("GET", "/api/usage/call-logs/{id}", call_logs.read, "M", None, shapes.CallDetail, "One call with its bodies"),
+    Route("GET", _BUDGET, budget.read, "M", None, budget.OneBudget | budget.BudgetList, "What keys may and did spend"),
+    Route("POST", _BUDGET, budget.write, "M", budget.BudgetBody, budget.BudgetSet, "Set a key's budget; 0 removes it"),
+    Route("DELETE", _BUDGET, budget.delete, "M", None, budget.BudgetRemoved, "Remove a key's budget"),
+    Route("GET", _PROXY_LOGS, proxy_logs.read, "M", None, list[ProxyLogRow], "The newest calls that took a proxy"),
+    Route("DELETE", _PROXY_LOGS, proxy_logs.clear, "M", None, proxy_logs.Cleared, "Empty that log"),
     Route("GET", "/api/usage/{connectionId}", usage.connection, "M", None, None, "Quota and use of one connection"),
     Route("POST", "/api/explain", explain.explain, "M", explain.ExplainBody, Explanation, "Which way a request would take"),
     Route("GET", "/api/sessions", live_sessions.read, "M", None, live_sessions.SessionList, "Running conversations"),
@@ -179,6 +213,12 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("PUT", _RESILIENCE, resilience.write, "M", resilience.ResilienceBody, resilience.ResilienceSet, "Change them"),
     Route("PATCH", _RESILIENCE, resilience.write, "M", resilience.ResilienceBody, resilience.ResilienceSet, "Same as PUT"),
     Route("POST", _RESILIENCE + "/reset", resilience.reset, "M", None, resilience.ResilienceReset, "Lift every cooldown"),
+    Route("GET", _EVALS, evals.list_suites, "M", None, list[evals.SuiteView], "Suites of evaluation cases"),
+    Route("POST", _EVALS, evals.run, "M", evals.EvalBody, eval_suites.Report | evals.Started, "Judge answers, or ask a model"),
+    Route("GET", _EVALS + "/runs", evals.list_runs, "M", None, evals.RunList, "Evaluations of this process"),
+    Route("GET", _EVALS + "/runs/{runId}", evals.read_run, "M", None, eval_runs.RunView, "How far one is, or its result"),
+    Route("DELETE", _EVALS + "/runs/{runId}", evals.stop_run, "M", None, evals.Stopped, "End one early"),
+    Route("GET", _EVALS + "/{suiteId}", evals.read, "M", None, eval_suites.Suite, "One suite with what is expected"),
     Route("GET", "/api/compliance/audit-log", audit.read, "M", None, list[AuditRow], "Who changed what"),
     Route("GET", "/api/storage/health", backups.storage, "M", None, shapes.Storage, "Where the data is"),
     Route("GET", _BACKUPS, backups.list_backups, "M", None, shapes.BackupList, "Copies of the database"),

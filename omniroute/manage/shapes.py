@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NotRequired, TypedDict
 
 from ..store.backups import BackupRow
+from .cache import SemanticView
 
 
 class Done(TypedDict):
@@ -123,7 +124,7 @@ class RateLimits(TypedDict):
     connections: list[dict[str, Any]]
     overview: dict[str, dict[str, Any]]
     lockouts: list[dict[str, Any]]
-    cacheStats: dict[str, Any]
+    cacheStats: SemanticView
     defaults: dict[str, Any]
 
 

@@ -16,10 +16,10 @@ async def summary(call: Call) -> Reply:
     """Percentiles in milliseconds of the calls that ended within ``windowMs``, at most the newest thousand."""
     window = whole(call.query.get("windowMs"), WINDOW_MS, 1, _LONGEST_MS)
     since = call.services.clock.monotonic() - window / 1000
-    calls = [timing for timing in call.services.live.recent if timing[0] >= since]
-    failed = sum(1 for timing in calls if timing[2] >= 400)
+    calls = [timing for timing in call.services.live.recent if timing.at >= since]
+    failed = sum(1 for timing in calls if timing.status >= 400)
     return Reply(200, {
-        **percentiles(total for _, _, _, total, _ in calls),
+        **percentiles(timing.ms for timing in calls),
         "phaseBreakdown": _phases(calls),
         "providers": _by_provider(calls),
         "errorRate": round(failed / len(calls), 4) if calls else 0,
@@ -42,26 +42,38 @@ async def provider_metrics(call: Call) -> Reply:
     return Reply(200, {"metrics": metrics})
 
 
-def percentiles(values: Iterable[float]) -> dict[str, Any]:
-    """Count, mean and nearest-rank percentiles, rounded to milliseconds; 0 where there is nothing."""
+def percentiles(values: Iterable[float], digits: int | None = None) -> dict[str, Any]:
+    """Count, mean and nearest-rank percentiles in milliseconds, to *digits* behind the point; 0 where there is nothing."""
     ranked = sorted(values)
-    mean = round(sum(ranked) / len(ranked)) if ranked else 0
-    return {"count": len(ranked), "avg": mean, **{f"p{share}": _rank(ranked, share) for share in (50, 95, 99)}}
+    mean = round(sum(ranked) / len(ranked), digits) if ranked else 0
+    return {"count": len(ranked), "avg": mean, **{f"p{share}": _rank(ranked, share, digits) for share in (50, 95, 99)}}
 
 
-def _rank(ranked: Sequence[float], share: int) -> int:
-    return round(ranked[max(0, -(-len(ranked) * share // 100) - 1)]) if ranked else 0
+def _rank(ranked: Sequence[float], share: int, digits: int | None) -> float:
+    return round(ranked[max(0, -(-len(ranked) * share // 100) - 1)], digits) if ranked else 0
 
 
 def _by_provider(calls: Iterable[Timing]) -> dict[str, Any]:
     groups: dict[str, list[float]] = {}
-    for _, provider, _, total, _ in calls:
-        groups.setdefault(provider, []).append(total)
+    for timing in calls:
+        groups.setdefault(timing.provider, []).append(timing.ms)
     return {provider: percentiles(group) for provider, group in groups.items()}
 
 
 def _phases(calls: Iterable[Timing]) -> dict[str, Any]:
-    """``connect``: until the first byte for the client; ``stream``: from there to the end."""
-    timed = [(first, total - first) for _, _, _, total, first in calls if first is not None]
-    phases = {"connect": [first for first, _ in timed], "stream": [rest for _, rest in timed]}
-    return {name: percentiles(values) for name, values in phases.items() if values}
+    """Milliseconds between the moments that are noted of a call.
+
+    ``parse``: until key, guard and body had been looked at; ``resolve``: until it was known who may answer (models,
+    accounts, policies, budgets); ``connect``: until the first byte for the client, with every attempt; ``stream``: from
+    there to the end.
+    """
+    phases: dict[str, list[float]] = {"parse": [], "resolve": [], "connect": [], "stream": []}
+    for timing in calls:
+        since = timing.began
+        for name, moment in zip(phases, (timing.read_at, timing.placed_at, timing.first_byte, timing.at), strict=True):
+            if moment is None:
+                continue
+            if name != "stream" or timing.first_byte is not None:
+                phases[name].append((moment - since) * 1000)
+            since = moment
+    return {name: percentiles(values, 3) for name, values in phases.items() if values}

@@ -67,7 +67,7 @@ class TokenKeeper:
         client = await self._store.oauth_clients.get(row.provider)
         if missing := [name for name in client.missing if name != "authorizeUrl"]:
             raise Refused("unauthorized_client", f"the OAuth client is not configured ({', '.join(missing)} missing)")
-        return await self._endpoint.refresh(client, token)
+        return await self._endpoint.refresh(client, token, row.id)
 
     async def watch(self) -> None:
         """Sweep each minute, for ever."""

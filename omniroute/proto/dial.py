@@ -1,4 +1,4 @@
-"""Opening connections: name resolution, the choice among addresses, TCP, TLS.
+"""Opening connections: name resolution, the choice among addresses, TCP, proxies, TLS.
 
 Addresses are raced as RFC 8305 ("happy eyeballs") says, by hand, because not every event loop does it.  The address that is
 checked is the address that is connected to: a name that resolves differently a moment later gains nothing.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from itertools import chain, zip_longest
@@ -17,7 +18,9 @@ from typing import Any, Final, TypeVar
 
 from ..clock import Clock
 from ..tasks import spawn
-from .h1_client import Origin, TransportError
+from .h1_client import Origin, TransportError, forwards
+from .proxy import ProxyRefused, talk_of
+from .tunnel import Tls, enter, knock
 
 P = TypeVar("P", bound=asyncio.Protocol)
 Address = tuple[int, tuple[Any, ...]]  # socket family, socket address
@@ -28,6 +31,9 @@ _NEVER: Final = tuple(map(ip_network, (
     "100.100.100.200/32", "fd00:ec2::254/128", "fd20:ce::254/128",  # the others
 )))  # fmt: skip
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+METADATA_NAMES: Final = frozenset(
+    {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
+)
 
 
 @cache
@@ -147,43 +153,107 @@ async def dial(
 ) -> P:
     """A connected protocol made by *factory*, with TLS for https (SNI and certificate name: the origin's host).
 
-    *timeout*, in seconds, covers names, TCP and TLS together; *permits* judges addresses in place of :func:`allowed`.
-    Raises :class:`TransportError` ``dns``, ``blocked_address``, ``refused``, ``reset``, ``tls`` or ``connect_timeout``.
+    *timeout*, in seconds, covers names, TCP, proxy and TLS together; *permits* judges addresses in place of :func:`allowed`.
+    Raises :class:`TransportError` ``dns``, ``blocked_address``, ``refused``, ``reset``, ``tls``, ``proxy`` or
+    ``connect_timeout``.
     """
     scope = asyncio.timeout(None)
     try:
         async with scope:
             timer = clock.call_later(timeout, lambda: scope.reschedule(0.0))
             try:
-                return await _open(origin, factory, permits or partial(allowed, allow_private=allow_private), tls)
+                judge = permits or partial(allowed, allow_private=allow_private)
+                return await (_open if origin.via is None else _open_through)(origin, factory, judge, tls)
             finally:
                 timer.cancel()
     except TimeoutError:
-        raise TransportError("connect_timeout", f"{origin.host} did not accept a connection in time") from None
+        peer = origin.host if origin.via is None else f"{origin.via.url} (proxy)"
+        raise TransportError("connect_timeout", f"{peer} did not accept a connection in time") from None
 
 
 async def _open(origin: Origin, factory: Callable[[], P], permits: Callable[[str], bool], tls: ssl.SSLContext | None) -> P:
-    found = await resolve(origin.host, origin.port)
+    sock = await _reach(origin.host, origin.port, permits, origin.host)
+    secure = Tls(tls or default_tls(), origin.host) if origin.scheme == "https" else None
+    return await _speak(sock, factory, secure, origin.host)
+
+
+async def _reach(host: str, port: int, permits: Callable[[str], bool], name: str) -> socket.socket:
+    """A TCP connection; *name* is what errors call the other side."""
+    found = await resolve(host, port)
     addresses = [address for address in found if permits(address[1][0])]
     if not addresses:
-        raise TransportError("blocked_address", f"{origin.host} has no address that may be connected to")
-    secure = origin.scheme == "https"
-    sock = None
+        raise TransportError("blocked_address", f"{name} has no address that may be connected to")
     try:
-        sock = await (_single(addresses[0]) if len(addresses) == 1 else race(addresses))
+        return await (_single(addresses[0]) if len(addresses) == 1 else race(addresses))
+    except OSError:
+        raise TransportError("refused", f"{name} refused the connection") from None
+
+
+async def _speak(sock: socket.socket, factory: Callable[[], P], tls: Tls | None, name: str) -> P:
+    with _named(name, secure=tls is not None):
         _, protocol = await asyncio.get_running_loop().create_connection(
             factory,
             sock=sock,
-            ssl=(tls or default_tls()) if secure else None,
-            server_hostname=origin.host if secure else None,
+            ssl=tls.context if tls is not None else None,
+            server_hostname=tls.host if tls is not None else None,
         )
-    except ssl.SSLError as error:
-        raise TransportError("tls", f"TLS with {origin.host} failed: {error.reason or type(error).__name__}") from None
-    except OSError:
-        if sock is not None and secure:
-            raise TransportError("tls", f"TLS with {origin.host} was broken off") from None
-        raise TransportError("refused", f"{origin.host} refused the connection") from None
     return protocol
+
+
+@contextmanager
+def _named(name: str, *, secure: bool) -> Iterator[None]:
+    """What goes wrong, in our words, with the *name* of the other side."""
+    try:
+        yield
+    except ssl.SSLError as error:
+        raise TransportError("tls", f"TLS with {name} failed: {error.reason or type(error).__name__}") from None
+    except OSError:
+        if secure:
+            raise TransportError("tls", f"TLS with {name} was broken off") from None
+        raise TransportError("refused", f"{name} refused the connection") from None
+    except ProxyRefused as refusal:
+        raise TransportError("proxy", f"proxy refused: {refusal}") from None
+
+
+async def _open_through(
+    origin: Origin, factory: Callable[[], P], permits: Callable[[str], bool], tls: ssl.SSLContext | None
+) -> P:
+    """By way of a proxy.  Plain requests are handed to an HTTP proxy to be forwarded, for all else a tunnel is opened.
+
+    The proxy's own address may be private, as it was chosen by hand; of the target only what is written can be judged,
+    because the proxy resolves its name.
+    """
+    via = origin.via
+    assert via is not None
+    if via.scheme == "disabled":
+        raise TransportError("proxy", "SOCKS5 proxy is disabled (set ENABLE_SOCKS5_PROXY=true to enable)")
+    if not _presentable(origin.host, permits):
+        raise TransportError("blocked_address", f"{origin.host} may not be connected to")
+    name = f"{via.url} (proxy)"
+    sock = await _reach(via.host, via.port, partial(allowed, allow_private=True), name)
+    outer = Tls(tls or default_tls(), via.host) if via.scheme == "https" else None
+    if forwards(origin):
+        return await _speak(sock, factory, outer, name)
+    with _named(name, secure=outer is not None):
+        transport = await knock(sock, talk_of(via, origin.host, origin.port), outer)
+    secure = origin.scheme == "https"
+    with _named(origin.host, secure=secure):
+        return await enter(transport, factory, Tls(tls or default_tls(), origin.host) if secure else None)
+
+
+def _presentable(host: str, permits: Callable[[str], bool]) -> bool:
+    """Whether a proxy may be asked for *host*: an address in any spelling that systems read must be permitted."""
+    bare = host.rstrip(".").lower()
+    if bare in METADATA_NAMES:
+        return False
+    try:
+        return permits(str(ip_address(bare.partition("%")[0])))
+    except ValueError:
+        pass
+    try:
+        return permits(socket.inet_ntoa(socket.inet_aton(bare)))  # 2852039166, 0xa9fea9fe, 127.1
+    except OSError:
+        return True
 
 
 async def _single(address: Address) -> socket.socket:

@@ -25,11 +25,13 @@ class Request:
 
     ``path`` is the raw path as sent (no percent-decoding, no query), ``query`` the raw text after ``?``.  ``params`` are the
     percent-decoded variable segments that the route table matched.  ``body`` is complete for buffered routes and empty for
-    streamed ones (read :meth:`Exchange.chunks`).  ``peer`` is the address of the connection, without any proxy header.
+    streamed ones (read :meth:`Exchange.chunks`).  ``peer`` is the address of the connection; behind
+    a trusted proxy the edge puts the client's in its place.
     """
 
     __slots__ = (
-        "body", "headers", "id", "method", "params", "path", "peer", "query", "reply_headers", "route", "scheme", "version",
+        "_named", "body", "headers", "id", "method", "params", "path", "peer", "query", "reply_headers", "route", "scheme",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +50,7 @@ class Request:
         self.path = path
         self.query = query
         self.headers: Headers = headers if headers is not None else []
+        self._named: dict[bytes, bytes] | None = None
         self.body = body
         self.peer = peer
         self.scheme = scheme
@@ -59,10 +62,14 @@ class Request:
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of the lower-case *name*, or None."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self.named().get(name)
+
+    def named(self) -> dict[bytes, bytes]:
+        """The first value of each field by its lower-case name; made once, so *headers* must be complete by then."""
+        named = self._named
+        if named is None:
+            named = self._named = dict(reversed(self.headers))
+        return named
 
 
 class Exchange:

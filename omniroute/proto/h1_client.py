@@ -26,10 +26,11 @@ from ..settings import Limits
 from .decoding import Decoder, DecodingError, decoder_for
 from .framing import Body, FramingError, response_body
 from .headers import Headers
+from .proxy import Proxy
 
 Reason = Literal[
     "refused", "dns", "tls", "connect_timeout", "reset", "closed", "truncated", "protocol", "timeout", "too_large",
-    "blocked_address", "cancelled",
+    "blocked_address", "cancelled", "proxy",
 ]  # fmt: skip
 
 
@@ -39,6 +40,12 @@ class Origin(NamedTuple):
     scheme: str
     host: str
     port: int
+    via: Proxy | None = None
+
+
+def forwards(origin: Origin) -> bool:
+    """Whether requests are handed to a proxy in absolute form (RFC 9112 section 3.2.2), with no tunnel."""
+    return origin.via is not None and origin.scheme == "http" and origin.via.scheme in ("http", "https")
 
 
 class TransportError(Exception):

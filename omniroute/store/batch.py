@@ -9,6 +9,8 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 
 from ..clock import Clock, Timer
@@ -23,6 +25,8 @@ RETRY_SECONDS: Final = 1.0  # after a write failed
 RECORDS: Final = 10_000
 BODIES: Final = 32  # calls of one batch that keep their bodies
 ERROR_BODIES: Final = 128  # the same for failed calls
+STATEMENTS: Final = 1000
+STATEMENTS_AT_ONCE: Final = 20  # on a busy loop each takes up to 5 ms, see Transaction.insert
 _COMPLAIN_SECONDS: Final = 60.0
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -72,7 +76,13 @@ class Batch:
             self._arm(FLUSH_SECONDS)
 
     def latest(self, key: str, statement: Statement) -> None:
-        """Queue a statement; of those with the same *key* only the last one is carried out."""
+        """Queue a statement; of those with the same *key* only the last one is carried out.
+
+        They are written a few at a time.  When too many wait, a new one is lost: none of what comes here is more than a help
+        after the next start.
+        """
+        if len(self._latest) >= STATEMENTS and key not in self._latest:
+            return
         self._latest[key] = statement
         if self._timer is None:
             self._arm(FLUSH_SECONDS)
@@ -88,16 +98,22 @@ class Batch:
 
     def _due(self) -> None:
         self._timer = None
-        spawn(self.flush(), "usage flush")
+        spawn(self.flush(STATEMENTS_AT_ONCE), "usage flush")
 
-    async def flush(self) -> None:
-        """Write what is queued now.  Never raises for a database that cannot be written: it tries again a second later."""
+    async def flush(self, statements: int = STATEMENTS) -> None:
+        """Write what is queued now, of the *statements* no more than so many.
+
+        Never raises for a database that cannot be written: it tries again a second later.
+        """
         async with self._writing:
             entries, self._entries = self._entries, []
             marks, self._marks = self._marks, {}
-            latest, self._latest = self._latest, {}
+            latest = dict(islice(self._latest.items(), statements))
+            self._latest = dict(islice(self._latest.items(), statements, None))
             if not entries and not marks and not latest:
                 return
+            if self._latest and self._timer is None:
+                self._arm(FLUSH_SECONDS)
             try:
                 await self._write(entries, marks, latest.values())
             except (OmniError, sqlite3.OperationalError) as error:
@@ -107,6 +123,8 @@ class Batch:
             except (sqlite3.Error, ValueError, OverflowError) as error:  # a value that no column can hold
                 self._complain(error)
                 await self._write_singly(entries)
+                with suppress(OmniError, sqlite3.Error, ValueError, OverflowError):
+                    await self._write([], marks, latest.values())
 
     async def _write(
         self, entries: list[Entry], marks: Mapping[str, Mapping[str, Any]], latest: Iterable[Statement] = ()

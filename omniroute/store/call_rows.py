@@ -14,7 +14,7 @@ import orjson
 
 from ..clock import iso
 from ..gateway.usage import CallRecord
-from . import daily
+from . import budgets, daily
 from .db import Transaction
 
 BODY_BYTES: Final = 8 * 1024  # a longer body is kept as a preview
@@ -140,5 +140,6 @@ async def write(tx: Transaction, entries: list[Entry]) -> None:
     rows = [*usage_rows(entries)]
     await tx.insert("usage_history", _USAGE_COLUMNS, rows)
     await daily.add(tx, [entry.record for entry in entries if entry.record.model != TEST_MODEL])
+    await budgets.add(tx, [entry.record for entry in entries])
     await tx.insert("call_logs", _LOG_COLUMNS, log_rows(for_log(entries)))
     await tx.execute(_TRIM_LOG, (LOG_ROWS,))

@@ -152,6 +152,7 @@ class Keys:
 
     async def delete(self, id: str) -> bool:
         async with self._db.change() as tx:
+            await tx.execute("DELETE FROM domain_budgets WHERE api_key_id = ?", (id,))
             return await tx.execute("DELETE FROM api_keys WHERE id = ?", (id,)) > 0
 
     async def hash_clear_texts(self) -> int:

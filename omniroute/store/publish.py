@@ -15,12 +15,30 @@ import msgspec
 from ..clock import parse_iso
 from ..errors import OmniError
 from ..gateway.combos import sound
+from ..gateway.ip_filter import compiled
+from ..gateway.outbound import Environment, Names, Outbound, by_provider
 from ..gateway.retry import PROFILES
-from ..gateway.snapshot import Connection, GatewayKey, GatewaySettings, RateDefaults, Snapshot
+from ..gateway.snapshot import Combo, Connection, GatewayKey, GatewaySettings, RateDefaults, Snapshot
+from ..proto.proxy import Proxy, parse_proxy
 from ..settings import Settings
 from ..translate.thinking_budget import ThinkingRule
+from ..upstream.credentials import base_url_of
 from ..upstream.providers import NODE_TYPES, Catalog, Price, Provider, node_provider
-from . import aliases, chains, combos, config, connections, custom_models, keys, keyvalue, nodes, pricing
+from . import (
+    aliases,
+    budgets,
+    chains,
+    combos,
+    config,
+    connections,
+    custom_models,
+    keys,
+    keyvalue,
+    nodes,
+    policies,
+    pricing,
+    proxies,
+)
 from .db import Row
 from .keyvalue import Reader
 from .vault import Vault
@@ -48,6 +66,8 @@ class Publisher:
         providers, prefixes = routable(self._catalog, endpoints, accounts.keys())
         active, inactive = combos.in_force(await source.fetch(combos.SELECT))
         links = chains.of_records(await source.fetch(chains.SELECT))
+        offered, shortcuts = offers(self._catalog.models_by_id, custom), aliases.only_texts(values[aliases.NAMESPACE])
+        ways = self._outbound(values, active, Names(prefixes, shortcuts, offered))
         return Snapshot(
             version=version,
             default_provider=self._catalog.default_provider,
@@ -55,15 +75,41 @@ class Publisher:
             keys=self._keys(await source.fetch(keys.SELECT)),
             providers=providers,
             prefixes=prefixes,
-            connections=accounts,
-            models=offers(self._catalog.models_by_id, custom),
+            connections=with_proxies(accounts, ways, providers),
+            models=offered,
             custom_models={provider: tuple(model.id for model in models) for provider, models in custom.items()},
-            aliases=aliases.only_texts(values[aliases.NAMESPACE]),
+            aliases=shortcuts,
             combos=active,
             inactive_combos=inactive,
             chains=chains.in_force(links, prefixes, providers),
             prices=user_prices(pricing.of_values(values[pricing.NAMESPACE]), prefixes, self._catalog),
+            budgets=budgets.in_force(await source.fetch(budgets.SELECT)),
+            policies=policies.in_force(values[policies.NAMESPACE]),
             settings=gateway_settings(values[config.NAMESPACE], self._settings, prefixes),
+            ip_filter=compiled(values[config.NAMESPACE].get("ipFilter")),
+            outbound=ways,
+        )
+
+    def _outbound(self, values: Mapping[str, Mapping[str, Any]], active: Mapping[str, Combo], names: Names) -> Outbound:
+        """Which proxy is for what; of a kind that is switched off they stay chosen, and fail."""
+        settings = self._settings
+        stored = proxies.of_values(values[proxies.NAMESPACE], self._vault)
+        socks = settings.enable_socks5_proxy or values[config.NAMESPACE].get("enableSocks5Proxy") is True
+
+        def usable(proxy: Proxy) -> Proxy:
+            return proxy if socks or proxy.scheme != "socks5" else proxy._replace(scheme="disabled")
+
+        maps = {level: {id: usable(proxy) for id, proxy in entries.items()} for level, entries in stored.maps.items()}
+        return Outbound(
+            usable(stored.everywhere) if stored.everywhere is not None else None,
+            {names.prefixes.get(id, id): proxy for id, proxy in maps["provider"].items()},
+            by_provider(maps["combo"], active, names),
+            maps["key"],
+            Environment(
+                parse_proxy(settings.http_proxy) if settings.http_proxy else None,
+                parse_proxy(settings.https_proxy) if settings.https_proxy else None,
+                settings.no_proxy,
+            ),
         )
 
     def _connections(self, records: Iterable[Row]) -> dict[str, tuple[Connection, ...]]:
@@ -117,7 +163,28 @@ class Publisher:
         return found
 
 
-_NAMESPACES: Final = (config.NAMESPACE, aliases.NAMESPACE, custom_models.NAMESPACE, pricing.NAMESPACE)
+_NAMESPACES: Final = tuple(
+    module.NAMESPACE for module in (config, aliases, custom_models, pricing, policies, proxies)
+)
+
+
+def with_proxies(
+    accounts: dict[str, tuple[Connection, ...]], ways: Outbound, providers: Mapping[str, Provider]
+) -> dict[str, tuple[Connection, ...]]:
+    """The connections, each with the proxy that was chosen for it."""
+    if ways == Outbound():
+        return accounts
+
+    def through(connection: Connection) -> Connection:
+        provider = providers.get(connection.provider)
+        try:
+            base = base_url_of(provider, connection.base_url, connection.data) if provider is not None else ""
+        except OmniError:  # it is not complete yet
+            base = ""
+        via = ways.choose(provider, connection.provider, connection.id, base)
+        return msgspec.structs.replace(connection, proxy=via) if via is not None else connection
+
+    return {provider: tuple(map(through, group)) for provider, group in accounts.items()}
 
 
 def unix_time(text: str | None) -> float | None:

@@ -22,6 +22,7 @@ from .analytics import Analytics
 from .audit import Audit
 from .backups import Backups
 from .batch import Batch
+from .budgets import Budgets
 from .chains import Chains
 from .cli_state import CliState
 from .combos import Combos
@@ -32,7 +33,10 @@ from .db import Database, Transaction
 from .keys import Keys
 from .nodes import Nodes
 from .oauth_clients import OAuthClients
+from .policies import Policies
 from .pricing import Pricing
+from .proxies import Proxies
+from .proxy_logs import ProxyLogs
 from .publish import Publisher
 from .semantic_cache import SemanticCache
 from .stage import Counts, Unfit
@@ -73,8 +77,12 @@ class Store:
         self.aliases = Aliases(db)
         self.combos = Combos(db, clock)
         self.chains = Chains(db)
+        self.budgets = Budgets(db, clock)
+        self.policies = Policies(db)
         self.custom_models = CustomModels(db)
         self.pricing = Pricing(db, catalog)
+        self.proxies = Proxies(db, vault)
+        self.proxy_logs = ProxyLogs(db, self._batch)
         self.usage = Usage(db, self._batch, clock)
         self.analytics = Analytics(db)
         self.trouble = Trouble(db, self._batch)
@@ -97,6 +105,7 @@ class Store:
         store = cls(settings, clock, catalog, db, vault)
         await store.keys.hash_clear_texts()
         await store.connections.seal_clear_texts()
+        await store.proxies.seal_clear_texts()
         if owner:
             await store._seed()
             store._housekeeping = spawn(store._keep_house(), "housekeeping")
@@ -128,6 +137,7 @@ class Store:
             return error
         await self.keys.hash_clear_texts()
         await self.connections.seal_clear_texts()
+        await self.proxies.seal_clear_texts()
         await self.publish()
         return counts
 
@@ -163,6 +173,7 @@ class Store:
                 days = sound(await self.config.all()).get("logRetentionDays", self.settings.log_retention_days)
                 await self.usage.prune(days)
                 await self.audit.prune(2 * days)
+                await self.budgets.prune()
                 await self.trouble.sweep(self.clock.time())
             except (OmniError, sqlite3.Error) as error:
                 _log.error("old rows cannot be deleted: %s", error)

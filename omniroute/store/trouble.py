@@ -64,8 +64,12 @@ class Trouble:
     def put_lock(self, lock: ModelLock, lifted: bool) -> None:
         """Store one lock, or remove it when it was *lifted*.  Does not wait."""
         key = f"{lock.provider}:{lock.connection_id}:{lock.model}"
-        value = None if lifted else msgspec.to_builtins(lock)
-        self._batch.latest(f"lock {key}", keyvalue.statement(NAMESPACE, key, value))
+        try:
+            key.encode()
+            statement = keyvalue.statement(NAMESPACE, key, None if lifted else msgspec.to_builtins(lock))
+        except (UnicodeEncodeError, orjson.JSONEncodeError):  # clients make up the names of models, and not all are text
+            return
+        self._batch.latest(f"lock {key}", statement)
 
     async def sweep(self, now: float) -> None:
         """Delete the locks that expired long ago."""

@@ -41,7 +41,7 @@ from .events import (
     ToolStart,
 )
 from .format import BadAnswer
-from .jsonio import Shape, encode
+from .jsonio import Shape, encode, mended
 from .usage import AnthropicUsage, from_anthropic
 
 
@@ -107,7 +107,7 @@ class Decoder:
         try:
             event = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return self._led(self._odd(data, error))
+            return self.feed(name, whole) if (whole := mended(data)) is not None else self._led(self._odd(data, error))
         delta = event.delta
         if event.type == "content_block_delta" and delta is not None:
             if event.index == self._index:

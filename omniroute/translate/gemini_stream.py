@@ -44,7 +44,7 @@ from .gemini_shapes import (
     raw_parts,
     read_finish,
 )
-from .jsonio import Shape, compact
+from .jsonio import Shape, check_text, compact, mended
 from .usage import GeminiUsage, from_gemini
 
 _decode: Final = msgspec.json.Decoder(Chunk).decode
@@ -76,7 +76,7 @@ class Decoder:
         try:
             chunk = _decode(data)
         except _UNREADABLE as error:
-            return self._odd(data, error)
+            return self.feed(name, whole) if (whole := mended(data)) is not None else self._odd(data, error)
         if chunk.error is not ABSENT and bytes(chunk.error) not in _NOTHING:
             return self._fail(decode_error(0, data))
         out: list[Event] = []
@@ -161,7 +161,7 @@ class Decoder:
         if candidate.finishReason is not None and candidate.finishReason != "FINISH_REASON_UNSPECIFIED":
             self._finish = read_finish(candidate.finishReason)
         if candidate.groundingMetadata is not ABSENT or candidate.citationMetadata is not ABSENT:
-            _check_utf8(data)
+            check_text(data)
         if candidate.groundingMetadata is not ABSENT:
             self._grounding = candidate.groundingMetadata
         if candidate.citationMetadata is not ABSENT:
@@ -198,7 +198,7 @@ class Decoder:
         out.append(BlockEnd())
 
     def _opaque(self, place: int, data: bytes, signature: str | None, out: list[Event]) -> None:
-        _check_utf8(data)
+        check_text(data)
         raw = raw_parts(data)[place]
         label = label_of(raw)
         if label:
@@ -211,7 +211,7 @@ class Decoder:
 def decode_answer(body: bytes) -> list[Event]:
     """A whole answer; an error under status 200 becomes a Failure.  A list of chunks is read too.  Raises BadAnswer."""
     data = body.lstrip(b"\xef\xbb\xbf \t\r\n")
-    _check_utf8(data)
+    check_text(data)
     decoder = Decoder(whole=True)
     events: list[Event] = []
     for chunk in _chunks(data):
@@ -232,11 +232,3 @@ def _chunks(data: bytes) -> list[bytes]:
 
 
 _LIST: Final[Shape[list[Raw]]] = Shape(list[Raw])
-
-
-def _check_utf8(data: bytes) -> None:
-    """What only travels is never parsed: broken text in it would come out again."""
-    try:
-        _ = data.isascii() or data.decode()
-    except UnicodeDecodeError as error:
-        raise BadAnswer(str(error)) from None

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 _AT: Final = re.compile(r"^(.*?)(?: - at `(?:key in )?\$(.*)`)?$", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `([^`]+)`")
+_PAIR: Final = rb"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_ESCAPE: Final = re.compile(rb"\\(?:" + _PAIR + rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 _INDEX: Final = re.compile(r"\[(\d+|\.\.\.)\]")
 
 encode: Final = msgspec.json.Encoder().encode
@@ -49,6 +51,8 @@ class Shape(Generic[T]):
         except msgspec.ValidationError as error:
             raise _wrong_type(str(error), path) from None
         except (msgspec.DecodeError, UnicodeDecodeError):
+            if (whole := mended(raw)) is not None:
+                return self.read(whole, path)
             raise bad(path, "Invalid JSON body") from None
         except RecursionError:
             raise bad(path, "JSON is nested too deeply") from None
@@ -59,6 +63,8 @@ class Shape(Generic[T]):
             value: T = self._decode(raw)
             return value
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if (whole := mended(raw)) is not None:
+                return self.answer(whole)
             raise BadAnswer(str(error)) from None
 
     def get(self, raw: bytes | Raw) -> T | None:
@@ -67,7 +73,28 @@ class Shape(Generic[T]):
             value: T = self._decode(raw)
             return value
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+            return self.get(whole) if (whole := mended(raw)) is not None else None
+
+
+def mended(raw: bytes | Raw) -> bytes | None:
+    """*raw* with U+FFFD for each half of a surrogate pair that stands alone; None where there is none.
+
+    JavaScript writes one wherever it cuts an emoji in two, msgspec reads none, and UTF-8 has none (RFC 8259 section 8.2): so
+    this is asked only once reading has failed.
+    """
+    data = bytes(raw)
+    if b"\\ud" not in data and b"\\uD" not in data:
+        return None
+    whole = _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], data)
+    return None if whole == data else whole
+
+
+def check_text(data: bytes) -> None:
+    """Raise BadAnswer for broken UTF-8: what only travels is never parsed, and it would come out again."""
+    try:
+        _ = data.isascii() or data.decode()
+    except UnicodeDecodeError as error:
+        raise BadAnswer(str(error)) from None
 
 
 _MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])

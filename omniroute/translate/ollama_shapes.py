@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .format import BadAnswer
-from .jsonio import Shape
+from .jsonio import Shape, mended
 from .usage import Count, OllamaUsage
 
 ABSENT: Final = Raw()
@@ -76,6 +76,8 @@ def read_line(data: bytes) -> Line:
     except msgspec.ValidationError:
         return _mended(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        if (whole := mended(data)) is not None:
+            return read_line(whole)
         raise BadAnswer(f"not JSON: {error}") from None
 
 

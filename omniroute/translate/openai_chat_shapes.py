@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .format import BadAnswer
+from .jsonio import mended
 from .usage import ChatUsage
 
 ABSENT: Final = Raw()
@@ -137,6 +138,8 @@ def read_chunk(data: bytes) -> Chunk:
     except msgspec.ValidationError:
         return _mended(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        if (whole := mended(data)) is not None:
+            return read_chunk(whole)
         raise BadAnswer(f"not JSON: {error}") from None
 
 

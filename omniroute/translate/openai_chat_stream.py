@@ -29,7 +29,7 @@ from .events import (
     ThinkingDelta,
 )
 from .format import BadAnswer
-from .jsonio import Shape
+from .jsonio import Shape, check_text
 from .openai_chat_calls import Row
 from .openai_chat_error import WIRE, decode_error
 from .openai_chat_media import media_of_url
@@ -261,6 +261,7 @@ class ChatDecoder:
         found = _ANNOTATION.get(raw)
         if found is None:
             return
+        check_text(bytes(raw))
         at = found.url_citation or found
         citation = Citation(at.url, at.title, at.content, at.start_index, at.end_index, WIRE, bytes(raw))
         self._row.put(CitationDelta(citation), out)
@@ -268,7 +269,10 @@ class ChatDecoder:
 
 def _array(logprobs: Logprobs | None) -> bytes | None:
     raw = bytes(logprobs.content) if logprobs is not None else b""
-    return raw if raw[:1] == b"[" and raw != b"[]" else None
+    if raw[:1] != b"[" or raw == b"[]":
+        return None
+    check_text(raw)
+    return raw
 
 
 def decode_answer(body: bytes) -> list[Event]:
@@ -278,6 +282,7 @@ def decode_answer(body: bytes) -> list[Event]:
         return [Start(), decode_error(0, data)]
     if data[:1] != b"{":
         raise BadAnswer("not a JSON object")
+    check_text(data)
     chunk = read_chunk(data)
     if not chunk.choices and not _is_error(chunk):
         raise BadAnswer("an answer without choices")

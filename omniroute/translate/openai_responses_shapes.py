@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from .conversation import Citation
 from .format import BadAnswer
-from .jsonio import Shape
+from .jsonio import Shape, mended
 from .openai_chat_shapes import ABSENT
 from .openai_responses_error import WIRE
 from .usage import ResponsesUsage
@@ -121,15 +121,9 @@ def read_event(data: bytes) -> StreamEvent | None:
             raise BadAnswer(f"unreadable event: {error}") from None
         return StreamEvent(kind or "", response=event.get("response", ABSENT), error=event.get("error", ABSENT))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if (whole := mended(data)) is not None:
+            return read_event(whole)
         raise BadAnswer(f"not JSON: {error}") from None
-
-
-def check_text(data: bytes) -> None:
-    """Raise BadAnswer for broken UTF-8: what only travels is never parsed, and it would come out again."""
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        raise BadAnswer(str(error)) from None
 
 
 def text_of(parts: Raw) -> str:

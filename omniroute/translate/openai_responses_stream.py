@@ -34,7 +34,7 @@ from .events import (
     ToolStart,
 )
 from .format import BadAnswer
-from .jsonio import encode
+from .jsonio import check_text, encode
 from .openai_chat_shapes import ABSENT
 from .openai_responses_error import WIRE, decode_error
 from .openai_responses_queue import CALLS, Open, Queue
@@ -50,7 +50,6 @@ from .openai_responses_shapes import (
     Response,
     StreamEvent,
     array_of,
-    check_text,
     free_text,
     read_annotation,
     read_event,

@@ -14,7 +14,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import msgspec
 
 from ..errors import OmniError
-from ..proto.dial import allowed
+from ..proto.dial import METADATA_NAMES, allowed
 from ..proto.h1_client import Origin
 from ..proto.headers import Headers
 from .providers import Provider, Served
@@ -209,9 +209,6 @@ def base_url_of(provider: Provider, override: str = "", data: Mapping[str, Any] 
     return _PLACEHOLDER.sub(value, url)
 
 
-_METADATA_HOSTS: Final = frozenset(
-    {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
-)
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -238,7 +235,7 @@ def _url_problem(url: str, allow_private: bool) -> str:
         ("@" in parts.netloc, "Base URL must not contain a user name or password"),
         ("#" in url or "?" in url, "Base URL must not contain a query or a fragment"),
         (any(part in (".", "..") for part in parts.path.split("/")), "Base URL must not contain dot segments"),
-        (host.rstrip(".") in _METADATA_HOSTS, "Base URL points to a cloud metadata service"),
+        (host.rstrip(".") in METADATA_NAMES, "Base URL points to a cloud metadata service"),
     )
     for wrong, problem in checks:
         if wrong:

@@ -16,6 +16,7 @@ from ..clock import Clock
 from ..errors import OmniError
 from ..proto.h1_client import Origin, TransportError
 from ..proto.headers import Headers
+from ..proto.proxy import Proxy
 from .credentials import CHAT_OPERATION, Endpoint, auth_headers, base_url_of, beside, call_headers, endpoint, needs_secret
 from .listing import PAGES, first_page, items_of, next_page, static_models
 from .providers import Model, Provider
@@ -44,6 +45,20 @@ class Fetcher(Protocol):
     ) -> tuple[int, Headers, bytes]: ...
 
 
+class Through:
+    """A fetcher that takes a proxy."""
+
+    def __init__(self, client: Fetcher, proxy: Proxy) -> None:
+        self._client = client
+        self._proxy = proxy
+
+    async def fetch(
+        self, origin: Origin, method: str, path: bytes, headers: Headers, body: bytes = b"", *, limit: int
+    ) -> tuple[int, Headers, bytes]:
+        """As the other's, by way of the proxy."""
+        return await self._client.fetch(origin._replace(via=self._proxy), method, path, headers, body, limit=limit)
+
+
 class Prober:
     """Validates keys and lists models.  ``timeout`` is in seconds."""
 
@@ -51,6 +66,10 @@ class Prober:
         self._client = client
         self._clock = clock
         self._timeout = timeout
+
+    def by(self, proxy: Proxy) -> Prober:
+        """The same by way of *proxy*."""
+        return Prober(Through(self._client, proxy), self._clock, timeout=self._timeout)
 
     async def validate(
         self, provider: Provider, secret: str, base_url: str = "", data: Mapping[str, Any] | None = None

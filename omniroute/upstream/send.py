@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from ..clock import Clock
 from ..proto.dial import dial
-from ..proto.h1_client import H1Connection, Origin, TransportError
+from ..proto.h1_client import H1Connection, Origin, TransportError, forwards
 from ..proto.headers import Headers
 from ..settings import Limits
 from .pool import Pool
@@ -30,6 +30,7 @@ _OURS: Final = frozenset(
 )
 _BODIED: Final = frozenset({"POST", "PUT", "PATCH"})
 _PORTS: Final = {"http": 80, "https": 443}
+_PROXY_LOGIN: Final = 407  # Proxy Authentication Required
 _JOIN: Final = 16 * 1024  # a body up to here is copied behind its head: one buffer is cheaper to send than two
 
 
@@ -199,11 +200,12 @@ def _start(origin: Origin, method: str, path: bytes) -> bytes:
         raise TransportError("protocol", "the request path holds a space or control character, or has no slash")
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     port = "" if _PORTS.get(origin.scheme) == origin.port else f":{origin.port}"
-    return b"%b %b HTTP/1.1\r\nhost: %b" % (
-        method.encode(),
-        path,
-        f"{host}{port}".encode("ascii" if host.isascii() else "idna"),
-    )
+    place = f"{host}{port}".encode("ascii" if host.isascii() else "idna")
+    if not forwards(origin):
+        return b"%b %b HTTP/1.1\r\nhost: %b" % (method.encode(), path, place)
+    start = b"%b http://%b%b HTTP/1.1\r\nhost: %b" % (method.encode(), place, path, place)
+    proof = origin.via.authorization if origin.via is not None else b""
+    return start + b"\r\nproxy-authorization: " + proof if proof else start
 
 
 class Template(NamedTuple):
@@ -389,7 +391,7 @@ class Client:
                 call.cancel()
                 raise
             else:
-                return call
+                return call if origin.via is None else _beyond_proxy(call, origin)
 
     async def _dial(self, origin: Origin, timeout: float | None) -> H1Connection:
         self._refuse_closed()
@@ -422,6 +424,14 @@ class Client:
     def _on_closed(self, connection: H1Connection) -> None:
         self._connections.discard(connection)
         self._pool.drop(connection)
+
+
+def _beyond_proxy(call: Call, origin: Origin) -> Call:
+    """The answer, if it is the target's: a proxy that forwards may ask for credentials in its place."""
+    if call.status == _PROXY_LOGIN and forwards(origin):
+        call.cancel()
+        raise TransportError("proxy", f"proxy refused: {call.status}")
+    return call
 
 
 async def _send_body(connection: H1Connection, call: Call, source: Source) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
 from ..errors import OmniError
 from ..proto.h1_client import Origin, TransportError
+from ..proto.proxy import Proxy
 from . import oauth
 from .credentials import check_base_url
 from .oauth import DeviceCodes, Grant, OAuthClient, Refused, TokenRequest
@@ -20,11 +22,18 @@ _PORTS: Final = {"http": 80, "https": 443}
 _UNSAFE: Final = re.compile(r"[^!-~]|[#\\]")
 
 
+Way = Callable[[str, str, str], Proxy | None]
+"""(provider id, connection id or "", URL) -> the proxy for that call."""
+
+
 class TokenEndpoint:
     """All methods raise :class:`~.oauth.Refused`, ``network_error`` when nobody answered.  ``timeout`` is in seconds."""
 
-    def __init__(self, client: Fetcher, *, allow_private: bool = True, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, client: Fetcher, *, allow_private: bool = True, timeout: float = TIMEOUT, way: Way | None = None
+    ) -> None:
         self._client = client
+        self._way = way
         self._allow_private = allow_private
         self._timeout = timeout
 
@@ -32,9 +41,9 @@ class TokenEndpoint:
         """The code that a redirect brought, for tokens."""
         return await self._grant(client, oauth.code_request(client, code, redirect_uri, verifier))
 
-    async def refresh(self, client: OAuthClient, refresh_token: str) -> Grant:
+    async def refresh(self, client: OAuthClient, refresh_token: str, connection_id: str = "") -> Grant:
         """A fresh access token; with a new refresh token where the server rotates them."""
-        return await self._grant(client, oauth.refresh_request(client, refresh_token))
+        return await self._grant(client, oauth.refresh_request(client, refresh_token), connection_id)
 
     async def poll(self, client: OAuthClient, device_code: str, verifier: str = "") -> Grant:
         """Tokens once the user has agreed; until then ``Refused.pending``."""
@@ -43,13 +52,15 @@ class TokenEndpoint:
     async def device_codes(self, client: OAuthClient, verifier: str) -> DeviceCodes:
         """Begin a device login."""
         request = oauth.device_request(client, verifier)
-        return oauth.read_device_codes(request, *await self._post(request))
+        return oauth.read_device_codes(request, *await self._post(client, request))
 
-    async def _grant(self, client: OAuthClient, request: TokenRequest) -> Grant:
-        return oauth.read_grant(client, request, *await self._post(request))
+    async def _grant(self, client: OAuthClient, request: TokenRequest, connection_id: str = "") -> Grant:
+        return oauth.read_grant(client, request, *await self._post(client, request, connection_id))
 
-    async def _post(self, request: TokenRequest) -> tuple[int, bytes]:
+    async def _post(self, client: OAuthClient, request: TokenRequest, connection_id: str = "") -> tuple[int, bytes]:
         origin, path = self._place(request.url)
+        if self._way is not None:
+            origin = origin._replace(via=self._way(client.provider, connection_id, request.url))
         try:
             async with asyncio.timeout(self._timeout):
                 status, _, body = await self._client.fetch(

@@ -14,7 +14,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
 ]
-PAGES = {"": "Overview", "/providers": "Providers", "/endpoints": "Endpoints", "/keys": "Keys", "/usage": "Usage",
+PAGES = {"": "Overview", "/providers": "Providers", "/combos": "Combos", "/routing": "Routing",
+         "/endpoints": "Endpoints", "/keys": "Keys", "/limits": "Limits", "/usage": "Usage", "/cache": "Cache",
          "/settings": "Settings"}  # fmt: skip
 EVIL = '<img src=x onerror="document.title=`taken`">'
 
@@ -94,6 +95,78 @@ def test_from_the_first_visit_to_a_key(server: Process, browser: Browser) -> Non
     browser.click("Revoke")
     browser.sees("No key yet")
     assert browser.run("document.title") == "Keys · OmniRoute"
+
+
+def test_a_combo_is_made_tested_and_deleted(server: Process, browser: Browser) -> None:
+    browser.open(f"{server.url}/dashboard/combos")
+    browser.sees("No combo yet")
+    browser.click("Make a combo")
+    browser.fill("Name", "my coding")
+    browser.fill("Models", "openai/gpt-4o 70")
+    browser.click("Save")
+    browser.sees("Name can only contain letters")
+    browser.fill("Name", "coding")
+    browser.click("Save")
+    browser.sees("In the order of the list")
+    browser.sees("openai/gpt-4o 70")
+    browser.click("Edit")
+    browser.fill("Tries again after an error", "11")
+    browser.click("Save")
+    browser.sees("maxRetries")
+    browser.fill("Tries again after an error", "2")
+    browser.fill("Count calls and answers", "false")
+    browser.click("Save")
+    browser.until("!document.querySelector('dialog')")
+    found = browser.run("fetch('/api/combos').then(answer => answer.json())")["combos"][0]
+    assert found["models"] == [{"model": "openai/gpt-4o", "weight": 70}]
+    assert found["config"] == {"maxRetries": 2, "trackMetrics": False}
+    browser.click("Disable")
+    browser.sees("Disabled")
+    browser.click("Enable")
+    browser.sees("Active")
+    browser.click("Test")
+    browser.sees("No credentials for provider: openai")
+    browser.click("Done")
+    browser.click("Delete")
+    browser.sees("Delete coding?")
+    browser.click("Delete")
+    browser.sees("No combo yet")
+
+
+def test_a_route_is_explained_and_a_key_gets_its_limits(server: Process, browser: Browser) -> None:
+    browser.open(f"{server.url}/dashboard/routing")
+    browser.click("Add a chain")
+    browser.fill("Model", "gpt-4o")
+    browser.click("Cancel")
+    browser.fill("Model", "openai/gpt-4o")
+    browser.click("Explain")
+    browser.sees("Nobody would answer openai/gpt-4o now")
+    browser.sees("no active account")
+    browser.fill("Rest after an error (ms)", "")
+    browser.click("Save")
+    browser.sees("A number is needed here.")
+    browser.run("fetch('/api/keys', {method: 'POST', body: JSON.stringify({name: 'editor'})}).then(() => 1)")
+    browser.click("Limits")
+    browser.click("Set a budget")
+    browser.click("Save")
+    browser.sees("At least one limit is needed.")
+    browser.fill("A week ($)", "12.5")
+    browser.click("Save")
+    browser.sees("$0 of $12.50")
+    browser.click("Add a policy")
+    browser.fill("Name", "no old ones")
+    browser.click("Save")
+    browser.sees("actions must name at least one action")
+    browser.fill("Forbid these models", "*/gpt-3*")
+    browser.click("Save")
+    browser.sees("forbid: */gpt-3*")
+    browser.click("Settings")
+    browser.fill("Refused", "nonsense")
+    browser.click("Save the addresses")
+    browser.until("document.querySelector('[data-field=blacklist] .problem').textContent")
+    browser.fill("Proxy", "http")
+    browser.click("Test it")
+    browser.sees("Which host?")
 
 
 def test_a_password_closes_the_door_and_opens_it(server: Process, browser: Browser) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import anthropic
 import pytest
+from google import genai
 from processes import Process
 from pydantic import BaseModel
 from request_order import disorder
@@ -240,6 +241,19 @@ def test_tokens_are_counted_by_the_vendor_or_estimated(bench: Bench, wire: str) 
     }
     for sdk, tokens in counted.items():
         assert tokens == COUNTED if sdk == wire else 5 < tokens < 20
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_googles_package_lists_models_in_both_versions_of_its_api(gateway: Process, version: str) -> None:
+    node = gateway.add_node("listed-g", "http://127.0.0.1:9/v1")
+    connection = next(c for c in gateway.api("GET", "/api/providers")["connections"] if c["provider"] == node)
+    gateway.api("PUT", f"/api/providers/{connection['id']}", {"defaultModel": "vendor/big-model"})
+    options = genai.types.HttpOptions(base_url=gateway.url, api_version=version)
+    with genai.Client(api_key="any text", http_options=options) as client:
+        names = [model.name for model in client.models.list(config={"page_size": 1})]
+        assert "models/listed-g/vendor/big-model" in names
+        assert client.models.get(model="listed-g/vendor/big-model").name == "models/listed-g/vendor/big-model"
+    gateway.api("DELETE", f"/api/provider-nodes/{node}")
 
 
 # --------------------------------------------------------------------------- failures

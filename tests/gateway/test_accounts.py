@@ -62,8 +62,8 @@ def test_who_is_passed_over_says_why_and_until_when() -> None:
     fail(live, "c1", 401)
     fail(live, "c2", 404)
     one, two = choose(state, live, route).blocked
-    assert (one.kind, one.reason) == ("cooling", "cooling after 401 auth_error")
-    assert (two.kind, two.reason, two.until) == ("model locked", "model locked (unknown)", clock.time() + 60.0)
+    assert (one.kind, one.reason) == ("cooling", "401 auth_error")
+    assert (two.kind, two.reason, two.until) == ("model locked", "404 unknown", clock.time() + 60.0)
     text = skipped_text((one, two), clock.time())
     assert text == "; skipped=acct-1 (cooling 2m), acct-2 (model locked 1m)"
     assert skipped_text((), 0.0) == ""

@@ -7,13 +7,13 @@ from random import Random
 from typing import Any
 
 import pytest
-from data_plane import until
+from data_plane import JSON, until
 from fakes_combos import Attempt, combo, script, world
-from fakes_gateway import FakeGateway, fake_gateway, job
-from wires import CHAT
+from fakes_gateway import SSE, FakeGateway, exchange, fake_gateway, job, one_provider
+from wires import ANTHROPIC, CHAT, SAID
 
-from omniroute.gateway import combo_run
-from omniroute.gateway.job import Gateway, Job
+from omniroute.gateway import combo_run, pipeline
+from omniroute.gateway.job import Gateway, Job, Line
 from omniroute.gateway.plan import make_plan
 from omniroute.gateway.resolve import Route
 from omniroute.gateway.snapshot import Connection, GatewaySettings, Snapshot
@@ -480,3 +480,39 @@ async def test_while_one_healthy_account_is_left_no_client_sees_a_failure(strate
     assert all("; combo=x" in note and "/acct-" in note for note in notes)
     assert not gateway.live.in_flight
     assert gateway.live.combos.metrics()["x"]["totalSuccesses"] == len(notes) > 1000
+
+
+# -- through the whole pipeline
+
+
+async def through(stream: bool, *replies: Any) -> tuple[FakeGateway, Any]:
+    """A client's call to a combo of two models of one provider."""
+    state = one_provider(ANTHROPIC, combos={"x": combo("x", "up/m", "up/n")})
+    gateway = fake_gateway(state, *replies)
+    made = exchange(CHAT, CHAT.ask("x", stream=stream))
+    await pipeline.serve(gateway, made, Line(CHAT.name))
+    return gateway, made
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_is_hidden_by_the_next_model_and_the_log_says_which_combo(stream: bool) -> None:
+    good = (200, SSE, b"".join(ANTHROPIC.stream)) if stream else (200, JSON, ANTHROPIC.whole)
+    gateway, made = await through(stream, (404, JSON, ANTHROPIC.error("not_found_error", "no such model")), good)
+    assert (made.status, CHAT.text(made.text, stream)) == (200, SAID)
+    assert made.header(b"x-omniroute-route") == b"up/acct-1; attempt=2/2; combo=x; failed=up/acct-1 (404)"
+    (record,) = gateway.records
+    assert (record.combo, record.model, record.requested_model, record.attempts) == ("x", "n", "x", 2)
+
+
+async def test_a_stream_that_fails_before_it_says_anything_is_hidden_too() -> None:
+    broken = (200, SSE, b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"No"}}\n\n')
+    _, made = await through(True, broken, (200, SSE, b"".join(ANTHROPIC.stream)))
+    assert (made.status, CHAT.text(made.text, True)) == (200, SAID)
+
+
+async def test_when_every_model_fails_the_client_is_told_in_its_own_wire() -> None:
+    gateway, made = await through(False, (404, JSON, ANTHROPIC.error("not_found_error", "no such model")))
+    assert made.status == 404
+    assert "no such model" in CHAT.error_of(made.text)["message"]
+    assert made.header(b"x-omniroute-route").startswith(b"none; attempt=2/2; combo=x; failed=up/acct-1 (404)")
+    assert (gateway.records[0].combo, gateway.records[0].account) == ("x", "acct-1")

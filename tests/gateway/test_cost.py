@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from shared import needs_shared, recordings
 
 from omniroute.gateway.cost import cost, price_of
 from omniroute.gateway.snapshot import Snapshot
 from omniroute.media.codec import Units
+from omniroute.proto.sse import SSEReader
+from omniroute.translate.collect import collect
 from omniroute.translate.events import Usage
+from omniroute.translate.formats import FORMATS
 from omniroute.upstream.providers import Model, Price, Provider
 
 FULL = Price(input=2.0, output=8.0, cached=0.5, reasoning=10.0, cache_creation=2.5)
@@ -65,3 +71,51 @@ def test_price_lookup_order() -> None:
     assert price_of(Snapshot(prices={("pa", "m"): own}), provider, "m") is own
     assert price_of(Snapshot(prices={("p", "x"): own}), provider, "v/x") is own
     assert price_of(Snapshot(), provider, "unknown") is None
+
+
+def test_a_vendors_house_in_china_charges_as_the_other_unless_it_is_priced_itself() -> None:
+    home = Provider("v", "va", "V", "openai-chat", "", models={"m": Model("m", price=FULL)})
+    china = Provider("v-cn", "vc", "V", "openai-chat", "", models={"m": Model("m")})
+    both = {"v": home, "v-cn": china}
+    own, theirs = Price(1.0, 1.0), Price(3.0, 3.0)
+    assert price_of(Snapshot(), china, "m") is None
+    assert price_of(Snapshot(providers=both), china, "m") is FULL
+    assert price_of(Snapshot(providers=both, prices={("v", "m"): theirs}), china, "m") is theirs
+    assert price_of(Snapshot(providers=both, prices={("v", "m"): theirs, ("v-cn", "m"): own}), china, "vendor/m") is own
+
+
+# What each recording says of itself, by hand: tokens at FULL's rates, per million.
+BY_HAND = {
+    "openai-hierarchical-process-5-f44ff810": ("openai-chat", 683 * 2.0 + 1408 * 0.5 + 634 * 8.0),  # cached inside
+    "openai-streaming-detailed-usage-0-14ba3fe8": ("openai-chat", 12 * 2.0 + 100 * 10.0),  # nothing but thinking
+    "openai-testopenainativetoolcalling-test-openai-para-0-aa44940e": ("openai-chat", 343 * 2.0 + 87 * 8.0 + 768 * 10.0),
+    "deepseek-streaming-parallel-calls-keep-the-complete-o-0-d34ab233": ("openai-chat", 50 * 2.0 + 384 * 0.5 + 56 * 8.0),
+    "openai-openai-responses-model-web-search-tool-strea-0-1b359872":
+        ("openai-responses", 1143 * 2.0 + 8320 * 0.5 + 70 * 8.0 + 512 * 10.0),
+    "openai-openai-responses-thinking-with-code-executio-0-9539fd46":
+        ("openai-responses", 213 * 2.0 + 1280 * 0.5 + 61 * 8.0 + 64 * 10.0),
+    # cached and newly cached beside the prompt, thinking within the answer
+    "anthropic-anthropic-code-execution-files-cache-prefix-2-0f977596":
+        ("anthropic", 4 * 2.0 + 14210 * 0.5 + 426 * 2.5 + 275 * 8.0 + 15 * 10.0),
+    # cached within the prompt; thinking beside the answer
+    "google-streaming-probe-2-d458c716": ("gemini", 873 * 2.0 + 3760 * 0.5 + 3 * 8.0),
+    "google-streaming-reasoning-0-5d590e99": ("gemini", 11 * 2.0 + 703 * 8.0 + 713 * 10.0),
+}  # fmt: skip
+
+
+def usage_of(recording: dict[str, Any], wire: str) -> Usage | None:
+    form, body = FORMATS[wire], recording["response"]["body"].encode()
+    if not recording["stream"]:
+        return collect(form.decode_answer(body)).usage
+    reader, decoder = SSEReader(), form.stream_decoder()
+    events = [event for name, data in (*reader.feed(body), *reader.finish()) for event in decoder.feed(name, data)]
+    return collect([*events, *decoder.eof()]).usage
+
+
+@needs_shared
+def test_recorded_answers_cost_what_a_hand_calculation_says() -> None:
+    folders = ("openai-chat", "openai-responses", "anthropic-messages", "gemini-stream")
+    found = {recording["id"]: recording for recording in recordings(*folders) if recording["id"] in BY_HAND}
+    assert found.keys() == BY_HAND.keys()
+    for id, (wire, dollars) in BY_HAND.items():
+        assert cost(usage_of(found[id], wire), FULL) == pytest.approx(dollars / 1e6), id

@@ -129,7 +129,10 @@ def test_a_listed_origin_gets_cors_fields_on_answers_and_preflight(how: str) -> 
     }[how]
     asked = request("POST", "/v1/messages", (b"origin", origin))
     target.admit(asked)
-    assert dict(asked.reply_headers)[b"access-control-allow-origin"] == origin
+    fields = dict(asked.reply_headers)
+    assert fields[b"access-control-allow-origin"] == origin
+    shown = fields[b"access-control-expose-headers"].split(b", ")
+    assert {b"x-omniroute-route", b"x-omniroute-cache", b"x-omniroute-idempotent", b"x-omniroute-session-id"} <= {*shown}
     preflight = request("OPTIONS", "/v1/messages", (b"origin", origin), (b"access-control-request-headers", b"x-custom"))
     status, headers, _ = refused(target, preflight)
     assert status == 204

@@ -9,7 +9,7 @@ from fakes_gateway import fake_gateway, job, one_provider
 from wires import CHAT
 
 from omniroute.gateway.fallback import place
-from omniroute.gateway.plan import Plan, make_plan
+from omniroute.gateway.plan import Plan, Target, make_plan
 from omniroute.gateway.resolve import Route
 from omniroute.translate.events import Failure
 
@@ -35,7 +35,8 @@ async def test_routes_are_tried_in_order_until_one_answers_or_the_request_is_to_
         seen.append(route.model)
         return outcomes[route.model]
 
-    plan: Any = Plan(tuple(route._replace(model=name) for name in ("a", "b", "c")))
+    routes = [route._replace(model=name) for name in ("a", "b", "c")]
+    plan = Plan(tuple(routes), tuple(Target(one.model, "fallback chain", one) for one in routes))
     failure = await place(gateway, job(CHAT, {}), plan, attempt)
     assert (seen, failure.status if failure is not None else None) == (asked, status)
 
@@ -102,3 +103,12 @@ async def test_a_combo_is_run_as_one() -> None:
     plan = make_plan(gateway, state, made)
     assert await place(gateway, made, plan, script({"a": [DOWN], "b": [None]}, seen)) is None
     assert (seen, made.combo) == (["a", "b"], "x")
+
+
+async def test_a_plan_of_which_nothing_can_be_asked_is_refused() -> None:
+    gateway = fake_gateway(world())
+    plan = Plan((), (Target("a/m", "prefix", None, "policy x"),))
+    made = job(CHAT, {})
+    failure = await place(gateway, made, plan, script({}, []))
+    assert failure is not None
+    assert (failure.status, made.notes) == (503, "none; attempt=0/0; skipped=a/m (policy x)")

@@ -402,6 +402,7 @@ async def test_after_every_fault_nothing_is_left_behind(client: Wire, wire: Wire
             for _ in quick:
                 await plane.post(client, client.ask(MODEL, stream=stream))
                 plane.live.health.clear_all()
+                plane.live.breakers.reset()
         assert len(upstream.requests) >= 2 * len(quick)  # a reused connection that closes is asked again
         await plane.idle()
         stats = plane.gateway.client.stats()

@@ -205,7 +205,6 @@ def test_with_plenty_left_nothing_is_remembered_but_what_was_said() -> None:
     bench = Bench()
     bench.learn("100", "99")
     assert bench.limiter.lanes == {}
-    assert not bench.limiter.concerns((ONE, TWO))
     [quota] = bench.limiter.said("c1")
     assert (quota.limit, quota.remaining, quota.reset) == (100, 99, 30.0)
     bench.limiter.learn("c2", [(b"content-type", b"application/json")])

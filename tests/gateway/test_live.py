@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from fakes import FakeClock
 
-from omniroute.gateway.live import Live
+from omniroute.gateway.live import Live, Timing
 from omniroute.gateway.snapshot import Snapshot
 
 
@@ -25,5 +25,5 @@ def test_calls_in_flight_are_counted_and_the_table_stays_small() -> None:
 def test_the_log_of_recent_calls_does_not_grow() -> None:
     live = Live(cast(Any, FakeClock()), Snapshot(), lambda _: None)
     for number in range(5000):
-        live.recent.append((float(number), "p", 200, 1.0, None))
+        live.recent.append(Timing(float(number), "p", 200, 1.0, 0.0))
     assert len(live.recent) == 1000

@@ -11,7 +11,7 @@ from wires import CHAT
 
 from omniroute.errors import OmniError
 from omniroute.gateway import auth, models
-from omniroute.gateway.models import catalogue, one, page
+from omniroute.gateway.models import COMBO, catalogue, may_use, one, page
 from omniroute.gateway.snapshot import Combo, GatewayKey, GatewaySettings, Snapshot
 from omniroute.proto.exchange import Request
 from omniroute.upstream.providers import Model
@@ -57,6 +57,14 @@ def test_custom_and_default_models_are_listed_too() -> None:
     found = {entry["id"]: entry for entry in catalogue(made)}
     assert found["up/extra"]["custom"]
     assert "up/vendor/mine" in found
+
+
+def test_googles_packages_get_geminis_form_at_every_path() -> None:
+    google = (b"x-goog-api-client", b"google-genai-sdk/1.0 gl-python/3.11")
+    listed = get(state(), "", None, google).json["models"]
+    assert [model["name"] for model in listed] == ["models/up/large", "models/up/small"]
+    assert get(state(), "", "up/large", google).json["inputTokenLimit"] == 200_000
+    assert "data" in get(state(), "", None, (b"x-goog-api-key", b"any")).json
 
 
 def test_a_built_in_provider_is_listed_under_alias_and_id() -> None:
@@ -106,6 +114,15 @@ def test_a_key_sees_what_it_may_use() -> None:
     known = GatewayKey("k1", "agent", auth.digest(SECRET, "sk-1"), allowed_models=("up/small",))
     made = state(key_secret=SECRET, keys={known.digest: known})
     assert [entry["id"] for entry in get(made, "", None, (b"x-api-key", b"sk-1")).json["data"]] == ["up/small"]
+
+
+def test_a_key_that_names_the_provider_in_another_way_sees_the_model_it_may_ask_for() -> None:
+    entry = {"id": "up/small", "root": "small", "owned_by": "up"}
+    combo = {"id": "up/combo", "root": "up/combo", "owned_by": COMBO}
+    for pattern, model, group in (
+        ("node-up/small", True, False), ("up/*", True, True), ("small", False, False), ("up/combo", False, True),
+    ):  # fmt: skip
+        assert (may_use(state(), (pattern,), entry), may_use(state(), (pattern,), combo)) == (model, group), pattern
 
 
 def test_the_list_can_be_closed_to_those_without_a_key() -> None:

@@ -14,7 +14,9 @@ from omniroute.gateway import auth, pipeline
 from omniroute.gateway.health import AccountHealth
 from omniroute.gateway.job import Line
 from omniroute.gateway.plan import Plan, Target, first_route, health_of, make_plan
+from omniroute.gateway.policies import Actions, Conditions, Policy
 from omniroute.gateway.snapshot import GatewayKey, GatewaySettings
+from omniroute.upstream.providers import Price
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
 
@@ -173,3 +175,68 @@ def test_health_is_that_of_the_best_account() -> None:
         )
     assert health_of(state, gateway.live, route) == 100.0 - 10 - 20 - 30
     assert health_of(world(accounts=0), gateway.live, route) == 0.0
+
+
+# -- policies
+
+
+def policy(name: str, when: dict[str, str] | None = None, **actions: Any) -> Policy:
+    return Policy(name, name, conditions=Conditions(**(when or {})), actions=Actions(**actions))
+
+
+def test_what_a_policy_forbids_stays_in_the_plan_with_the_reason() -> None:
+    state = world(combo("x", "a/m", "b/m", "c/m"), policies=(policy("not b", block_provider=("b",)),))
+    plan = planned(state, "x")[2]
+    assert [(target.name, target.barred) for target in plan.targets] == [("a/m", ""), ("b/m", "policy not b"), ("c/m", "")]
+    assert [route.provider.id for route in plan.routes] == ["a", "c"]
+
+
+def test_a_preferred_provider_comes_first_in_combos_and_chains() -> None:
+    wish = (policy("c first", prefer_provider=("c",)),)
+    _, made, plan = planned(world(combo("x", "a/m", "b/m", "c/m"), policies=wish), "x")
+    assert [route.provider.id for route in plan.routes] == ["c", "a", "b"]
+    assert made.route is plan.routes[0]
+    _, _, plan = planned(world(policies=wish, chains={"m": ("b", "c")}), "a/m")
+    assert [target.name for target in plan.targets] == ["c/m", "a/m", "b/m"]
+
+
+@pytest.mark.parametrize("name", ["x", "a/m", "y"])
+def test_a_call_with_nobody_left_is_refused_and_can_still_be_explained(name: str) -> None:
+    state = world(combo("x", "a/m", "b/m"), combo("y", "gone/m", "a/m"), policies=(policy("none", block_provider=("*",)),))
+    with pytest.raises(OmniError) as caught:
+        planned(state, name)
+    assert (caught.value.status, caught.value.message) == (403, f'Model "{name}" blocked by policy "none"')
+    _, _, plan = planned(state, name, dry=True)
+    assert plan.routes == ()
+    assert plan.candidates[-1].barred == "policy none"
+    gateway = fake_gateway(state)
+    with pytest.raises(OmniError, match="blocked by policy"):
+        first_route(gateway, state, None, name)
+
+
+def test_a_blocked_name_is_refused_though_it_leads_nowhere() -> None:
+    state = world(policies=(policy("no gpt", block_model=("gpt-*",)),), providers="b")
+    with pytest.raises(OmniError) as caught:
+        planned(state, "gpt-4o")
+    assert caught.value.status == 403
+
+
+def test_limits_of_policies_are_in_the_plan() -> None:
+    state = world(policies=(policy("p", {"api_key_id": "k1"}, max_tokens=7, daily_budget=2.0), policy("q", max_tokens=9)))
+    assert planned(state, "a/m")[2].max_tokens == 9
+    gateway = fake_gateway(state)
+    made = job(CHAT, {})
+    made.requested, made.key = "a/m", key()[0]
+    plan = make_plan(gateway, state, made)
+    assert (plan.max_tokens, [purse.id for purse in plan.purses]) == (7, ["policy:p"])
+
+
+def test_the_first_model_that_policies_leave_counts_for_a_combo() -> None:
+    state = world(combo("x", "a/m", "b/m"), policies=(policy("not a", block_provider=("a",)),))
+    assert first_route(fake_gateway(state), state, None, "x").provider.id == "b"
+
+
+def test_a_price_above_the_limit_takes_a_candidate_out_and_an_unknown_one_does_not() -> None:
+    state = world(combo("x", "a/m", "b/m", "c/m"), prices={"a": Price(1, 90.0), "b": Price(1, 5.0)},
+                  policies=(policy("cheap", max_cost_per_1k=0.01),))  # fmt: skip
+    assert [route.provider.id for route in planned(state, "x")[2].routes] == ["b", "c"]

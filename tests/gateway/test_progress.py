@@ -10,7 +10,7 @@ from fakes_gateway import JSON, SSE, FakeCall, exchange, fake_gateway, job, one_
 from wires import ANTHROPIC, CHAT, WIRES, Wire, chunk, events
 
 from omniroute.gateway import pipeline, progress
-from omniroute.gateway.job import Line
+from omniroute.gateway.job import ChatJob, Line
 from omniroute.gateway.progress import Progress, count, ended, frame, wanted
 from omniroute.gateway.stream import StreamRelay
 from omniroute.proto.h1_client import TransportError
@@ -157,9 +157,8 @@ def test_where_nothing_ends_the_stream_it_is_the_last() -> None:
 
 
 def test_only_streams_of_events_have_them() -> None:
-    made = job(CHAT, {})
-    assert not wanted(made)
-    made.exchange.request.headers.append(ASKED)
+    assert not wanted(job(CHAT, {}))
+    made = ChatJob(exchange(CHAT, {}, ASKED), Line("openai-chat"), 0.0)
     assert wanted(made)
     made.line = Line("gemini", array=True)
     assert not wanted(made)

@@ -6,6 +6,7 @@ from fakes_gateway import FakeGateway, fake_gateway, job, one_provider
 from wires import CHAT
 
 from omniroute.gateway.job import Job
+from omniroute.gateway.live import Timing
 from omniroute.gateway.record import record
 from omniroute.gateway.snapshot import GatewayKey
 from omniroute.translate.events import Failure, Usage
@@ -84,10 +85,10 @@ def test_how_long_it_took_is_remembered_for_a_while() -> None:
     gateway = fake_gateway(one_provider(CHAT))
     made = finished(gateway)
     gateway.hands.advance(0.5)
-    made.first_byte = gateway.hands.monotonic()
+    made.first_byte = began = gateway.hands.monotonic()
     gateway.hands.advance(1.0)
     record(gateway, made)
-    assert [*gateway.live.recent] == [(gateway.hands.monotonic(), "node-up", 200, 1500.0, 500.0)]
+    assert [*gateway.live.recent] == [Timing(began + 1.0, "node-up", 200, 1500.0, began - 0.5, None, None, began)]
 
 
 def test_a_call_that_reached_no_provider_says_nothing_about_its_speed() -> None:

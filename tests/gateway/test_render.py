@@ -15,7 +15,6 @@ from omniroute.gateway.render import (
     label,
     provider_profile,
     same_wire,
-    skipped_text,
     translated,
     wire_fields,
 )
@@ -139,9 +138,3 @@ def test_our_own_refusals_keep_what_they_say() -> None:
         3.0,
     )
     assert failure.wire == ""
-
-
-def test_accounts_that_were_passed_over_are_named_with_their_time() -> None:
-    first, second = accounts("a", "b")
-    assert skipped_text((), 0.0) == ""
-    assert skipped_text(((first, 112.0), (second, 165.0)), 100.0) == "; skipped=acct-1 (cooling 12s), acct-2 (cooling 1m 5s)"

@@ -7,7 +7,7 @@ import pytest
 
 from omniroute.errors import OmniError
 from omniroute.gateway.combos import Lineups
-from omniroute.gateway.resolve import find_combo, resolve, specificity
+from omniroute.gateway.resolve import alias_target, find_combo, resolve, specificity
 from omniroute.gateway.snapshot import Combo, ComboEntry, Connection, GatewaySettings, Snapshot
 from omniroute.upstream.providers import Model, Provider
 
@@ -193,3 +193,25 @@ def test_a_name_among_many_is_resolved_in_microseconds() -> None:
         assert min(timeit.repeat(lambda name=name: resolve(state, name), number=200, repeat=5)) / 200 < 150e-6  # type: ignore[misc]
     lineups = Lineups()
     assert min(timeit.repeat(lambda: lineups.find(state, "combo-5"), number=200, repeat=5)) / 200 < 150e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("gpt-4o", "one"), ("GPT-4o", "one"), ("gpt-4", "two"), ("gpt-x", "two"), ("my-gpt", "three"), ("x", None),
+        ("same-1", "first"), ("STRASSE-9", "four"), ("a/b", "five"),
+    ],
+)  # fmt: skip
+def test_wildcards_match_whatever_their_case_and_the_first_of_equals_wins(name: str, target: str | None) -> None:
+    aliases = (
+        ("*gpt", "three"), ("gpt-*", "two"), ("gpt-4?", "one"), ("same-?", "first"), ("same-?", "second"),
+        ("strasse-*", "four"), ("?/b", "five"),
+    )  # fmt: skip
+    assert alias_target(build(wildcard_aliases=aliases), name) == target
+
+
+def test_a_name_among_many_wildcards_is_resolved_in_microseconds() -> None:
+    aliases = tuple((f"family-{n}-*", "alpha/a-1") for n in range(1000))
+    state = build(wildcard_aliases=aliases)
+    assert resolve(state, "family-77-x").model == "a-1"
+    assert min(timeit.repeat(lambda: resolve(state, "family-77-x"), number=200, repeat=5)) / 200 < 100e-6

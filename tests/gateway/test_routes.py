@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from data_plane import JSON, MODEL
+from fakes_exchange import FakeExchange
 from fakes_gateway import exchange, fake_gateway, one_provider
 from wires import CHAT, SAID, WIRES
 
-from omniroute.gateway.routes import DATA_ROUTES, DataPlane
+from omniroute.gateway import auth, ollama
+from omniroute.gateway.routes import DATA_ROUTES, DataPlane, DataRoute
+from omniroute.gateway.snapshot import GatewayKey
+from omniroute.proto.exchange import Request
 from omniroute.proto.routes import RouteTable
+from omniroute.upstream.providers import MEDIA
 
 TABLE = RouteTable(DATA_ROUTES)
 
@@ -69,3 +75,46 @@ def test_the_provider_in_the_path_restricts_the_call() -> None:
     asyncio.run(DataPlane(gateway).handle(made))
     assert made.status == 200
     assert made.header(b"x-omniroute-route") == b"up/acct-1; attempt=1/1"
+
+
+# -- what a key may do, whatever it asks for
+
+_SECRET = b"s" * 32
+_FORM = b"".join(
+    b'--X\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n' % part
+    for part in ((b"model", b"", b"up/m"), (b"prompt", b"", b"x"), (b"image", b'; filename="a.png"', b"x"),
+                 (b"file", b'; filename="a.wav"', b"x"))
+) + b"--X--\r\n"  # fmt: skip
+_BODY = {
+    "model": "up/m", "messages": [{"role": "user", "content": "x"}], "input": "x", "prompt": "x", "query": "x",
+    "max_tokens": 5, "documents": ["x"], "voice": "v", "contents": [{"parts": [{"text": "x"}]}],
+}  # fmt: skip
+_ASKING = [row for row in DATA_ROUTES if row.method == "POST" and not row.path.startswith(("/api/v1", "/v1/v1"))]
+
+
+async def _asked_with(row: DataRoute, key: GatewayKey) -> FakeExchange:
+    """The answer to a caller with *key*; no provider can be reached."""
+    about = {"models": {}, "extras": frozenset(MEDIA.values())}
+    state = one_provider(CHAT, key_secret=_SECRET, keys={key.digest: key}, about=about)
+    gateway = fake_gateway(state, AssertionError("a provider was asked"))
+    kind = b"multipart/form-data; boundary=X" if row.stream_body else b"application/json"
+    body = b"" if row.stream_body else json.dumps(_BODY).encode()
+    request = Request("POST", row.path, "", [(b"content-type", kind), (b"x-api-key", b"sk-agent")], body)
+    request.route, request.params = row, {"provider": "up", "model": "up/m"}
+    if "{model*}" not in row.path:
+        del request.params["model"]
+    made = FakeExchange(request, [_FORM])
+    await DataPlane(gateway).handle(made)
+    return made
+
+
+@pytest.mark.parametrize("row", _ASKING, ids=lambda row: row.path)
+async def test_a_keys_end_scopes_and_models_hold_for_every_operation(row: DataRoute) -> None:
+    digest = auth.digest(_SECRET, "sk-agent")
+    assert (await _asked_with(row, GatewayKey("k", "k", digest, expires_at=1.0))).status == 401
+    assert (await _asked_with(row, GatewayKey("k", "k", digest, scopes=frozenset({"manage"})))).status == 403
+    refused = await _asked_with(row, GatewayKey("k", "k", digest, allowed_models=("up/other",)))
+    if row.handler is ollama.show:  # as if there were no such model
+        assert refused.status == 404
+    else:
+        assert (refused.status, b"not allowed for this API key" in refused.text) == (403, True)

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
 from data_plane import JSON, MODEL
 from fakes import FakeClock
-from fakes_gateway import FakeGateway, exchange, fake_gateway, one_provider
+from fakes_gateway import SSE, FakeGateway, exchange, fake_gateway, one_provider
 from wires import CHAT
 
 from omniroute.gateway import pipeline
@@ -58,10 +59,10 @@ def test_the_number_of_sessions_is_bounded_and_the_longest_idle_goes_first() -> 
 
 
 def test_session_ids_that_cannot_be_shown_are_not_taken() -> None:
-    assert named_by([(b"x-session-id", b"abc")]) == "abc"
-    assert named_by([(b"x-omniroute-session-id", b"abc")]) == "abc"
+    assert named_by({b"x-session-id": b"abc"}) == "abc"
+    assert named_by({b"x-omniroute-session-id": b"abc"}) == "abc"
     for bad in (b"", b"x" * 129, b"\xff", b"a\tb"):
-        assert named_by([(b"x-session-id", bad)]) == ""
+        assert named_by({b"x-session-id": bad}) == ""
 
 
 async def test_a_conversation_stays_with_the_account_that_has_its_cache() -> None:
@@ -80,6 +81,16 @@ async def test_the_clients_own_session_id_wins() -> None:
     assert await ask(gateway, mine) == "c2"
     assert await ask(gateway, (b"x-session-id", b"other")) == "c1"
     assert {session.id for session in gateway.live.sessions.list()} == {"mine", "other"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_answer_names_the_session_that_the_client_named(stream: bool) -> None:
+    gateway = fake_gateway(one_provider(CHAT), (200, SSE, b"".join(CHAT.stream)) if stream else GOOD)
+    for sent, told in (((b"x-session-id", b"mine"), b"mine"), ((b"x-other", b"x"), None)):
+        made = exchange(CHAT, CHAT.ask(MODEL, stream=stream), sent)
+        await pipeline.serve(gateway, made, Line("openai-chat"))
+        assert made.status == 200
+        assert made.header(b"x-omniroute-session-id") == told
 
 
 async def test_a_preferred_account_that_cools_down_is_passed_over() -> None:

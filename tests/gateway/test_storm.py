@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import msgspec
 import pytest
-from data_plane import JSON, accounts, provider
+from data_plane import JSON, provider
 from fakes import FakeClock
 from fakes_exchange import FakeExchange
 from fakes_gateway import SSE, FakeCall, exchange
@@ -88,6 +88,9 @@ class World:
         if isinstance(said, TransportError):
             raise TransportError(said.reason, str(said))
         return said
+
+    async def reach(self, origin: object, seconds: float) -> None:
+        """Their hosts are there; what they answer is another matter."""
 
     async def whole_as(self, form: Template, body: bytes, *, extra: Headers, limit: int) -> Call:
         status, headers, raw = await self._ask(form)

@@ -111,6 +111,14 @@ async def test_a_model_that_one_account_lacks_is_locked_there_only() -> None:
     assert gateway.records[1].account == "acct-1"
 
 
+async def test_while_a_model_is_locked_everywhere_its_own_failure_is_told() -> None:
+    gateway = fake_gateway(one_provider(CHAT), failing(CHAT, 404, text="No such model"))
+    await ask(gateway, CHAT)
+    got = await ask(gateway, CHAT)
+    assert (got.status, got.header(b"retry-after"), len(gateway.upstream.sent)) == (404, b"60", 1)
+    assert CHAT.error_of(got.text)["message"] == "[up/m] No such model (reset after 1m)"
+
+
 async def test_without_an_account_the_client_learns_that() -> None:
     got = await ask(fake_gateway(one_provider(CHAT)), CHAT, CHAT.ask("nobody/m"))
     assert got.status == 400
@@ -186,6 +194,14 @@ async def test_accounts_that_die_beside_a_healthy_one_do_not_count() -> None:
     await broken(gateway, 9)
     assert {record.status for record in gateway.records} == {200}
     assert gateway.live.breakers.calm
+
+
+async def test_a_client_that_leaves_during_the_call_is_nobodys_fault() -> None:
+    gateway = fake_gateway(one_provider(CHAT, "a", "b"), asyncio.CancelledError())
+    with pytest.raises(asyncio.CancelledError):
+        await ask(gateway, CHAT)
+    assert (gateway.live.health.calm, gateway.live.breakers.calm, gateway.live.in_flight) == (True, True, {})
+    assert len(gateway.upstream.sent) == 1
 
 
 async def test_a_new_profile_is_in_force_for_the_next_failure() -> None:

@@ -60,6 +60,8 @@ LISTED: Final = {
         GET PUT PATCH DELETE /api/combos/{id}
         GET PATCH PUT /api/settings/combo-defaults
         GET POST DELETE /api/fallback/chains
+        GET POST DELETE /api/policies
+        GET POST DELETE /api/usage/budget
         GET PATCH PUT POST DELETE /api/pricing
         GET /api/pricing/defaults
         GET /api/pricing/models
@@ -68,6 +70,10 @@ LISTED: Final = {
         GET PUT PATCH /api/settings
         GET PUT PATCH /api/settings/thinking-budget
         GET PUT PATCH /api/settings/system-prompt
+        GET PUT PATCH /api/settings/ip-filter
+        GET PUT PATCH DELETE /api/settings/proxy
+        POST /api/settings/proxy/test
+        GET DELETE /api/usage/proxy-logs
         GET /api/usage/history
         GET /api/usage/logs
         GET /api/usage/request-logs
@@ -86,6 +92,10 @@ LISTED: Final = {
         GET POST /api/rate-limit
         GET PUT PATCH /api/resilience
         POST /api/resilience/reset
+        GET POST /api/evals
+        GET DELETE /api/evals/runs/{runId}
+        GET /api/evals/runs
+        GET /api/evals/{suiteId}
         GET /api/compliance/audit-log
         GET /api/storage/health
         GET PUT POST /api/db-backups

@@ -65,3 +65,25 @@ def test_memory_is_bounded() -> None:
     for number in range(10_050):
         logins.begin(f"host-{number}", 0.0)
     assert len(logins._records) <= 10_000
+
+
+def test_a_lock_is_listed_until_it_ends_or_is_lifted() -> None:
+    logins = Logins()
+    for address in ("10.0.0.1", "2001:db8::1"):
+        for _ in range(5):
+            logins.begin(address, 100.0)
+    logins.begin("10.0.0.2", 100.0)
+    (first, left), (second, _) = logins.locks(160.0)
+    assert (first, left, second) == ("10.0.0.1", 840.0, "20010db800000000/64")
+    assert logins.unlock("2001:db8::2") is True
+    assert logins.unlock(first) is True
+    assert logins.unlock("nobody") is False
+    assert logins.locks(160.0) == []
+    assert logins.begin("10.0.0.1", 161.0) == 0.0
+
+
+def test_a_lock_that_has_ended_is_not_listed() -> None:
+    logins = Logins()
+    for _ in range(5):
+        logins.begin("10.0.0.1", 100.0)
+    assert logins.locks(100.0 + 15 * 60) == []

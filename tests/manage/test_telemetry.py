@@ -6,13 +6,18 @@ import pytest
 from fakes_manage import Admin
 from fakes_store import a_call
 
+from omniroute.gateway.live import Timing
 from omniroute.manage.telemetry import percentiles
 
 PATH = "/api/telemetry/summary"
 
 
-def _done(admin: Admin, total: float, first: float | None = None, *, ago: float = 0, status: int = 200) -> None:
-    admin.live.recent.append((admin.clock.monotonic() - ago, "openai", status, total, first))
+def _done(admin: Admin, total: float, *moments: float | None, ago: float = 0, status: int = 200) -> None:
+    """A call of *total* milliseconds; *moments*, milliseconds after its begin: body read, targets known, first byte."""
+    at = admin.clock.monotonic() - ago
+    began = at - total / 1000
+    noted = [None if moment is None else began + moment / 1000 for moment in moments]
+    admin.live.recent.append(Timing(at, "openai", status, total, began, *noted))
 
 
 def test_nothing_has_happened_yet(admin: Admin) -> None:
@@ -24,12 +29,26 @@ def test_nothing_has_happened_yet(admin: Admin) -> None:
 
 def test_percentiles_in_all_by_provider_and_by_phase(admin: Admin) -> None:
     for number in range(1, 101):
-        _done(admin, float(number), number / 2)
+        _done(admin, float(number), number / 10, number / 5, number / 2)
     found = admin.send("GET", PATH).json
     assert (found["count"], found["p50"], found["p95"], found["p99"]) == (100, 50, 95, 99)
     assert found["providers"]["openai"] == {"count": 100, "avg": 50, "p50": 50, "p95": 95, "p99": 99}
-    assert set(found["phaseBreakdown"]) == {"connect", "stream"}
-    assert found["phaseBreakdown"]["connect"]["p50"] == 25
+    phases = found["phaseBreakdown"]
+    assert {name: (phase["count"], phase["p50"]) for name, phase in phases.items()} == {
+        "parse": (100, 5), "resolve": (100, 5), "connect": (100, 15), "stream": (100, 25),
+    }  # fmt: skip
+
+
+def test_only_what_was_measured_is_a_phase(admin: Admin) -> None:
+    _done(admin, 10, 0.0215, None, None)
+    found = admin.send("GET", PATH).json["phaseBreakdown"]
+    assert list(found) == ["parse"]
+    assert 0.02 < found["parse"]["p50"] < 0.023
+    _done(admin, 8, None, None, 5)
+    found = admin.send("GET", PATH).json["phaseBreakdown"]
+    assert {name: (phase["count"], phase["p50"]) for name, phase in found.items() if name != "parse"} == {
+        "connect": (1, 5), "stream": (1, 3),
+    }  # fmt: skip
 
 
 def test_older_calls_and_failures(admin: Admin) -> None:

@@ -106,8 +106,8 @@ def test_twenty_refused_calls_make_one_token_request(admin: Admin, server: AuthS
 def test_a_login_that_comes_meanwhile_is_not_undone(admin: Admin, server: AuthServer, account: str) -> None:
     ask = admin.oauth.endpoint.refresh
 
-    async def slow(client: OAuthClient, token: str) -> Grant:
-        grant = await ask(client, token)
+    async def slow(client: OAuthClient, token: str, connection_id: str = "") -> Grant:
+        grant = await ask(client, token, connection_id)
         await admin.store.connections.update(account, access_token="newer", refresh_token="newer-rt")
         return grant
 

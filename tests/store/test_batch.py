@@ -12,7 +12,16 @@ from fakes_store import a_call, a_store
 from omniroute import tasks
 from omniroute.errors import OmniError
 from omniroute.store import batch as batch_module
-from omniroute.store.batch import BODIES, ERROR_BODIES, FLUSH_SECONDS, RECORDS, RETRY_SECONDS, Batch
+from omniroute.store.batch import (
+    BODIES,
+    ERROR_BODIES,
+    FLUSH_SECONDS,
+    RECORDS,
+    RETRY_SECONDS,
+    STATEMENTS,
+    STATEMENTS_AT_ONCE,
+    Batch,
+)
 from omniroute.store.store import Store
 
 
@@ -143,6 +152,39 @@ async def test_one_row_that_no_column_can_hold_does_not_take_the_others_along(tm
         await store.usage.flush()
         assert [row.request_id for row in await store.usage.recent()] == ["4", "3", "1"]
         assert store.usage.dropped == 1
+
+
+async def test_nor_what_became_of_accounts(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        row = await store.connections.create("openai", name="a", api_key="sk-1")
+        store.usage.put(a_call("1", model="\ud800"))
+        store.connections.mark(row.id, {"backoff_level": 2})
+        batch_of(store).latest("x", ("INSERT INTO db_meta VALUES ('x', ?)", ("1",)))
+        await store.usage.flush()
+        marked = await store.connections.get(row.id)
+        assert marked is not None
+        assert marked.backoff_level == 2
+        assert await store.db.fetch_one("SELECT value FROM db_meta WHERE key = 'x'")
+
+
+async def test_of_statements_with_the_same_key_only_the_last_one_is_carried_out(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        for number in range(3):
+            batch_of(store).latest("x", ("INSERT INTO db_meta VALUES (?, 'x')", (str(number),)))
+        await store.usage.flush()
+        rows = await store.db.fetch("SELECT key FROM db_meta WHERE value = 'x'")
+        assert [row["key"] for row in rows] == ["2"]
+
+
+async def test_a_flood_of_statements_is_written_bit_by_bit_and_what_is_too_much_is_lost(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        batch = batch_of(store)
+        for number in range(STATEMENTS + 50):
+            batch.latest(str(number), ("INSERT INTO db_meta VALUES (?, 'x')", (f"flood {number}",)))
+        await batch.flush(STATEMENTS_AT_ONCE)
+        assert len(await store.db.fetch("SELECT key FROM db_meta WHERE value = 'x'")) == STATEMENTS_AT_ONCE
+        await batch.flush()
+        assert len(await store.db.fetch("SELECT key FROM db_meta WHERE value = 'x'")) == STATEMENTS
 
 
 async def test_the_event_loop_keeps_turning_while_a_batch_is_written(tmp_path: Path) -> None:

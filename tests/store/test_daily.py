@@ -41,5 +41,6 @@ async def test_sums_end_with_the_rows_they_came_from(tmp_path: Path) -> None:
         store.usage.put(a_call(at=store.clock.time() - 100 * DAY))
         store.usage.put(a_call(at=store.clock.time()))
         await store.usage.flush()
-        assert await store.usage.prune(90) == 1
+        await store.usage.prune(90)  # the hourly round may have been first
+        assert len(await store.db.fetch("SELECT * FROM usage_history")) == 1
         assert len(await store.db.fetch("SELECT * FROM usage_daily")) == 1

@@ -54,3 +54,11 @@ async def test_locks_are_kept_until_they_are_lifted_or_long_past(tmp_path: Path)
         async with store.db.transaction() as tx:
             await keyvalue.write(tx, NAMESPACE, "damaged", {"provider": 3})
         assert await store.trouble.locks() == []
+
+
+async def test_a_model_whose_name_is_no_text_is_not_stored_and_harms_nothing(tmp_path: Path) -> None:
+    async with a_store(tmp_path, FakeClock()) as store:
+        store.trouble.put_lock(ModelLock("openai", "c1", "\ud800", "unknown", 1.0), lifted=False)
+        store.trouble.put_lock(ModelLock("openai", "c1", "m", "unknown", 1.0, message="\ud800"), lifted=False)
+        await store.usage.flush()
+        assert await store.trouble.locks() == []

@@ -66,19 +66,13 @@ def test_of_long_beginnings_the_ends_tell() -> None:
 
 
 def test_a_first_turn_of_any_length_is_followed_by_the_next() -> None:
-    for text in ("Hi", "x" * 100_000, 'say "user" twice: "user"'):
+    for text in ("Hi", "x" * 100_000, 'say "user" and "role" twice: "user", "role"', "ends with ]}"):
         first = {"messages": [turn("user", text)]}
         later = {"messages": [turn("user", text), turn("assistant", "y")]}
         assert of("openai-chat", first).digest == of("openai-chat", later).digest
-        assert of("openai-chat", later).continued or len(text) > 50_000
-
-
-def test_the_order_of_members_does_not_matter() -> None:
-    body = {"messages": [{"content": [{"type": "text", "text": "Hi"}], "role": "user"}]}
-    later = {"messages": [*body["messages"], {"content": "Hello", "role": "assistant"}]}
-    assert of("openai-chat", body).digest == of("openai-chat", later).digest
+        assert of("openai-chat", later).continued
 
 
 @given(st.dictionaries(st.sampled_from(["messages", "tools", "system"]), st.recursive(st.none() | st.text(), st.lists)))
 def test_any_body_has_a_fingerprint(body: dict[str, Any]) -> None:
-    assert len(of("openai-chat", body).digest) == 64
+    assert of("openai-chat", body) == of("openai-chat", body)

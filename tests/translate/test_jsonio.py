@@ -5,7 +5,7 @@ from msgspec import Raw, Struct
 
 from omniroute.errors import OmniError
 from omniroute.translate.format import BadAnswer
-from omniroute.translate.jsonio import Shape, bad, compact, decode_object, is_json, join, members
+from omniroute.translate.jsonio import Shape, bad, check_text, compact, decode_object, is_json, join, members, mended
 
 
 class Item(Struct):
@@ -72,3 +72,32 @@ def test_is_json_wants_one_whole_value() -> None:
     assert is_json(' {"a": [1]} ')
     for text in ("", "{", '{"a":', "{} x", "[1,]"):
         assert not is_json(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [
+        (rb'"\ud800 x"', rb'"\ufffd x"'), (rb'"x\uDC00"', rb'"x\ufffd"'), (rb'"\ud800\ud83d\ude00"', rb'"\ufffd\ud83d\ude00"'),
+        (rb'"\ude00\ud83d"', rb'"\ufffd\ufffd"'), (rb'"\ud83d\\ude00"', rb'"\ufffd\\ude00"'), (rb'"\ud83d\n"', rb'"\ufffd\n"'),
+        (rb'"\\\ud800"', rb'"\\\ufffd"'), (rb'"\\ud800"', None), (rb'"\\\\ud800"', None), (rb'"\ud83d\ude00"', None),
+        (rb'"\uD83D\uDE00 \ud7ff \ue000"', None), (b'"x"', None), (rb'"\ud8', None), (b"", None),
+    ],
+)  # fmt: skip
+def test_half_of_a_surrogate_pair_is_replaced_and_nothing_else(given: bytes, whole: bytes | None) -> None:
+    assert mended(given) == whole
+
+
+def test_all_reading_puts_up_with_half_of_a_surrogate_pair() -> None:
+    body = rb'[{"role":"\ud83d"}]'
+    for found in (ITEMS.read(body, "messages"), ITEMS.answer(body), ITEMS.get(body)):
+        assert found == [Item("\ufffd")]
+    with pytest.raises(BadAnswer):
+        ITEMS.answer(rb'[{"role":"\ud83d"')
+    with pytest.raises(OmniError, match=r"messages\.0\.content"):
+        ITEMS.read(rb'[{"role":"\ud83d","content":1}]', "messages")
+
+
+def test_broken_utf_8_is_not_passed_on() -> None:
+    check_text("Grüße".encode())
+    with pytest.raises(BadAnswer):
+        check_text(b"\xed\xa0\x80")

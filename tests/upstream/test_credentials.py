@@ -136,7 +136,7 @@ def test_a_models_wire_overrides_the_providers() -> None:
 )
 def test_the_origin_is_split_off(base: str, origin: tuple[str, str, int], path: bytes) -> None:
     place = endpoint(made(), base, "models")
-    assert (place.origin, place.path) == (origin, path)
+    assert (place.origin[:3], place.path) == (origin, path)
 
 
 def test_an_operation_that_the_wire_lacks_is_named() -> None:

@@ -22,7 +22,7 @@ Answer = tuple[int, bytes] | Exception | float  # a float hangs
 
 class Call:
     def __init__(self, origin: Any, method: str, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        self.origin, self.method, self.path, self.headers, self.body = origin, method, path, dict(headers), body
+        self.origin, self.method, self.path, self.headers, self.body = origin[:3], method, path, dict(headers), body
 
 
 class ScriptedClient:

@@ -1,0 +1,96 @@
+// Making a combo, and changing one.
+
+import { api, at } from "../api.js";
+import { dialog } from "../parts/dialog.js";
+import { h } from "../parts/dom.js";
+import { toast } from "../parts/feedback.js";
+import { field, form } from "../parts/form.js";
+import { modelLines } from "../parts/model_lines.js";
+
+const BASE = "/api/combos";
+export const STRATEGIES = [
+  ["priority", "In the order of the list"],
+  ["weighted", "By weight"],
+  ["round-robin", "In turn"],
+  ["random", "At random"],
+  ["least-used", "The least used first"],
+  ["cost-optimized", "The cheapest first"],
+  ["p2c", "The better of two at random"],
+];
+const NUMBERS = [
+  ["maxRetries", "Tries again after an error", 0, 10],
+  ["retryDelayMs", "Wait before the next attempt (ms)", 0, 60_000],
+  ["timeoutMs", "Longest wait for an answer (ms)", 1000, 600_000],
+  ["concurrencyPerModel", "Calls at once to one model", 1, 20],
+  ["queueTimeoutMs", "Longest wait for a free place (ms)", 1000, 120_000],
+  ["healthCheckTimeoutMs", "Longest wait for a check (ms)", 100, 30_000],
+  ["maxComboDepth", "Combos within combos", 1, 10],
+];
+const SWITCHES = [
+  ["healthCheckEnabled", "Pass over models that fail"],
+  ["trackMetrics", "Count calls and answers"],
+];
+
+export const toLine = (entry) => (typeof entry === "string" ? entry : entry.weight ? `${entry.model} ${entry.weight}` : entry.model);
+
+function toEntry(text) {
+  const found = /^(.*\S)\s+(\d+(?:\.\d+)?)$/.exec(text);
+  return found ? { model: found[1], weight: Number(found[2]) } : text;
+}
+
+export async function editCombo(combo, done) {
+  const [models, { comboDefaults }] = await Promise.all([
+    modelLines({
+      name: "models", label: "Models", value: combo?.models.map(toLine), rows: 4,
+      hint: "One per line, in order: openai/gpt-4o, or another combo. A number behind it is its weight: openai/gpt-4o 70.",
+    }),
+    api.get("/api/settings/combo-defaults"),
+  ]);
+  const main = [
+    field({ name: "name", label: "Name", value: combo?.name, required: true, hint: "What programs give as the model: letters, digits, - _ / and ." }),
+    models,
+    field({ name: "strategy", label: "Who is asked first", kind: "select", value: combo?.strategy ?? "priority", options: strategies(combo) }),
+    field({ name: "isActive", label: "Active", kind: "check", value: combo?.isActive ?? true }),
+  ];
+  const config = configFields(combo?.config ?? {}, comboDefaults);
+  const folded = h(
+    "details",
+    { open: Object.keys(combo?.config ?? {}).length > 0 },
+    h("summary", null, "How its models are tried"),
+    h("p", { class: "note" }, "What is left empty is as for all combos."),
+    h("div", { class: "numbers" }, config.map((one) => one.element)),
+  );
+  dialog(combo ? `Change ${combo.name}` : "Make a combo", (close) => {
+    const submit = async (values) => {
+      const { name, strategy, isActive } = values;
+      const body = { name, strategy, isActive, models: values.models.map(toEntry), config: toConfig(values) };
+      await (combo ? api.patch(at(BASE, combo.id), body) : api.post(BASE, body));
+      close();
+      toast("Saved.");
+      done();
+    };
+    return form({ fields: [...main, ...config], body: [main.map((one) => one.element), folded], yes: "Save", cancel: close, submit }).element;
+  });
+}
+
+// A name that only the interface knows is shown as it is, so that saving does not change it.
+const strategies = (combo) =>
+  !combo || STRATEGIES.some(([name]) => name === combo.strategy) ? STRATEGIES : [...STRATEGIES, [combo.strategy, combo.strategy]];
+
+function configFields(config, defaults) {
+  const usual = (name) => (defaults[name] ? "on" : "off");
+  return [
+    ...NUMBERS.map(([name, label, min, max]) =>
+      field({ name: `config.${name}`, label, kind: "number", min, max, value: config[name], placeholder: String(defaults[name]) }),
+    ),
+    ...SWITCHES.map(([name, label]) =>
+      field({ name: `config.${name}`, label, kind: "select", value: String(config[name] ?? ""), options: [["", `As usual: ${usual(name)}`], ["true", "On"], ["false", "Off"]] }),
+    ),
+  ];
+}
+
+// An empty number is undefined, which JSON leaves out.
+const toConfig = (values) => ({
+  ...Object.fromEntries(NUMBERS.map(([name]) => [name, values[`config.${name}`]])),
+  ...Object.fromEntries(SWITCHES.map(([name]) => [name, { true: true, false: false }[values[`config.${name}`]]])),
+});

@@ -1,0 +1,90 @@
+// Logging in at a provider instead of pasting a key, where the gateway has an OAuth client for it.
+
+import { api } from "../api.js";
+import { codeBlock } from "../parts/copy.js";
+import { h, redraw } from "../parts/dom.js";
+import { action, failure, notice, toast } from "../parts/feedback.js";
+import { lamp } from "../parts/lamp.js";
+
+const PATIENCE = 300; // seconds: as long as the gateway waits
+const SECONDS = 2; // between two looks
+const SLOWER = 5; // more, when the provider asks for it
+const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+// An element that fills itself when a login is possible.  *done* gets the new connection, or nothing where it is not told.
+export function loginPart({ provider, done }) {
+  const host = h("div");
+  const id = encodeURIComponent(provider.id);
+  const offer = async () => {
+    const { configured } = await api.get(`/api/oauth/${id}/status`).catch(() => ({ configured: false }));
+    if (configured) redraw(host, notice("info", h("p", null, "You can log in instead of giving a key."), action(`Log in at ${provider.name}`, begin)));
+  };
+
+  async function begin() {
+    try {
+      const back = location.origin + `/api/oauth/${id}/callback`;
+      const start = await api.get(`/api/oauth/${id}/authorize?redirect_uri=${encodeURIComponent(back)}`);
+      if (start.flowType === "device_code") await byDevice();
+      else if (!start.authUrl) redraw(host, notice("info", h("p", null, "This provider has no login page; its tokens can be imported by the management interface.")));
+      else if (LOOPBACK.has(location.hostname)) await byLoopback();
+      else await byCallback(start.authUrl);
+    } catch (error) {
+      redraw(host, failure(error, begin));
+    }
+  }
+
+  // On the gateway's own machine the browser can come back to a port that is opened for this login only.
+  async function byLoopback() {
+    const { authUrl } = await api.get(`/api/oauth/${id}/start-callback-server`);
+    redraw(host, steps(authUrl, "Log in there, agree, and come back to this window."));
+    await wait(() => api.post(`/api/oauth/${id}/poll-callback`));
+  }
+
+  // From elsewhere the login comes back to the gateway's address, and shows by one account more.
+  async function byCallback(authUrl) {
+    const before = await api.get(`/api/oauth/${id}/status`);
+    redraw(host, steps(authUrl, "Log in there, agree, and come back to this window."));
+    await wait(async () => {
+      const { connections } = await api.get(`/api/oauth/${id}/status`);
+      return connections > before.connections ? { success: true } : { pending: true };
+    });
+  }
+
+  async function byDevice() {
+    const codes = await api.get(`/api/oauth/${id}/device-code`);
+    const address = codes.verification_uri_complete ?? codes.verification_uri;
+    redraw(host, steps(address, "Give this code there and agree:", codeBlock(codes.user_code, "code")));
+    const poll = () => api.post(`/api/oauth/${id}/poll`, { deviceCode: codes.device_code, codeVerifier: codes.codeVerifier });
+    await wait(poll, codes.interval ?? SLOWER, codes.expires_in);
+  }
+
+  // Ends when the dialog is closed, the login is over, or nobody came.
+  async function wait(look, seconds = SECONDS, patience = PATIENCE) {
+    for (let waited = 0; waited < patience; waited += seconds) {
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+      if (!host.isConnected) return;
+      const answer = await look();
+      if (answer.success) {
+        toast(`Logged in at ${provider.name}.`);
+        return done(answer.connection);
+      }
+      if (!answer.pending) throw new Error(answer.errorDescription || `The login failed: ${answer.error}`);
+      if (answer.error === "slow_down") seconds += SLOWER;
+    }
+    throw new Error("Nobody has logged in. Begin again.");
+  }
+
+  offer();
+  return host;
+}
+
+const steps = (address, words, ...more) =>
+  h(
+    "div",
+    { class: "stack" },
+    h("p", null, isWeb(address) ? h("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, "Open the login page") : h("code", { class: "breakable" }, address), ` (a new window). ${words}`),
+    more,
+    h("p", { role: "status" }, lamp("busy", "Waiting for the login…")),
+  );
+
+const isWeb = (address) => URL.canParse(address) && ["https:", "http:"].includes(new URL(address).protocol);

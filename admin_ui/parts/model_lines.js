@@ -1,0 +1,30 @@
+// A field for several models, one per line, that can be picked from what the gateway offers.
+
+import { api } from "../api.js";
+import { h, uniqueId } from "./dom.js";
+import { field } from "./form.js";
+
+// Only to choose from: the list may be closed to this page.
+const offered = async () => (await api.get("/v1/models").catch(() => ({ data: [] }))).data.map(({ id }) => id);
+
+export async function modelLines(props) {
+  const names = await offered();
+  const lines = field({ kind: "lines", ...props });
+  const pick = h("select", { "aria-label": "Add a model to the list", change: take }, h("option", { value: "" }, "Add from the list…"), names.map((id) => h("option", { value: id }, id)));
+  function take() {
+    const given = lines.read();
+    if (pick.value && !given.includes(pick.value)) lines.control.value = [...given, pick.value].join("\n");
+    pick.value = "";
+  }
+  if (names.length) lines.control.after(pick);
+  return lines;
+}
+
+// One model: typed, with what the gateway offers as suggestions.
+export async function modelField(props) {
+  const list = uniqueId("models");
+  const one = field({ ...props, list });
+  const names = await offered();
+  one.element.append(h("datalist", { id: list }, names.map((id) => h("option", { value: id }))));
+  return one;
+}

@@ -1,0 +1,37 @@
+"""What the log of proxied calls is told of one attempt."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..translate.events import Failure
+from .blame import without_secret
+from .job import Gateway, Job
+from .outbound import ProxiedCall
+from .resolve import Route
+from .snapshot import Connection
+
+_TIMED_OUT: Final = 504
+
+
+def note(gateway: Gateway, job: Job, route: Route, account: Connection, began: float, failure: Failure | None) -> None:
+    """A row for a call of *account*, which has a proxy.  ``began``: Unix seconds.  A call that its client left has none."""
+    live, via = gateway.live, account.proxy
+    if live.on_proxied is None or via is None:
+        return
+    problem = failure if failure is not None else job.failure  # of a stream that broke after it had begun
+    combo = live.snapshot.combos.get(job.combo)
+    live.on_proxied(
+        ProxiedCall(
+            via=via,
+            at=began,
+            status="success" if problem is None else "timeout" if problem.status == _TIMED_OUT else "error",
+            provider=route.provider.id,
+            model=route.model,
+            latency_ms=(gateway.clock.time() - began) * 1000,
+            error="" if problem is None else without_secret(problem, account.secret).message,
+            connection_id=account.id,
+            account=account.name,
+            combo_id=combo.id if combo is not None else None,
+        )
+    )

@@ -1,0 +1,102 @@
+"""From a socket to a proxy to a protocol that speaks with the target: the talk, then TLS inside (perhaps inside TLS)."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from .proxy import ProxyRefused, Talk
+
+P = TypeVar("P", bound=asyncio.Protocol)
+
+
+class Tls(NamedTuple):
+    """How one end is proven: *host* is the name sent and looked for in the certificate."""
+
+    context: ssl.SSLContext
+    host: str
+
+
+class _Talking(asyncio.Protocol):
+    """Drives one talk; ``done`` ends with it."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.early = False  # something came before it was asked for
+        self._talk = talk
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._go(None)
+
+    def data_received(self, data: bytes) -> None:
+        if self.done.done():
+            self.early = True
+        else:
+            self._go(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(ProxyRefused("it closed the connection"))
+
+    def _go(self, heard: bytes | None) -> None:
+        try:
+            out = self._talk.send(heard)  # type: ignore[arg-type]  # None starts a generator
+        except StopIteration:
+            self._end(None)
+        except ProxyRefused as refusal:
+            self._end(refusal)
+        else:
+            if out:
+                self._transport.write(out)
+
+    def _end(self, problem: ProxyRefused | None) -> None:
+        if self.done.done():
+            return
+        if problem is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(problem)
+
+
+async def knock(sock: Any, talk: Talk, outer: Tls | None) -> asyncio.Transport:
+    """Have the way opened over *sock*, which is closed if it is not; *outer*: TLS with the proxy.
+
+    Raises :class:`~.proxy.ProxyRefused`, ``OSError`` and ``ssl.SSLError``.
+    """
+    transport, talking = await asyncio.get_running_loop().create_connection(
+        lambda: _Talking(talk),
+        sock=sock,
+        ssl=outer.context if outer is not None else None,
+        server_hostname=outer.host if outer is not None else None,
+    )
+    try:
+        await talking.done
+        if talking.early:
+            raise ProxyRefused("it sent more than its answer")
+    except BaseException:
+        transport.abort()
+        raise
+    return transport
+
+
+async def enter(transport: asyncio.Transport, factory: Callable[[], P], inner: Tls | None) -> P:
+    """Hand the open way to a protocol made by *factory*; *inner*: TLS with the target.  Raises as :func:`knock`."""
+    try:
+        protocol = factory()
+        if inner is None:
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            return protocol
+        secured = await asyncio.get_running_loop().start_tls(
+            transport, protocol, inner.context, server_hostname=inner.host
+        )
+        if secured is None:
+            raise ConnectionResetError
+        protocol.connection_made(secured)
+    except BaseException:
+        transport.abort()
+        raise
+    return protocol

@@ -1,0 +1,146 @@
+"""Budgets of gateway keys, and what has been spent: tables ``domain_budgets`` and ``domain_cost_history``."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Iterable
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ..clock import Clock
+from ..gateway.budgets import DAY, PERIODS, THRESHOLD, Budget, windows
+from ..gateway.usage import CallRecord
+from .db import Database, Row, Transaction
+
+SELECT: Final = "SELECT * FROM domain_budgets ORDER BY api_key_id"
+KEPT_DAYS: Final = 62  # of the cost history: the longest window twice
+_COLUMNS: Final = ("api_key_id", "cost", "timestamp")
+_SET: Final = """
+INSERT INTO domain_budgets (api_key_id, daily_limit_usd, weekly_limit_usd, monthly_limit_usd, warning_threshold,
+  reset_interval, reset_time) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (api_key_id) DO UPDATE SET daily_limit_usd = excluded.daily_limit_usd,
+  weekly_limit_usd = excluded.weekly_limit_usd, monthly_limit_usd = excluded.monthly_limit_usd,
+  warning_threshold = excluded.warning_threshold, reset_interval = excluded.reset_interval, reset_time = excluded.reset_time
+"""
+_SPENT: Final = """
+SELECT api_key_id, total(cost) FILTER (WHERE timestamp >= ?1), total(cost) FILTER (WHERE timestamp >= ?2),
+  total(cost) FILTER (WHERE timestamp >= ?3)
+FROM domain_cost_history WHERE timestamp >= min(?2, ?3) GROUP BY api_key_id
+"""
+_COUNT: Final = "SELECT count(*) FROM domain_cost_history WHERE api_key_id = ?"
+_PRUNE: Final = "DELETE FROM domain_cost_history WHERE timestamp < ?"
+
+
+class BudgetRow(Struct, kw_only=True):
+    """One key's budget.  ``period`` is the window that answers show first, ``reset_time`` is kept for others to read."""
+
+    key_id: str
+    daily: float = 0.0
+    weekly: float = 0.0
+    monthly: float = 0.0
+    threshold: float = THRESHOLD
+    period: str = "daily"
+    reset_time: str = "00:00"
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.daily, self.weekly, self.monthly, self.threshold)
+
+    @property
+    def limit(self) -> float:
+        """That of the period."""
+        return self.budget.limits[PERIODS.index(self.period)]
+
+
+def rows_of(records: Iterable[Row]) -> list[BudgetRow]:
+    """The rows that limit anything; a value that is no sum of dollars (hand-edited) counts as 0."""
+    rows = [_row(record) for record in records]
+    return [row for row in rows if any(row.budget.limits)]
+
+
+def in_force(records: Iterable[Row]) -> dict[str, Budget]:
+    """By key id."""
+    return {row.key_id: row.budget for row in rows_of(records)}
+
+
+def _row(record: Row) -> BudgetRow:
+    daily, weekly, monthly = (_dollars(record[f"{period}_limit_usd"]) for period in PERIODS)
+    limited = [period for period, limit in zip(PERIODS, (daily, weekly, monthly), strict=True) if limit]
+    period = record["reset_interval"]
+    threshold = _dollars(record["warning_threshold"])
+    return BudgetRow(
+        key_id=record["api_key_id"],
+        daily=daily,
+        weekly=weekly,
+        monthly=monthly,
+        threshold=threshold if 0 < threshold <= 1 else THRESHOLD,
+        period=period if period in limited else next(iter(limited), PERIODS[0]),
+        reset_time=record["reset_time"] or "00:00",
+    )
+
+
+def _dollars(value: Any) -> float:
+    good = isinstance(value, int | float) and math.isfinite(value) and value > 0
+    return float(value) if good else 0.0
+
+
+def cost_rows(records: Iterable[CallRecord]) -> list[tuple[str, float, int]]:
+    """What one batch took from each purse: a row for each purse and day, at the time of its last call."""
+    sums: dict[tuple[str, int], list[float]] = {}
+    for record in records:
+        if record.charged and record.cost:
+            at = record.at + record.duration_ms / 1000  # when it was charged
+            for id in record.charged:
+                group = sums.setdefault((id, int(at // DAY)), [0.0, 0.0])
+                group[0] += record.cost
+                group[1] = max(group[1], at)
+    return [(id, cost, int(at * 1000)) for (id, _), (cost, at) in sums.items()]
+
+
+async def add(tx: Transaction, records: Iterable[CallRecord]) -> None:
+    """Write down what *records* cost."""
+    if rows := cost_rows(records):
+        await tx.insert("domain_cost_history", _COLUMNS, rows)
+
+
+class Budgets:
+    """The limits, and the sums at the start; while the gateway runs, ``gateway/budgets.py`` keeps count."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def list(self) -> builtins.list[BudgetRow]:
+        return rows_of(await self._db.fetch(SELECT))
+
+    async def get(self, key_id: str) -> BudgetRow | None:
+        return next((row for row in await self.list() if row.key_id == key_id), None)
+
+    async def set(self, row: BudgetRow) -> None:
+        """Replace the budget of a key; one that limits nothing is removed."""
+        if not any(row.budget.limits):
+            await self.delete(row.key_id)
+            return
+        values = (row.key_id, row.daily, row.weekly, row.monthly, row.threshold, row.period, row.reset_time)
+        async with self._db.change() as tx:
+            await tx.execute(_SET, values)
+
+    async def delete(self, key_id: str) -> bool:
+        async with self._db.change() as tx:
+            return await tx.execute("DELETE FROM domain_budgets WHERE api_key_id = ?", (key_id,)) > 0
+
+    async def spent(self) -> dict[str, tuple[float, float, float]]:
+        """Dollars by purse in the running day, week and month."""
+        since = [int(begin * 1000) for begin in windows(self._clock.time())]
+        return {row[0]: (row[1], row[2], row[3]) for row in await self._db.fetch(_SPENT, tuple(since))}
+
+    async def entries(self, id: str) -> int:
+        """How many rows the history has of a purse."""
+        return int((await self._db.fetch(_COUNT, (id,)))[0][0])
+
+    async def prune(self) -> None:
+        """Delete what no window needs any more."""
+        async with self._db.log() as tx:
+            await tx.execute(_PRUNE, (int((self._clock.time() - KEPT_DAYS * DAY) * 1000),))

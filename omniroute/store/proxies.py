@@ -1,0 +1,116 @@
+"""Outbound proxies by level: namespace ``proxyConfig`` of table ``key_value``, passwords sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from msgspec import Struct, field
+
+from ..errors import OmniError
+from ..proto.proxy import PORTS, Proxy, Scheme, parse_proxy
+from . import keyvalue
+from .db import Database
+from .vault import Vault
+
+NAMESPACE: Final = "proxyConfig"
+EVERYWHERE: Final = "global"
+MAPS: Final = {"provider": "providers", "combo": "combos", "key": "keys"}
+"""Level -> key of the namespace, whose value maps ids to proxies.  ``key`` means a connection, by its id."""
+
+Changes = Mapping[tuple[str, str], Proxy | None]
+"""(level, id) -> the proxy to set, None to remove one; the id of level ``global`` is empty."""
+
+
+class ProxyConfig(Struct):
+    """What is stored.  ``maps``: by level (not ``global``), then by id."""
+
+    everywhere: Proxy | None = None
+    maps: dict[str, dict[str, Proxy]] = field(default_factory=lambda: {level: {} for level in MAPS})
+
+    def get(self, level: str, id: str = "") -> Proxy | None:
+        return self.everywhere if level == EVERYWHERE else self.maps[level].get(id)
+
+
+def of_values(values: Mapping[str, Any], vault: Vault) -> ProxyConfig:
+    """The stored values of the namespace; what cannot be read as a proxy is left out."""
+    found = ProxyConfig(_proxy_of(values.get(EVERYWHERE), vault))
+    for level, name in MAPS.items():
+        stored = values.get(name)
+        for id, value in stored.items() if isinstance(stored, dict) else ():
+            if (proxy := _proxy_of(value, vault)) is not None:
+                found.maps[level][id] = proxy
+    return found
+
+
+def _proxy_of(value: Any, vault: Vault) -> Proxy | None:
+    """A stored proxy: an object, or a URL as earlier releases wrote it."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return parse_proxy(value)
+    if not isinstance(value, dict):
+        return None
+    scheme, host, port = value.get("type", "http"), value.get("host"), str(value.get("port") or "")
+    if scheme not in PORTS or not isinstance(host, str) or not host or not (port.isdigit() or not port):
+        return None
+    password = ""
+    with suppress(OmniError):  # sealed with another key: the proxy will refuse us, which is better than going without it
+        password = vault.open(str(value.get("password") or ""))
+    return Proxy(cast(Scheme, scheme), host, int(port or PORTS[scheme]), str(value.get("username") or ""), password)
+
+
+def _stored(proxy: Proxy, vault: Vault) -> dict[str, Any]:
+    value: dict[str, Any] = {"type": proxy.scheme, "host": proxy.host, "port": proxy.port}
+    if proxy.username:
+        value["username"] = proxy.username
+    if proxy.password:
+        value["password"] = vault.seal(proxy.password)
+    return value
+
+
+class Proxies:
+    """The stored proxies."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    async def read(self) -> ProxyConfig:
+        return of_values(await keyvalue.read(self._db, NAMESPACE), self._vault)
+
+    async def change(self, changes: Changes) -> ProxyConfig:
+        """Make all *changes* or none; what is stored then."""
+        async with self._db.change() as tx:
+            values = await keyvalue.read(tx, NAMESPACE)
+            for (level, id), proxy in changes.items():
+                value = None if proxy is None else _stored(proxy, self._vault)
+                if level == EVERYWHERE:
+                    values[EVERYWHERE] = value
+                    continue
+                before = values.get(MAPS[level])
+                entries = {**(before if isinstance(before, dict) else {}), id: value}
+                values[MAPS[level]] = {key: entry for key, entry in entries.items() if entry is not None}
+            for name in {EVERYWHERE if level == EVERYWHERE else MAPS[level] for level, _ in changes}:
+                await keyvalue.write(tx, NAMESPACE, name, values[name])
+        return of_values(values, self._vault)
+
+    async def seal_clear_texts(self) -> None:
+        """Seal the passwords of a configuration that was imported."""
+        values = await keyvalue.read(self._db, NAMESPACE)
+        found = of_values(values, self._vault)
+        if not _has_clear_text(values, self._vault):
+            return
+        maps = ((level, id, proxy) for level, entries in found.maps.items() for id, proxy in entries.items())
+        changes: dict[tuple[str, str], Proxy | None] = {(level, id): proxy for level, id, proxy in maps}
+        if found.everywhere is not None:
+            changes[EVERYWHERE, ""] = found.everywhere
+        await self.change(changes)
+
+
+def _has_clear_text(value: Any, vault: Vault) -> bool:
+    if isinstance(value, dict):
+        password = value.get("password")
+        plain = isinstance(password, str) and password != "" and not vault.sealed(password)
+        return plain or any(_has_clear_text(part, vault) for part in value.values())
+    return isinstance(value, str) and "://" in value and "@" in value  # a URL with credentials

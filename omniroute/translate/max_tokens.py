@@ -1,0 +1,96 @@
+"""How much an answer may be: where each wire says it, and how a lower limit is set on the client's own wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from .peek import Peek, edited
+
+FEWEST_THOUGHTS: Final = 1024  # Anthropic's smallest thinking budget, which lies below ``max_tokens``
+_object: Final = msgspec.json.Decoder(dict[str, Raw])
+_encode: Final = msgspec.json.encode
+
+
+class Place(NamedTuple):
+    """The members that say it, the first of which is added where none is there; ``inside`` one of these objects."""
+
+    names: tuple[str, ...]
+    inside: tuple[str, ...] = ()
+    copies: str = ""  # how many answers are wanted
+
+
+_PLACES: Final[Mapping[str, Place]] = {
+    "openai-chat": Place(("max_tokens", "max_completion_tokens"), copies="n"),
+    "openai-responses": Place(("max_output_tokens",)),
+    "anthropic": Place(("max_tokens",)),
+    "gemini": Place(("maxOutputTokens", "max_output_tokens"), ("generationConfig", "generation_config"), "candidateCount"),
+    "ollama": Place(("num_predict",), ("options",)),
+    "ollama-generate": Place(("num_predict",), ("options",)),
+}
+
+
+def wanted(wire: str, members: Mapping[str, Raw]) -> tuple[int | None, int]:
+    """The largest answer the client allows, in tokens (None: it does not say), and how many answers it wants."""
+    place = _PLACES[wire]
+    if place.inside:
+        members = _container(place, members)[1]
+    limits = [limit for name in place.names if (limit := _count(members.get(name))) is not None]
+    return max(limits, default=None), _count(members.get(place.copies)) or 1
+
+
+def capped(wire: str, found: Peek, most: int, *, modern: bool = False) -> Peek:
+    """*found* asking for at most *most* tokens; ``modern``: where nothing is said, OpenAI's newer name is added."""
+    place = _PLACES[wire]
+    if not place.inside:
+        changes = _changes(place, found.members, most, modern)
+        if wire == "anthropic" and changes:
+            changes |= _thinking(found.members, most)
+        return edited(found, changes) if changes else found
+    name, inner = _container(place, found.members)
+    if not (changes := _changes(place, inner, most, modern)):
+        return found
+    merged = {**inner, **{key: Raw(value) for key, value in changes.items()}}
+    return edited(found, {name: _encode(merged)})
+
+
+def _changes(place: Place, members: Mapping[str, Raw], most: int, modern: bool) -> dict[str, bytes]:
+    given = {name: limit for name in place.names if (limit := _count(members.get(name))) is not None}
+    if not given:
+        return {place.names[-1 if modern else 0]: _encode(most)}
+    return {name: _encode(most) for name, limit in given.items() if limit > most}
+
+
+def _thinking(members: Mapping[str, Raw], most: int) -> dict[str, bytes]:
+    """A thinking budget that no longer lies below the limit is halved into it, or thinking is switched off."""
+    wish = _read(members.get("thinking"))
+    budget = _count(wish.get("budget_tokens"))
+    if budget is None or budget < most:
+        return {}
+    if most <= FEWEST_THOUGHTS:
+        return {"thinking": b'{"type":"disabled"}'}
+    return {"thinking": _encode({**wish, "budget_tokens": max(FEWEST_THOUGHTS, most // 2)})}
+
+
+def _container(place: Place, members: Mapping[str, Raw]) -> tuple[str, dict[str, Raw]]:
+    name = next((name for name in place.inside if name in members), place.inside[0])
+    return name, _read(members.get(name))
+
+
+def _read(raw: Raw | None) -> dict[str, Raw]:
+    try:
+        return _object.decode(raw) if raw is not None else {}
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _count(raw: Raw | None) -> int | None:
+    """A positive number; Ollama's -1 is no limit."""
+    try:
+        value = msgspec.json.decode(raw, type=int) if raw is not None else None
+    except msgspec.MsgspecError:
+        return None
+    return value if value is not None and value > 0 else None

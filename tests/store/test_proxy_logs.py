@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from fakes_store import a_store
+
+from omniroute.gateway.outbound import ProxiedCall, Via
+from omniroute.proto.proxy import Proxy
+from omniroute.store.proxy_logs import KEPT
+
+CALL = ProxiedCall(
+    Via(Proxy("http", "p.test", 3128, "me", "s3cret"), "provider", "openai"),
+    1_750_000_000.0, "success", "openai", "gpt-4o", 12.4, "", "conn-1", "work", None,
+)  # fmt: skip
+
+
+async def test_a_call_as_the_api_shows_it(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        store.proxy_logs.put(CALL)
+        (row,) = await store.proxy_logs.list()
+        shown = msgspec.to_builtins(row)
+        assert shown.pop("id")
+        assert shown == {
+            "timestamp": "2025-06-15T15:06:40.000Z", "status": "success", "level": "provider", "levelId": "openai",
+            "proxy": {"type": "http", "host": "p.test", "port": 3128}, "provider": "openai",
+            "targetUrl": "openai/gpt-4o", "publicIp": None, "latencyMs": 12, "error": None, "connectionId": "conn-1",
+            "comboId": None, "account": "work",
+        }  # fmt: skip
+
+
+async def test_filters_narrow_each_other_and_the_newest_comes_first(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        for number, status in enumerate(("success", "error", "timeout", "error")):
+            store.proxy_logs.put(CALL._replace(status=status, at=CALL.at + number, error=f"100%_{number}"))
+        logs = store.proxy_logs
+        assert [row.error for row in await logs.list(3)] == ["100%_3", "100%_2", "100%_1"]
+        assert [row.error for row in await logs.list(status="error", type="http", level="provider", provider="openai")] == [
+            "100%_3",
+            "100%_1",
+        ]
+        assert await logs.list(type="socks5") == []
+        assert len(await logs.list(search="%_2")) == 1
+        assert len(await logs.list(search="GPT-4O")) == 4
+        await logs.clear()
+        assert await logs.list() == []
+
+
+async def test_the_newest_five_hundred_are_kept_also_of_those_that_wait(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        for start in (0, 700):
+            for number in range(start, start + 600):
+                store.proxy_logs.put(CALL._replace(at=CALL.at + number))
+            await store.usage.flush()
+        store.proxy_logs.put(CALL._replace(at=CALL.at + 5000))
+        await store.usage.flush()
+        (row,) = await store.db.fetch("SELECT count(*) AS count, min(timestamp) AS first FROM proxy_logs")
+        assert row["count"] <= KEPT + 1
+        assert len(await store.proxy_logs.list()) == KEPT
