@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from data_plane import accounts, provider, snapshot
+from data_plane import MODEL, accounts, provider, snapshot
 from fakes import FakeClock
 from fakes_exchange import FakeExchange
 from wires import Wire
 
+from omniroute.gateway import auth, pipeline
 from omniroute.gateway.job import ChatJob, Gateway, Line
 from omniroute.gateway.live import Live
-from omniroute.gateway.snapshot import Snapshot
+from omniroute.gateway.snapshot import GatewayKey, Snapshot
 from omniroute.gateway.usage import CallRecord
 from omniroute.proto.exchange import Request
 from omniroute.proto.h1_client import TransportError
@@ -145,3 +146,31 @@ def exchange(wire: Wire, body: Any, *headers: tuple[bytes, bytes], path: str = "
 def job(wire: Wire, body: Any, began: float = 0.0) -> ChatJob:
     """What the pipeline would know at the start of a call."""
     return ChatJob(exchange(wire, body), Line(wire.name), began)
+
+
+# -- chat calls through the whole pipeline
+
+SECRET = b"s" * 32
+
+
+async def ask(
+    gateway: FakeGateway, wire: Wire, body: Any = None, *headers: tuple[bytes, bytes], only: str = ""
+) -> FakeExchange:
+    made = exchange(wire, wire.ask(MODEL) if body is None else body, *headers)
+    await pipeline.serve(gateway, made, Line(wire.name, only))
+    return made
+
+
+def failing(
+    wire: Wire, status: int, *headers: tuple[bytes, bytes], text: str = "No"
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    return status, [*JSON, *headers], wire.error("some_error", text)
+
+
+def good(wire: Wire) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    return 200, JSON, wire.whole
+
+
+def key(**more: Any) -> tuple[GatewayKey, tuple[bytes, bytes]]:
+    made = GatewayKey("k1", "agent", auth.digest(SECRET, "sk-agent"), **more)
+    return made, (b"authorization", b"Bearer sk-agent")

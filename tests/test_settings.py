@@ -209,3 +209,25 @@ def test_oauth_clients_are_read_by_provider() -> None:
         "EMPTY_OAUTH_CLIENT_ID": " ", "_OAUTH_CLIENT_ID": "nobody",
     }  # fmt: skip
     assert load(env).oauth_clients == {"gemini": ("id", "s"), "github-models": ("x", "")}
+
+
+def test_proxies_are_read_in_either_case_and_all_stands_for_both() -> None:
+    settings = load({"https_proxy": "http://a:1", "HTTPS_PROXY": "http://b:1", "ALL_PROXY": "socks5h://c:1"})
+    assert (settings.http_proxy, settings.https_proxy) == ("socks5h://c:1", "http://a:1")
+    assert load({"http_proxy": "proxy:3128"}).http_proxy == "http://proxy:3128"
+    assert load({"no_proxy": "a.test, 10.0.0.0/8"}).no_proxy == ("a.test", "10.0.0.0/8")
+    assert load({"TRUSTED_PROXIES": "10.0.0.0/8,::1"}).trusted_proxies == ("10.0.0.0/8", "::1")
+    assert load({"ENABLE_SOCKS5_PROXY": "true"}).enable_socks5_proxy
+    assert load({"PROXY_TEST_URL": "http://127.0.0.1:1/ip"}).proxy_test_url == "http://127.0.0.1:1/ip"
+
+
+@pytest.mark.parametrize("value", ["socks4://me:hunter2@h:1", "http://me:hunter2@", "http://me:hunter2@h:x", "ftp://hunter2"])
+def test_a_proxy_that_cannot_be_used_is_refused_without_being_shown(value: str) -> None:
+    with pytest.raises(SettingsError, match="ALL_PROXY is not a proxy's address") as caught:
+        load({"all_proxy": "", "ALL_PROXY": value})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_trusted_proxy_is_an_address_or_a_range() -> None:
+    with pytest.raises(SettingsError, match="TRUSTED_PROXIES: 'nginx'"):
+        load({"TRUSTED_PROXIES": "127.0.0.1, nginx"})

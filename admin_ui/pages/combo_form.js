@@ -41,7 +41,7 @@ function toEntry(text) {
 export async function editCombo(combo, done) {
   const [models, { comboDefaults }] = await Promise.all([
     modelLines({
-      name: "models", label: "Models", value: combo?.models.map(toLine), rows: 4,
+      name: "models", label: "Models", value: combo?.models.map(toLine), rows: 4, without: combo?.name,
       hint: "One per line, in order: openai/gpt-4o, or another combo. A number behind it is its weight: openai/gpt-4o 70.",
     }),
     api.get("/api/settings/combo-defaults"),

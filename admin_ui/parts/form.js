@@ -22,6 +22,8 @@ export function field({ name, label, kind = "text", value, hint, options, ...mor
     complain(text) {
       problem.textContent = text ?? "";
       element.classList.toggle("wrong", Boolean(text));
+      const folded = text && element.closest("details");
+      if (folded) folded.open = true; // what is wrong must be seen
       if (text) control.setAttribute("aria-invalid", "true");
       else control.removeAttribute("aria-invalid");
     },

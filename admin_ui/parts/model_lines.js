@@ -7,8 +7,9 @@ import { field } from "./form.js";
 // Only to choose from: the list may be closed to this page.
 const offered = async () => (await api.get("/v1/models").catch(() => ({ data: [] }))).data.map(({ id }) => id);
 
-export async function modelLines(props) {
-  const names = await offered();
+// *without*: a name that must not be picked, as that of the combo itself.
+export async function modelLines({ without, ...props }) {
+  const names = (await offered()).filter((name) => name !== without);
   const lines = field({ kind: "lines", ...props });
   const pick = h("select", { "aria-label": "Add a model to the list", change: take }, h("option", { value: "" }, "Add from the list…"), names.map((id) => h("option", { value: id }, id)));
   function take() {

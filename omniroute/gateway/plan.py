@@ -71,6 +71,8 @@ def _ruled(snapshot: Snapshot, job: Job, plan: Plan, dry: bool) -> Plan:
     if by is not None and not routes and not dry:
         raise refusal(by, job.requested)
     job.route = routes[0] if routes else job.route
+    if ruling.wants_price and any(route.price is None for route in routes):
+        job.trail += "; price=unknown"
     told = ruled if plan.targets or by is not None else ()
     return plan._replace(routes=routes, targets=told, max_tokens=ruling.max_tokens, purses=ruling.purses)
 

@@ -92,6 +92,11 @@ class Ruling(NamedTuple):
         return min((p.actions.max_tokens for p in self.concerned if p.actions.max_tokens is not None), default=None)
 
     @property
+    def wants_price(self) -> bool:
+        """Whether any of them looks at prices."""
+        return any(policy.actions.max_cost_per_1k is not None for policy in self.concerned)
+
+    @property
     def purses(self) -> tuple[Purse, ...]:
         """Their daily budgets."""
         return tuple(purse for policy in self.concerned if (purse := policy.purse) is not None)

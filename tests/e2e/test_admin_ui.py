@@ -145,7 +145,8 @@ def test_a_route_is_explained_and_a_key_gets_its_limits(server: Process, browser
     browser.fill("Rest after an error (ms)", "")
     browser.click("Save")
     browser.sees("A number is needed here.")
-    browser.run("fetch('/api/keys', {method: 'POST', body: JSON.stringify({name: 'editor'})}).then(() => 1)")
+    init = "{method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify({name: 'editor'})}"
+    browser.run(f"fetch('/api/keys', {init}).then(() => 1)")
     browser.click("Limits")
     browser.click("Set a budget")
     browser.click("Save")
@@ -199,8 +200,9 @@ def test_a_login_leads_back_to_the_page_that_asked(make_gateway: Any, browser: B
     browser.fill("Password", "correct horse")
     browser.click("Log in")
     browser.until("location.pathname === '/dashboard'")
-    browser.run("fetch('/api/auth/logout', {method: 'POST'}).then(() => 1)")
-    browser.click("Keys")  # the page is still open; its first request meets the closed door
+    to_keys = "[...document.querySelectorAll('nav a')].find(e => e.textContent === 'Keys').click()"
+    # the page is still open; the next one's first request meets the closed door, before one of this page does
+    browser.run(f"fetch('/api/auth/logout', {{method: 'POST'}}).then(() => {to_keys})")
     browser.until("location.pathname === '/login'")
     browser.fill("Password", "correct horse")
     browser.click("Log in")

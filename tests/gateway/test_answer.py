@@ -31,6 +31,14 @@ def test_a_head_says_who_answered_and_what_was_lost() -> None:
     assert fields[b"content-type"] == b"x"
 
 
+def test_a_refusal_says_who_was_passed_over_when_no_one_was_asked() -> None:
+    made = job(CHAT, {})
+    made.trail = "; skipped=acct-1 (cooling 12s)"
+    refuse(fake_gateway(one_provider(CHAT)), made, Failure(429, "slow down"))
+    assert made.exchange.header(b"x-omniroute-route") == b"none; attempt=0/0; skipped=acct-1 (cooling 12s)"
+    assert made.notes.startswith("none; ")  # the log keeps it
+
+
 def test_an_answer_notes_its_status_and_time() -> None:
     gateway = fake_gateway(one_provider(CHAT))
     made = job(CHAT, {})

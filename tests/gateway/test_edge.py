@@ -10,6 +10,7 @@ from fakes import FakeClock
 from msgspec import Struct
 
 from omniroute.gateway.edge import Edge, Plane, RequestIds
+from omniroute.gateway.ip_filter import IpFilter
 from omniroute.gateway.live import Live
 from omniroute.gateway.snapshot import GatewaySettings, Snapshot
 from omniroute.proto.exchange import Exchange, Refusal, Request
@@ -254,3 +255,32 @@ def test_hosts_that_were_refused_are_not_remembered_without_end() -> None:
     refused(target, Request("GET", "/v1/models", "", [(b"host", b"h" * 10_000)]))
     assert len(target._known_hosts) <= 256
     target.admit(request())
+
+
+def filtered(*, trusted: tuple[str, ...] = ()) -> Edge:
+    """10.0.0.0/8 may not call."""
+    gate = IpFilter("blacklist", ("10.0.0.0/8",), (), {})
+    live = Live(FakeClock(), Snapshot(ip_filter=gate), lambda record: None)
+    plane = Plane([DataRow("GET", "/v1/models")], nothing, 32, True)
+    return Edge([plane, Plane([ManageRow("GET", "/api/keys")], nothing, 10, False)], live, trusted_proxies=trusted)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/api/keys", "/nowhere"])
+def test_a_filtered_address_reaches_nothing(path: str) -> None:
+    asked = request("GET", path)
+    asked.peer = "::ffff:10.0.0.1"
+    status, headers, body = refused(filtered(), asked)
+    assert (status, body) == (403, {"error": "IP blacklisted"})
+    assert headers[b"x-request-id"] == asked.id.encode()
+
+
+def test_the_word_of_a_trusted_proxy_counts_for_the_filter_and_for_all_that_follows() -> None:
+    asked = request("GET", "/v1/models", (b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"10.0.0.1"))
+    asked.peer = "192.168.0.1"
+    filtered().admit(asked)
+    assert asked.peer == "192.168.0.1"
+    status, _, body = refused(filtered(trusted=("192.168.0.0/16",)), asked)
+    assert (status, body, asked.peer) == (403, {"error": "IP blacklisted"}, "10.0.0.1")
+    asked.peer = "192.168.0.1"
+    filtered(trusted=("192.168.0.0/16", "10.0.0.0/8")).admit(asked)
+    assert asked.peer == "1.1.1.1"

@@ -4,36 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from data_plane import JSON, MODEL
-from fakes_exchange import FakeExchange
-from fakes_gateway import SSE, FakeGateway, exchange, fake_gateway, one_provider
+from data_plane import MODEL
+from fakes_gateway import SSE, ask, exchange, fake_gateway, good, one_provider
 from wires import CHAT, WIRES, Wire
 
-from omniroute.gateway import auth, pipeline
+from omniroute.gateway import pipeline
 from omniroute.gateway.job import Line
-from omniroute.gateway.snapshot import GatewayKey
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
-
-
-SECRET = b"s" * 32
-
-
-async def ask(
-    gateway: FakeGateway, wire: Wire, body: Any = None, *headers: tuple[bytes, bytes], only: str = ""
-) -> FakeExchange:
-    made = exchange(wire, wire.ask(MODEL) if body is None else body, *headers)
-    await pipeline.serve(gateway, made, Line(wire.name, only))
-    return made
-
-
-def good(wire: Wire) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    return 200, JSON, wire.whole
-
-
-def key(**more: Any) -> tuple[GatewayKey, tuple[bytes, bytes]]:
-    made = GatewayKey("k1", "agent", auth.digest(SECRET, "sk-agent"), **more)
-    return made, (b"authorization", b"Bearer sk-agent")
 
 
 @BOTH

@@ -2,45 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
 
 import pytest
-from data_plane import JSON, MODEL
-from fakes_exchange import FakeExchange
-from fakes_gateway import SSE, FakeGateway, exchange, fake_gateway, one_provider
+from data_plane import MODEL
+from fakes_gateway import SSE, ask, fake_gateway, good, one_provider
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wires import ANTHROPIC, CHAT, CHAT_USAGE, SAID, WIRES, Wire
 
-from omniroute.gateway import auth, pipeline
-from omniroute.gateway.job import Line
-from omniroute.gateway.snapshot import GatewayKey
-
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
-SECRET = b"s" * 32
-
-
-async def ask(
-    gateway: FakeGateway, wire: Wire, body: Any = None, *headers: tuple[bytes, bytes], only: str = ""
-) -> FakeExchange:
-    made = exchange(wire, wire.ask(MODEL) if body is None else body, *headers)
-    await pipeline.serve(gateway, made, Line(wire.name, only))
-    return made
-
-
-def failing(
-    wire: Wire, status: int, *headers: tuple[bytes, bytes], text: str = "No"
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    return status, [*JSON, *headers], wire.error("some_error", text)
-
-
-def good(wire: Wire) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    return 200, JSON, wire.whole
-
-
-def key(**more: Any) -> tuple[GatewayKey, tuple[bytes, bytes]]:
-    made = GatewayKey("k1", "agent", auth.digest(SECRET, "sk-agent"), **more)
-    return made, (b"authorization", b"Bearer sk-agent")
 
 
 # -- fallback

@@ -3,42 +3,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from data_plane import JSON, MODEL
 from fakes_combos import combo, world
-from fakes_exchange import FakeExchange
-from fakes_gateway import FakeGateway, exchange, fake_gateway, job, one_provider
+from fakes_gateway import SECRET, FakeGateway, ask, fake_gateway, good, job, key, one_provider
 from wires import CHAT, WIRES, Wire
 
 from omniroute.errors import OmniError
-from omniroute.gateway import auth, pipeline
 from omniroute.gateway.health import AccountHealth
-from omniroute.gateway.job import Line
 from omniroute.gateway.plan import Plan, Target, first_route, health_of, make_plan
 from omniroute.gateway.policies import Actions, Conditions, Policy
-from omniroute.gateway.snapshot import GatewayKey, GatewaySettings
+from omniroute.gateway.snapshot import GatewaySettings
 from omniroute.upstream.providers import Price
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
-
-
-SECRET = b"s" * 32
-
-
-async def ask(
-    gateway: FakeGateway, wire: Wire, body: Any = None, *headers: tuple[bytes, bytes], only: str = ""
-) -> FakeExchange:
-    made = exchange(wire, wire.ask(MODEL) if body is None else body, *headers)
-    await pipeline.serve(gateway, made, Line(wire.name, only))
-    return made
-
-
-def good(wire: Wire) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    return 200, JSON, wire.whole
-
-
-def key(**more: Any) -> tuple[GatewayKey, tuple[bytes, bytes]]:
-    made = GatewayKey("k1", "agent", auth.digest(SECRET, "sk-agent"), **more)
-    return made, (b"authorization", b"Bearer sk-agent")
 
 
 @BOTH
@@ -239,4 +215,7 @@ def test_the_first_model_that_policies_leave_counts_for_a_combo() -> None:
 def test_a_price_above_the_limit_takes_a_candidate_out_and_an_unknown_one_does_not() -> None:
     state = world(combo("x", "a/m", "b/m", "c/m"), prices={"a": Price(1, 90.0), "b": Price(1, 5.0)},
                   policies=(policy("cheap", max_cost_per_1k=0.01),))  # fmt: skip
-    assert [route.provider.id for route in planned(state, "x")[2].routes] == ["b", "c"]
+    _, made, plan = planned(state, "x")
+    assert [route.provider.id for route in plan.routes] == ["b", "c"]
+    assert made.trail == "; price=unknown"
+    assert planned(state, "b/m")[1].trail == ""

@@ -1,42 +1,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgspec
 import pytest
-from data_plane import JSON, MODEL, accounts
-from fakes_exchange import FakeExchange
-from fakes_gateway import FakeGateway, exchange, fake_gateway, one_provider
+from data_plane import JSON, accounts
+from fakes_gateway import FakeGateway, ask, failing, fake_gateway, good, one_provider
 from wires import CHAT, SAID, WIRES, Wire
 
-from omniroute.gateway import pipeline
 from omniroute.gateway.blame import blame
-from omniroute.gateway.job import Line
 from omniroute.gateway.snapshot import GatewaySettings, RateDefaults
 from omniroute.proto.h1_client import TransportError
 from omniroute.tasks import spawn
 from omniroute.translate.events import Failure
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
-
-
-async def ask(
-    gateway: FakeGateway, wire: Wire, body: Any = None, *headers: tuple[bytes, bytes], only: str = ""
-) -> FakeExchange:
-    made = exchange(wire, wire.ask(MODEL) if body is None else body, *headers)
-    await pipeline.serve(gateway, made, Line(wire.name, only))
-    return made
-
-
-def failing(
-    wire: Wire, status: int, *headers: tuple[bytes, bytes], text: str = "No"
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    return status, [*JSON, *headers], wire.error("some_error", text)
-
-
-def good(wire: Wire) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    return 200, JSON, wire.whole
 
 
 async def test_accounts_are_tried_in_their_order_until_one_answers() -> None:
