@@ -117,7 +117,7 @@ class Edge:
         self._any_address = "*" in self._hosts
         self._origins = frozenset(origins)
         self._limit = in_flight
-        self._trusted = TrustedProxies(trusted_proxies)
+        self._trusted = TrustedProxies(trusted_proxies) or None
         self._known_hosts: dict[bytes, bool] = {}
 
     def admit(self, request: Request) -> Entry:
@@ -127,7 +127,7 @@ class Edge:
         sent_id = named.get(b"x-request-id")
         request.id = (_client_id(sent_id) if sent_id is not None else "") or self._ids.next()
         request.reply_headers = [(b"x-request-id", request.id.encode())]
-        if self._trusted:
+        if self._trusted is not None:
             request.peer = self._trusted.client(request.peer, _forwarding(request))
         if (gate := self._live.snapshot.ip_filter) is not None and (
             reason := gate.refusal(request.peer, self._live.clock.time())

@@ -295,9 +295,7 @@ def probe_of(call: Call, provider: Provider, base_url: str = "") -> Probe:
 
 
 def _view(stored: ProxyConfig) -> ConfigView:
-    maps = {
-        level: {id: _view_of(proxy) for id, proxy in entries.items()} for level, entries in stored.maps.items()
-    }
+    maps = {level: {id: _view_of(proxy) for id, proxy in entries.items()} for level, entries in stored.maps.items()}
     return ConfigView(_shown(stored.everywhere), maps["provider"], maps["combo"], maps["key"])
 
 

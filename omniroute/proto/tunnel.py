@@ -90,9 +90,7 @@ async def enter(transport: asyncio.Transport, factory: Callable[[], P], inner: T
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
             return protocol
-        secured = await asyncio.get_running_loop().start_tls(
-            transport, protocol, inner.context, server_hostname=inner.host
-        )
+        secured = await asyncio.get_running_loop().start_tls(transport, protocol, inner.context, server_hostname=inner.host)
         if secured is None:
             raise ConnectionResetError
         protocol.connection_made(secured)

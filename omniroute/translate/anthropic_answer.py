@@ -30,7 +30,7 @@ from .events import (
 )
 from .fidelity import Lost
 from .format import BadAnswer, Rendered, Stamp
-from .jsonio import Shape, encode
+from .jsonio import Shape, encode, is_utf8
 from .names import fit, object_text
 from .usage import AnthropicUsage, from_anthropic
 
@@ -272,18 +272,10 @@ class Message(Struct):
 MESSAGE: Final[Shape[Message]] = Shape(Message)
 
 
-def _is_utf8(body: bytes) -> bool:
-    """Blocks that only travel are never parsed: broken text in them would come out again."""
-    try:
-        return body.isascii() or bool(body.decode())
-    except UnicodeDecodeError:
-        return False
-
-
 def decode_answer(body: bytes) -> list[Event]:
     """A whole answer.  An error object is a Failure.  Raises BadAnswer."""
     body = body.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if body[:1] != b"{" or not _is_utf8(body):
+    if body[:1] != b"{" or not is_utf8(body):
         raise BadAnswer("not a JSON object in UTF-8")
     message = MESSAGE.answer(body)
     if message.content is None:

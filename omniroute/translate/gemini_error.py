@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ..errors import wire_words
 from .events import Failure
-from .jsonio import Shape, encode
+from .jsonio import Shape, encode, is_utf8
 from .openai_chat_error import decode_error as decode_any_error
 
 WIRE: Final = "gemini"
@@ -98,7 +98,7 @@ def error_object(failure: Failure) -> dict[str, Any]:
 
 def encode_error(failure: Failure) -> bytes:
     """The body of an HTTP error answer; the upstream's own when it has the wire's shape."""
-    if failure.wire == WIRE and failure.raw and _BODY.get(failure.raw) is not None:
+    if failure.wire == WIRE and failure.raw and is_utf8(failure.raw) and _BODY.get(failure.raw) is not None:
         return failure.raw
     return encode({"error": error_object(failure)})
 

@@ -89,12 +89,18 @@ def mended(raw: bytes | Raw) -> bytes | None:
     return None if whole == data else whole
 
 
-def check_text(data: bytes) -> None:
-    """Raise BadAnswer for broken UTF-8: what only travels is never parsed, and it would come out again."""
+def is_utf8(data: bytes) -> bool:
+    """What only travels is never parsed: broken text in it would come out again."""
     try:
-        _ = data.isascii() or data.decode()
-    except UnicodeDecodeError as error:
-        raise BadAnswer(str(error)) from None
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def check_text(data: bytes) -> None:
+    """Raise BadAnswer for what is not UTF-8."""
+    if not is_utf8(data):
+        raise BadAnswer("not UTF-8")
 
 
 _MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])

@@ -112,7 +112,7 @@ def test_a_combo_is_made_tested_and_deleted(server: Process, browser: Browser) -
     browser.click("Edit")
     browser.fill("Tries again after an error", "11")
     browser.click("Save")
-    browser.sees("maxRetries")
+    browser.sees("Too big")
     browser.fill("Tries again after an error", "2")
     browser.fill("Count calls and answers", "false")
     browser.click("Save")
@@ -200,6 +200,7 @@ def test_a_login_leads_back_to_the_page_that_asked(make_gateway: Any, browser: B
     browser.fill("Password", "correct horse")
     browser.click("Log in")
     browser.until("location.pathname === '/dashboard'")
+    browser.sees("Last ten minutes")
     to_keys = "[...document.querySelectorAll('nav a')].find(e => e.textContent === 'Keys').click()"
     # the page is still open; the next one's first request meets the closed door, before one of this page does
     browser.run(f"fetch('/api/auth/logout', {{method: 'POST'}}).then(() => {to_keys})")

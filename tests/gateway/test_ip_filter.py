@@ -38,7 +38,9 @@ def test_an_entry_is_an_address_a_range_or_a_pattern(entry: str, inside: str, ou
     assert refusal(outside, black=(normal(entry),)) == ""
 
 
-@pytest.mark.parametrize("entry", ["", "x", "10.0.0", "10.0.0.256", "10.0.0.0/33", "10.0.*", "300.*.*.*", "1.2.3.4-9", "*.*"])
+@pytest.mark.parametrize(
+    "entry", ["", "x", "10.0.0", "10.0.0.256", "10.0.0.0/33", "10.0.*", "300.*.*.*", "1.2.3.4-9", "*.*"]
+)
 def test_what_is_no_entry(entry: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - which of several readers complains is no matter
         normal(entry)

@@ -41,7 +41,11 @@ def test_one_level_at_a_time(admin: Admin) -> None:
     reply = admin.send("PUT", PATH, {"level": "provider", "id": "openai", "proxy": SECRET})
     assert reply.json == {**EMPTY, "providers": {"openai": SHOWN}}
     assert admin.send("PUT", PATH, {"level": "global", "proxy": P}).json["global"] == P
-    assert admin.send("GET", f"{PATH}?level=provider&id=openai").json == {"level": "provider", "id": "openai", "proxy": SHOWN}
+    assert admin.send("GET", f"{PATH}?level=provider&id=openai").json == {
+        "level": "provider",
+        "id": "openai",
+        "proxy": SHOWN,
+    }
     assert admin.send("GET", f"{PATH}?level=global").json == {"level": "global", "id": None, "proxy": P}
     assert admin.send("GET", f"{PATH}?level=key&id=none").json == {"level": "key", "id": "none", "proxy": None}
     assert admin.send("DELETE", f"{PATH}?level=provider&id=openai").json == {**EMPTY, "global": P}

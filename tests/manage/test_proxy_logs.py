@@ -8,7 +8,9 @@ from omniroute.gateway.outbound import ProxiedCall, Via
 from omniroute.proto.proxy import Proxy
 
 PATH = "/api/usage/proxy-logs"
-CALL = ProxiedCall(Via(Proxy("http", "p.test", 3128, "me", "s3cret"), "global"), 1.0, "success", "openai", "m", 3, "", "c", "a", None)
+CALL = ProxiedCall(
+    Via(Proxy("http", "p.test", 3128, "me", "s3cret"), "global"), 1.0, "success", "openai", "m", 3, "", "c", "a", None
+)
 
 
 def test_the_log_is_read_filtered_and_emptied(admin: Admin) -> None:

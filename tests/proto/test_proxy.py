@@ -25,7 +25,9 @@ def test_addresses_of_proxies(text: str, proxy: Proxy) -> None:
     assert parse_proxy(text) == proxy
 
 
-@pytest.mark.parametrize("text", ["", "socks4://h:1", "ftp://me:s3cret@h", "http://me:s3cret@:80", "http://h:0", "http://h:x"])
+@pytest.mark.parametrize(
+    "text", ["", "socks4://h:1", "ftp://me:s3cret@h", "http://me:s3cret@:80", "http://h:0", "http://h:x"]
+)
 def test_an_address_that_cannot_be_used_is_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="the proxy's address") as caught:
         parse_proxy(text)
@@ -42,8 +44,7 @@ def hold(proxy: Proxy, *heard: bytes, host: str = "api.test", port: int = 443, b
     talk = talk_of(proxy, host, port)
     said = [next(talk)]
     pieces = [bytes((byte,)) for piece in heard for byte in piece] if bitwise else list(heard)
-    for piece in pieces[:-1]:
-        said.append(talk.send(piece))
+    said.extend(talk.send(piece) for piece in pieces[:-1])
     with pytest.raises(StopIteration):
         talk.send(pieces[-1])
     return [part for part in said if part]

@@ -114,7 +114,14 @@ async def test_a_certificate_of_another_name_ends_the_call_inside_the_tunnel() -
 
 @pytest.mark.parametrize(
     "host",
-    ["169.254.169.254", "2852039166", "0xa9fea9fe", "169.254.169.254.", "::ffff:169.254.169.254", "metadata.google.internal"],
+    [
+        "169.254.169.254",
+        "2852039166",
+        "0xa9fea9fe",
+        "169.254.169.254.",
+        "::ffff:169.254.169.254",
+        "metadata.google.internal",
+    ],
 )
 @on_each_loop
 async def test_a_proxy_is_not_asked_for_what_may_not_be_reached(host: str) -> None:

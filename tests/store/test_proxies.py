@@ -59,7 +59,7 @@ async def test_a_combos_proxy_is_for_its_providers(tmp_path: Path) -> None:
 async def test_an_adopted_configuration_is_understood_and_its_passwords_are_sealed(tmp_path: Path) -> None:
     stored = {
         "global": '"http://me:s3cret@a.test:3128"',
-        "providers": '{"x": {"host": "h", "port": "8080", "password": "s3cret"}, "y": {"type": "socks4", "host": "h"}, "z": 5}',
+        "providers": '{"x": {"host": "h", "port": "8080", "password": "s3cret"}, "y": {"type": "socks4"}, "z": 5}',
         "keys": '{"k": {"type": "http", "port": 5}, "l": {"host": "h", "port": "zz"}, "m": "ftp://h"}',
         "combos": "[]",
     }
