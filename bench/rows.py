@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from types import TracebackType
 
-from . import bodies, load, procs
+from . import bodies, books, load, procs
 from .answers import MARK
 from .micro import paths
 
@@ -54,6 +54,7 @@ class Stage:
 
     def __init__(self, effort: Effort) -> None:
         self.effort = effort
+        self._filled = False
         self._opened = ExitStack()
         with self._opened:
             self._data = Path(self._opened.enter_context(tempfile.TemporaryDirectory(prefix="omniroute-bench-")))
@@ -70,6 +71,14 @@ class Stage:
         self.gateway = procs.Gateway(self._data).wait()
         procs.call(self.gateway.port, "POST", CHAT, {"model": "mock/gpt-mock", "messages": [_HELLO]}, self.key)
         return time.monotonic() - self.gateway.started
+
+    def fill_books(self) -> None:
+        """A million calls in the gateway's database, entered once."""
+        if not self._filled:
+            self.gateway.stop()
+            books.fill(self._data)
+            self._filled = True
+            self.restart()
 
     def shot(self, to: procs.Process, model: str, *, agent: bool = False, stream: bool = False, times: int = 0) -> load.Shot:
         """A chat request; the relay and the mock take the model's name without its prefix."""
@@ -189,6 +198,19 @@ async def _streams(stage: Stage) -> Reading:
     return Reading(grown, f"+{grown:.1f} MiB")
 
 
+async def _books(stage: Stage) -> Reading:
+    stage.fill_books()
+    took = books.slowest_view(stage.gateway.port, max(3, stage.effort.rounds))
+    return Reading(took, f"{took:.0f} ms")
+
+
+async def _manage_p99(stage: Stage) -> Reading:
+    stage.fill_books()
+    shot = stage.shot(stage.gateway, "mock/gpt-mock")
+    added = await books.added_p99(stage.gateway.port, shot, stage.effort.rounds, stage.effort.seconds)
+    return Reading(added, f"{added:.1f} ms")
+
+
 async def _micro(stage: Stage) -> Reading:
     """Reading, decoding and encoding one text event, the dearer direction."""
     costs = {path.name: path.microseconds() for path in paths.TRANSLATED}
@@ -212,4 +234,6 @@ ROWS: dict[str, Row] = {
     "memory-idle": _idle,
     "memory-after-requests": _soak,
     "memory-open-streams": _streams,
+    "books": _books,  # these two last: they leave a million calls in the database
+    "manage-p99": _manage_p99,
 }
