@@ -14,6 +14,7 @@ import * as overview from "./pages/overview.js";
 import * as providers from "./pages/providers.js";
 import * as routing from "./pages/routing.js";
 import * as settings from "./pages/settings.js";
+import * as tools from "./pages/tools.js";
 import * as usage from "./pages/usage.js";
 
 const HOME = "/dashboard";
@@ -25,6 +26,7 @@ const PAGES = new Map([
   ["endpoints", endpoints],
   ["keys", keys],
   ["limits", limits],
+  ["tools", tools],
   ["usage", usage],
   ["cache", cache],
   ["settings", settings],

@@ -48,7 +48,7 @@ function one(combo, metrics, refresh) {
     refresh();
   };
   const actions = [
-    button("Test", () => test(name)),
+    models.length > 0 && button("Test", () => test(name)),
     metrics && button("Figures", () => figures(name, metrics, refresh)),
     button(isActive ? "Disable" : "Enable", turn, { "data-key": `${id} switch` }),
     button("Edit", () => editCombo(combo, refresh)),
@@ -73,7 +73,7 @@ async function test(name) {
     );
   dialog(`Test of ${name}`, (close) => [
     cards(results.map(row)),
-    h("div", { class: "actions end" }, h("button", { type: "button", class: "primary", click: close }, "Done")),
+    h("div", { class: "actions end" }, h("button", { type: "button", class: "primary", autofocus: true, click: close }, "Done")),
   ]);
 }
 
@@ -103,7 +103,7 @@ function figures(name, metrics, refresh) {
         close();
         refresh();
       }),
-      h("button", { type: "button", class: "primary", click: close }, "Done"),
+      h("button", { type: "button", class: "primary", autofocus: true, click: close }, "Done"),
     ),
   ]);
 }

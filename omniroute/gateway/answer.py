@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..errors import wire_words
 from ..proto.headers import Headers
 from ..translate.events import Failure
 from . import render
@@ -70,7 +71,7 @@ def _prefixed(failure: Failure) -> Failure:
         failure.status,
         f"[{failure.status}]: {failure.message}",
         failure.type,
-        failure.code,
+        failure.code or wire_words(failure.status).openai_code,
         failure.param,
         failure.retry_after,
     )

@@ -93,7 +93,11 @@ async def _whole(
     if prepared.watch is not None:
         prepared.watch(body)
     if not says(received, b"/json") and (says(received, b"event-stream") or says(received, b"ndjson")):
-        return _answer_events(gateway, job, route, prepared, received, fold(route.wire, body))
+        try:
+            events = fold(route.wire, body)
+        except BadAnswer as error:
+            return Failure(502, f"Invalid SSE response for non-streaming request: it could not be read: {error}")
+        return _answer_events(gateway, job, route, prepared, received, events)
     if route.wire != job.wire:
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
     job.upstream_model, job.usage = RELAYS[job.wire].usage(body)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+import msgspec
+
 from ..errors import Retry
 from ..proto.h1_client import TransportError
 from ..proto.headers import Headers, get
@@ -32,12 +34,23 @@ def upstream_failure(gateway: Gateway, wire: str, status: int, received: Headers
         return Failure(502, f"The provider answered with a redirect ({status}), which is never followed")
     failure = FORMATS[wire].decode_error(status, body)
     failure.status, failure.wire, failure.headers = status, wire, render.answer_fields(received)
-    failure.raw = body if says(received, b"json") or body[:1] in (b"{", b"[") else None
+    failure.raw = body if _has_shape(wire, body) else None
     hint = retry.retry_hint(received, failure.message, gateway.clock.time())
     failure.retry_after = hint if hint is not None else failure.retry_after
     if failure.retry_after is None and status == 429:
         failure.retry_after = ratelimit_headers.reset_hint(received, gateway.clock.time())
     return failure
+
+
+def _has_shape(wire: str, body: bytes) -> bool:
+    """Whether an error body looks as clients of *wire* expect; servers that only resemble a vendor send all kinds of things."""
+    try:
+        said = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    if wire == "gemini" and isinstance(said, list) and said:
+        said = said[0]
+    return isinstance(said, dict) and isinstance(said.get("error"), str if wire.startswith("ollama") else dict)
 
 
 def transport_failure(error: TransportError) -> Failure:

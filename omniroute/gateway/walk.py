@@ -142,7 +142,7 @@ async def _once(
     except TransportError as error:
         failure, network = transport_failure(error), True
     except BadAnswer as error:
-        failure = Failure(502, f"The provider's answer could not be read: {error}")
+        failure = Failure(502, f"Invalid JSON response from provider: it could not be read: {error}")
     finally:
         live.finish(target)
         if lane is not None:

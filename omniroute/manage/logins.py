@@ -1,8 +1,8 @@
 """Who may try a password: five failures within five minutes lock an address out for fifteen.
 
 An attempt counts as failed when it *begins* and is forgiven when it succeeds, so that parallel guesses cannot overtake the
-count.  The address is that of the connection (proxy headers can be invented); of an IPv6 address the /64 network counts,
-because one subscriber owns all of it.
+count.  The address is the client's (``Call.ip``: only trusted proxies are believed); of an IPv6 address the /64 network
+counts, because one subscriber owns all of it.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ async def lift_all(call: Call) -> int:
     troubled |= set(live.breakers.reset())
     live.health.clear_all()
     live.limiter.clear()
+    await call.store.connections.flush()  # the list of connections shows what is stored
     await call.audit("resilience.reset", None, {"resetCount": len(troubled)})
     return len(troubled)
 

@@ -42,7 +42,7 @@ class ControlPlane:
         except OmniError as error:
             what = (request.method, request.path, error.message)
             log.log(_level(error), "%s %s: %s", *what, extra={"request_id": request.id})
-            reply = render_error(error, request.id, route.errors)
+            reply = render_error(error, request.id, route.errors, coded=route.access == "M")
         except Exception as error:  # noqa: BLE001 - the last resort: the client gets a clean answer
             what = (request.method, request.path, type(error).__name__)
             log.exception("%s %s failed (%s)", *what, extra={"request_id": request.id})
@@ -79,11 +79,15 @@ def complete(exchange: Exchange, headers: Headers) -> Headers:
     return [*headers, *(pair for pair in _SAFE if pair[0] not in names), *exchange.request.reply_headers]
 
 
-def render_error(error: OmniError, request_id: str, form: ErrorForm = "") -> Reply:
-    """The management error bodies of the contract: fields, code with correlation id, type, or just the text."""
+def render_error(error: OmniError, request_id: str, form: ErrorForm = "", coded: bool = False) -> Reply:
+    """The management error bodies of the contract: fields, code with correlation id, type, or just the text.
+
+    With *coded*, typed errors have code and correlation id as well.
+    """
     body: Any
     if form == "typed":
-        body = {"error": {"message": error.message, "type": _typed(error)}}
+        named = {"code": error.code, "correlation_id": request_id} if error.code and coded else {}
+        body = {"error": {"message": error.message, "type": _typed(error), **named}}
     elif error.status == 400 and (isinstance(error, Invalid) or error.param is not None):
         pairs = error.details if isinstance(error, Invalid) else ((error.param, error.message),)
         details = [{"field": field, "message": message} for field, message in pairs]

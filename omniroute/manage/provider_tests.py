@@ -128,10 +128,13 @@ def _item(row: ConnectionRow, result: TestResult) -> BatchItem:
     )  # fmt: skip
 
 
+_NO_VALIDATION: Final = "Provider validation not supported"
+
+
 async def validate(call: Call) -> Reply:
     """Whether a key works, before it is stored."""
     body: ValidateBody = call.body
-    provider = await find_provider(call, body.provider)
+    provider = await find_provider(call, body.provider, _NO_VALIDATION)
     if body.base_url:
         check_base_url(body.base_url, call.services.settings.allow_private_urls)
     key = clean_key(body.api_key)
@@ -139,7 +142,7 @@ async def validate(call: Call) -> Reply:
         raise Invalid(("apiKey", "Provider and API key required"))
     outcome = await probe_of(call, provider, body.base_url or "").validate(provider, key, body.base_url or "")
     if outcome.diagnosis.type == "unsupported":
-        raise refused(400, "Provider validation not supported")
+        raise refused(400, _NO_VALIDATION)
     return Reply(200, Validity(outcome.valid, outcome.error))
 
 

@@ -166,10 +166,10 @@ async def find_connection(call: Call) -> ConnectionRow:
     return row
 
 
-async def find_provider(call: Call, provider_id: str) -> Provider:
+async def find_provider(call: Call, provider_id: str, refusal: str = "Invalid provider") -> Provider:
     """A built-in provider, a reserved id with a provider behind it, or a node.
 
-    Raises 404 for a node that is not there, 400 for anything else.
+    Raises 404 for a node that is not there, 400 *refusal* for anything else.
     """
     provider = call.services.snapshot.providers.get(provider_id)
     if provider is not None:
@@ -180,7 +180,7 @@ async def find_provider(call: Call, provider_id: str) -> Provider:
         return msgspec.structs.replace(base, id=provider_id)
     if kind := _node_kind(provider_id):
         raise refused(404, f"{kind} node not found")
-    raise refused(400, "Invalid provider")
+    raise refused(400, refusal)
 
 
 def _check_place(call: Call, base_url: str | None, data: dict[str, Any] | None) -> None:

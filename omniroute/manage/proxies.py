@@ -96,10 +96,10 @@ async def read(call: Call) -> Reply:
 
 async def write(call: Call) -> Reply:
     """One level, or several at once; null removes, and a masked password stays what it was."""
-    stored = await call.store.proxies.read()
-    changes = await _changes(call, given(call.body), stored)
-    if not changes:
+    body = given(call.body)
+    if not body.keys() - {"id", "proxy"}:
         raise refused(400, "level is required")
+    changes = await _changes(call, body, await call.store.proxies.read())
     return Reply(200, await _apply(call, changes))
 
 

@@ -214,7 +214,7 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("PATCH", _RESILIENCE, resilience.write, "M", resilience.ResilienceBody, resilience.ResilienceSet, "Same as PUT"),
     Route("POST", _RESILIENCE + "/reset", resilience.reset, "M", None, resilience.ResilienceReset, "Lift every cooldown"),
     Route("GET", _EVALS, evals.list_suites, "M", None, list[evals.SuiteView], "Suites of evaluation cases"),
-    Route("POST", _EVALS, evals.run, "M", evals.EvalBody, eval_suites.Report | evals.Started, "Judge answers, or ask a model"),
+    Route("POST", _EVALS, evals.run, "M", evals.EvalBody, eval_suites.Report | evals.Started, "Judge texts, or ask a model"),
     Route("GET", _EVALS + "/runs", evals.list_runs, "M", None, evals.RunList, "Evaluations of this process"),
     Route("GET", _EVALS + "/runs/{runId}", evals.read_run, "M", None, eval_runs.RunView, "How far one is, or its result"),
     Route("DELETE", _EVALS + "/runs/{runId}", evals.stop_run, "M", None, evals.Stopped, "End one early"),

@@ -228,6 +228,10 @@ class Connections:
             raise ValueError(f"not health columns: {sorted(unknown)}")
         self._batch.mark(id, {key: _stored(key, value) for key, value in health.items()})
 
+    async def flush(self) -> None:
+        """Write what has been marked, so that whoever reads next sees it."""
+        await self._batch.flush()
+
     async def seal_clear_texts(self) -> int:
         """Seal keys and tokens that an adopted database holds in clear; returns of how many connections."""
         records = await self._db.fetch(f"SELECT id, {', '.join(SEALED)} FROM provider_connections")

@@ -261,7 +261,7 @@ def gateway_settings(
     return GatewaySettings(
         require_api_key=settings.require_api_key,
         require_auth_for_models=values.get("requireAuthForModels", False),
-        blocked_providers=frozenset(values.get("blockedProviders", ())),
+        blocked_providers=frozenset(prefixes.get(name, name) for name in values.get("blockedProviders", ())),
         fallback_strategy=values["fallbackStrategy"],
         sticky_limit=values["stickyRoundRobinLimit"],
         wildcard_aliases=tuple((item["pattern"], item["target"]) for item in values.get("wildcardAliases", ())),

@@ -92,7 +92,7 @@ def read_error(data: bytes, status: int = 0) -> Failure | None:
 
 def is_error(data: bytes) -> bool:
     """Whether *data* is an error body in this wire's own shape."""
-    return _OWN_ERROR.get(data) is not None
+    return is_utf8(data) and _OWN_ERROR.get(data) is not None
 
 
 class _OwnErrorDetail(Struct):

@@ -15,8 +15,8 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
 ]
 PAGES = {"": "Overview", "/providers": "Providers", "/combos": "Combos", "/routing": "Routing",
-         "/endpoints": "Endpoints", "/keys": "Keys", "/limits": "Limits", "/usage": "Usage", "/cache": "Cache",
-         "/settings": "Settings"}  # fmt: skip
+         "/endpoints": "Endpoints", "/keys": "Keys", "/limits": "Limits", "/tools": "Tools", "/usage": "Usage",
+         "/cache": "Cache", "/settings": "Settings"}  # fmt: skip
 EVIL = '<img src=x onerror="document.title=`taken`">'
 
 
@@ -136,8 +136,11 @@ def test_a_combo_is_made_tested_and_deleted(server: Process, browser: Browser) -
 def test_a_route_is_explained_and_a_key_gets_its_limits(server: Process, browser: Browser) -> None:
     browser.open(f"{server.url}/dashboard/routing")
     browser.click("Add a chain")
+    browser.fill("Providers", "openai\n# groq")
     browser.fill("Model", "gpt-4o")
-    browser.click("Cancel")
+    browser.click("Save")
+    browser.sees("1 provider")
+    browser.until("!document.querySelector('dialog')")
     browser.fill("Model", "openai/gpt-4o")
     browser.click("Explain")
     browser.sees("Nobody would answer openai/gpt-4o now")

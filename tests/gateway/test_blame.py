@@ -55,6 +55,20 @@ def test_json_errors_called_text_are_passed_on() -> None:
     assert upstream_failure(gateway, route_of(gateway).wire, 400, [(b"content-type", b"text/plain")], raw).raw == raw
 
 
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'"x"', b'{"error":"text"}', b'{"error":null}', b'{"detail":"d"}', b"{\xff"])
+def test_an_error_that_does_not_look_like_its_wire_is_said_anew(body: bytes) -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    assert upstream_failure(gateway, route_of(gateway).wire, 400, [*JSON], body).raw is None
+
+
+@pytest.mark.parametrize(
+    ("wire", "body"),
+    [("ollama", b'{"error":"no such model"}'), ("gemini", b'[{"error":{"code":400,"message":"x","status":"INVALID_ARGUMENT"}}]')],
+)
+def test_the_shapes_of_errors_differ_by_wire(wire: str, body: bytes) -> None:
+    assert upstream_failure(fake_gateway(one_provider(CHAT)), wire, 400, [*JSON], body).raw == body
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirects_are_never_followed(status: int) -> None:
     gateway = fake_gateway(one_provider(CHAT))

@@ -10,8 +10,9 @@ from fakes_manage import PASSWORD, Admin
 from fakes_sync import TOKEN, a_pair
 
 from omniroute.errors import OmniError
-from omniroute.manage.access import authorize, is_local
+from omniroute.manage.access import authorize, is_local, unauthenticated
 from omniroute.manage.call import Call
+from omniroute.manage.plane import render_error
 from omniroute.proto.exchange import Request
 
 _NOT_AUTHENTICATED = {"error": {"code": "AUTH_001", "message": "Authentication required", "correlation_id": "req-1"}}
@@ -24,6 +25,11 @@ def _call(admin: Admin, *headers: tuple[bytes, bytes], peer: str = "127.0.0.1") 
 def test_without_a_login_management_is_401_with_auth_001(guarded: Admin) -> None:
     answer = guarded.send("GET", "/api/providers")
     assert (answer.status, answer.json) == (401, _NOT_AUTHENTICATED)
+
+
+def test_the_401_of_a_route_with_typed_errors_says_both() -> None:
+    error = render_error(unauthenticated(), "req-1", "typed", coded=True).body
+    assert error == {"error": {**_NOT_AUTHENTICATED["error"], "type": "invalid_api_key"}}
 
 
 def test_a_session_cookie_manages(guarded: Admin) -> None:

@@ -120,7 +120,7 @@ def test_validate_refuses_what_it_does_not_know(admin: Admin) -> None:
         return answer.status, answer.json
 
     assert refusal("openai-compatible-chat-x") == (404, {"error": "OpenAI Compatible node not found"})
-    assert refusal("zzz") == (400, {"error": "Invalid provider"})
+    assert refusal("zzz") == (400, {"error": "Provider validation not supported"})
     assert refusal("openai", "unsupported") == (400, {"error": "Provider validation not supported"})
 
 

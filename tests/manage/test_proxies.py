@@ -61,6 +61,8 @@ def test_several_at_once_of_which_null_removes(admin: Admin) -> None:
     assert admin.send("PUT", PATH, body).json == body
     reply = admin.send("PATCH", PATH, {"global": None, "providers": {"groq": None}, "keys": {}})
     assert reply.json == {**body, "global": None, "providers": {"openai": P}}
+    assert admin.send("PUT", PATH, {"providers": {}}).json == reply.json
+    assert admin.send("PUT", PATH, reply.json).json == reply.json
 
 
 def test_a_password_that_is_echoed_masked_stays_but_goes_to_no_other_host(admin: Admin) -> None:

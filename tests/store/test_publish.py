@@ -146,6 +146,11 @@ def test_settings_that_requests_depend_on() -> None:
     )
 
 
+def test_a_provider_is_blocked_by_any_of_its_names() -> None:
+    found = gateway_settings({"blockedProviders": ["ds", "openai"]}, Settings(), {"ds": "deepseek"})
+    assert found.blocked_providers == {"deepseek", "openai"}
+
+
 def test_damaged_settings_count_as_absent() -> None:
     stored = {
         "fallbackStrategy": 5,

@@ -5,7 +5,18 @@ from msgspec import Raw, Struct
 
 from omniroute.errors import OmniError
 from omniroute.translate.format import BadAnswer
-from omniroute.translate.jsonio import Shape, bad, check_text, compact, decode_object, is_json, join, members, mended
+from omniroute.translate.jsonio import (
+    Shape,
+    bad,
+    check_text,
+    compact,
+    decode_object,
+    is_json,
+    is_utf8,
+    join,
+    members,
+    mended,
+)
 
 
 class Item(Struct):
@@ -77,8 +88,10 @@ def test_is_json_wants_one_whole_value() -> None:
 @pytest.mark.parametrize(
     ("given", "whole"),
     [
-        (rb'"\ud800 x"', rb'"\ufffd x"'), (rb'"x\uDC00"', rb'"x\ufffd"'), (rb'"\ud800\ud83d\ude00"', rb'"\ufffd\ud83d\ude00"'),
-        (rb'"\ude00\ud83d"', rb'"\ufffd\ufffd"'), (rb'"\ud83d\\ude00"', rb'"\ufffd\\ude00"'), (rb'"\ud83d\n"', rb'"\ufffd\n"'),
+        (rb'"\ud800 x"', rb'"\ufffd x"'), (rb'"x\uDC00"', rb'"x\ufffd"'),
+        (rb'"\ud800\ud83d\ude00"', rb'"\ufffd\ud83d\ude00"'),
+        (rb'"\ude00\ud83d"', rb'"\ufffd\ufffd"'), (rb'"\ud83d\\ude00"', rb'"\ufffd\\ude00"'),
+        (rb'"\ud83d\n"', rb'"\ufffd\n"'),
         (rb'"\\\ud800"', rb'"\\\ufffd"'), (rb'"\\ud800"', None), (rb'"\\\\ud800"', None), (rb'"\ud83d\ude00"', None),
         (rb'"\uD83D\uDE00 \ud7ff \ue000"', None), (b'"x"', None), (rb'"\ud8', None), (b"", None),
     ],
@@ -99,5 +112,6 @@ def test_all_reading_puts_up_with_half_of_a_surrogate_pair() -> None:
 
 def test_broken_utf_8_is_not_passed_on() -> None:
     check_text("Grüße".encode())
+    assert is_utf8(b"x")
     with pytest.raises(BadAnswer):
         check_text(b"\xed\xa0\x80")

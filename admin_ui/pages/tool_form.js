@@ -1,0 +1,57 @@
+// Setting one tool up: what it is given, and what that changes in its file.
+
+import { api } from "../api.js";
+import { codeBlock } from "../parts/copy.js";
+import { dialog } from "../parts/dialog.js";
+import { h, redraw } from "../parts/dom.js";
+import { notice, toast } from "../parts/feedback.js";
+import { field, form } from "../parts/form.js";
+import { modelField } from "../parts/model_lines.js";
+
+const VARIABLES = "claude"; // set up by environment variables, the others by an address, a key and a model
+const MODELS = ["ANTHROPIC_DEFAULT_OPUS_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL"];
+
+// The tools that can be set up from here, and by which path.
+export const SETTABLE = new Map([
+  ["claude", "/api/cli-tools/claude-settings"],
+  ["codex", "/api/cli-tools/codex-settings"],
+  ["droid", "/api/cli-tools/droid-settings"],
+  ["openclaw", "/api/cli-tools/openclaw-settings"],
+  ["continue", "/api/cli-tools/guide-settings/continue"],
+]);
+
+export async function setUp(id, name, done) {
+  const model = await modelField({ name: "model", label: "Model", optional: id === VARIABLES, hint: id === VARIABLES ? "For all of its models. Empty: it asks for its own ones." : "A model or a combo." });
+  const fields = [
+    field({ name: "baseUrl", label: "Address of this gateway", kind: "url", value: location.origin }),
+    field({ name: "apiKey", label: "Gateway key", kind: "password", optional: id !== "codex", hint: h("span", null, "One of your ", h("a", { href: "/dashboard/keys" }, "keys"), ". It is shown only when it is made.") }),
+    model,
+  ];
+  const path = SETTABLE.get(id);
+  const result = h("div", { role: "status", class: "told" });
+  dialog(`Set up ${name}`, (close) => {
+    const preview = async (values) => {
+      redraw(result);
+      const { diff } = await api.post(`${path}?preview=true`, body(id, values));
+      redraw(result, diff ? codeBlock(diff, "changes") : notice("info", h("p", null, "Nothing would change: it is set up like this already.")));
+    };
+    const submit = async (values) => {
+      await api.post(path, body(id, values));
+      close();
+      toast(`${name} uses this gateway from its next start on.`);
+      done();
+    };
+    const look = h("button", { type: "button", class: "apart", click: ({ currentTarget }) => built.guarded(currentTarget, preview) }, "Show what changes");
+    const built = form({ fields, body: [fields.map((one) => one.element), result], yes: "Set up", cancel: close, extra: look, submit });
+    return built.element;
+  });
+}
+
+// Without streaming's fallback the tool does not ask, and pay, again for an answer that broke off.
+function body(id, { baseUrl, apiKey, model }) {
+  if (id !== VARIABLES) return { baseUrl, apiKey, model };
+  const env = { ANTHROPIC_BASE_URL: baseUrl, CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: "1" };
+  if (apiKey) env.ANTHROPIC_AUTH_TOKEN = apiKey;
+  if (model) for (const variable of MODELS) env[variable] = model;
+  return { env };
+}
