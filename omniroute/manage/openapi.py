@@ -13,7 +13,7 @@ import msgspec
 
 from .. import __version__
 from .call import ErrorForm, Reply, Route
-from .openapi_notes import ERRORS, JSON, MEDIA, QUERY, REPLIES, REQUESTS, WIRES
+from .openapi_notes import ERRORS, JSON, MEDIA, MODEL_SUMMARIES, QUERY, REPLIES, REQUESTS, WIRES
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\*?\}")
 _END: Final = re.compile(r".*[/:]")
@@ -199,9 +199,7 @@ def _management(route: Route, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _model_request(row: DataRow, schemas: _Schemas) -> dict[str, Any]:
-    about = (row.handler.__doc__ or row.handler.__name__).strip().partition("\n")[0].replace("`", "")
-    summary = f"A request in the wire {row.wire}" if _is_chat(row) else about
-    operation = _operation(row.method, row.path, row.wire, summary)
+    operation = _operation(row.method, row.path, row.wire, _summary(row))
     operation |= {"description": _DATA_ACCESS, "security": [{}, *_CLIENT], "x-wire": row.wire}
     if row.method == "POST":
         kind, example = WIRES[row.wire] if _is_chat(row) else (None, None)
@@ -213,6 +211,13 @@ def _model_request(row: DataRow, schemas: _Schemas) -> dict[str, Any]:
         "default": _problem("An error in the manner of the wire", "VendorError"),
     }  # fmt: skip
     return operation
+
+
+def _summary(row: DataRow) -> str:
+    ends = [end for end in MODEL_SUMMARIES if row.method == "POST" and row.path.endswith(end)]
+    if ends:
+        return MODEL_SUMMARIES[max(ends, key=len)]
+    return (row.handler.__doc__ or row.handler.__name__).strip().partition("\n")[0].replace("`", "")
 
 
 def _is_chat(row: DataRow) -> bool:

@@ -235,3 +235,30 @@ ERRORS: Final[dict[str, Any]] = {  # component -> an example of it
     },
     "Unexpected": {"error": "Internal server error", "correlation_id": _ID},
 }
+
+
+# What a path of the data plane is for, by how it ends; the longest end that fits.
+MODEL_SUMMARIES: Final[dict[str, str]] = {
+    "/chat/completions": "Chat in the OpenAI Chat Completions format",
+    "/responses": "Chat in the OpenAI Responses format",
+    "/codex/{path*}": "Chat in the OpenAI Responses format, for Codex",
+    "/messages": "Chat in the Anthropic Messages format",
+    "/messages/count_tokens": "The tokens of a request, counted by the provider or estimated",
+    ":generateContent": "Chat in the Gemini format",
+    ":streamGenerateContent": "Chat in the Gemini format, streamed: events with alt=sse, one JSON array without",
+    ":countTokens": "The tokens of a request, counted by the provider or estimated",
+    "/api/chat": "Chat in the Ollama format, streamed unless told otherwise",
+    "/api/generate": "One prompt in the Ollama format",
+    "/api/embed": "Vectors for texts, in the Ollama format",
+    "/api/embeddings": "A vector for one text, in the older Ollama format",
+    "/v1/embeddings": "Vectors for texts",
+    "}/embeddings": "Vectors for texts, from one provider",
+    "/images/generations": "Pictures from words",
+    "/images/edits": "Pictures from pictures and words",
+    "/images/variations": "Pictures from a picture",
+    "/audio/transcriptions": "Words from sound",
+    "/audio/translations": "English words from sound",
+    "/audio/speech": "Sound from words",
+    "/rerank": "Documents in the order of their relevance to a query",
+    "/moderations": "Whether texts are harmful",
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
+import msgspec
 import pytest
 from fakes_manage import Admin
 
@@ -57,6 +58,19 @@ def test_reset_lifts_every_cooldown(admin: Admin) -> None:
     assert answer.json == {"success": True, "message": message, "resetCount": 1}
     assert admin.live.health.blocked_until(made["id"], "m") is None
     assert admin.audit()[-1] == "resilience.reset"
+
+
+def test_after_the_reset_no_connection_is_listed_as_cooling(admin: Admin) -> None:
+    mark = admin.store.connections.mark
+    admin.live.health.on_change = lambda id_, state: mark(id_, msgspec.structs.asdict(state))
+    admin.fail(admin.connection("openai")["id"])
+    admin.run(admin.store.connections.flush())
+    (cooling,) = admin.send("GET", "/api/providers").json["connections"]
+    assert cooling["rateLimitedUntil"]
+    admin.send("DELETE", PATH)
+    (shown,) = admin.send("GET", "/api/providers").json["connections"]
+    assert "rateLimitedUntil" not in shown
+    assert "lastError" not in shown
 
 
 def test_reset_is_for_managers(guarded: Admin) -> None:
