@@ -34,7 +34,7 @@ def upstream_failure(gateway: Gateway, wire: str, status: int, received: Headers
         return Failure(502, f"The provider answered with a redirect ({status}), which is never followed")
     failure = FORMATS[wire].decode_error(status, body)
     failure.status, failure.wire, failure.headers = status, wire, render.answer_fields(received)
-    failure.raw = body if _has_shape(wire, body) else None
+    failure.raw = body if _says_something(wire, body) else None
     hint = retry.retry_hint(received, failure.message, gateway.clock.time())
     failure.retry_after = hint if hint is not None else failure.retry_after
     if failure.retry_after is None and status == 429:
@@ -42,15 +42,18 @@ def upstream_failure(gateway: Gateway, wire: str, status: int, received: Headers
     return failure
 
 
-def _has_shape(wire: str, body: bytes) -> bool:
-    """Whether an error body looks as clients of *wire* expect; servers that only resemble a vendor send all kinds of things."""
+def _says_something(wire: str, body: bytes) -> bool:
+    """Whether an error body is an object that a client could read; it then stays as it is, whatever the vendor's own shape.
+
+    Servers that only resemble a vendor also send pages, bare texts and numbers: those are told anew.
+    """
     try:
         said = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     if wire == "gemini" and isinstance(said, list) and said:
         said = said[0]
-    return isinstance(said, dict) and isinstance(said.get("error"), str if wire.startswith("ollama") else dict)
+    return isinstance(said, dict) and bool(said)
 
 
 def transport_failure(error: TransportError) -> Failure:
