@@ -21,7 +21,7 @@ run: $(VENV)/.run
 	@$(BIN)/omniroute demo
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check .

@@ -32,9 +32,7 @@ class Limits:
     header_fields: int = 100
     gateway_body: int = 32 * MIB
     manage_body: int = 10 * MIB
-    upload_body: int = 100 * MIB
     answer_bytes: int = 64 * MIB  # a whole upstream answer
-    json_depth: int = 128
     stream_buffer: int = 64 * KIB  # unsent bytes of one stream before its upstream is paused
     connections: int = 10_000
     in_flight: int = 2_000

@@ -46,7 +46,10 @@ def test_every_runtime_dependency_has_its_reason_in_the_readme() -> None:
     assert names - reasons == set()
 
 
-@pytest.mark.parametrize("document", ["README.md", "bench/README.md", "docs/configuration.md"])
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "CHANGELOG.md", "bench/README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))],
+)
 def test_links_inside_the_project_lead_somewhere(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8"))

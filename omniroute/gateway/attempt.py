@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final
@@ -28,12 +29,14 @@ from .blame import blame, says, secret_bytes, upstream_failure, without_secret
 from .job import ChatJob, Gateway
 from .resolve import Route
 from .snapshot import Connection
-from .stream import PING, Reader, StreamRelay, Translation
+from .stream import PING, Reader, StreamRelay, Translation, Undecided
 
 ERROR_BODY: Final = 1024 * 1024
+# An answer that begins with the tag, or the first piece of one that may: a piece can end within it.
+_THINKS: Final = re.compile(rb'"content":\s*"(?:\\n|\s)*(?:<|\\u003[cC])(?:think|(?:t(?:h(?:in?)?)?)?")')
 
 
-async def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connection) -> Failure | None:
+def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connection) -> Coroutine[Any, Any, Failure | None]:
     """One call to one account.  None: the client has been answered; else nothing has been sent."""
     found = job.peek
     assert found is not None
@@ -51,8 +54,18 @@ async def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connect
     else:
         prepared = render.translated(shape.ask_for(rule, read_ask(job, found), route), route)
     extra = render.wire_fields(door, job.exchange.request.headers) if relay else []
+    if prepared.watch is None:  # no signatures are known in this wire
+        return _send(gateway, job, route, door, prepared, extra)
+    return _signed(gateway, job, route, account, door, found, prepared, extra)
+
+
+async def _signed(
+    gateway: Gateway, job: ChatJob, route: Route, account: Connection, door: render.Door, found: Peek,
+    prepared: render.Prepared, extra: Headers,
+) -> Failure | None:  # fmt: skip
+    """Send *found* as *prepared*, and once more without its signatures if the upstream complains of them."""
     failure = await _send(gateway, job, route, door, prepared, extra)
-    if failure is None or not relay or not signatures.complains(failure):
+    if failure is None or not signatures.complains(failure):
         return failure
     if (bare := signatures.without_any(job.wire, found, route)) is None:
         return failure
@@ -105,6 +118,8 @@ async def _whole(
         answer = collect(FORMATS[route.wire].decode_answer(body))
         if answer.failure is not None:
             return answer.failure
+    if b"think" in body and one_choice(job) and thinks_aloud(body):
+        return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
     if gateway.guard.answers:
         body = gateway.guard.answer(body)
     respond(gateway, job, status, [render.JSON_TYPE, *render.answer_fields(received)], body)
@@ -165,20 +180,21 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
         job.usage, job.upstream_model, job.pieces, job.complete = pipe.usage, pipe.model, pipe.pieces, pipe.finished
 
 
-def make_pipe(
-    job: ChatJob, route: Route, prepared: render.Prepared, mark: Stamp, redactor: Redactor | None = None
-) -> Pipe:
-    """A tap on the same wire; a translation between two, and where texts are redacted."""
-    if route.wire == job.wire and redactor is None:
-        if job.line.array:
-            tap = ARRAY_TAPS[job.wire]()
-            tap.watch = prepared.watch
-            return tap
-        tap = RELAYS[job.wire].tap(lambda failure: job.format.stream_encoder(mark).fail(failure), prepared.strip_usage)
-        tap.watch = prepared.watch
-        return tap
+def make_pipe(job: ChatJob, route: Route, prepared: render.Prepared, mark: Stamp, redactor: Redactor | None = None) -> Pipe:
+    """A tap on the same wire; a translation between two, and where texts are redacted or thinking has to be moved."""
     source = FORMATS[route.wire]
-    return Translation(reader_for(source), source.stream_decoder(), client_encoder(job, mark), redactor)
+
+    def translation() -> Translation:
+        return Translation(reader_for(source), source.stream_decoder(), client_encoder(job, mark), redactor)
+
+    if route.wire != job.wire or redactor is not None:
+        return translation()
+    if job.line.array:
+        tap = ARRAY_TAPS[job.wire]()
+    else:
+        tap = RELAYS[job.wire].tap(lambda failure: job.format.stream_encoder(mark).fail(failure), prepared.strip_usage)
+    tap.watch = prepared.watch
+    return Undecided(tap, thinks_aloud, translation) if one_choice(job) else tap
 
 
 def client_encoder(job: ChatJob, mark: Stamp) -> StreamEncoder:
@@ -203,6 +219,17 @@ def stamp(gateway: Gateway, job: ChatJob, prepared: render.Prepared) -> Stamp:
         names=prepared.names,
         ask=job.ask,
     )
+
+
+def one_choice(job: ChatJob) -> bool:
+    """Whether the client waits for one chat answer: the only one whose thinking in tags can be moved."""
+    assert job.peek is not None
+    return job.wire == "openai-chat" and "n" not in job.peek.members
+
+
+def thinks_aloud(body: bytes) -> bool:
+    """Whether a chat answer, or what has come of it, begins with thinking in tags, which clients look for elsewhere."""
+    return _THINKS.search(body) is not None
 
 
 def fold(wire: str, body: bytes) -> list[Event]:

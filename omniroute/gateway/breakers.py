@@ -124,7 +124,8 @@ class Breakers:
             self._known[provider] = breaker
 
     def _wait(self, breaker: Breaker) -> float:
-        return (breaker.last_failure or 0.0) + breaker.reset - self._clock.time()
+        wait = (breaker.last_failure or 0.0) + breaker.reset - self._clock.time()
+        return min(wait, breaker.reset)  # a clock that was set back must not keep it open for longer
 
     def _changed(self, provider: str, breaker: Breaker) -> None:
         if self.on_change is not None:

@@ -119,7 +119,7 @@ class Budgets:
         """The sums of the running windows, from the books, by purse."""
         since = self._windows()
         for id, sums in spent.items():
-            self._purses[id] = Spent([*sums], since, warned=set())
+            self._purses[id] = Spent([*sums], since)
 
     def used(self, id: str) -> tuple[float, float, float]:
         """Dollars spent from a purse in the running day, week and month."""
@@ -209,7 +209,7 @@ class Budgets:
         since = self._windows()
         spent = self._purses.get(id)
         if spent is None:
-            spent = self._purses[id] = Spent([0.0, 0.0, 0.0], since, warned=set())
+            spent = self._purses[id] = Spent([0.0, 0.0, 0.0], since)
         elif spent.since is not since:
             for place, period in enumerate(PERIODS):
                 if spent.since[place] != since[place]:

@@ -109,6 +109,7 @@ class Cache:
         self.hits = self.misses = self.tokens_saved = 0
         self._clock = clock
         self._archive = archive
+        self._forgotten = 0  # how often something was removed by hand
 
     @property
     def on(self) -> bool:
@@ -130,8 +131,11 @@ class Cache:
         found = self.shelf.get(signature)
         if self._archive is None:
             return found
-        if found is None and (found := await self._archive.find(signature)) is not None:
-            self.shelf.put(signature, found)
+        if found is None:
+            before = self._forgotten
+            found = await self._archive.find(signature)
+            if found is not None and before == self._forgotten:  # else it may have been removed meanwhile
+                self.shelf.put(signature, found)
         if found is not None:
             self._archive.count(signature)
         return found
@@ -152,4 +156,5 @@ class Cache:
 
     def forget(self, wanted: Wanted) -> set[str]:
         """Remove what is *wanted* from memory; returns the signatures."""
+        self._forgotten += 1
         return self.shelf.drop(wanted) | self.private.drop(wanted)

@@ -17,6 +17,7 @@ from ..translate.conversation import Ask, Block, Media, Text, Thinking, ToolCall
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek, peek
 from ..upstream.credentials import PATHS, base_url_of, call_headers, endpoint, with_login
+from ..upstream.send import Times
 from . import accounts, auth, render
 from .job import Gateway
 from .plan import first_route
@@ -26,7 +27,8 @@ from .snapshot import Connection
 CHARACTERS_A_TOKEN: Final = 4.0  # of English prose and JSON, with every vendor's tokenizer, within a quarter
 MEDIA_TOKENS: Final = 1500  # of an image of usual size
 TURN_TOKENS: Final = 4  # the frame around each turn
-_SECONDS: Final = 15.0
+_TIMES: Final = Times(first_byte=15.0, idle=15.0)  # who asks waits for the count before it sends anything
+_MOST: Final = 64 * 1024  # bytes of an answer
 
 
 async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
@@ -39,7 +41,7 @@ async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
         key = auth.authenticate(
             snapshot, request, gateway.clock.time(), required=gateway.require_key, keyring=gateway.keyring
         )
-        found = peek(request.body, RELAYS[row.wire].members)
+        found = peek(gateway.guard.redacted(request.body, request.id), RELAYS[row.wire].members)
         found.model = request.params.get("model", found.model)
         route = first_route(gateway, snapshot, key, found.model)
         counted = await _upstream(gateway, exchange, found, route, row.wire)
@@ -67,8 +69,9 @@ async def _upstream(gateway: Gateway, exchange: Exchange, found: Peek, route: Ro
         names = {name for name, _ in headers}
         extra = [field for field in sent if field[0] not in names]
         try:
+            origin, fields = render.origin_of(place, account), [render.JSON_TYPE, *headers, *extra]
             status, _, answer = await gateway.client.fetch(
-                render.origin_of(place, account), "POST", place.path, [render.JSON_TYPE, *headers, *extra], body, limit=65536
+                origin, "POST", place.path, fields, body, limit=_MOST, times=_TIMES
             )
         except TransportError:
             return None

@@ -7,6 +7,7 @@ it looks at the newest words of the user alone, and only after the answer has be
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -44,37 +45,48 @@ class Guard:
         """Whether requests have to be looked at before they are sent."""
         return self.blocks or self.redacts
 
-    def check(self, form: Format, wire: str, body: bytes) -> Checked:
+    def check(self, form: Format, wire: str, body: bytes, request_id: str = "") -> Checked:
         """Look at a request.  Raises ``OmniError`` when it cannot be read."""
         if self.blocks:
             found = detect(said_by_user(form.decode_request(body)))
             if any(one.severity == "high" for one in found):
                 return Checked(body, refusal(wire, found))
-        if self.redacts:
-            body, count = redact_body(body)
-            if count:
-                _log.info("personal data taken out of a request: %d", count)
-        return Checked(body)
+            self._warn(request_id, found)
+        return Checked(self.redacted(body, request_id))
 
-    def answer(self, body: bytes) -> bytes:
+    def redacted(self, body: bytes, request_id: str = "") -> bytes:
+        """The body of any request that goes to a vendor, without personal data where the settings say so."""
+        if not self.redacts:
+            return body
+        body, count = redact_body(body)
+        if count:
+            _log.info("personal data taken out of a request: %d", count, extra={"request_id": request_id})
+        return body
+
+    def answer(self, body: bytes, request_id: str = "") -> bytes:
         """A whole answer on its way to the client."""
         redacted, count = redact_body(body)
-        self._found(count)
+        self._found(request_id, count)
         return body if self._watches else redacted
 
-    def redactor(self) -> Redactor | None:
+    def redactor(self, request_id: str = "") -> Redactor | None:
         """For the texts of one streamed answer; None where nothing is to be done."""
-        return Redactor(self._found, changes=not self._watches) if self.answers else None
+        return Redactor(partial(self._found, request_id), changes=not self._watches) if self.answers else None
 
-    def _found(self, count: int) -> None:
+    def _found(self, request_id: str, count: int) -> None:
         if count:
-            _log.warning("personal data in an answer: %d%s", count, "" if self._watches else " taken out")
+            outcome = "" if self._watches else " taken out"
+            _log.warning("personal data in an answer: %d%s", count, outcome, extra={"request_id": request_id})
 
     def note(self, request_id: str, body: bytes) -> None:
         """Write down what the newest words of a request look like."""
         piece = newest_words(body)
-        if piece and (found := detect(piece)):
-            _log.warning("request %s looks like prompt injection: %s", request_id, names(found))
+        if piece:
+            self._warn(request_id, detect(piece))
+
+    def _warn(self, request_id: str, found: list[Detection]) -> None:
+        if found:
+            _log.warning("a request looks like prompt injection: %s", names(found), extra={"request_id": request_id})
 
 
 def names(found: list[Detection]) -> str:

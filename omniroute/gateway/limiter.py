@@ -19,8 +19,9 @@ from .snapshot import Connection, RateDefaults
 
 _MINUTE: Final = 60.0
 _HELD_BACK: Final = 0.2  # seconds between calls when the vendor says that they come too fast
-_SLACK: Final = 0.010
+_SLACK: Final = 0.010  # seconds off a learned spacing (section 7)
 _SOON: Final = 1e-6  # less than this is now
+_IN_LINE: Final = 0.001  # seconds for each who waits already: of two equal lanes the shorter line is the better one
 
 
 class Rules(NamedTuple):
@@ -121,7 +122,7 @@ class Limiter:
                 lane = None
             if lane is None or (not lane.queue and not lane.wait(now)):
                 return at
-            wait = lane.estimate(now) + 0.001 * len(lane.queue)
+            wait = lane.estimate(now) + _IN_LINE * len(lane.queue)
             if wait < least:
                 best, least = at, wait
         return best

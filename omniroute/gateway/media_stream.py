@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..media.codec import UNREADABLE
 from ..proto.exchange import Exchange
 from ..proto.headers import Headers
 from ..translate.events import Failure, Usage
@@ -67,7 +68,7 @@ def usage_of(events: bytes) -> Usage | None:
             continue
         try:
             usage = msgspec.json.decode(data_of(event), type=dict[str, Any]).get("usage")
-        except msgspec.MsgspecError:
+        except UNREADABLE:  # the first event may be cut
             continue
         if isinstance(usage, dict):
             into, out = usage.get("input_tokens"), usage.get("output_tokens")

@@ -6,17 +6,16 @@ Decided when a snapshot is built, once per connection; pure.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
 from ..proto.proxy import Proxy
 from ..settings import is_loopback
+from ..upstream.credentials import PORTS
 from ..upstream.providers import Provider
 from .ip_filter import AddressSet, address_of
-
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Via(NamedTuple):
@@ -89,7 +88,7 @@ class Outbound(Struct, frozen=True):
             return None
         try:
             place = urlsplit(base_url or (provider.base_url if provider is not None else ""))
-            port = place.port or _PORTS.get(place.scheme, 0)
+            port = place.port or PORTS.get(place.scheme, 0)
         except ValueError:
             return None
         return self.environment.proxy(place.scheme, place.hostname or "", port) if place.hostname else None

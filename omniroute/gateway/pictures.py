@@ -14,6 +14,7 @@ from ..errors import OmniError
 from ..proto.dial import public
 from ..proto.h1_client import Origin, TransportError
 from ..proto.headers import Headers, get
+from ..upstream.credentials import PORTS
 from ..upstream.send import Client, Times, Whole
 from .job import Gateway
 
@@ -21,7 +22,6 @@ PICTURE_BYTES: Final = 32 * 1024 * 1024
 SECONDS: Final = 60.0  # for one picture in all
 _REDIRECTS: Final = 3
 _TIMES: Final = Times(connect=10.0, first_byte=30.0, idle=15.0)
-_PORTS: Final = {"http": 80, "https": 443}
 _FIELDS: Final[Headers] = [(b"accept", b"image/*"), (b"user-agent", b"omniroute")]
 
 
@@ -77,7 +77,7 @@ def locate(url: str) -> tuple[Origin, bytes]:
     """Origin and request target.  Raises ``OmniError`` for what is no plain http or https URL."""
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
+        port = parts.port or PORTS[parts.scheme]
     except (ValueError, KeyError):
         raise _failure("its address is no http or https URL") from None
     if not parts.hostname or "@" in parts.netloc:

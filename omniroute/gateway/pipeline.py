@@ -59,7 +59,7 @@ def session_matters(snapshot: Snapshot, job: ChatJob, plan: Plan) -> bool:
     for route in plan.routes:
         if len(snapshot.connections.get(route.provider.id, ())) > 1:
             return True
-    return not SESSION_FIELDS.isdisjoint(job.exchange.request.named())
+    return not job.exchange.request.named().keys().isdisjoint(SESSION_FIELDS)
 
 
 async def in_session(gateway: Gateway, job: ChatJob, found: Peek, plan: Plan) -> Failure | None:

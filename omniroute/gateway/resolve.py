@@ -69,7 +69,7 @@ def resolve(snapshot: Snapshot, name: str, *, only: str = "") -> Route:
 def _resolve(snapshot: Snapshot, name: str, depth: int) -> Route:
     head, slash, rest = name.partition("/")
     if slash and rest and (provider_id := snapshot.prefixes.get(head)) is not None:
-        return _route(snapshot, provider_id, rest, "prefix")
+        return _route(snapshot, provider_id, rest, "prefix", snapshot.wires.get(head, ""))
     target = snapshot.aliases.get(name) if not slash else None
     via = "alias"
     if target is None and (target := _wildcard(snapshot, name)) is not None:
@@ -182,7 +182,7 @@ def _bare(snapshot: Snapshot, name: str) -> Route:
     raise OmniError("invalid_request", message, param="model")
 
 
-def _route(snapshot: Snapshot, provider_id: str, model: str, via: str) -> Route:
+def _route(snapshot: Snapshot, provider_id: str, model: str, via: str, wire: str = "") -> Route:
     provider = snapshot.providers[provider_id]
     if provider_id in snapshot.settings.blocked_providers:
         raise OmniError("invalid_request", f"Provider '{provider_id}' is blocked in the settings", param="model")
@@ -190,7 +190,7 @@ def _route(snapshot: Snapshot, provider_id: str, model: str, via: str) -> Route:
         model = model.removesuffix(_LATEST)  # some clients add it to every name
     model = provider.renames.get(model, model)
     known = provider.models.get(model)
-    wire = known.wire if known is not None and known.wire else provider.wire
+    wire = (known.wire if known is not None else "") or wire or provider.wire_of(model)
     if not wire:
         raise OmniError("invalid_request", f"Provider '{provider_id}' has no chat models", param="model")
     return Route(provider, model, wire, via, price_of(snapshot, provider, model), quirks_of(provider, model))

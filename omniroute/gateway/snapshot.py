@@ -103,8 +103,8 @@ class Snapshot(Struct, frozen=True):
     """Everything the data plane reads.
 
     ``providers`` has built-in ones and nodes by id; ``prefixes`` maps every accepted prefix (id, alias, reserved alias, node
-    prefix) to a provider id; ``connections`` the *active* ones by provider id, sorted by (priority, newest first);
-    ``models`` a bare model id to the ids of the providers that offer it.
+    prefix) to a provider id, ``wires`` a few of them to another wire than that provider's; ``connections`` the *active* ones
+    by provider id, sorted by (priority, newest first); ``models`` a bare model id to the ids of the providers that offer it.
     """
 
     version: int = 0
@@ -113,6 +113,7 @@ class Snapshot(Struct, frozen=True):
     keys: dict[bytes, GatewayKey] = field(default_factory=dict)
     providers: dict[str, Provider] = field(default_factory=dict)
     prefixes: dict[str, str] = field(default_factory=dict)
+    wires: dict[str, str] = field(default_factory=dict)
     connections: dict[str, tuple[Connection, ...]] = field(default_factory=dict)
     models: dict[str, tuple[str, ...]] = field(default_factory=dict)
     custom_models: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by provider id

@@ -48,17 +48,19 @@ def charge(live: Live, job: Job, row: CallRecord) -> None:
 
     Calls of a key without a budget are entered too: it may be given one before the window ends.
     """
-    purses = job.reservation.purses if job.reservation is not None else ()
-    ids = [purse.id for purse in purses]
-    if job.key is not None and job.key.id not in ids:
-        ids.append(job.key.id)
+    key = job.key
+    ids: tuple[str, ...] = () if key is None else (key.id,)
+    purses: tuple[Purse, ...] = ()
+    if job.reservation is not None:
+        purses = job.reservation.purses
+        ids = tuple(dict.fromkeys((*(purse.id for purse in purses), *ids)))
     if not ids or row.cost == 0:
         return
     if row.cost is not None:
-        row.charged = tuple(ids)
+        row.charged = ids
         live.budgets.charge(ids, row.cost)
         for purse in purses:
-            who = purse.policy or (job.key.name if job.key is not None else purse.id)
+            who = purse.policy or (key.name if key is not None else purse.id)
             live.budgets.warn(purse, printable(who))
     elif row.tokens_in is not None or row.tokens_out is not None or job.units is not None:
         live.budgets.charge(ids, None)

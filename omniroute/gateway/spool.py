@@ -39,14 +39,19 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the bytes; a thread that still reads them lets go of the file when it is done."""
-        file, self._file = self._file, None
+        """Let go of the bytes; while a thread is still at the file, it is closed when that is done."""
         self._pending.clear()
-        if file is None:
-            return
         if self._busy is not None and not self._busy.done():
-            self._busy.add_done_callback(lambda _: file.close())
+            self._busy.add_done_callback(self._close)
         else:
+            self._close()
+
+    def _open(self) -> None:
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by _close
+
+    def _close(self, _: object = None) -> None:
+        file, self._file = self._file, None
+        if file is not None:
             file.close()
 
     def put(self, data: bytes) -> None:
@@ -59,9 +64,10 @@ class Spool:
         if len(self._pending) <= (self._memory if self._file is None else PIECE_BYTES):
             return
         if self._file is None:
-            self._file = await self._beside(_nameless)
+            await self._beside(self._open)
+            assert self._file is not None
         data, self._pending = self._pending, bytearray()
-        await self._beside(self._file.write, data)
+        await self._beside(_write_all, self._file, data)
 
     async def read(self, offset: int, size: int) -> bytes:
         """Bytes that were put."""
@@ -100,8 +106,11 @@ class Spool:
         return await asyncio.shield(busy)
 
 
-def _nameless() -> IO[bytes]:
-    return tempfile.TemporaryFile(buffering=0)
+def _write_all(file: IO[bytes], data: bytearray) -> None:
+    """An unbuffered file may take a part only, as when the disk is nearly full."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 async def receive(exchange: Exchange, spool: Spool) -> Form:

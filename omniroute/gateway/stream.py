@@ -8,8 +8,8 @@ switch and no queue in between; a slow client pauses its own upstream.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from ..clock import Clock
 from ..proto.exchange import Exchange
@@ -105,6 +105,61 @@ class Translation:
 
     def fail(self, failure: Failure) -> bytes:
         return self._encode(self._unsent) + self._encoder.fail(failure)
+
+
+def _of_pipe(name: str) -> Any:
+    """An attribute of the pipe in use."""
+    return property(lambda self: getattr(self._pipe, name))
+
+
+class Undecided:
+    """A stream on the same wire whose first words decide: a tap, or, where they are thinking in tags, a translation.
+
+    Until they have come nothing leaves it, and nothing would: they are what a commit waits for.  See ``Pipe``.
+    """
+
+    usage = _of_pipe("usage")
+    model = _of_pipe("model")
+    meaningful = _of_pipe("meaningful")
+    finished = _of_pipe("finished")
+    failure = _of_pipe("failure")
+    pieces = _of_pipe("pieces")
+    torn = _of_pipe("torn")
+
+    def __init__(self, tap: Pipe, thinks: Callable[[bytes], bool], translation: Callable[[], Pipe]) -> None:
+        self._pipe = tap
+        self._thinks = thinks
+        self._translation = translation
+        self._seen: list[bytes] | None = []  # None: decided
+        self._held: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes:
+        if self._seen is None:
+            return self._pipe.feed(data)
+        self._seen.append(data)
+        self._held.append(self._pipe.feed(data))
+        undecided = not self._pipe.meaningful and self._pipe.failure is None
+        if undecided and sum(map(len, self._seen)) < HELD_BYTES:
+            return b""
+        return self._decide(self._seen)
+
+    def _decide(self, seen: list[bytes]) -> bytes:
+        raw, held = b"".join(seen), b"".join(self._held)
+        self._seen = None
+        self._held.clear()
+        if self._pipe.failure is not None or not self._thinks(raw):
+            return held
+        self._pipe = self._translation()
+        return self._pipe.feed(raw)
+
+    def eof(self) -> bytes:
+        return self._rest() + self._pipe.eof()
+
+    def fail(self, failure: Failure) -> bytes:
+        return self._rest() + self._pipe.fail(failure)
+
+    def _rest(self) -> bytes:
+        return b"" if self._seen is None else self._decide(self._seen)
 
 
 class StreamRelay:

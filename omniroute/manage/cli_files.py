@@ -103,7 +103,10 @@ class Home:
                 date, _, clock = match[1].partition("T")
                 hours, minutes, seconds, millis = clock[:-1].split("-")
                 moment = f"{date}T{hours}:{minutes}:{seconds}.{millis}Z"
-                size = (folder / name).stat().st_size
+                try:
+                    size = (folder / name).stat().st_size
+                except FileNotFoundError:  # a newer copy has just taken its place
+                    continue
                 rows.append(CopyRow(name, tool.id, str(self.path(file)), moment, size))
         return rows
 

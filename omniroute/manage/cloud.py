@@ -41,13 +41,17 @@ class Fetcher(Protocol):
 
 
 class CloudSync:
-    """One gateway's part in syncing.  Meetings come one after the other."""
+    """One gateway's part in syncing.  What a meeting changes here is changed by one at a time.
+
+    While the other gateway is waited for, only ``_asking`` is held: it may be asking us at the same moment.
+    """
 
     def __init__(self, store: Store, settings: Settings, clock: Clock, client: Fetcher) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
         self._client = client
+        self._asking = asyncio.Lock()
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -72,7 +76,7 @@ class CloudSync:
 
     async def sync(self) -> dict[str, int]:
         """Meet the other gateway once.  Counts: ``sent``, ``received``, ``deleted``.  Raises OmniError 500 or 502."""
-        async with self._turn:
+        async with self._asking:
             state = await self._store.sync.state(_OURS)
             url = await self.url()
             if state.get("url") != url:
@@ -87,9 +91,10 @@ class CloudSync:
                 theirs, lost, trusted = self._read(answer.get("data"))
             except ValueError as error:
                 raise refused(502, f"Cloud sync failed: the peer's answer cannot be used: {error}") from None
-            merges = await self._merge(theirs, lost, base, trusted=trusted, they_win=False)
-            now = iso(self._clock.time())
-            await sync.remember(_OURS, {"url": url, "lastSync": now, "base": versions(await sync.read())})
+            async with self._turn:
+                merges = await self._merge(theirs, lost, base, trusted=trusted, they_win=False)
+                now = iso(self._clock.time())
+                await sync.remember(_OURS, {"url": url, "lastSync": now, "base": versions(await sync.read())})
         sent = sum(len(group) for group in mine.values())
         return {"sent": sent, **_counts(merges)}
 
@@ -99,7 +104,7 @@ class CloudSync:
 
     async def leave(self) -> None:
         """Have the other gateway delete what came from here.  Raises OmniError 500 or 502."""
-        async with self._turn:
+        async with self._asking:
             await self._store.sync.remember(_OURS, None)
             await self._ask("DELETE", await self.url(), f"sync/{self.machine_id}")
 
@@ -238,11 +243,13 @@ class CloudSync:
     async def _keep_in_step(self) -> None:
         while True:
             await self._clock.sleep(_EVERY_SECONDS)
-            if await self._store.config.get("cloudEnabled"):
-                try:
+            try:
+                if await self._store.config.get("cloudEnabled"):
                     await self.sync()
-                except OmniError as error:
-                    _log.warning("%s", error.message)
+            except OmniError as error:
+                _log.warning("%s", error.message)
+            except Exception:  # noqa: BLE001 - one bad meeting must not be the last
+                _log.exception("Cloud sync failed")
 
 
 def _understood(status: int, answer: bytes) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Merge(NamedTuple):
 
 def merge(mine: Group, theirs: Group, gone: Known, base: Known, *, they_win: bool) -> Merge:
     """*they_win*: of two changed records without a time of change, theirs counts (whoever asked for the meeting)."""
-    take = {id: record for id, record in theirs.items() if _wanted(id, mine.get(id), record, base.get(id), they_win)}
+    take = {id: record for id, record in theirs.items() if _wanted(mine.get(id), record, base.get(id), they_win)}
     drop = [id for id, record in mine.items() if id in gone and id not in theirs and not _changed(record, gone[id])]
     return Merge(take, drop)
 
@@ -34,7 +34,7 @@ def deleted(mine: Group, base: Known) -> dict[str, str]:
     return {id: version for id, version in base.items() if id not in mine}
 
 
-def _wanted(id: str, mine: Record | None, theirs: Record, base: str | None, they_win: bool) -> bool:
+def _wanted(mine: Record | None, theirs: Record, base: str | None, they_win: bool) -> bool:
     if mine is None:
         return base is None or _changed(theirs, base)
     if mine.version == theirs.version:

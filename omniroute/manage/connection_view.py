@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ..clock import iso, parse_iso
 from ..gateway.health import AccountHealth
+from ..gateway.uses import NEVER, Use
 from ..store.connections import ConnectionRow
 
 _SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "cookie", "credential")
@@ -70,11 +71,13 @@ _SAME: Final = frozenset(ConnectionView.__struct_fields__) - {"provider_specific
 _TIMES: Final = frozenset({"last_error_at", "rate_limited_until", "last_used_at"})
 
 
-def view(row: ConnectionRow, live: AccountHealth) -> ConnectionView:
-    """*row* with the state in memory over the stored one, which is some moments older."""
+def view(row: ConnectionRow, live: AccountHealth, use: Use = NEVER) -> ConnectionView:
+    """*row* with the state and the last use in memory over the stored ones, which are some moments older."""
     values: dict[str, Any] = {name: getattr(row, name) for name in _SAME}
     if live.test_status != "unknown" or live.troubled:
         values |= {name: getattr(live, name) for name in AccountHealth.__struct_fields__}
+    if use.times:
+        values |= {"last_used_at": use.at, "consecutive_use_count": use.times}
     for name in _TIMES:
         if isinstance(values[name], float):
             values[name] = iso(values[name])

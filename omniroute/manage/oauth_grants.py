@@ -17,7 +17,7 @@ from .tokens import token_columns
 Step = Callable[[Call, OAuthClient], Awaitable[Reply]]
 
 
-class Account(Struct, rename="camel", omit_defaults=True):
+class Account(Struct, rename="camel"):
     """A connection as the end of a login shows it."""
 
     id: str

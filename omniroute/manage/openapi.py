@@ -217,7 +217,8 @@ def _summary(row: DataRow) -> str:
     ends = [end for end in MODEL_SUMMARIES if row.method == "POST" and row.path.endswith(end)]
     if ends:
         return MODEL_SUMMARIES[max(ends, key=len)]
-    return (row.handler.__doc__ or row.handler.__name__).strip().partition("\n")[0].replace("`", "")
+    text: str = row.handler.__doc__ or row.handler.__name__
+    return text.strip().partition("\n")[0].replace("`", "")
 
 
 def _is_chat(row: DataRow) -> bool:

@@ -13,7 +13,7 @@ from ..upstream.credentials import check_base_url, needs_secret
 from ..upstream.providers import Provider
 from .bodies import Name, Rank, ShortName, Text50, Text200, Text500, clean_key, given
 from .call import Call, Invalid, Reply, flag, refused
-from .connection_view import ConnectionList, OneConnection, is_secret, unix, view
+from .connection_view import ConnectionList, ConnectionView, OneConnection, is_secret, unix, view
 
 _ApiKey = Annotated[str, Meta(max_length=10_000)]
 _Data = Annotated[dict[str, str | int | float | bool | None], Meta(max_length=50)]
@@ -64,7 +64,12 @@ class Message(Struct):
 
 async def list_connections(call: Call) -> Reply:
     rows = await call.store.connections.list(call.query.get("provider") or None, flag(call.query.get("isActive")))
-    return Reply(200, ConnectionList([view(row, call.services.live.health.view(row.id)) for row in rows]))
+    return Reply(200, ConnectionList([_shown(call, row) for row in rows]))
+
+
+def _shown(call: Call, row: ConnectionRow) -> ConnectionView:
+    live = call.services.live
+    return view(row, live.health.view(row.id), live.uses.of(row.id))
 
 
 async def create(call: Call) -> Reply:
@@ -87,12 +92,12 @@ async def create(call: Call) -> Reply:
     if twin is not None and not kept:
         row = await start_afresh(call, row)
     await call.audit("provider.create" if twin is None else "provider.update", row.id, _named(row))
-    return Reply(201, OneConnection(view(row, call.services.live.health.view(row.id))))
+    return Reply(201, OneConnection(_shown(call, row)))
 
 
 async def read(call: Call) -> Reply:
     row = await find_connection(call)
-    return Reply(200, OneConnection(view(row, call.services.live.health.view(row.id))))
+    return Reply(200, OneConnection(_shown(call, row)))
 
 
 async def change(call: Call) -> Reply:
@@ -120,7 +125,7 @@ async def change(call: Call) -> Reply:
     elif changes.keys() & HEALTH:
         call.services.live.health.restore(row.id, health_of(row))
     await call.audit("provider.update", row.id, {**_named(row), "changed": sorted(changes)})
-    return Reply(200, OneConnection(view(row, call.services.live.health.view(row.id))))
+    return Reply(200, OneConnection(_shown(call, row)))
 
 
 async def start_afresh(call: Call, row: ConnectionRow) -> ConnectionRow:

@@ -18,6 +18,7 @@ from ..proto.h1_client import Origin, TransportError
 from ..proto.proxy import PORTS, Proxy, Scheme
 from ..store.connections import ConnectionRow
 from ..store.proxies import EVERYWHERE, MAPS, ProxyConfig
+from ..upstream.credentials import PORTS as TARGET_PORTS
 from ..upstream.credentials import base_url_of
 from ..upstream.providers import Provider
 from .bodies import given
@@ -28,7 +29,6 @@ _LEVELS: Final = (EVERYWHERE, *MAPS)
 _TEST_SECONDS: Final = 10.0
 _TEST_BYTES: Final = 64 * 1024
 _LONGEST: Final = 255  # of host, user name and password: what SOCKS can carry
-_TARGET_PORTS: Final = {"http": 80, "https": 443}
 _SOCKS_OFF: Final = "SOCKS5 proxy is disabled (set ENABLE_SOCKS5_PROXY=true to enable)"
 
 
@@ -127,7 +127,7 @@ async def _public_address(call: Call, proxy: Proxy) -> tuple[str | None, str | N
     if call.services.gateway is None:
         raise OmniError("internal", "There is no data plane to test with")
     place = urlsplit(call.services.settings.proxy_test_url)
-    origin = Origin(place.scheme, place.hostname or "", place.port or _TARGET_PORTS[place.scheme], proxy)
+    origin = Origin(place.scheme, place.hostname or "", place.port or TARGET_PORTS[place.scheme], proxy)
     path = (place.path or "/") + (f"?{place.query}" if place.query else "")
     late = f"Connection timeout ({_TEST_SECONDS:g}s)"
     try:

@@ -14,10 +14,13 @@ from msgspec import Raw
 
 from ..errors import OmniError
 from ..translate.events import Usage
+from ..translate.format import BadAnswer
 from ..translate.peek import Peek, peek
 from .forms import Pieces
 
 T = TypeVar("T")
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON of the wanted shape."""
 
 
 class Units(NamedTuple):
@@ -109,8 +112,16 @@ def member(found: Peek, name: str, decoder: msgspec.json.Decoder[T], expected: s
         return None
     try:
         return decoder.decode(raw)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         raise OmniError("invalid_request", f"Invalid '{name}': expected {expected}", param=name) from None
+
+
+def decoded(body: bytes, shape: type[T]) -> T:
+    """An upstream's answer in the given *shape*.  Raises BadAnswer."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except UNREADABLE as error:
+        raise BadAnswer(str(error)) from None
 
 
 def others(found: Peek, known: frozenset[str]) -> dict[str, Raw]:

@@ -18,7 +18,7 @@ from ..translate.events import Usage
 from ..translate.format import BadAnswer
 from ..translate.peek import Peek, patch
 from . import embeddings_vendors as vendors
-from .codec import Codec, Got, Mark, Sent, look, member, others
+from .codec import UNREADABLE, Codec, Got, Mark, Sent, look, member, others
 from .vectors import as_base64, as_floats
 
 encode: Final = msgspec.json.encode
@@ -159,7 +159,6 @@ class _Answer(_Rest):
 _rest: Final = msgspec.json.Decoder(_Rest)
 _answer: Final = msgspec.json.Decoder(_Answer)
 _counts: Final = msgspec.json.Decoder(_Counts)
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*(\{(?:[^{}]|\{[^{}]*\})*\})')
 _MODEL: Final = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 _EDGE: Final = 2048  # bytes at either end of an answer: what is not vectors stands there
@@ -180,7 +179,7 @@ def _read_openai(body: bytes, ask: EmbeddingsAsk, mark: Mark) -> Got:
 def _whole(body: bytes) -> _Answer:
     try:
         answer = _answer.decode(body)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise BadAnswer(str(error)) from None
     if not answer.data:
         raise BadAnswer("no embeddings")
@@ -194,7 +193,7 @@ def _glance(body: bytes) -> _Counts | None:
         if found is not None:
             return _counts.decode(found[1])
         return _rest.decode(body).usage
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -205,7 +204,7 @@ def _renamed(body: bytes, name: str) -> tuple[bytes, str]:
         return body, ""
     try:
         known = _text.decode(found[1])
-    except _UNREADABLE:
+    except UNREADABLE:
         return body, ""
     view = memoryview(body)  # copied once, into the answer
     return b"".join((view[: found.start(1)], encode(name), view[found.end(1) :])), known

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from ..translate.events import Usage
 from ..translate.format import BadAnswer
-from .codec import Sent
+from .codec import UNREADABLE, Sent
 
 encode: Final = msgspec.json.encode
 
@@ -196,7 +196,7 @@ def _reader(shape: type[Any], take: Callable[[Any], Vectors]) -> Callable[[bytes
     def read(body: bytes) -> Vectors:
         try:
             return take(decode(body))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadAnswer(str(error)) from None
 
     return read

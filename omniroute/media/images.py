@@ -19,7 +19,7 @@ from ..errors import OmniError
 from ..translate.events import Usage
 from ..translate.format import BadAnswer
 from ..translate.peek import Peek
-from .codec import Codec, Got, Mark, Sent, Units, look, member, others
+from .codec import UNREADABLE, Codec, Got, Mark, Sent, Units, decoded, look, member, others
 from .forms import File, Form, write
 
 _TEXT: Final = msgspec.json.Decoder(str)
@@ -142,7 +142,7 @@ def _loose(found: Peek, name: str) -> Any:
     raw = found.members.get(name)
     try:
         return msgspec.json.decode(raw) if raw is not None else None
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -233,10 +233,7 @@ def mime_of(content: str) -> str:
 
 def read_openai(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
     """An answer in OpenAI's form; ``created`` is added where it is missing."""
-    try:
-        answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError as error:
-        raise BadAnswer(str(error)) from None
+    answer = decoded(body, _Answer)
     if not answer.data:
         raise BadAnswer("there is no picture in it")
     answer.created = answer.created or mark.created

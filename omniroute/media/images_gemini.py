@@ -13,8 +13,7 @@ from msgspec import Struct
 
 from ..errors import OmniError
 from ..translate.events import Usage
-from ..translate.format import BadAnswer
-from .codec import Codec, Got, Mark, Refused, Sent
+from .codec import Codec, Got, Mark, Refused, Sent, decoded
 from .images import Image, ImageAsk, got
 
 _RATIOS: Final = frozenset({"1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"})
@@ -103,10 +102,7 @@ class _Answer(Struct):
 
 
 def _read(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
-    try:
-        answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError as error:
-        raise BadAnswer(str(error)) from None
+    answer = decoded(body, _Answer)
     images = [
         Image(b64_json=one.bytesBase64Encoded, mime_type=one.mimeType)
         for one in answer.predictions

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from ..translate.format import BadAnswer
-from .codec import Codec, Got, Mark, Next, Refused, Sent
+from .codec import Codec, Got, Mark, Next, Refused, Sent, decoded
 from .images import Image, ImageAsk, got
 
 _EVERY: Final = 2.0  # seconds between looks
@@ -69,8 +69,11 @@ class _Fireworks(Struct):
     result: _Sample | None = None
 
 
+_EITHER: Final[Any] = list[_Fireworks] | _Fireworks
+
+
 def _read_fireworks(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
-    answers = _decode(body, list[_Fireworks] | _Fireworks)
+    answers: list[_Fireworks] | _Fireworks = decoded(body, _EITHER)
     images: list[Image] = []
     for answer in answers if isinstance(answers, list) else [answers]:
         if answer.finishReason == "CONTENT_FILTERED":
@@ -86,7 +89,7 @@ def _read_fireworks(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
 def _follow_fireworks(body: bytes, ask: ImageAsk, model: str) -> Next | None:
     if not _is_job(model):
         return None
-    answer = _decode(body, _Fireworks)
+    answer = decoded(body, _Fireworks)
     if answer.status == "Ready":
         return None
     if answer.status not in (None, "Pending"):
@@ -119,7 +122,7 @@ class _Hyperbolic(Struct):
 
 
 def _read_hyperbolic(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
-    return _made([_plain(image.image) for image in _decode(body, _Hyperbolic).images], ask, mark)
+    return _made([_plain(image.image) for image in decoded(body, _Hyperbolic).images], ask, mark)
 
 
 # -- Nano Banana: a job, looked at until it is done
@@ -162,7 +165,7 @@ class _NanoBanana(Struct):
 
 
 def _follow_nanobanana(body: bytes, ask: ImageAsk, model: str) -> Next | None:
-    answer = _decode(body, _NanoBanana)
+    answer = decoded(body, _NanoBanana)
     if answer.code >= 300:
         raise Refused(answer.code if 400 <= answer.code < 600 else 502, answer.msg or "The picture could not be made")
     task = answer.data or _Task()
@@ -176,17 +179,10 @@ def _follow_nanobanana(body: bytes, ask: ImageAsk, model: str) -> Next | None:
 
 
 def _read_nanobanana(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
-    task = _decode(body, _NanoBanana).data
+    task = decoded(body, _NanoBanana).data
     result = (task.response if task is not None else None) or _Result()
     found = result.resultImageUrl or result.resultUrls or result.originImageUrl or []
     return _made([Image(url=url) for url in ([found] if isinstance(found, str) else found)], ask, mark)
-
-
-def _decode(body: bytes, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise BadAnswer(str(error)) from None
 
 
 def _made(images: list[Image], ask: ImageAsk, mark: Mark) -> Got:

@@ -12,7 +12,7 @@ from ..errors import OmniError
 from ..translate.events import Usage
 from ..translate.format import BadAnswer
 from ..translate.peek import Peek, patch
-from .codec import Codec, Got, Mark, Sent, look, member
+from .codec import UNREADABLE, Codec, Got, Mark, Sent, look, member
 
 _inputs: Final = msgspec.json.Decoder(str | list[str | dict[str, Any]])
 
@@ -53,7 +53,7 @@ def _render(ask: ModerationAsk, model: str) -> Sent:
 def _read(body: bytes, ask: ModerationAsk, mark: Mark) -> Got:
     try:
         answer = _answer.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadAnswer(str(error)) from None
     counts = answer.usage
     tokens = counts.prompt_tokens if counts is not None else 0  # most vendors take no money for it, and count nothing

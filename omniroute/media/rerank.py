@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from ..errors import OmniError
 from ..translate.events import Usage
 from ..translate.format import BadAnswer
-from .codec import NO_UNITS, Codec, Got, Mark, Sent, Units, look, member, others
+from .codec import NO_UNITS, UNREADABLE, Codec, Got, Mark, Sent, Units, look, member, others
 
 encode: Final = msgspec.json.encode
 Document = str | dict[str, Any]
@@ -158,7 +158,7 @@ def _read(row: Row, body: bytes, ask: RerankAsk, mark: Mark) -> Got:
         members, answer = _members.decode(body), _answer.decode(body)
         found = _results.decode(members[row.results])
         ranked = sorted((_scored(row, n, item) for n, item in enumerate(found)), key=lambda pair: -pair[1])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError, TypeError, ValueError) as error:
+    except (*UNREADABLE, LookupError, TypeError, ValueError) as error:
         raise BadAnswer(f"no ranking: {error}") from None
     if any(not 0 <= index < len(ask.documents) for index, _ in ranked):
         raise BadAnswer("a ranking of documents that were not sent")

@@ -6,7 +6,6 @@ Deepgram: https://developers.deepgram.com/reference/text-to-speech/speak-request
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -15,7 +14,7 @@ import msgspec
 from ..errors import OmniError
 from ..translate.format import BadAnswer
 from ..translate.peek import Peek
-from .codec import Codec, Got, Mark, Sent, Units, look, member
+from .codec import Codec, Got, Mark, Sent, Units, decoded, look, member
 from .sounds import TYPES as _SOUND_TYPES
 from .sounds import sound_format
 
@@ -131,10 +130,9 @@ class _Sound(msgspec.Struct):
 
 def _read_hyperbolic(body: bytes, ask: SpeechAsk, mark: Mark) -> Got:
     try:
-        answer = msgspec.json.decode(body, type=_Sound)
-        sound = base64.b64decode(answer.audio, validate=True)
-    except (msgspec.MsgspecError, binascii.Error) as error:
-        raise BadAnswer(str(error)) from None
+        sound = base64.b64decode(decoded(body, _Sound).audio, validate=True)
+    except ValueError as error:  # binascii.Error, or what is not ASCII
+        raise BadAnswer(f"the sound is no base64: {error}") from None
     kind = _SOUND_TYPES.get(sound_format(sound), "audio/mpeg")
     return Got(sound, units=ask.units, content_type=kind.encode())
 

@@ -12,15 +12,13 @@ import msgspec
 
 from ..errors import OmniError
 from ..translate.events import Usage
-from ..translate.format import BadAnswer
-from .codec import Codec, Got, Mark, Sent, Units
+from .codec import Codec, Got, Mark, Sent, Units, decoded
 from .forms import File, Form, write
 from .sounds import TYPES, check, wav_seconds
 from .transcripts import FORMATS, Span, Transcript, written
 
 _GRANULARITIES: Final = ("word", "segment")
 _MORE: Final = "diarized_json"  # one vendor's own, relayed
-_STREAMED: Final = b"text/event-stream"
 
 
 class TranscriptionAsk(NamedTuple):
@@ -118,11 +116,7 @@ def _read(body: bytes, ask: TranscriptionAsk, mark: Mark) -> Got:
     if ask.format in ("srt", "vtt") or (ask.format == "text" and body.lstrip()[:1] != b"{"):
         kind, _ = written(Transcript(""), ask.format)
         return Got(body, units=ask.units, content_type=kind)
-    try:
-        answer = msgspec.json.decode(body, type=_Answer)
-        whole = msgspec.json.decode(body)
-    except msgspec.MsgspecError as error:
-        raise BadAnswer(str(error)) from None
+    answer, whole = decoded(body, _Answer), decoded(body, dict[str, Any])
     transcript = Transcript(answer.text, ask.task, answer.language, answer.duration or ask.seconds)
     usage, seconds = _usage(answer.usage)
     units = Units(seconds=seconds or transcript.duration or 0.0)
@@ -150,10 +144,14 @@ OPENAI: Final = Codec(_render, _read, form=True)
 def spans(rows: list[Any], scale: float = 1.0) -> tuple[Span, ...]:
     """Words or segments of an answer, whose times are multiplied by *scale*."""
     return tuple(
-        Span(float(row.get("start") or 0) * scale, float(row.get("end") or 0) * scale, _said(row))
+        Span(_number(row.get("start")) * scale, _number(row.get("end")) * scale, _said(row))
         for row in rows
         if isinstance(row, dict)
     )
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _said(row: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..translate.format import BadAnswer
-from .codec import Codec, Got, Mark, Next, Refused, Sent, Units
+from .codec import Codec, Got, Mark, Next, Refused, Sent, Units, decoded
 from .transcriptions import TranscriptionAsk, no_translation, spans
 from .transcripts import Transcript, written
 
@@ -45,15 +45,8 @@ class _Answer(msgspec.Struct):
     audio_duration: float | None = None
 
 
-def _decode(body: bytes) -> _Answer:
-    try:
-        return msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError as error:
-        raise BadAnswer(str(error)) from None
-
-
 def _follow(body: bytes, ask: TranscriptionAsk, model: str) -> Next | None:
-    answer = _decode(body)
+    answer = decoded(body, _Answer)
     if answer.upload_url:
         return Next("POST", "./transcript", msgspec.json.encode(_job(answer.upload_url, ask, model)))
     if answer.status == "error":
@@ -75,7 +68,7 @@ def _job(url: str, ask: TranscriptionAsk, model: str) -> dict[str, Any]:
 
 
 def _read(body: bytes, ask: TranscriptionAsk, mark: Mark) -> Got:
-    answer = _decode(body)
+    answer = decoded(body, _Answer)
     seconds = answer.audio_duration if answer.audio_duration is not None else ask.seconds
     transcript = Transcript(
         text=answer.text or "",

@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from ..translate.format import BadAnswer
-from .codec import Codec, Got, Mark, Sent, Units
+from .codec import Codec, Got, Mark, Sent, Units, decoded
 from .sounds import TYPES
 from .transcriptions import TranscriptionAsk, no_translation, spans
 from .transcripts import Transcript, written
@@ -50,10 +49,7 @@ class _Answer(msgspec.Struct):
 
 
 def _read(body: bytes, ask: TranscriptionAsk, mark: Mark) -> Got:
-    try:
-        answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError as error:
-        raise BadAnswer(str(error)) from None
+    answer = decoded(body, _Answer)
     results = answer.results
     channel = results.channels[0] if results.channels else _Channel()
     said = channel.alternatives[0] if channel.alternatives else _Alternative()

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..translate.format import BadAnswer
-from .codec import Codec, Got, Mark, Sent, Units
+from .codec import Codec, Got, Mark, Sent, Units, decoded
 from .forms import write
 from .transcriptions import TranscriptionAsk, no_translation, spans
 from .transcripts import Transcript, written
@@ -51,10 +50,7 @@ class _Answer(msgspec.Struct):
 
 
 def _read(body: bytes, ask: TranscriptionAsk, mark: Mark) -> Got:
-    try:
-        answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError as error:
-        raise BadAnswer(str(error)) from None
+    answer = decoded(body, _Answer)
     counted = (answer.usage or {}).get("prompt_audio_seconds")
     seconds = float(counted) if isinstance(counted, int | float) else None
     lasts = answer.duration or ask.seconds or seconds

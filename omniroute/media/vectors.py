@@ -13,10 +13,11 @@ import msgspec
 from msgspec import Raw
 
 from ..translate.format import BadAnswer
+from .codec import UNREADABLE
 
 _numbers: Final = msgspec.json.Decoder(list[float])
 _text: Final = msgspec.json.Decoder(str)
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
+_UNREADABLE: Final = (*UNREADABLE, OverflowError)
 
 
 def is_text(raw: bytes | Raw) -> bool:

@@ -55,7 +55,7 @@ class Intake:
         self._since = _NOT_YET
         if announced > limit:
             raise ProtocolError(413, "request body too large")
-        if holds:
+        if holds and announced > _LARGE:
             self._check_memory(announced)
 
     def count(self, size: int, announced: int) -> None:
@@ -66,10 +66,11 @@ class Intake:
         if self._holds:
             self._held.size += size
             self._mine += size
-            self._check_memory(0)
+            if self.size > _LARGE:
+                self._check_memory(0)
 
     def _check_memory(self, announced: int) -> None:
-        if self.size + announced > _LARGE and self._held.size + announced > self._limits.body_memory:
+        if self._held.size + announced > self._limits.body_memory:
             raise ProtocolError(503, "too many large requests at once")
 
     def release(self) -> None:

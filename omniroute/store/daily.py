@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ..clock import iso
+from ..gateway.budgets import DAY
 from ..gateway.usage import CallRecord
 from .db import Transaction
 
@@ -31,16 +32,23 @@ async def add(tx: Transaction, records: Iterable[CallRecord]) -> None:
 
 def sums(records: Iterable[CallRecord]) -> list[tuple[Any, ...]]:
     """One row for each day, model, account and key."""
-    groups: dict[tuple[str, ...], list[Any]] = {}
+    groups: dict[tuple[Any, ...], list[Any]] = {}
     for r in records:
-        at = iso(r.at)
-        key = (at[:DAY_CHARS], r.provider, r.model, r.connection_id, r.key_id, r.key_name)
-        group = groups.setdefault(key, [0, 0, 0, 0, 0.0, 0.0, at, at])
+        at = r.at
+        key = (at // DAY, r.provider, r.model, r.connection_id, r.key_id, r.key_name)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = [0, 0, 0, 0, 0.0, 0.0, at, at]
         group[0] += 1
         group[1] += r.status < 400
         group[2] += r.tokens_in or 0
         group[3] += r.tokens_out or 0
         group[4] += r.cost or 0.0
         group[5] += r.duration_ms
-        group[6], group[7] = min(group[6], at), max(group[7], at)
-    return [(*key, *group) for key, group in groups.items()]
+        if at < group[6]:
+            group[6] = at
+        elif at > group[7]:
+            group[7] = at
+    return [
+        (iso(first)[:DAY_CHARS], *key[1:], *counts, iso(first), iso(last)) for key, (*counts, first, last) in groups.items()
+    ]

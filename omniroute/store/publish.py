@@ -75,6 +75,7 @@ class Publisher:
             keys=self._keys(await source.fetch(keys.SELECT)),
             providers=providers,
             prefixes=prefixes,
+            wires=remapped(self._catalog, prefixes),
             connections=with_proxies(accounts, ways, providers),
             models=offered,
             custom_models={provider: tuple(model.id for model in models) for provider, models in custom.items()},
@@ -225,6 +226,11 @@ def routable(
         if node.prefix:
             mine.setdefault(node.prefix, node.id)
     return providers, {**prefixes, **mine}
+
+
+def remapped(catalog: Catalog, prefixes: Mapping[str, str]) -> dict[str, str]:
+    """The wires of the reserved prefixes that lead to a vendor's public API."""
+    return {name: wire for name, wire in catalog.reserved_wires.items() if prefixes.get(name) == catalog.reserved[name]}
 
 
 def offers(

@@ -58,7 +58,6 @@ class _Choice(Struct):
 _ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
 _TOOL: Final[Shape[_Tool]] = Shape(_Tool)
 _GRAMMAR: Final[Shape[_Grammar]] = Shape(_Grammar)
-_INNER: Final[Shape[Raw]] = Shape(Raw)
 _CHOICE: Final[Shape[str | _Choice]] = Shape(str | _Choice)
 _PLAIN: Final = {mode: ToolChoice(mode) for mode in ("auto", "none", "required")}
 SEARCH: Final = "tool_search"

@@ -119,7 +119,7 @@ def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
     The lengths of compact and of Python-style separators are known in advance; only other layouts need a closer look.
     """
     count = len(members)
-    plain = sum(map(len, members)) + sum([len(memoryview(value)) for value in members.values()]) + 3 * count
+    plain = sum(map(len, members)) + sum(map(len, map(memoryview, members.values()))) + 3 * count
     size = len(body)
     if size in (plain + count + 1, plain + 3 * count):
         return

@@ -107,7 +107,8 @@ CHAT_OPERATION: Final[Mapping[str, Operation]] = {
     "gemini": "generate",
     "ollama": "chat",
 }
-_PORTS: Final = {"http": 80, "https": 443}
+PORTS: Final = {"http": 80, "https": 443}
+"""The schemes that calls may have, and their ports (RFC 9110 section 4.2)."""
 _MEDIA: Final[Mapping[str, str]] = {  # operation beside chat -> its place as most vendors have it, see Served.path
     "embeddings": "./embeddings",
     "images": "./images/generations",
@@ -182,7 +183,7 @@ def beside(base_url: str, path: str) -> Endpoint:
 def _join(base_url: str, path: str) -> Endpoint:
     parts = urlsplit(base_url)
     target = quote(parts.path, safe="/:@!$&'()*+,;=~%") + path
-    return Endpoint(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], target.encode("ascii") or b"/")
+    return Endpoint(parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme], target.encode("ascii") or b"/")
 
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
@@ -229,7 +230,7 @@ def _url_problem(url: str, allow_private: bool) -> str:
     except ValueError:
         return "Base URL is not a valid URL"
     checks = (
-        (parts.scheme not in _PORTS, "Base URL must start with http:// or https://"),
+        (parts.scheme not in PORTS, "Base URL must start with http:// or https://"),
         (_UNSAFE.search(url) is not None or not url.isascii(), "Base URL contains characters that are not allowed"),
         (not host or port == 0, "Base URL needs a host"),
         ("@" in parts.netloc, "Base URL must not contain a user name or password"),

@@ -102,12 +102,17 @@ class Provider(Struct, frozen=True):
     env: str = ""  # the environment variable that seeds a connection
     models: dict[str, Model] = field(default_factory=dict)
     renames: dict[str, str] = field(default_factory=dict)  # model id asked for -> id sent
+    wires: dict[str, str] = field(default_factory=dict)  # part of a model id -> the wire of all models called so
     pass_through: bool = False  # takes any vendor/model
     lists_models: bool = True
     extras: frozenset[str] = frozenset()
     media: dict[str, Served] = field(default_factory=dict)  # operation beside chat -> what is special about it here
     models_path: str = ""  # of the model list, seen from base_url (/x from the host's root); "" = <base_url>/models
     check: str = "models"  # what tells whether a key is good: "models", "chat", "embeddings", or a path like models_path
+
+    def wire_of(self, model: str) -> str:
+        """The wire of a model that the catalogue does not list, or says nothing special of."""
+        return next((wire for part, wire in self.wires.items() if part in model), self.wire)
 
 
 class Catalog(Struct, frozen=True):
@@ -175,6 +180,7 @@ class _Row(Struct, frozen=True, forbid_unknown_fields=True):
     extras: list[str] = []
     media: dict[str, str] = {}
     renames: dict[str, str] = {}
+    wires: dict[str, str] = {}
     pass_through: bool = False
     lists_models: bool = True
     models_path: str = ""
@@ -242,6 +248,7 @@ def _provider(key: str, row: _Row, quirks: frozenset[str], earlier: Mapping[str,
         models = earlier[row.models_of].models | models
     if row.wire:
         _known(where, "wire", [row.wire], WIRES)
+    _known(where, "wire", row.wires.values(), WIRES)
     if row.base_url.endswith("/"):
         raise CatalogError(f"catalog: {where}: base_url must not end with a slash")
     if row.check not in CHECKS and not row.check.startswith(("/", "./", "../")):
@@ -260,6 +267,7 @@ def _provider(key: str, row: _Row, quirks: frozenset[str], earlier: Mapping[str,
         env=row.env,
         models=models,
         renames=row.renames,
+        wires=row.wires,
         pass_through=row.pass_through,
         lists_models=row.lists_models,
         extras=_known(where, "extra", row.extras, EXTRAS),

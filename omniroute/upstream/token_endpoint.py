@@ -12,13 +12,12 @@ from ..errors import OmniError
 from ..proto.h1_client import Origin, TransportError
 from ..proto.proxy import Proxy
 from . import oauth
-from .credentials import check_base_url
+from .credentials import PORTS, check_base_url
 from .oauth import DeviceCodes, Grant, OAuthClient, Refused, TokenRequest
 from .probe import Fetcher
 
 TIMEOUT: Final = 15.0  # seconds, for one call as a whole
 ANSWER_LIMIT: Final = 256 * 1024  # bytes
-_PORTS: Final = {"http": 80, "https": 443}
 _UNSAFE: Final = re.compile(r"[^!-~]|[#\\]")
 
 
@@ -79,7 +78,7 @@ class TokenEndpoint:
             raise Refused("invalid_request", error.message) from None
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]), path.encode("ascii")
+        return Origin(parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme]), path.encode("ascii")
 
 
 def check_url(url: str, allow_private: bool) -> None:

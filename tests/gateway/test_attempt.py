@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 from data_plane import JSON, MODEL
 from fakes_gateway import SSE, FakeGateway, fake_gateway, job, one_provider
-from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire
+from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, chat_message
 
 from omniroute.gateway import attempt as module
 from omniroute.gateway.attempt import attempt, fold, make_pipe, stamp
 from omniroute.gateway.job import ChatJob
 from omniroute.gateway.render import Prepared, same_wire
-from omniroute.gateway.stream import Translation
+from omniroute.gateway.stream import Translation, Undecided
 from omniroute.translate.collect import collect
 from omniroute.translate.conversation import Text
 from omniroute.translate.events import Failure
 from omniroute.translate.format import BadAnswer
 from omniroute.translate.formats import RELAYS
 from omniroute.translate.peek import peek
-from omniroute.translate.relay import AnthropicTap, ChatTap
+from omniroute.translate.relay import AnthropicTap
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
 
@@ -52,6 +52,35 @@ async def test_an_answer_reaches_the_client_and_the_books(wire: Wire, client: Wi
     assert (made.status, made.usage.input, made.usage.output) == (200, 21, 5)
     assert made.upstream_model in ("gpt-x", "claude-x")
     assert gateway.live.in_flight == {}
+
+
+@pytest.mark.parametrize("text", ["<think>why</think>so", "\n<think>\nwhy\n</think>\n\nso"])
+async def test_thinking_in_tags_at_the_start_of_a_whole_answer_moves_to_its_own_member(text: str) -> None:
+    gateway = fake_gateway(one_provider(CHAT), (200, JSON, chat_message({"content": text})))
+    made = ready(gateway, CHAT)
+    assert await run(gateway, made) is None
+    exchange: Any = made.exchange
+    message = json.loads(exchange.text)["choices"][0]["message"]
+    assert (message["content"], message["reasoning_content"].strip()) == ("so", "why")
+    assert made.usage is not None
+    assert (made.usage.input, made.usage.output) == (21, 5)
+
+
+async def test_tags_that_an_answer_talks_about_and_those_of_several_choices_stay() -> None:
+    for text, more in (("It says <think>", {}), ("<think>why</think>so", {"n": 2})):
+        whole = chat_message({"content": text})
+        gateway = fake_gateway(one_provider(CHAT), (200, JSON, whole))
+        made = ready(gateway, CHAT, **more)
+        assert await run(gateway, made) is None
+        exchange: Any = made.exchange
+        assert exchange.text == whole
+
+
+async def test_a_broken_stream_where_a_whole_answer_was_asked_for_is_said_to_be_one() -> None:
+    gateway = fake_gateway(one_provider(CHAT), (200, SSE, b"data: {oops\n\n"))
+    failure = await run(gateway, ready(gateway, CHAT))
+    assert failure is not None
+    assert (failure.status, failure.message[:46]) == (502, "Invalid SSE response for non-streaming request")
 
 
 @BOTH
@@ -113,7 +142,7 @@ def route_of(gateway: FakeGateway) -> Any:
 
 
 def test_the_same_wire_is_tapped_and_another_translated() -> None:
-    for wire, kind in ((CHAT, ChatTap), (ANTHROPIC, AnthropicTap)):
+    for wire, kind in ((CHAT, Undecided), (ANTHROPIC, AnthropicTap)):
         gateway = fake_gateway(one_provider(wire))
         made = ready(gateway, wire, stream=True)
         assert made.peek is not None

@@ -129,3 +129,19 @@ def test_clearing_a_shelf_counts_anew() -> None:
     made.get("a")
     made.clear()
     assert (len(made), made.bytes, made.hits, made.misses, made.evictions) == (0, 0, 0, 0, 0)
+
+
+async def test_what_is_forgotten_while_it_is_looked_up_does_not_come_back() -> None:
+    cache, archive, clock = make()
+    archive.answers["a"] = answer(clock)
+    find = archive.find
+
+    async def find_and_forget(signature: str) -> Cached | None:
+        found = await find(signature)
+        archive.answers.clear()
+        cache.forget(lambda *_: True)
+        return found
+
+    archive.find = find_and_forget  # type: ignore[method-assign]
+    assert await cache.find("a", private=False) is not None
+    assert await cache.find("a", private=False) is None

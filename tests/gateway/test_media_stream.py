@@ -34,3 +34,7 @@ def test_the_counts_are_in_the_last_events() -> None:
 def test_events_without_counts_have_none(events: bytes) -> None:
     assert usage_of(events) is None
     assert usage_of(DONE + events) == Usage(input=3, output=1)
+
+
+def test_a_first_event_that_is_cut_within_a_character_has_no_counts() -> None:
+    assert usage_of(b'data: {"text":"\xa9","usage":{"input_tokens":1,"output_tokens":2}}\n\n') is None

@@ -118,6 +118,18 @@ def test_a_models_own_wire_wins_over_its_providers() -> None:
     assert resolve(build(), "beta/b-codex").wire == "openai-responses"
 
 
+def test_a_prefix_may_have_another_wire_than_its_provider() -> None:
+    snapshot = Snapshot(providers={"beta": BETA}, prefixes={"beta": "beta", "b2": "beta"}, wires={"b2": "openai-responses"})
+    wires = [resolve(snapshot, name).wire for name in ("b2/shared", "b2/b-codex", "beta/shared")]
+    assert wires == ["openai-responses", "openai-responses", "openai-chat"]
+
+
+def test_part_of_a_models_name_may_tell_its_wire() -> None:
+    one = provider("one", wires={"-codex": "openai-responses"})
+    snapshot = Snapshot(providers={"one": one}, prefixes={"one": "one"})
+    assert [resolve(snapshot, f"one/{model}").wire for model in ("x-codex-mini", "x")] == ["openai-responses", "openai-chat"]
+
+
 def test_blocked_and_chatless_providers_are_refused() -> None:
     with pytest.raises(OmniError, match="blocked"):
         resolve(build(blocked_providers=frozenset({"beta"})), "bt/shared")

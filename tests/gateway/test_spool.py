@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
 import pytest
@@ -98,3 +99,38 @@ async def test_what_is_no_form_is_refused(body: bytes, kind: bytes, status: int)
     with pytest.raises(OmniError) as caught:
         await taken(body, kind)
     assert caught.value.status == status
+
+
+async def test_a_call_that_is_cancelled_while_the_file_is_made_leaves_none_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    begun, release = asyncio.Event(), asyncio.Event()
+    made: list[Any] = []
+    make = spool_module.tempfile.TemporaryFile
+
+    def slow(**options: Any) -> Any:
+        loop.call_soon_threadsafe(begun.set)
+        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(5)
+        made.append(make(**options))
+        return made[0]
+
+    monkeypatch.setattr(spool_module.tempfile, "TemporaryFile", slow)
+    with Spool(0) as spool:
+        spool.put(b"x")
+        settling = asyncio.ensure_future(spool.settle())
+        await begun.wait()
+        settling.cancel()
+        await asyncio.wait([settling])
+    release.set()
+    async with asyncio.timeout(5):
+        while not (made and made[0].closed):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+def test_a_file_that_takes_a_part_only_is_given_the_rest() -> None:
+    class Slow(io.BytesIO):
+        def write(self, data: Any) -> int:
+            return super().write(bytes(data[:3]))
+
+    file = Slow()
+    spool_module._write_all(file, bytearray(b"abcdefgh"))
+    assert file.getvalue() == b"abcdefgh"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
@@ -9,7 +10,8 @@ from fakes_gateway import FakeCall, exchange
 from wires import ANTHROPIC, CHAT, DONE, MESSAGE_START, SAID, THINKING_BLOCK, WIRES, Wire, chunk, event, events
 
 from omniroute.gateway import stream
-from omniroute.gateway.stream import PING, StreamRelay, Translation
+from omniroute.gateway.attempt import thinks_aloud
+from omniroute.gateway.stream import PING, StreamRelay, Translation, Undecided
 from omniroute.proto.h1_client import TransportError
 from omniroute.proto.sse import SSEReader
 from omniroute.settings import Limits
@@ -350,3 +352,52 @@ async def test_an_error_that_repeats_the_accounts_key_does_not_tell_it_to_the_cl
     failure = await b.relay.finish()
     assert failure is not None
     assert wire.errors(b.sent)[0]["message"] == "Not for [key], try later"
+
+
+# -- thinking in tags on the same wire
+
+
+def undecided() -> Undecided:
+    return Undecided(tap(CHAT), thinks_aloud, lambda: translation(CHAT, CHAT))
+
+
+def said(*texts: str) -> list[bytes]:
+    """A chat stream of these pieces."""
+    pieces = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": text}) for text in texts)]
+    return [*pieces, chunk({}, "stop"), DONE]
+
+
+def through(pipe: Pipe, pieces: list[bytes]) -> bytes:
+    return b"".join([*map(pipe.feed, pieces), pipe.eof()])
+
+
+TAGGED = [("<think>", "why", "</think>", "so"), ("<", "think>why</think>so"), ("<think>why</think>so",)]
+
+
+@pytest.mark.parametrize("texts", TAGGED)
+def test_thinking_in_tags_moves_to_its_own_member(texts: tuple[str, ...]) -> None:
+    pipe = undecided()
+    out = through(pipe, said(*texts))
+    assert b"think>" not in out
+    chunks = [json.loads(data) for _, data in events(out) if data != "[DONE]"]
+    deltas = [one["choices"][0]["delta"] for one in chunks if one["choices"]]
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == "why"
+    assert "".join(delta.get("content") or "" for delta in deltas) == "so"
+    assert pipe.finished
+
+
+@pytest.mark.parametrize("texts", [("so <think>", "x"), ("<table>",), ("",), ()])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_every_other_stream_stays_as_it_is(texts: tuple[str, ...], size: int) -> None:
+    raw = b"".join(said(*texts))
+    cut = [raw[at : at + size] for at in range(0, len(raw), size)]
+    assert through(undecided(), cut) == raw
+
+
+def test_an_error_before_the_first_words_is_told_by_the_tap() -> None:
+    pipe = undecided()
+    assert b'"message":"late"' in pipe.fail(Failure(502, "late")).replace(b": ", b":")
+    pipe = undecided()
+    out = pipe.feed(b'data: {"error": {"message": "no", "type": "x"}}\n\n')
+    assert pipe.failure is not None
+    assert out

@@ -284,3 +284,39 @@ def test_it_meets_by_itself_while_it_is_switched_on(pair: Pair) -> None:
     assert pair.near.run(quarter_hours(2)) == 2
     pair.wire.answer = (500, b"")
     assert pair.near.run(quarter_hours(2)) == 4
+
+
+def test_who_asks_can_be_asked_at_the_same_moment(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch, cloud = pair.wire.fetch, pair.cloud
+
+    async def asked_meanwhile(*arguments: Any, **more: Any) -> Any:
+        async with asyncio.timeout(5):
+            await cloud.meet("0123456789abcdef", {})
+        return await fetch(*arguments, **more)
+
+    monkeypatch.setattr(pair.wire, "fetch", asked_meanwhile)
+    pair.near.connection(name="one")
+    assert pair.sync() == {"sent": 1, "received": 0, "deleted": 0}
+    assert names(pair.far) == {"one"}
+
+
+def test_a_meeting_that_breaks_is_not_the_last(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreadable(name: str) -> Any:
+        raise RuntimeError("the disk is gone")
+
+    async def quarter_hours(count: int) -> None:
+        clock = Pace()
+        cloud = CloudSync(pair.near.store, pair.near.settings, clock, pair.wire)  # type: ignore[arg-type]
+        cloud.start()
+        for _ in range(count):
+            await clock.waiting.acquire()
+            clock.advance(900)
+        await clock.waiting.acquire()
+        assert cloud.running
+        await cloud.stop()
+
+    monkeypatch.setattr(pair.near.store.config, "get", unreadable)
+    pair.near.run(quarter_hours(2))
+    assert caplog.text.count("Cloud sync failed") == 2

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from omniroute.gateway.health import AccountHealth
+from omniroute.gateway.uses import Use
 from omniroute.manage.connection_view import is_secret, unix, view
 from omniroute.store.connections import ConnectionRow
 
@@ -35,6 +36,13 @@ def test_times_in_memory_are_shown_as_iso() -> None:
     live = AccountHealth(test_status="unavailable", rate_limited_until=0.5)
     shown = _shown(ConnectionRow(id="1", provider="p"), live)
     assert shown["rateLimitedUntil"] == "1970-01-01T00:00:00.500Z"
+
+
+def test_the_last_use_in_memory_goes_before_the_stored_one() -> None:
+    row = ConnectionRow(id="1", provider="p", last_used_at="2026-01-01T00:00:00.000Z", consecutive_use_count=9)
+    shown = msgspec.to_builtins(view(row, AccountHealth(), Use(1.5, 7, 2)))
+    assert (shown["lastUsedAt"], shown["consecutiveUseCount"]) == ("1970-01-01T00:00:01.500Z", 2)
+    assert _shown(row)["consecutiveUseCount"] == 9
 
 
 def test_credentials_in_the_specific_data_are_hidden() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from fakes_exchange import FakeExchange
 from fakes_manage import Admin
@@ -17,6 +18,12 @@ from omniroute.upstream.oauth import Grant
 def _keep(admin: Admin, provider: str, grant: Grant) -> Reply:
     call = Call(FakeExchange(Request("POST", "/x")), admin.services, {})
     return admin.run(keep(call, provider, grant, "test"))
+
+
+def test_an_account_that_nobody_named_is_shown_with_nulls(admin: Admin) -> None:
+    shown = msgspec.to_builtins(_keep(admin, "openrouter", Grant(api_key="sk-or-1")).body)
+    assert shown["connection"].keys() == {"id", "provider", "email", "displayName"}
+    assert (shown["connection"]["email"], shown["connection"]["displayName"]) == (None, None)
 
 
 def test_a_lasting_key_is_stored_as_one(admin: Admin) -> None:

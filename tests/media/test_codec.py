@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from omniroute.errors import OmniError
-from omniroute.media.codec import look, member, others
+from omniroute.media.codec import decoded, look, member, others
+from omniroute.translate.format import BadAnswer
 
 NUMBER = msgspec.json.Decoder(int)
 
@@ -31,3 +32,11 @@ def test_a_member_is_read_when_it_is_wanted_and_null_is_not_said() -> None:
 def test_other_members_are_kept_as_they_came() -> None:
     found = look(b'{"model":"m","a":{"b": 1},"c":null}')
     assert {name: bytes(raw) for name, raw in others(found, frozenset({"model"})).items()} == {"a": b'{"b": 1}'}
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"a":"\xff"}', b'{"b":' + b"[" * 2000], ids=["cut", "shape", "utf-8", "depth"]
+)
+def test_an_answer_that_cannot_be_read_is_the_upstreams_fault_whatever_is_wrong_with_it(body: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        decoded(body, dict[str, str])

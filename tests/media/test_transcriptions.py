@@ -9,7 +9,8 @@ from sounds import wav
 from omniroute.errors import OmniError
 from omniroute.media.codec import Mark
 from omniroute.media.forms import File, Form
-from omniroute.media.transcriptions import OPENAI, TranscriptionAsk, read_ask
+from omniroute.media.transcriptions import OPENAI, TranscriptionAsk, read_ask, spans
+from omniroute.media.transcripts import Span
 from omniroute.translate.format import BadAnswer
 
 MARK = Mark("openai/m", 7)
@@ -83,3 +84,8 @@ def test_what_is_no_answer_is_said(body: bytes) -> None:
 def test_a_form_without_a_file_is_refused() -> None:
     with pytest.raises(OmniError, match="file is required"):
         read_ask(Form((), ()), "transcribe", "B")
+
+
+def test_times_that_are_no_numbers_are_the_beginning() -> None:
+    rows = [{"start": "soon", "end": 1500, "text": " a "}, {"word": "b"}, "c"]
+    assert spans(rows, 0.001) == (Span(0.0, 1.5, "a"), Span(0.0, 0.0, "b"))

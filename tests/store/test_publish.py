@@ -12,7 +12,7 @@ from omniroute.gateway.retry import PROFILES, Profile
 from omniroute.gateway.snapshot import GatewaySettings
 from omniroute.settings import Settings
 from omniroute.store.nodes import NodeRow
-from omniroute.store.publish import expiry, gateway_settings, offers, profiles, routable, unix_time, user_prices
+from omniroute.store.publish import expiry, gateway_settings, offers, profiles, remapped, routable, unix_time, user_prices
 from omniroute.upstream.providers import Price
 
 
@@ -99,7 +99,9 @@ def test_a_node_of_an_unknown_kind_is_left_out(caplog: pytest.LogCaptureFixture)
 def test_a_reserved_id_with_an_account_of_its_own_wins_over_its_stand_in() -> None:
     providers, prefixes = routable(small_catalog(), [], ())
     assert (prefixes["cx"], prefixes["codex"], prefixes["cc"]) == ("openai", "openai", "anthropic")
+    assert remapped(small_catalog(), prefixes) == {"cx": "openai-responses", "codex": "openai-responses"}
     providers, prefixes = routable(small_catalog(), [], {"codex"})
+    assert remapped(small_catalog(), prefixes) == {}
     assert (prefixes["cx"], prefixes["codex"], prefixes["cc"]) == ("codex", "codex", "anthropic")
     codex = providers["codex"]
     assert (codex.id, codex.alias, codex.wire) == ("codex", "cx", "openai-responses")

@@ -175,6 +175,9 @@ def test_other_reserved_prefixes_lead_nowhere(prefix: str) -> None:
 
 def test_codex_ids_speak_the_responses_wire() -> None:
     assert CATALOG.reserved_wires["cx"] == "openai-responses"
+    for name in ("openai", "azure-openai"):
+        known = CATALOG.providers[name]
+        assert (known.wire_of("gpt-5-codex"), known.wire_of("gpt-5")) == ("openai-responses", "openai-chat")
 
 
 def test_the_contracts_renames_are_data() -> None:
