@@ -221,7 +221,9 @@ def test_proxies_are_read_in_either_case_and_all_stands_for_both() -> None:
     assert load({"PROXY_TEST_URL": "http://127.0.0.1:1/ip"}).proxy_test_url == "http://127.0.0.1:1/ip"
 
 
-@pytest.mark.parametrize("value", ["socks4://me:hunter2@h:1", "http://me:hunter2@", "http://me:hunter2@h:x", "ftp://hunter2"])
+@pytest.mark.parametrize(
+    "value", ["socks4://me:hunter2@h:1", "http://me:hunter2@", "http://me:hunter2@h:x", "ftp://hunter2"]
+)
 def test_a_proxy_that_cannot_be_used_is_refused_without_being_shown(value: str) -> None:
     with pytest.raises(SettingsError, match="ALL_PROXY is not a proxy's address") as caught:
         load({"all_proxy": "", "ALL_PROXY": value})

@@ -102,7 +102,9 @@ async def _whole(
     if status >= 300:
         return upstream_failure(gateway, route.wire, status, received, body)
     assert job.account is not None
-    gateway.live.limiter.learn(job.account.id, received)
+    fields = render.answer_fields(received)  # those that speak of rate limits are among them
+    if fields:
+        gateway.live.limiter.learn(job.account.id, fields)
     if prepared.watch is not None:
         prepared.watch(body)
     if not says(received, b"/json") and (says(received, b"event-stream") or says(received, b"ndjson")):
@@ -122,7 +124,7 @@ async def _whole(
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
     if gateway.guard.answers:
         body = gateway.guard.answer(body)
-    respond(gateway, job, status, [render.JSON_TYPE, *render.answer_fields(received)], body)
+    respond(gateway, job, status, [render.JSON_TYPE, *fields], body)
     return None
 
 

@@ -21,7 +21,7 @@ from .headers import Headers
 
 
 class Request:
-    """A parsed request head plus, for buffered routes, its whole body.
+    """A parsed request head plus, for buffered routes, its whole body.  ``named`` spares :meth:`named` the work.
 
     ``path`` is the raw path as sent (no percent-decoding, no query), ``query`` the raw text after ``?``.  ``params`` are the
     percent-decoded variable segments that the route table matched.  ``body`` is complete for buffered routes and empty for
@@ -45,12 +45,13 @@ class Request:
         peer: str = "127.0.0.1",
         scheme: str = "http",
         version: str = "1.1",
+        named: dict[bytes, bytes] | None = None,
     ) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.headers: Headers = headers if headers is not None else []
-        self._named: dict[bytes, bytes] | None = None
+        self._named = named
         self.body = body
         self.peer = peer
         self.scheme = scheme

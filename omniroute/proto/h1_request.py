@@ -243,7 +243,10 @@ class RequestParser:
             self._left = content_length(length) if length is not None else 0
             self.complete = not self._left
         path, _, query = target.partition("?")
-        return Request(method, path, query, headers, peer=self._peer, scheme=self._scheme, version=version)
+        named = by_name if len(by_name) == len(headers) and not authority else None
+        return Request(
+            method, path, query, headers, peer=self._peer, scheme=self._scheme, version=version, named=named
+        )  # fmt: skip
 
     def _connection(self, by_name: dict[bytes, bytes]) -> None:
         """Persistence (RFC 9112 section 9.3) and expectations (RFC 9110 section 10.1.1)."""

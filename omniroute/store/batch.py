@@ -60,11 +60,11 @@ class Batch:
         if count >= RECORDS:
             self.dropped += 1
             return
-        if count < BODIES or (record.status >= 400 and count < ERROR_BODIES):
-            entry = Entry(record, clip(record.request_body), clip(record.response_body, record.response_size))
-        else:
-            entry = Entry(record)
-        record.request_body = record.response_body = None
+        entry = Entry(record)
+        if record.request_body is not None:
+            if count < BODIES or (record.status >= 400 and count < ERROR_BODIES):
+                entry = Entry(record, clip(record.request_body), clip(record.response_body, record.response_size))
+            record.request_body = record.response_body = None
         self._entries.append(entry)
         if self._timer is None:
             self._arm(FLUSH_SECONDS)

@@ -32,6 +32,7 @@ Row = sqlite3.Row
 
 _BUSY_SECONDS: Final = 5.0
 _MOST_ROWS: Final = 128  # of one insertion: SQLite takes 32,766 values, and larger ones are no cheaper
+_FEW_ROWS: Final = 16
 _RUNNING, _CLEAN = "running", "clean"
 _STATE: Final = "INSERT INTO db_meta VALUES ('state', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 # https://www.sqlite.org/rescode.html, primary codes
@@ -95,13 +96,14 @@ class Transaction:
 
         SQLite lets go of the interpreter's lock once per statement, and a busy event loop takes up to 5 ms to hand it back:
         with a statement for each row no more than 200 rows a second would be written while requests keep the processor
-        busy.  Their sizes are powers of two, so that there are few to prepare.
+        busy.  Their sizes are powers of two, or small, so that there are few to prepare.
         """
         rows = list(rows)
         at, size = 0, _MOST_ROWS
-        while at < len(rows):
-            while size > len(rows) - at:
+        while left := len(rows) - at:
+            while size > max(left, _FEW_ROWS):
                 size //= 2
+            size = min(size, left)
             values = [value for row in rows[at : at + size] for value in row]
             try:
                 await self.execute(_insertion(table, columns, size), values)

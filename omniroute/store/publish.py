@@ -164,9 +164,7 @@ class Publisher:
         return found
 
 
-_NAMESPACES: Final = tuple(
-    module.NAMESPACE for module in (config, aliases, custom_models, pricing, policies, proxies)
-)
+_NAMESPACES: Final = tuple(module.NAMESPACE for module in (config, aliases, custom_models, pricing, policies, proxies))
 
 
 def with_proxies(

@@ -15,7 +15,9 @@ from wires import ANTHROPIC, CHAT, WIRES, Wire
 from omniroute.gateway import count_tokens
 from omniroute.gateway.auth import digest
 from omniroute.gateway.count_tokens import MEDIA_TOKENS, estimate
+from omniroute.gateway.guard import Guard
 from omniroute.gateway.snapshot import Combo, ComboEntry, GatewayKey
+from omniroute.settings import GuardSettings
 from omniroute.translate.formats import FORMATS
 
 PATH = "/v1/messages/count_tokens"
@@ -112,3 +114,13 @@ async def test_a_combo_is_counted_by_its_first_model() -> None:
                         combos={"coding": combo})  # fmt: skip
     assert got.status == 200
     assert got.json["input_tokens"] > 0
+
+
+async def test_personal_data_does_not_reach_the_vendor_that_counts() -> None:
+    async with ScriptedUpstream(Answer(200, [b'{"input_tokens": 3}'])) as upstream:
+        state = snapshot(provider(ANTHROPIC, f"{upstream.url}/v1"), accounts("key-1"))
+        async with data_plane(state) as plane:
+            plane.gateway.guard = Guard(GuardSettings(mode="redact", redact_requests=True))
+            raw = json.dumps(ASK).replace("Greet me", "I am a@mail.example.org").encode()
+            await plane.http.fetch(plane.origin, "POST", PATH.encode(), [], raw, limit=1 << 16)
+    assert "I am [EMAIL_REDACTED]" in json.loads(upstream.requests[0].body)["messages"][0]["content"]

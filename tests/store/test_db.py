@@ -88,7 +88,7 @@ async def test_a_broken_constraint_is_the_callers_to_handle(tmp_path: Path) -> N
     await db.close()
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 128, 300])
+@pytest.mark.parametrize("count", [0, 1, 3, 31, 128, 300])
 async def test_many_rows_are_inserted_with_few_statements(tmp_path: Path, count: int) -> None:
     db = await opened(tmp_path)
     names = [f"{number:03}" for number in range(count)]

@@ -71,6 +71,13 @@ def test_a_name_inside_a_value_is_no_second_member(layout: str) -> None:
     assert peek(layout.encode(), CHAT).members
 
 
+def test_a_member_given_twice_is_found_whatever_length_the_body_has() -> None:
+    for size in range(1, 40):
+        value = "x" * size
+        compact = f'{{"model":"ab","messages":[],"a":1,"b":1,"c":1,"d":1,"e":1,"model":"{value}"}}'
+        assert refused(compact.encode()).param == "model"
+
+
 def test_an_escaped_name_given_twice_is_found() -> None:
     assert refused(b'{"a": 1, "\\u0061": 2}').param == "a"
 
