@@ -123,7 +123,7 @@ async def _whole(
     if b"think" in body and one_choice(job) and thinks_aloud(body):
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
     if gateway.guard.answers:
-        body = gateway.guard.answer(body)
+        body = gateway.guard.answer(body, job.exchange.request.id)
     respond(gateway, job, status, [render.JSON_TYPE, *fields], body)
     return None
 
@@ -150,7 +150,8 @@ async def _stream(
 
 
 async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.Prepared, call: Call) -> Failure | None:
-    pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared), gateway.guard.redactor())
+    redactor = gateway.guard.redactor(job.exchange.request.id)
+    pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared), redactor)
     fields = head(job, [stream_type(job), (b"cache-control", b"no-cache")])
     told: progress.Progress | None = None
     if progress.wanted(job):
@@ -174,7 +175,7 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
         failure = await relay.finish()
         if failure is not None:
             job.failure = without_secret(failure, job.account.secret)
-            blame(gateway, route, job.account, job.failure)
+            blame(gateway, route, job.account, job.failure, request_id=job.exchange.request.id)
         return None
     finally:
         if told is not None:
@@ -254,7 +255,7 @@ def _answer_events(
 ) -> Failure | None:
     """Answer from events, in the mode the client asked for."""
     events = list(ThinkSplitter().feed(events))
-    if (redactor := gateway.guard.redactor()) is not None:
+    if (redactor := gateway.guard.redactor(job.exchange.request.id)) is not None:
         events = list(redactor.feed(events))
     answer = collect(events)
     if answer.failure is not None:

@@ -86,7 +86,14 @@ def breaks(failure: Failure) -> bool:
 
 
 def blame(
-    gateway: Gateway, route: Route, account: Connection, failure: Failure, *, network: bool = False, count: bool = True
+    gateway: Gateway,
+    route: Route,
+    account: Connection,
+    failure: Failure,
+    *,
+    network: bool = False,
+    count: bool = True,
+    request_id: str = "",
 ) -> Retry:
     """Mark the account for *failure* and say whether another may be tried.
 
@@ -114,7 +121,8 @@ def blame(
         live.limiter.refused(account.id, failure.retry_after)
     if verdict.rule.scope == "account":
         live.limiter.dismiss(account.id)
-    _log.warning("%s/%s failed: %s %s", provider.id, account.id, failure.status, failure.message)
+    about = {"request_id": request_id}
+    _log.warning("%s/%s failed: %s %s", provider.id, account.id, failure.status, failure.message, extra=about)
     return verdict.retry
 
 

@@ -40,7 +40,7 @@ async def serve(gateway: Gateway, job: J, work: Callable[[Gateway, J], Awaitable
             job.status = CLIENT_GONE
             job.failure = Failure(CLIENT_GONE, "The client closed the connection")
     except Exception:  # noqa: BLE001 - the last line of defence: whatever it is, the client gets an answer
-        _log.exception("request %s failed", exchange.request.id)
+        _log.exception("request %s failed", exchange.request.id, extra={"request_id": exchange.request.id})
         refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
     finally:
         gateway.live.running -= 1

@@ -45,7 +45,7 @@ class Guard:
         """Whether requests have to be looked at before they are sent."""
         return self.blocks or self.redacts
 
-    def check(self, form: Format, wire: str, body: bytes, request_id: str = "") -> Checked:
+    def check(self, form: Format, wire: str, body: bytes, request_id: str) -> Checked:
         """Look at a request.  Raises ``OmniError`` when it cannot be read."""
         if self.blocks:
             found = detect(said_by_user(form.decode_request(body)))
@@ -63,13 +63,13 @@ class Guard:
             _log.info("personal data taken out of a request: %d", count, extra={"request_id": request_id})
         return body
 
-    def answer(self, body: bytes, request_id: str = "") -> bytes:
+    def answer(self, body: bytes, request_id: str) -> bytes:
         """A whole answer on its way to the client."""
         redacted, count = redact_body(body)
         self._found(request_id, count)
         return body if self._watches else redacted
 
-    def redactor(self, request_id: str = "") -> Redactor | None:
+    def redactor(self, request_id: str) -> Redactor | None:
         """For the texts of one streamed answer; None where nothing is to be done."""
         return Redactor(partial(self._found, request_id), changes=not self._watches) if self.answers else None
 

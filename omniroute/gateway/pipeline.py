@@ -79,7 +79,7 @@ async def in_session(gateway: Gateway, job: ChatJob, found: Peek, plan: Plan) ->
 def inspect(gateway: Gateway, job: ChatJob) -> Failure | None:
     """What the input guard has against the request; personal data is taken out of it."""
     request = job.exchange.request
-    request.body, failure = gateway.guard.check(job.format, job.wire, request.body)
+    request.body, failure = gateway.guard.check(job.format, job.wire, request.body, request.id)
     return failure
 
 

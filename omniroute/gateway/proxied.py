@@ -15,20 +15,21 @@ _TIMED_OUT: Final = 504
 
 
 def note(gateway: Gateway, job: Job, route: Route, account: Connection, began: float, failure: Failure | None) -> None:
-    """A row for a call of *account*, which has a proxy.  ``began``: Unix seconds.  A call that its client left has none."""
-    live, via = gateway.live, account.proxy
+    """A row for a call of *account*, which has a proxy.  ``began`` is monotonic.  A call that its client left has none."""
+    live, via, clock = gateway.live, account.proxy, gateway.clock
     if live.on_proxied is None or via is None:
         return
     problem = failure if failure is not None else job.failure  # of a stream that broke after it had begun
+    seconds = clock.monotonic() - began
     combo = live.snapshot.combos.get(job.combo)
     live.on_proxied(
         ProxiedCall(
             via=via,
-            at=began,
+            at=clock.time() - seconds,
             status="success" if problem is None else "timeout" if problem.status == _TIMED_OUT else "error",
             provider=route.provider.id,
             model=route.model,
-            latency_ms=(gateway.clock.time() - began) * 1000,
+            latency_ms=seconds * 1000,
             error="" if problem is None else without_secret(problem, account.secret).message,
             connection_id=account.id,
             account=account.name,

@@ -60,9 +60,16 @@ class Spool:
         self.size += len(data)
 
     async def settle(self) -> None:
-        """Write down what is more than may be held."""
+        """Write down what is more than may be held.  Raises ``OmniError`` (507) where that cannot be done."""
         if len(self._pending) <= (self._memory if self._file is None else PIECE_BYTES):
             return
+        try:
+            await self._write_down()
+        except OSError as error:
+            message = f"The request's files cannot be kept ({error.strerror}): make room in the folder for temporary files"
+            raise OmniError("internal", message, status=507) from None
+
+    async def _write_down(self) -> None:
         if self._file is None:
             await self._beside(self._open)
             assert self._file is not None

@@ -130,7 +130,7 @@ async def _once(
     if live.snapshot.settings.fallback_strategy in accounts.COUNTED:
         live.uses.note(route.provider.id, account.id)
     live.begin(target)
-    began = gateway.clock.time() if account.proxy is not None else 0.0
+    began = gateway.clock.monotonic() if account.proxy is not None else 0.0
     try:
         if live.tokens.due(account):
             job.account = account = await live.tokens.ensure(account)
@@ -151,7 +151,8 @@ async def _once(
         proxied.note(gateway, job, route, account, began, failure)
     if failure is not None:
         failure = without_secret(failure, account.secret)
-        job.final = blame(gateway, route, account, failure, network=network, count=False) is Retry.NONE
+        id = job.exchange.request.id
+        job.final = blame(gateway, route, account, failure, network=network, count=False, request_id=id) is Retry.NONE
         return failure
     if job.failure is None:
         live.health.succeed(account.id, route.provider.id, route.model)

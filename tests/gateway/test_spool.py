@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 from typing import Any
 
@@ -134,3 +135,16 @@ def test_a_file_that_takes_a_part_only_is_given_the_rest() -> None:
     file = Slow()
     spool_module._write_all(file, bytearray(b"abcdefgh"))
     assert file.getvalue() == b"abcdefgh"
+
+
+async def test_a_full_disk_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool_module, "_write_all", full)
+    with Spool(0) as spool:
+        spool.put(b"x")
+        with pytest.raises(OmniError) as refusal:
+            await spool.settle()
+    assert refusal.value.status == 507
+    assert "No space left" in refusal.value.message
