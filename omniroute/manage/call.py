@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -80,6 +81,7 @@ class Services:
     cli: CliSetup | None = None  # made when first needed
     cloud: CloudSync | None = None
     evals: Evals | None = None  # made when first needed
+    editing: asyncio.Lock = field(default_factory=asyncio.Lock)  # of settings that are read, changed and written back
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     @property
@@ -155,6 +157,17 @@ class Reply:
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
+
+
+def one_at_a_time(handler: Handler) -> Handler:
+    """For a handler that reads a setting, changes it and writes it back: two at once would lose a change."""
+
+    @wraps(handler)
+    async def alone(call: Call) -> Reply:
+        async with call.services.editing:
+            return await handler(call)
+
+    return alone
 
 
 class Route(NamedTuple):

@@ -16,7 +16,7 @@ from ..gateway.snapshot import Combo, ComboEntry
 from ..store.combos import ComboRow, as_json
 from ..store.config import sound
 from .bodies import given, given_json
-from .call import Call, Reply, refused
+from .call import Call, Reply, one_at_a_time, refused
 
 TEST_SECONDS: Final = 15.0
 _MOST_MODELS: Final = 200
@@ -279,6 +279,7 @@ async def read_defaults(call: Call) -> Reply:
     return Reply(200, Defaults({**DEFAULTS, **stored.get("comboDefaults", {})}, overrides))
 
 
+@one_at_a_time
 async def write_defaults(call: Call) -> Reply:
     """PATCH and PUT: given defaults are set, the rest stays (null: as built in); overrides are replaced as a whole."""
     body: Any = call.body

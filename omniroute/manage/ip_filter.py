@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ..clock import iso
 from ..gateway.ip_filter import Ban, address_of, bans_of, compiled, normal, texts
 from .bodies import Text200, given
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Invalid, Reply, one_at_a_time, refused
 
 T = TypeVar("T")
 _SETTING: Final = "ipFilter"
@@ -62,6 +62,7 @@ async def read(call: Call) -> Reply:
     return Reply(200, _view(await _stored(call), call.now))
 
 
+@one_at_a_time
 async def write(call: Call) -> Reply:
     """Raises 400 for an entry that is none, and for a change after which the caller could not call any more."""
     config = _changed(await _stored(call), call.body, call.now)

@@ -22,7 +22,7 @@ from ..upstream.credentials import PORTS as TARGET_PORTS
 from ..upstream.credentials import base_url_of
 from ..upstream.providers import Provider
 from .bodies import given
-from .call import Call, Probe, Reply, refused
+from .call import Call, Probe, Reply, one_at_a_time, refused
 
 MASK: Final = "****"
 _LEVELS: Final = (EVERYWHERE, *MAPS)
@@ -94,6 +94,7 @@ async def read(call: Call) -> Reply:
     return Reply(200, LevelView(level, id or None, _shown(stored.get(level, id))))
 
 
+@one_at_a_time
 async def write(call: Call) -> Reply:
     """One level, or several at once; null removes, and a masked password stays what it was."""
     body = given(call.body)

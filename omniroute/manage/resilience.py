@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from ..gateway.retry import PROFILES, profile_of
 from ..store.config import PROFILE_FIELDS, RATE_FIELDS
 from . import rate_limits
-from .call import Call, Reply, refused
+from .call import Call, Reply, one_at_a_time, refused
 from .monitoring import lift_all, rate_limit_status
 
 _MOST: Final = 1e12  # milliseconds, or a count: more is a mistake
@@ -50,6 +50,7 @@ async def read(call: Call) -> Reply:
     })  # fmt: skip
 
 
+@one_at_a_time
 async def write(call: Call) -> Reply:
     """PUT and PATCH: a profile that is given replaces the one of its name, the rest stays."""
     body: ResilienceBody = call.body

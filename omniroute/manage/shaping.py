@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct
 
 from ..translate.thinking_budget import EFFORT_BUDGETS, MOST
 from .bodies import given_json
-from .call import Call, Reply, refused
+from .call import Call, Reply, one_at_a_time, refused
 
 MODES: Final = ("auto", "passthrough", "custom", "adaptive")
 THINKING: Final[dict[str, Any]] = {"mode": "passthrough", "customBudget": 10_240, "effortLevel": "medium"}
@@ -62,6 +62,7 @@ async def read_prompt(call: Call) -> Reply:
     return Reply(200, PROMPT | await _stored(call, "systemPrompt", PROMPT))
 
 
+@one_at_a_time
 async def write_prompt(call: Call) -> Reply:
     """What is not sent stays."""
     given = given_json(call.body)

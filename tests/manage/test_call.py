@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from omniroute.manage.call import Actor, Invalid, flag, refused, whole
+from omniroute.manage.call import Actor, Invalid, Reply, flag, one_at_a_time, refused, whole
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,19 @@ def test_invalid_carries_all_its_fields() -> None:
 def test_only_the_anonymous_are_unknown() -> None:
     assert not Actor().known
     assert Actor("admin").known
+
+
+async def test_changes_of_one_setting_at_the_same_time_are_all_kept() -> None:
+    """Two that read before either has written would lose one."""
+    order: list[str] = []
+
+    @one_at_a_time
+    async def edit(call: Any) -> Reply:
+        order.append("read")
+        await asyncio.sleep(0)
+        order.append("written")
+        return Reply()
+
+    call: Any = SimpleNamespace(services=SimpleNamespace(editing=asyncio.Lock()))
+    await asyncio.gather(edit(call), edit(call))
+    assert order == ["read", "written", "read", "written"]
