@@ -33,6 +33,7 @@ from .stream import PING, Reader, StreamRelay, Translation, Undecided
 
 ERROR_BODY: Final = 1024 * 1024
 # An answer that begins with the tag, or the first piece of one that may: a piece can end within it.
+_SAYS: Final = re.compile(rb'"content":\s*"[^"]')
 _THINKS: Final = re.compile(rb'"content":\s*"(?:\\n|\s)*(?:<|\\u003[cC])(?:think|(?:t(?:h(?:in?)?)?)?")')
 
 
@@ -232,7 +233,8 @@ def one_choice(job: ChatJob) -> bool:
 
 def thinks_aloud(body: bytes) -> bool:
     """Whether a chat answer, or what has come of it, begins with thinking in tags, which clients look for elsewhere."""
-    return _THINKS.search(body) is not None
+    first = _SAYS.search(body)
+    return first is not None and _THINKS.match(body, first.start()) is not None
 
 
 def fold(wire: str, body: bytes) -> list[Event]:

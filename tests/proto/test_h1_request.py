@@ -40,7 +40,9 @@ def test_a_request_says_where_it_came_from() -> None:
         (b"GET http://other/ HTTP/1.1\r\nHost: h\r\nA: 1\r\n", {b"host": b"other", b"a": b"1"}),
     ],
 )
-def test_of_fields_of_one_name_the_first_counts_and_the_target_names_the_host(head: bytes, named: dict[bytes, bytes]) -> None:
+def test_of_fields_of_one_name_the_first_counts_and_the_target_names_the_host(
+    head: bytes, named: dict[bytes, bytes]
+) -> None:
     request = parse(head + b"\r\n").head()
     assert request is not None
     assert request.named() == named == dict(reversed(request.headers))
