@@ -284,7 +284,9 @@ def _proxy(env: Mapping[str, str], name: str) -> str:
     except ValueError:
         good = False
     if not good:
-        raise SettingsError(f"{given} is not a proxy's address: use http://host:port, https://host:port or socks5://host:port")
+        raise SettingsError(
+            f"{given} is not a proxy's address: use http://host:port, https://host:port or socks5://host:port"
+        )
     return url
 
 
