@@ -21,7 +21,7 @@ run: $(VENV)/.run
 	@$(BIN)/omniroute demo
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check .

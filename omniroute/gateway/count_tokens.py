@@ -27,7 +27,7 @@ from .snapshot import Connection
 CHARACTERS_A_TOKEN: Final = 4.0  # of English prose and JSON, with every vendor's tokenizer, within a quarter
 MEDIA_TOKENS: Final = 1500  # of an image of usual size
 TURN_TOKENS: Final = 4  # the frame around each turn
-_TIMES: Final = Times(first_byte=15.0, idle=15.0)  # who asks waits for the count before it sends anything
+PATIENCE: Final = 15.0  # seconds: who asks waits for the count before it sends anything
 _MOST: Final = 64 * 1024  # bytes of an answer
 
 
@@ -62,6 +62,8 @@ async def _upstream(gateway: Gateway, exchange: Exchange, found: Peek, route: Ro
     if route.wire != wire or "count_tokens" not in PATHS[wire]:
         return None
     choice = accounts.choose(gateway.live.snapshot, gateway.live, route)
+    wait = min(PATIENCE, gateway.limits.first_byte_timeout)
+    times = Times(first_byte=wait, idle=wait)
     for account in choice.free[:1]:
         place, headers = _door(route, account)
         body, _ = RELAYS[wire].prepare(found, route.model, route.quirks)
@@ -71,7 +73,7 @@ async def _upstream(gateway: Gateway, exchange: Exchange, found: Peek, route: Ro
         try:
             origin, fields = render.origin_of(place, account), [render.JSON_TYPE, *headers, *extra]
             status, _, answer = await gateway.client.fetch(
-                origin, "POST", place.path, fields, body, limit=_MOST, times=_TIMES
+                origin, "POST", place.path, fields, body, limit=_MOST, times=times
             )
         except TransportError:
             return None
