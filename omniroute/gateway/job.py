@@ -75,10 +75,10 @@ class Job:
     """
 
     __slots__ = (
-        "account", "ahead", "attempts", "began", "cache", "combo", "complete", "dropped", "exchange", "failure", "final",
-        "first_byte", "format", "keeper", "key", "label", "notes", "operation", "pieces", "placed_at", "prefer", "read_at",
-        "replayed", "requested", "reservation", "route", "session", "status", "stream", "trail", "units", "upstream_model",
-        "usage", "wire",
+        "account", "ahead", "attempts", "began", "cache", "checked_at", "combo", "complete", "dropped", "exchange",
+        "failure", "final", "first_byte", "format", "keeper", "key", "label", "notes", "operation", "pieces",
+        "placed_at", "planned_at", "prefer", "read_at", "replayed", "requested", "reservation", "route", "session",
+        "status", "stream", "trail", "units", "upstream_model", "usage", "wire",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, wire: str, began: float, operation: str = "chat") -> None:
@@ -109,8 +109,10 @@ class Job:
         self.units: Units | None = None
         self.upstream_model = ""
         self.pieces = 0
-        self.read_at: float | None = None  # when it was known what is asked (monotonic, as the next two)
-        self.placed_at: float | None = None  # when it was known who might answer
+        self.read_at: float | None = None  # when it was known what is asked (monotonic, as the next four)
+        self.planned_at: float | None = None  # … who might answer
+        self.checked_at: float | None = None  # … that the request has what it must have
+        self.placed_at: float | None = None  # … that it may be sent: limits, budgets, and no answer in memory
         self.first_byte: float | None = None
         self.status = 0
         self.complete = False  # the client has a whole answer, whatever happened after it

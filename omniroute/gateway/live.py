@@ -34,8 +34,11 @@ class Timing(Struct, gc=False):
     ms: float  # in all
     began: float
     read_at: float | None = None
+    planned_at: float | None = None
+    checked_at: float | None = None
     placed_at: float | None = None
     first_byte: float | None = None
+    stream: bool = False
 
 
 class Live:

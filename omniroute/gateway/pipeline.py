@@ -39,7 +39,9 @@ async def run(gateway: Gateway, job: ChatJob) -> Failure | None:
     job.peek = found = look(job, snapshot.settings)
     job.requested, job.stream, job.read_at = found.model, found.stream, gateway.clock.monotonic()
     plan = make_plan(gateway, snapshot, job, job.line.only)
+    job.planned_at = gateway.clock.monotonic()
     check_request(job, found)
+    job.checked_at = gateway.clock.monotonic()
     if plan.max_tokens is not None:
         modern = "max_completion_tokens" in plan.routes[0].quirks if plan.routes else False
         job.peek = found = capped(job.wire, found, plan.max_tokens, modern=modern)

@@ -60,20 +60,25 @@ def _by_provider(calls: Iterable[Timing]) -> dict[str, Any]:
     return {provider: percentiles(group) for provider, group in groups.items()}
 
 
+PHASES: Final = ("parse", "resolve", "validate", "policy", "connect")
+
+
 def _phases(calls: Iterable[Timing]) -> dict[str, Any]:
     """Milliseconds between the moments that are noted of a call.
 
-    ``parse``: until key, guard and body had been looked at; ``resolve``: until it was known who may answer (models,
-    accounts, policies, budgets); ``connect``: until the first byte for the client, with every attempt; ``stream``: from
-    there to the end.
+    ``parse``: until key, guard and body had been looked at; ``resolve``: until it was known who may answer; ``validate``:
+    until the request was found to have what it must have; ``policy``: until it might be sent (limits, budgets, answers in
+    memory); ``connect``: until the first byte for the client, with every attempt; from there to the end ``stream``, of a
+    whole answer ``finalize``.
     """
-    phases: dict[str, list[float]] = {"parse": [], "resolve": [], "connect": [], "stream": []}
+    phases: dict[str, list[float]] = {name: [] for name in (*PHASES, "stream", "finalize")}
     for timing in calls:
         since = timing.began
-        for name, moment in zip(phases, (timing.read_at, timing.placed_at, timing.first_byte, timing.at), strict=True):
-            if moment is None:
-                continue
-            if name != "stream" or timing.first_byte is not None:
+        moments = (timing.read_at, timing.planned_at, timing.checked_at, timing.placed_at, timing.first_byte)
+        for name, moment in zip(PHASES, moments, strict=True):
+            if moment is not None:
                 phases[name].append((moment - since) * 1000)
-            since = moment
+                since = moment
+        if timing.first_byte is not None:
+            phases["stream" if timing.stream else "finalize"].append((timing.at - since) * 1000)
     return {name: percentiles(values, 3) for name, values in phases.items() if values}

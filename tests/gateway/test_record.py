@@ -88,7 +88,9 @@ def test_how_long_it_took_is_remembered_for_a_while() -> None:
     made.first_byte = began = gateway.hands.monotonic()
     gateway.hands.advance(1.0)
     record(gateway, made)
-    assert [*gateway.live.recent] == [Timing(began + 1.0, "node-up", 200, 1500.0, began - 0.5, None, None, began)]
+    assert [*gateway.live.recent] == [
+        Timing(began + 1.0, "node-up", 200, 1500.0, began - 0.5, None, None, None, None, began)
+    ]
 
 
 def test_a_call_that_reached_no_provider_says_nothing_about_its_speed() -> None:

@@ -12,12 +12,14 @@ from omniroute.manage.telemetry import percentiles
 PATH = "/api/telemetry/summary"
 
 
-def _done(admin: Admin, total: float, *moments: float | None, ago: float = 0, status: int = 200) -> None:
-    """A call of *total* milliseconds; *moments*, milliseconds after its begin: body read, targets known, first byte."""
+def _done(
+    admin: Admin, total: float, *moments: float | None, ago: float = 0, status: int = 200, stream: bool = False
+) -> None:
+    """A call of *total* milliseconds; *moments*, ms after its begin: read, planned, checked, placed, first byte."""
     at = admin.clock.monotonic() - ago
     began = at - total / 1000
     noted = [None if moment is None else began + moment / 1000 for moment in moments]
-    admin.live.recent.append(Timing(at, "openai", status, total, began, *noted))
+    admin.live.recent.append(Timing(at, "openai", status, total, began, *noted, stream=stream))
 
 
 def test_nothing_has_happened_yet(admin: Admin) -> None:
@@ -29,25 +31,26 @@ def test_nothing_has_happened_yet(admin: Admin) -> None:
 
 def test_percentiles_in_all_by_provider_and_by_phase(admin: Admin) -> None:
     for number in range(1, 101):
-        _done(admin, float(number), number / 10, number / 5, number / 2)
+        _done(admin, float(number), number / 10, number / 5, number / 4, number * 0.3, number / 2, stream=number > 50)
     found = admin.send("GET", PATH).json
     assert (found["count"], found["p50"], found["p95"], found["p99"]) == (100, 50, 95, 99)
     assert found["providers"]["openai"] == {"count": 100, "avg": 50, "p50": 50, "p95": 95, "p99": 99}
     phases = found["phaseBreakdown"]
     assert {name: (phase["count"], phase["p50"]) for name, phase in phases.items()} == {
-        "parse": (100, 5), "resolve": (100, 5), "connect": (100, 15), "stream": (100, 25),
+        "parse": (100, 5), "resolve": (100, 5), "validate": (100, 2.5), "policy": (100, 2.5), "connect": (100, 10),
+        "stream": (50, 37.5), "finalize": (50, 12.5),
     }  # fmt: skip
 
 
 def test_only_what_was_measured_is_a_phase(admin: Admin) -> None:
-    _done(admin, 10, 0.0215, None, None)
+    _done(admin, 10, 0.0215)
     found = admin.send("GET", PATH).json["phaseBreakdown"]
     assert list(found) == ["parse"]
     assert 0.02 < found["parse"]["p50"] < 0.023
-    _done(admin, 8, None, None, 5)
+    _done(admin, 8, None, None, None, None, 5)
     found = admin.send("GET", PATH).json["phaseBreakdown"]
     assert {name: (phase["count"], phase["p50"]) for name, phase in found.items() if name != "parse"} == {
-        "connect": (1, 5), "stream": (1, 3),
+        "connect": (1, 5), "finalize": (1, 3),
     }  # fmt: skip
 
 
