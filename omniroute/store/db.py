@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiosqlite
+import msgspec
 
 from ..clock import Clock
 from ..errors import OmniError
@@ -31,8 +32,6 @@ Prepare = Callable[["Transaction"], Awaitable[Callable[[], None]]]
 Row = sqlite3.Row
 
 _BUSY_SECONDS: Final = 5.0
-_MOST_ROWS: Final = 128  # of one insertion: SQLite takes 32,766 values, and larger ones are no cheaper
-_FEW_ROWS: Final = 16
 _RUNNING, _CLEAN = "running", "clean"
 _STATE: Final = "INSERT INTO db_meta VALUES ('state', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 # https://www.sqlite.org/rescode.html, primary codes
@@ -68,14 +67,9 @@ def explained(path: Path) -> Iterator[None]:
 
 
 @cache
-def _insertion(table: str, columns: tuple[str, ...], rows: int) -> str:
-    row = f"({', '.join('?' * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"
-
-
-def _stored(value: Any) -> Any:
-    """Whole numbers of more than 64 bits as SQLite itself reads them."""
-    return float(value) if isinstance(value, int) and value.bit_length() > 63 else value
+def _insertion(table: str, columns: tuple[str, ...]) -> str:
+    values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(columns)))
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM json_each(?)"
 
 
 class Transaction:
@@ -92,24 +86,13 @@ class Transaction:
             return cursor.rowcount
 
     async def insert(self, table: str, columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> None:
-        """Insert *rows* of texts, numbers and None, many with each statement.
+        """Insert *rows* of texts, numbers and None with one statement, as one JSON parameter.
 
-        SQLite lets go of the interpreter's lock once per statement, and a busy event loop takes up to 5 ms to hand it back:
-        with a statement for each row no more than 200 rows a second would be written while requests keep the processor
-        busy.  Their sizes are powers of two, or small, so that there are few to prepare.
+        SQLite lets go of the interpreter's lock once per statement, and a busy event loop takes 5 ms to hand it back: with a
+        statement for each row no more than 200 rows a second would be written while requests keep the processor busy, and
+        blocks of ``VALUES``, cheaper by themselves, already let the writer fall behind.
         """
-        rows = list(rows)
-        at, size = 0, _MOST_ROWS
-        while left := len(rows) - at:
-            while size > max(left, _FEW_ROWS):
-                size //= 2
-            size = min(size, left)
-            values = [value for row in rows[at : at + size] for value in row]
-            try:
-                await self.execute(_insertion(table, columns, size), values)
-            except OverflowError:
-                await self.execute(_insertion(table, columns, size), list(map(_stored, values)))
-            at += size
+        await self.execute(_insertion(table, columns), (msgspec.json.encode(list(rows)).decode(),))
 
     async def fetch(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         with explained(self._path):

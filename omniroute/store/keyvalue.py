@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import orjson
@@ -10,6 +11,7 @@ from .db import Row, Transaction
 
 _GET: Final = "SELECT value FROM key_value WHERE namespace = ? AND key = ?"
 _ALL: Final = "SELECT key, value FROM key_value WHERE namespace = ? ORDER BY key"
+_SEVERAL: Final = "SELECT namespace, key, value FROM key_value WHERE namespace IN ({}) ORDER BY key"
 _SET: Final = "INSERT INTO key_value VALUES (?, ?, ?) ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value"
 _DELETE: Final = "DELETE FROM key_value WHERE namespace = ? AND key = ?"
 
@@ -24,6 +26,15 @@ async def read(source: Reader, namespace: str) -> dict[str, Any]:
     """All values of *namespace*, sorted by key; a value that is no JSON (hand-edited) is left out."""
     values = {record["key"]: _value(record["value"]) for record in await source.fetch(_ALL, (namespace,))}
     return {key: value for key, value in values.items() if value is not None}
+
+
+async def read_several(source: Reader, namespaces: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The same of several namespaces with one statement: on a busy loop each may take 5 ms to come back."""
+    found: dict[str, dict[str, Any]] = {namespace: {} for namespace in namespaces}
+    for record in await source.fetch(_SEVERAL.format(", ".join("?" * len(namespaces))), tuple(namespaces)):
+        if (value := _value(record["value"])) is not None:
+            found[record["namespace"]][record["key"]] = value
+    return found
 
 
 def _value(text: str) -> Any:

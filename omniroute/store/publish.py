@@ -59,7 +59,7 @@ class Publisher:
 
     async def build(self, source: Reader, version: int) -> Snapshot:
         """The snapshot of what *source* (a database or an open transaction) holds."""
-        values = {name: await keyvalue.read(source, name) for name in _NAMESPACES}
+        values = await keyvalue.read_several(source, _NAMESPACES)
         accounts = self._connections(await source.fetch(connections.SELECT + " WHERE is_active = 1" + connections.ORDER))
         endpoints = [nodes.row_of(record) for record in await source.fetch(nodes.SELECT + " ORDER BY created_at, rowid")]
         custom = custom_models.of_values(values[custom_models.NAMESPACE])
