@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+import urllib.request
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from statistics import median
 
 from . import load, procs
 
 CALLS = 1_000_000
+_BACKUPS = "/api/db-backups"
 _VIEWS = ("/api/usage/analytics?range=30d", "/api/usage/analytics?range=all", "/api/usage/history?range=all")
 _FILL = """
 WITH RECURSIVE calls(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM calls WHERE n + 1 < ?)
@@ -47,15 +48,16 @@ def _milliseconds(port: int, method: str, path: str) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-async def added_p99(port: int, shot: load.Shot, rounds: int, seconds: float) -> float:
-    """Milliseconds that reading the books and copying the database add to the p99 of requests, 300 a second."""
+async def added_p99(port: int, shot: load.Shot, rounds: int, seconds: float, other: bytes) -> float:
+    """Milliseconds that an operator's work adds to the p99 of requests, 300 a second; *other* is a database to import."""
     quiet, busy = [], []
     for turn in range(rounds):
         quiet.append(await _p99(shot, seconds, turn))
-        work = asyncio.create_task(_manage(port))
+        over = asyncio.Event()
+        work = asyncio.create_task(_manage(port, other, over))
         busy.append(await _p99(shot, seconds, turn))
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        over.set()
+        await work
     return (median(busy) - median(quiet)) / 1000
 
 
@@ -63,9 +65,28 @@ async def _p99(shot: load.Shot, seconds: float, seed: int) -> float:
     return (await load.opened(shot, 32, 300, seconds, seed=seed)).check().percentile(0.99)
 
 
-async def _manage(port: int) -> None:
-    """One operator's work after the other, without a rest."""
-    while True:
+async def _manage(port: int, other: bytes, over: asyncio.Event) -> None:
+    """One piece of work after the other, without a rest; the last one puts back the books that the import replaced."""
+    while not over.is_set():
         for view in _VIEWS:
-            await asyncio.to_thread(partial(procs.call, port, "GET", view))
-        await asyncio.to_thread(partial(procs.call, port, "PUT", "/api/db-backups"))
+            await asyncio.to_thread(procs.call, port, "GET", view)
+        await asyncio.to_thread(procs.call, port, "PUT", _BACKUPS)
+        await asyncio.to_thread(_import, port, other)
+        listed = await asyncio.to_thread(procs.call, port, "GET", _BACKUPS)
+        before = next(backup["id"] for backup in listed["backups"] if backup["reason"] == "pre-import")
+        await asyncio.to_thread(procs.call, port, "POST", _BACKUPS, {"backupId": before})
+
+
+def export(port: int) -> bytes:
+    """The gateway's database."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{_BACKUPS}/export", timeout=10) as answer:
+        content: bytes = answer.read()
+        return content
+
+
+def _import(port: int, database: bytes) -> None:
+    """Put an uploaded database in force."""
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="other.sqlite"\r\n\r\n'
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{_BACKUPS}/import", head + database + b"\r\n--b--\r\n")
+    request.add_header("content-type", "multipart/form-data; boundary=b")
+    urllib.request.urlopen(request, timeout=10).close()

@@ -55,6 +55,7 @@ class Stage:
     def __init__(self, effort: Effort) -> None:
         self.effort = effort
         self._filled = False
+        self.before = b""
         self._opened = ExitStack()
         with self._opened:
             self._data = Path(self._opened.enter_context(tempfile.TemporaryDirectory(prefix="omniroute-bench-")))
@@ -73,8 +74,9 @@ class Stage:
         return time.monotonic() - self.gateway.started
 
     def fill_books(self) -> None:
-        """A million calls in the gateway's database, entered once."""
+        """A million calls in the gateway's database, entered once; what it was before is kept in ``before``."""
         if not self._filled:
+            self.before = books.export(self.gateway.port)
             self.gateway.stop()
             books.fill(self._data)
             self._filled = True
@@ -207,7 +209,7 @@ async def _books(stage: Stage) -> Reading:
 async def _manage_p99(stage: Stage) -> Reading:
     stage.fill_books()
     shot = stage.shot(stage.gateway, "mock/gpt-mock")
-    added = await books.added_p99(stage.gateway.port, shot, stage.effort.rounds, stage.effort.seconds)
+    added = await books.added_p99(stage.gateway.port, shot, stage.effort.rounds, stage.effort.seconds, stage.before)
     return Reading(added, f"{added:.1f} ms")
 
 

@@ -56,6 +56,7 @@ DEMO = "demo"
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; binding to one demands a password
 WEAK_PASSWORDS = frozenset({"changeme", "change-me", "123456", "password", "admin"})  # of sample files; lower case
 FIRST_PASSED = 3  # sd_listen_fds(3)
+SWITCH_SECONDS = 0.0005  # a request takes a fifth of that
 
 
 class App:
@@ -313,10 +314,14 @@ def settle() -> None:
     Requests leave no circles behind (a test holds that), so the collector finds nothing and its rounds only cost: a full one
     over what a start builds stops every stream for 15 ms.  Of 4,000 streams, 32 at a time, 7 start a round at Python's own
     threshold and none at 5,000; a round over 5,000 objects takes 1 to 2 ms, one over 20,000 takes 9: too long a stop.
+
+    A database thread that wants the interpreter's lock while the loop is busy gets it after the switch interval, several
+    times for each statement: at Python's own 5 ms the writer of usage rows would fall behind.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 20, 20)
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def passed_sockets(settings: Settings) -> tuple[list[socket.socket], Settings]:

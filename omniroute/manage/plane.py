@@ -46,7 +46,8 @@ class ControlPlane:
         except Exception as error:  # noqa: BLE001 - the last resort: the client gets a clean answer
             what = (request.method, request.path, type(error).__name__)
             log.exception("%s %s failed (%s)", *what, extra={"request_id": request.id})
-            reply = Reply(500, {"error": route.failure, "correlation_id": request.id})
+            error_body = {"message": route.failure, "type": "server_error"} if route.errors == "typed" else route.failure
+            reply = Reply(500, {"error": error_body, "correlation_id": request.id})
         if isinstance(reply.body, FileBody):
             await send_file(exchange, reply.body, complete(exchange, reply.headers))
         else:

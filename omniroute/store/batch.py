@@ -17,12 +17,14 @@ from ..clock import Clock, Timer
 from ..errors import OmniError
 from ..gateway.usage import CallRecord
 from ..tasks import spawn
-from .call_rows import Entry, clip, write
+from .call_rows import Entry, entry_of, write
 from .db import Database, Transaction
 
 FLUSH_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 1.0  # after a write failed
 RECORDS: Final = 10_000
+LOGGED: Final = 100  # calls of one batch that come into the log, which in a flood is a sample
+LOGGED_FAILURES: Final = 200  # failed ones come into it even then
 BODIES: Final = 32  # calls of one batch that keep their bodies
 ERROR_BODIES: Final = 128  # the same for failed calls
 STATEMENTS: Final = 1000
@@ -43,6 +45,7 @@ class Batch:
         self._db = db
         self._clock = clock
         self._entries: list[Entry] = []
+        self._logged = self._failed = 0  # of the entries: in the call log, not successful
         self._marks: dict[str, dict[str, Any]] = {}
         self._latest: dict[str, Statement] = {}
         self._timer: Timer | None = None
@@ -55,17 +58,20 @@ class Batch:
         return len(self._entries)
 
     def put(self, record: CallRecord) -> None:
-        """Queue *record* and take it over: its bodies are clipped or, when many calls end at once, dropped."""
+        """Queue *record* and take it over: its bodies are clipped or, when many calls end at once, dropped.
+
+        Its rows are made at once: made together when the batch is written, they would hold up all requests of that moment.
+        """
         count = len(self._entries)
         if count >= RECORDS:
             self.dropped += 1
             return
-        entry = Entry(record)
-        if record.request_body is not None:
-            if count < BODIES or (record.status >= 400 and count < ERROR_BODIES):
-                entry = Entry(record, clip(record.request_body), clip(record.response_body, record.response_size))
-            record.request_body = record.response_body = None
-        self._entries.append(entry)
+        failed = record.status >= 400
+        logged = self._logged < LOGGED or (failed and self._failed < LOGGED_FAILURES)
+        self._entries.append(entry_of(record, logged=logged, bodies=count < BODIES or (failed and count < ERROR_BODIES)))
+        self._logged += logged
+        self._failed += failed
+        record.request_body = record.response_body = None
         if self._timer is None:
             self._arm(FLUSH_SECONDS)
 
@@ -107,6 +113,7 @@ class Batch:
         """
         async with self._writing:
             entries, self._entries = self._entries, []
+            self._logged = self._failed = 0
             marks, self._marks = self._marks, {}
             latest = dict(islice(self._latest.items(), statements))
             self._latest = dict(islice(self._latest.items(), statements, None))

@@ -15,7 +15,7 @@ from fakes import FakeClock
 from omniroute.clock import Clock
 from omniroute.errors import OmniError
 from omniroute.store import db as db_module
-from omniroute.store.db import Database, Transaction, explained
+from omniroute.store.db import BLOCK, Database, Transaction, explained
 
 SET = "INSERT INTO key_value VALUES ('settings', ?, '1')"
 COLUMNS = ("namespace", "key", "value")
@@ -88,12 +88,12 @@ async def test_a_broken_constraint_is_the_callers_to_handle(tmp_path: Path) -> N
     await db.close()
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 31, 128, 300])
+@pytest.mark.parametrize("count", [0, 1, BLOCK - 1, BLOCK, 2 * BLOCK, 300])
 async def test_many_rows_are_inserted_with_few_statements(tmp_path: Path, count: int) -> None:
     db = await opened(tmp_path)
     names = [f"{number:03}" for number in range(count)]
     async with db.log() as tx:
-        await tx.insert("key_value", COLUMNS, map(setting, names))
+        await tx.insert("key_value", COLUMNS, [*map(setting, names)])
     assert await stored(db) == names
     await db.close()
 
