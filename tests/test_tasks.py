@@ -91,6 +91,6 @@ async def test_start_gives_the_task_to_its_caller_and_keeps_no_books() -> None:
     async def work() -> int:
         return 7
 
-    task = tasks.start(work())
+    task = tasks.start(asyncio.get_running_loop(), work())
     assert tasks.running() == 0
     assert await task == 7

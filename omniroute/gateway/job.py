@@ -52,7 +52,7 @@ class Gateway:
         self.keyring = Keyring()
         self.routes = RouteCache()
         self.lineups = Lineups()
-        self.leisure = Meter(50, 100)  # for what is done beside a call, not for it
+        self.leisure = Meter(10, 50)  # for what is done beside a call, not for it
 
 
 class Keeper(Protocol):

@@ -59,7 +59,7 @@ class ServerState:
 class H1Server(asyncio.Protocol):
     """One connection."""
 
-    __slots__ = ("_busy", "_closing", "_deadline", "_departure", "_eof", "_head_begun", "_intake", "_parser",
+    __slots__ = ("_busy", "_closing", "_deadline", "_departure", "_eof", "_head_begun", "_intake", "_loop", "_parser",
                  "_read_paused", "_reading", "_stall", "exchange", "sent", "server", "transport",
                  "write_paused")  # fmt: skip
     parser_class: ClassVar[type[RequestParser]] = RequestParser
@@ -85,6 +85,7 @@ class H1Server(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._loop = asyncio.get_running_loop()
         server = self.server
         peer: Any = transport.get_extra_info("peername")
         scheme = "https" if transport.get_extra_info("ssl_object") is not None else "http"
@@ -257,7 +258,7 @@ class H1Server(asyncio.Protocol):
         return True
 
     def _run(self, exchange: H1Exchange) -> None:
-        exchange.task = start(self._handle(exchange))
+        exchange.task = start(self._loop, self._handle(exchange))
 
     async def _handle(self, exchange: H1Exchange) -> None:
         try:

@@ -17,14 +17,12 @@ from ..clock import Clock, Timer
 from ..errors import OmniError
 from ..gateway.usage import CallRecord
 from ..tasks import spawn
-from .call_rows import Entry, entry_of, write
+from .call_rows import Entry, clip, rows_of, write
 from .db import Database, Transaction
 
 FLUSH_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 1.0  # after a write failed
 RECORDS: Final = 10_000
-LOGGED: Final = 100  # calls of one batch that come into the log, which in a flood is a sample
-LOGGED_FAILURES: Final = 200  # failed ones come into it even then
 BODIES: Final = 32  # calls of one batch that keep their bodies
 ERROR_BODIES: Final = 128  # the same for failed calls
 STATEMENTS: Final = 1000
@@ -45,7 +43,6 @@ class Batch:
         self._db = db
         self._clock = clock
         self._entries: list[Entry] = []
-        self._logged = self._failed = 0  # of the entries: in the call log, not successful
         self._marks: dict[str, dict[str, Any]] = {}
         self._latest: dict[str, Statement] = {}
         self._timer: Timer | None = None
@@ -58,20 +55,17 @@ class Batch:
         return len(self._entries)
 
     def put(self, record: CallRecord) -> None:
-        """Queue *record* and take it over: its bodies are clipped or, when many calls end at once, dropped.
-
-        Its rows are made at once: made together when the batch is written, they would hold up all requests of that moment.
-        """
+        """Queue *record* and take it over: its bodies are clipped or, when many calls end at once, dropped."""
         count = len(self._entries)
         if count >= RECORDS:
             self.dropped += 1
             return
-        failed = record.status >= 400
-        logged = self._logged < LOGGED or (failed and self._failed < LOGGED_FAILURES)
-        self._entries.append(entry_of(record, logged=logged, bodies=count < BODIES or (failed and count < ERROR_BODIES)))
-        self._logged += logged
-        self._failed += failed
-        record.request_body = record.response_body = None
+        entry = Entry(record)
+        if record.request_body is not None:
+            if count < BODIES or (record.status >= 400 and count < ERROR_BODIES):
+                entry = Entry(record, clip(record.request_body), clip(record.response_body, record.response_size))
+            record.request_body = record.response_body = None
+        self._entries.append(entry)
         if self._timer is None:
             self._arm(FLUSH_SECONDS)
 
@@ -113,7 +107,6 @@ class Batch:
         """
         async with self._writing:
             entries, self._entries = self._entries, []
-            self._logged = self._failed = 0
             marks, self._marks = self._marks, {}
             latest = dict(islice(self._latest.items(), statements))
             self._latest = dict(islice(self._latest.items(), statements, None))
@@ -136,9 +129,10 @@ class Batch:
     async def _write(
         self, entries: list[Entry], marks: Mapping[str, Mapping[str, Any]], latest: Iterable[Statement] = ()
     ) -> None:
+        rows = await asyncio.to_thread(rows_of, entries) if entries else None
         async with self._db.log() as tx:
-            if entries:
-                await write(tx, entries)
+            if rows is not None:
+                await write(tx, rows)
             for connection_id, columns in marks.items():
                 await _write_mark(tx, connection_id, columns)
             for sql, parameters in latest:

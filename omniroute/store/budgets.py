@@ -86,7 +86,7 @@ def _dollars(value: Any) -> float:
     return float(value) if good else 0.0
 
 
-def cost_rows(records: Iterable[CallRecord]) -> list[tuple[str, float, int]]:
+def cost_rows(records: Iterable[CallRecord]) -> list[tuple[Any, ...]]:
     """What one batch took from each purse: a row for each purse and day, at the time of its last call."""
     sums: dict[tuple[str, int], list[float]] = {}
     for record in records:
@@ -99,10 +99,9 @@ def cost_rows(records: Iterable[CallRecord]) -> list[tuple[str, float, int]]:
     return [(id, cost, int(at * 1000)) for (id, _), (cost, at) in sums.items()]
 
 
-async def add(tx: Transaction, records: Iterable[CallRecord]) -> None:
-    """Write down what *records* cost."""
-    if rows := cost_rows(records):
-        await tx.insert("domain_cost_history", _COLUMNS, rows)
+async def add(tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
+    """Write down what was spent: *rows* as :func:`cost_rows` made them."""
+    await tx.insert("domain_cost_history", _COLUMNS, rows)
 
 
 class Budgets:

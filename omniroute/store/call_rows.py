@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -20,6 +21,7 @@ BODY_BYTES: Final = 8 * 1024  # a longer body is kept as a preview
 PREVIEW_BYTES: Final = 2 * 1024
 LOG_ROWS: Final = 500
 TEST_MODEL: Final = "connection-test"  # the model of a connection's test, which is logged but is no use of anything
+LOG_BATCH: Final = 100  # rows of one batch and as many failures; in a flood the log is a sample
 _REDACTED: Final = "[redacted]"
 
 _NAMES: Final = ("token", "api_key", "api-key", "apikey", "authorization", "password", "secret")  # ends of field names
@@ -41,6 +43,10 @@ _KEY_STARTS: Final = ("sk-", "gsk_", "ghp_", "hf_", "r8_", "AIza", "nvapi-", "pp
 _KEY: Final = re.compile(rf"\b(?:{'|'.join(_KEY_STARTS)})[\w-]{{8,}}")
 
 
+Row = tuple[Any, ...]
+"""Values in the order of a table's columns."""
+
+
 class Clip(NamedTuple):
     """What is kept of a body: all of it, or its first bytes; ``size`` is that of the whole."""
 
@@ -48,16 +54,12 @@ class Clip(NamedTuple):
     size: int
 
 
-Row = tuple[Any, ...]
-"""Values in the order of a table's columns."""
-
-
 class Entry(NamedTuple):
-    """A record on its way to the tables: None where a table does not get it."""
+    """A record on its way to the tables, its bodies clipped."""
 
     record: CallRecord
-    usage: Row | None
-    log: Row | None
+    request: Clip | None = None
+    response: Clip | None = None
 
 
 def clip(body: bytes | None, size: int = 0) -> Clip | None:
@@ -107,43 +109,56 @@ def _new_id() -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 
-def usage_row(r: CallRecord, at: str) -> Row:
-    """*at*: when it began, as ISO 8601."""
-    return (
-        r.provider, r.model, r.connection_id or None, r.key_id or None, r.key_name or None, r.tokens_in, r.tokens_out,
-        r.tokens_cache_read, r.tokens_cache_write, r.tokens_reasoning, str(r.status), at, r.cost, int(r.estimated),
-        r.duration_ms, r.first_byte_ms, r.combo or None,
-    )  # fmt: skip
+def usage_rows(entries: Iterable[Entry]) -> Iterator[Row]:
+    for r, _, _ in entries:
+        if r.model == TEST_MODEL:
+            continue
+        yield (
+            r.provider, r.model, r.connection_id or None, r.key_id or None, r.key_name or None, r.tokens_in, r.tokens_out,
+            r.tokens_cache_read, r.tokens_cache_write, r.tokens_reasoning, str(r.status), iso(r.at), r.cost,
+            int(r.estimated), r.duration_ms, r.first_byte_ms, r.combo or None,
+        )  # fmt: skip
 
 
-def log_row(r: CallRecord, at: str, request: str | None, response: str | None) -> Row:
-    """*request* and *response*: the bodies as :func:`body_text` made them."""
-    return (
-        _new_id(), at, r.method, r.path, r.status, r.model, r.provider, r.account, r.connection_id or None, r.duration_ms,
-        r.tokens_in, r.tokens_out, r.source_format, r.target_format, r.key_id or None, r.key_name or None, r.combo or None,
-        request, response, redact(r.error) if r.error else None, r.id, r.requested_model, r.first_byte_ms, r.attempts,
-        r.route or None, r.cost,
-    )  # fmt: skip
+def log_rows(entries: Iterable[Entry]) -> Iterator[Row]:
+    for r, request, response in entries:
+        yield (
+            _new_id(), iso(r.at), r.method, r.path, r.status, r.model, r.provider, r.account, r.connection_id or None,
+            r.duration_ms, r.tokens_in, r.tokens_out, r.source_format, r.target_format, r.key_id or None, r.key_name or None,
+            r.combo or None, body_text(request), body_text(response), redact(r.error) if r.error else None, r.id,
+            r.requested_model, r.first_byte_ms, r.attempts, r.route or None, r.cost,
+        )  # fmt: skip
 
 
-def entry_of(record: CallRecord, *, logged: bool, bodies: bool) -> Entry:
-    """*record* as rows: whether the call log keeps it, and with its bodies."""
-    at = iso(record.at)
-    usage = usage_row(record, at) if record.model != TEST_MODEL else None
-    if not logged:
-        return Entry(record, usage, None)
-    if not bodies or record.request_body is None:
-        return Entry(record, usage, log_row(record, at, None, None))
-    request = body_text(clip(record.request_body))
-    response = body_text(clip(record.response_body, record.response_size))
-    return Entry(record, usage, log_row(record, at, request, response))
+def for_log(entries: list[Entry]) -> list[Entry]:
+    """Which of one batch go to the log: all of a small batch; of a flood, the newest successes and the newest failures."""
+    if len(entries) <= LOG_BATCH:
+        return entries
+    older, newest = entries[:-LOG_BATCH], entries[-LOG_BATCH:]
+    failed = [entry for entry in older if entry.record.status >= 400]
+    return failed[-LOG_BATCH:] + newest
 
 
-async def write(tx: Transaction, entries: list[Entry]) -> None:
-    """Insert *entries*; of the call log only the newest :data:`LOG_ROWS` stay."""
-    await tx.insert("usage_history", _USAGE_COLUMNS, [entry.usage for entry in entries if entry.usage is not None])
-    await daily.add(tx, [entry.record for entry in entries if entry.usage is not None])
-    await budgets.add(tx, [entry.record for entry in entries])
-    if logged := [entry.log for entry in entries if entry.log is not None]:
-        await tx.insert("call_logs", _LOG_COLUMNS, logged)
-        await tx.execute(_TRIM_LOG, (LOG_ROWS,))
+class Rows(NamedTuple):
+    """One batch, ready to be written, by table."""
+
+    usage: list[Row]
+    days: list[Row]
+    costs: list[Row]
+    log: list[Row]
+
+
+def rows_of(entries: list[Entry]) -> Rows:
+    """What *entries* come to.  A thousand take some milliseconds, a large body 0.1: too long for the event loop."""
+    records = [entry.record for entry in entries]
+    used = [record for record in records if record.model != TEST_MODEL]
+    return Rows([*usage_rows(entries)], daily.sums(used), budgets.cost_rows(records), [*log_rows(for_log(entries))])
+
+
+async def write(tx: Transaction, rows: Rows) -> None:
+    """Insert *rows*; of the call log only the newest :data:`LOG_ROWS` stay."""
+    await tx.insert("usage_history", _USAGE_COLUMNS, rows.usage)
+    await daily.add(tx, rows.days)
+    await budgets.add(tx, rows.costs)
+    await tx.insert("call_logs", _LOG_COLUMNS, rows.log)
+    await tx.execute(_TRIM_LOG, (LOG_ROWS,))

@@ -24,9 +24,9 @@ ON CONFLICT ({", ".join(_KEYS)}) DO UPDATE SET {", ".join(f"{name} = {name} + ex
 """
 
 
-async def add(tx: Transaction, records: Iterable[CallRecord]) -> None:
-    """Add *records* to the sums of their days, with one statement whatever their number."""
-    if rows := sums(records):
+async def add(tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
+    """Add *rows*, as :func:`sums` made them, to the sums of their days."""
+    if rows:
         await tx.execute(_ADD, (msgspec.json.encode(rows).decode(),))
 
 

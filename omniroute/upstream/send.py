@@ -284,6 +284,7 @@ class Client:
         self._pool: Pool[H1Connection] = Pool(limits.pool_per_origin, limits.pool_idle)
         self._connections: set[H1Connection] = set()
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # to ask for the running one is a system call
         self._dialled = self._reused = self._retried = 0
 
     def open(
@@ -366,7 +367,7 @@ class Client:
         while True:
             if connection is None:
                 connection = await self._dial(origin, times.connect)
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiter = self._future()
             call = Call(connection, waiter, whole, limit)
             connection.request(
                 pieces,
@@ -392,6 +393,12 @@ class Client:
                 raise
             else:
                 return call if origin.via is None else _beyond_proxy(call, origin)
+
+    def _future(self) -> asyncio.Future[None]:
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        return loop.create_future()
 
     async def _dial(self, origin: Origin, timeout: float | None) -> H1Connection:
         self._refuse_closed()

@@ -16,8 +16,6 @@ from omniroute.store.batch import (
     BODIES,
     ERROR_BODIES,
     FLUSH_SECONDS,
-    LOGGED,
-    LOGGED_FAILURES,
     RECORDS,
     RETRY_SECONDS,
     STATEMENTS,
@@ -84,8 +82,8 @@ async def test_a_put_takes_the_bodies_out_of_the_record(tmp_path: Path) -> None:
         store.usage.put(record)
         assert (record.request_body, record.response_body) == (None, None)
         [entry] = batch_of(store)._entries
-        assert entry.log is not None
-        assert 2000 < sum(len(value) for value in entry.log if isinstance(value, str)) < 10_000
+        assert entry.request is not None
+        assert len(entry.request.data) < 10_000
 
 
 async def test_when_many_calls_end_at_once_bodies_go_first_and_those_of_failures_last(tmp_path: Path) -> None:
@@ -94,25 +92,10 @@ async def test_when_many_calls_end_at_once_bodies_go_first_and_those_of_failures
             store.usage.put(a_call(str(number), request_body=b"{}"))
         for number in range(ERROR_BODIES):
             store.usage.put(a_call(f"failed-{number}", status=502, request_body=b"{}"))
-        kept = [entry.record.id for entry in batch_of(store)._entries if entry.log is not None and "{}" in entry.log]
+        kept = [entry.record.id for entry in batch_of(store)._entries if entry.request]
         assert kept[:BODIES] == [str(number) for number in range(BODIES)]
         assert len(kept) == BODIES + (ERROR_BODIES - BODIES - 10)
         assert batch_of(store).dropped == 0
-
-
-async def test_of_a_flood_the_log_gets_a_sample_and_the_first_failures(tmp_path: Path) -> None:
-    async with a_store(tmp_path) as store:
-        for number in range(LOGGED + 50):
-            store.usage.put(a_call(str(number)))
-        for number in range(LOGGED_FAILURES + 10):
-            store.usage.put(a_call(f"failed-{number}", status=500))
-        await store.usage.flush()
-        assert await count(store) == LOGGED + 50 + LOGGED_FAILURES + 10
-        logged = [row.request_id for row in reversed(await store.usage.recent(500))]
-        assert logged == [*map(str, range(LOGGED)), *(f"failed-{number}" for number in range(LOGGED_FAILURES))]
-        store.usage.put(a_call("after"))
-        await store.usage.flush()
-        assert (await store.usage.recent(1))[0].request_id == "after"
 
 
 async def test_a_full_queue_counts_what_it_drops(tmp_path: Path) -> None:

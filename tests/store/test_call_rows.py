@@ -8,13 +8,14 @@ from fakes_store import a_call
 
 from omniroute.store.call_rows import (
     BODY_BYTES,
+    LOG_BATCH,
     PREVIEW_BYTES,
-    TEST_MODEL,
     Clip,
+    Entry,
     body_text,
     clip,
-    entry_of,
-    log_row,
+    for_log,
+    log_rows,
     redact,
 )
 
@@ -61,27 +62,16 @@ def test_secrets_are_redacted_and_nothing_else(text: str, expected: str) -> None
 
 
 def test_ids_of_log_rows_are_version_4_uuids_and_differ() -> None:
-    ids = [log_row(a_call(), "", None, None)[0] for _ in range(50)]
+    ids = [row[0] for row in log_rows([Entry(a_call())] * 50)]
     assert len(set(ids)) == 50
     assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", id) for id in ids)
 
 
-def test_a_call_gets_the_rows_that_are_asked_for() -> None:
-    call = a_call(request_body=b'{"a":1}', response_body=b"{}", error="bad key sk-abcdefgh1")
-    kept = entry_of(call, logged=True, bodies=True)
-    assert kept.log is not None
-    assert kept.usage is not None
-    assert {'{"a":1}', "{}", "bad key [redacted]"} <= set(kept.log)
-    bare = entry_of(call, logged=True, bodies=False)
-    assert bare.log is not None
-    assert '{"a":1}' not in bare.log
-    assert entry_of(call, logged=False, bodies=True) == (call, kept.usage, None)
-
-
-def test_a_test_of_a_connection_is_logged_but_is_no_use() -> None:
-    entry = entry_of(a_call(model=TEST_MODEL), logged=True, bodies=True)
-    assert entry.usage is None
-    assert entry.log is not None
+def test_of_a_flood_the_newest_calls_and_the_newest_failures_are_logged() -> None:
+    quiet = [Entry(a_call(str(number))) for number in range(LOG_BATCH)]
+    assert for_log(quiet) is quiet
+    flood = [Entry(a_call(str(number), status=500 if number == 3 else 200)) for number in range(1000)]
+    assert [entry.record.id for entry in for_log(flood)] == ["3", *(str(number) for number in range(900, 1000))]
 
 
 def test_a_body_of_which_only_the_beginning_came_is_a_preview() -> None:
