@@ -10,11 +10,15 @@ An event that arrives in many pieces is joined once, when its blank line has com
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 Event = tuple[bytes, bytes]  # name (b"" when the event has none), data
 
 _BOM: Final = b"\xef\xbb\xbf"
+# The two usual shapes, one data line with or without the event's name before it.  A second look in C is cheaper than a loop.
+_EVENT: Final = re.compile(rb"(?:event: (.*)\n)?data: (.*)\n\n")
+_USUAL: Final = re.compile(rb"(?:(?:event: .*\n)?data: .*\n\n)*")
 
 
 class EventTooLarge(ValueError):
@@ -34,18 +38,15 @@ def _fields(block: bytes) -> Event | None:
     return (name, b"\n".join(data)) if data else None
 
 
-def _parse(blocks: list[bytes], limit: int) -> list[Event]:
-    """The events in *blocks*.  The two usual shapes, one ``data`` line with or without ``event`` before it, go first."""
+def _parse(data: bytes, limit: int) -> list[Event]:
+    """The events in *data*, which ends with a blank line."""
+    if len(data) <= limit and _USUAL.fullmatch(data):
+        return _EVENT.findall(data)
     events: list[Event] = []
-    for block in blocks:
+    for block in data.split(b"\n\n"):
         if len(block) > limit:
             raise EventTooLarge(f"an event is longer than {limit} bytes")
-        end = block.find(b"\n")
-        if end < 0 and block.startswith(b"data: "):
-            events.append((b"", block[6:]))
-        elif block.startswith(b"event: ") and block.startswith(b"\ndata: ", end) and block.find(b"\n", end + 1) < 0:
-            events.append((block[7:end], block[end + 7 :]))
-        elif block and (event := _fields(block)) is not None:
+        if block and (event := _fields(block)) is not None:
             events.append(event)
     return events
 
@@ -70,9 +71,7 @@ class SSEReader:
     def feed(self, data: bytes) -> list[Event]:
         """The events that *data* completes.  Raises :class:`EventTooLarge`."""
         if self._plain and b"\r" not in data and data.endswith(b"\n\n"):
-            blocks = data.split(b"\n\n")
-            blocks.pop()  # what follows the last blank line: nothing, or one more line end
-            return _parse(blocks, self._limit)
+            return _parse(data, self._limit)
         if not data:
             return []
         data = self._unix(data if self._started else self._start(data))
@@ -121,7 +120,7 @@ class SSEReader:
             raise EventTooLarge(f"an event is longer than {self._limit} bytes")
         self._pieces.append(data[:end])
         block, self._pieces, self._size = _join(self._pieces), [], 0
-        events = _parse([block.removesuffix(b"\n")], self._limit)
+        events = _parse(block.removesuffix(b"\n") + b"\n\n", self._limit)
         events += self._rest(data[after:])
         return events
 
@@ -132,7 +131,7 @@ class SSEReader:
             self._keep(data)
             return []
         self._keep(data[end + 2 :])
-        return _parse(data[:end].split(b"\n\n"), self._limit)
+        return _parse(data[: end + 2], self._limit)
 
     def _keep(self, data: bytes) -> None:
         if data:

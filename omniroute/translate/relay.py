@@ -56,10 +56,13 @@ _BOUNDARY: Final = re.compile(rb"\n\n|\r\n\r\n|\r\r|\n\r\n")
 _WITH_CR: Final = (b"\r\n\r\n", b"\r\r", b"\n\r\n")
 _EVENT: Final = re.compile(rb".*?(?:\n\n|\r\n\r\n|\r\r|\n\r\n)|.+\Z", re.DOTALL)
 _DATA: Final = re.compile(rb"^data: ?([^\r\n]*)", re.MULTILINE)
+_ONE_LINE: Final = re.compile(rb"(?:event:[^\r\n]*\n)?data: ?([^\r\n]*)\n*")  # the usual event
 
 
 def data_of(event: bytes) -> bytes:
     """The data of one SSE event."""
+    if usual := _ONE_LINE.fullmatch(event):
+        return usual[1]
     lines = _DATA.findall(event if b"\r" not in event else event.replace(b"\r", b"\n"))
     return lines[0] if len(lines) == 1 else b"\n".join(lines)
 
@@ -84,8 +87,20 @@ def boundary_before(blob: bytes, at: int) -> int:
 
 def events_of(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(event as sent, its data) for each SSE event of *blob*, which holds whole events."""
-    for found in _EVENT.finditer(blob):
-        yield found[0], data_of(found[0])
+    start, plain = 0, b"\r" not in blob
+    while start < len(blob):
+        event = _event_at(blob, start, plain)
+        start += len(event)
+        yield event, data_of(event)
+
+
+def _event_at(blob: bytes, start: int, plain: bool) -> bytes:
+    """The event that begins at *start*; *plain*: all line ends are LF."""
+    if plain:
+        end = blob.find(b"\n\n", start) + 2
+        return blob[start:end] if end > 1 else blob[start:]
+    found = _EVENT.match(blob, start)
+    return found[0] if found is not None else b""
 
 
 class Tap:
@@ -259,10 +274,10 @@ class ChatTap(Tap):
     def _begin(self, blob: bytes, kept: list[bytes]) -> int:
         """Read events until one says something; returns where that one ends."""
         end = 0
-        for found in _EVENT.finditer(blob):
-            end = found.end()
-            if self._keep(data_of(found[0])):
-                kept.append(found[0])
+        for raw, data in events_of(blob):
+            end += len(raw)
+            if self._keep(data):
+                kept.append(raw)
             if self.meaningful:
                 break
         return end
@@ -344,16 +359,17 @@ class AnthropicTap(Tap):
     def _look(self, blob: bytes) -> bytes:
         """Deltas, which are nearly everything, pass unread once something was said and nothing is held."""
         out: list[bytes] = []
-        start = 0
+        start, plain = 0, b"\r" not in blob
         while start < len(blob):
             if self.meaningful and not self._held:
                 hits = [at for word in _ANTHROPIC_WORDS if (at := blob.find(word, start)) >= 0]
                 begin = max(start, boundary_before(blob, min(hits))) if hits else len(blob)
                 out.append(blob[start:begin])
                 start = begin
-            if start < len(blob) and (found := _EVENT.match(blob, start)):
-                out.append(self._pass(found[0], data_of(found[0])))
-                start = found.end()
+            if start < len(blob):
+                event = _event_at(blob, start, plain)
+                out.append(self._pass(event, data_of(event)))
+                start += len(event)
         return b"".join(out)
 
     def _pass(self, raw: bytes, data: bytes) -> bytes:

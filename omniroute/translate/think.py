@@ -36,20 +36,22 @@ class ThinkSplitter:
 
     def feed(self, events: Sequence[Event]) -> Sequence[Event]:
         """The same events, with the leading tagged text as thinking.  Once the answer has begun, the argument itself."""
-        if self._begun:
+        if self._begun():
             return events
         out: list[Event] = []
-        for event in events:
-            if self._begun or isinstance(event, (Start, Usage)):
+        for place, event in enumerate(events, 1):
+            if isinstance(event, (Start, Usage)):
                 out.append(event)
-            elif isinstance(event, TextDelta):
+                continue
+            if isinstance(event, TextDelta):
                 self._text(event, out)
             else:
                 self._flush(out)
                 out.append(event)
+            if self._begun():
+                return [*out, *events[place:]]
         return out
 
-    @property
     def _begun(self) -> bool:
         return self._at is _At.ANSWER
 
