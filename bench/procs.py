@@ -117,6 +117,10 @@ def relay(behind: int) -> Process:
     return Process(["-m", "bench.bare_relay", "--upstream", str(behind)], SERVER_CORE)
 
 
+def proto_relay(behind: int) -> Process:
+    return Process(["-m", "bench.proto_relay", "--upstream", str(behind)], SERVER_CORE)
+
+
 def call(port: int, method: str, path: str, body: object = None, key: str = "") -> Any:
     """One JSON call of the management API.  Raises ``RuntimeError`` with the answer's text."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)

@@ -106,10 +106,14 @@ async def _cpu(to: procs.Process, shot: load.Shot, count: int) -> float:
     return (to.cpu() - before) / result.count / 1000
 
 
-async def _compare(stage: Stage, work: Callable[[procs.Process], Awaitable[float]], unit: str) -> Reading:
-    for system in (stage.relay, stage.gateway):
-        await work(system)  # warm
-    pairs = [(await work(stage.relay), await work(stage.gateway)) for _ in range(stage.effort.rounds)]
+async def _compare(
+    stage: Stage, work: Callable[[procs.Process], Awaitable[float]], unit: str, system: procs.Process | None = None
+) -> Reading:
+    """*system*, the gateway unless another one is given, beside the relay."""
+    system = system or stage.gateway
+    await work(stage.relay)  # warm
+    await work(system)
+    pairs = [(await work(stage.relay), await work(system)) for _ in range(stage.effort.rounds)]
     ratio = median(ours / theirs for theirs, ours in pairs)
     return Reading(ratio, f"{median(p[1] for p in pairs):.1f} {unit}", f"{median(p[0] for p in pairs):.1f} {unit}")
 
@@ -122,6 +126,19 @@ def _cpu_row(model: str, share: float, *, agent: bool = False, stream: bool = Fa
             return await _cpu(to, stage.shot(to, model, agent=agent, stream=stream, times=times), count)
 
         return await _compare(stage, work, "µs")
+
+    return row
+
+
+def _proto_row(agent: bool) -> Row:
+    async def row(stage: Stage) -> Reading:
+        count = max(64, round(stage.effort.requests * (0.3 if agent else 1)))
+
+        async def work(to: procs.Process) -> float:
+            return await _cpu(to, stage.shot(to, "mock/gpt-mock", agent=agent), count)
+
+        with procs.proto_relay(stage.upstream.port) as system:
+            return await _compare(stage, work, "µs", system)
 
     return row
 
@@ -225,6 +242,8 @@ ROWS: dict[str, Row] = {
     "whole-cpu": _cpu_row("mock/gpt-mock", 1),
     "whole-p99": _p99,
     "agent-body-cpu": _cpu_row("mock/gpt-mock", 0.3, agent=True),
+    "proto-cpu": _proto_row(agent=False),
+    "proto-agent-body-cpu": _proto_row(agent=True),
     "stream-cpu": _cpu_row("mock/events-50", 0.4, stream=True, times=50),
     "stream-translated-cpu": _cpu_row("mocka/events-50", 0.3, stream=True, times=50),
     "event-translated-micro": _micro,
