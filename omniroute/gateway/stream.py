@@ -80,7 +80,9 @@ class Translation:
             events = self._redactor.feed(events)
         for event in events:
             kind = type(event)
-            if kind is Start:
+            if kind is TextDelta and self.meaningful:  # nearly all of them
+                self.pieces += 1
+            elif kind is Start:
                 self.model = self.model or event.model  # type: ignore[union-attr]
             elif kind is Usage:
                 self._learn(event)  # type: ignore[arg-type]

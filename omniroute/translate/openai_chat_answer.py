@@ -215,13 +215,15 @@ class ChatEncoder:
 
     def feed(self, events: Sequence[Event]) -> bytes:
         out: list[bytes] = []
+        plain = self._plain()
         for event in events:
-            if type(event) is TextDelta and self._plain and event.text and event.logprobs is None:
+            if plain and type(event) is TextDelta and event.text and event.logprobs is None:
                 out += (self._head, b'{"content":', encode(event.text), self._tail)
             elif not self._ended:
                 if not self._head and not isinstance(event, (Start, Failure)):
                     out.append(self._start(Start()))
                 out.append(_WRITE[type(event)](self, event))
+                plain = self._plain()
         return b"".join(out)
 
     def eof(self) -> bytes:
@@ -234,7 +236,6 @@ class ChatEncoder:
         self._ended = True
         return encode_stream_error(failure)
 
-    @property
     def _plain(self) -> bool:
         """Nothing has to be written before a text delta."""
         return bool(self._head) and not self._ended and not self._bare
