@@ -28,7 +28,7 @@ async def archive(call: Call) -> Path:
         parts = await _parts(call)
         return await asyncio.to_thread(_pack, folder, parts)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         raise
 
 

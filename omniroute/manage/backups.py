@@ -69,7 +69,7 @@ async def export_all(call: Call) -> Reply:
 
 async def import_file(call: Call) -> Reply:
     """Put an uploaded database in force, ours or one of the reference."""
-    with call.store.backups.workplace() as folder:
+    async with call.store.backups.workplace() as folder:
         upload = await receive(call.exchange, _FIELD, folder / "upload")
         if upload is None or not upload.filename:
             raise refused(400, "No file provided. Use multipart/form-data with the field 'file'.")

@@ -84,7 +84,7 @@ async def test_what_an_earlier_process_left_half_done_is_removed(tmp_path: Path)
     left.mkdir()
     (left / "half.sqlite").write_bytes(b"x")
     async with a_store(tmp_path) as store:
-        with store.backups.workplace() as folder:
+        async with store.backups.workplace() as folder:
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         store.backups.sweep()
         assert not folder.exists()
