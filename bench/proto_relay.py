@@ -2,7 +2,7 @@
 
 What :mod:`bench.bare_relay` leaves out and a gateway cannot (strict heads, limits, deadlines, back-pressure, one task for
 each request, a second chance on a dead connection) is in it; keys, routing, records and translation are not.  So the
-difference to the bare relay is the price of speaking HTTP carefully, and the difference to OmniRoute that of being a gateway.
+difference to the bare relay is the price of speaking HTTP carefully, that to OmniRoute the price of being a gateway.
 
 ``python -m bench.proto_relay --upstream PORT`` prints the port it listens on.
 """
