@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ..errors import OmniError
 from . import account
 from .access import unauthenticated
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
+from .refusals import Invalid, refused
 from .sessions import expired_cookie
 
 

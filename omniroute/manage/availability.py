@@ -16,7 +16,8 @@ from ..clock import iso
 from ..errors import OmniError
 from ..gateway.resolve import resolve
 from ..gateway.snapshot import Connection
-from .call import Call, Reply, refused
+from .call import Call, Reply
+from .refusals import refused
 
 ALL = "*"
 _Text = Annotated[str, Meta(max_length=512)]

@@ -11,8 +11,9 @@ from msgspec import Struct
 from ..clock import iso
 from ..store.stage import Counts, Unfit
 from .archive import archive
-from .call import Call, FileBody, Reply, log, refused
+from .call import Call, FileBody, Reply, log
 from .providers import health_of
+from .refusals import refused
 from .uploads import receive
 
 MOST: Final = 100 * 1024 * 1024

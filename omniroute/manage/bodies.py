@@ -14,7 +14,7 @@ import msgspec
 import orjson
 from msgspec import Meta, Struct
 
-from .call import Invalid
+from .refusals import Invalid
 
 T = TypeVar("T", bound=Struct)
 

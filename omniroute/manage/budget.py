@@ -11,7 +11,8 @@ from ..gateway.budgets import PERIODS, THRESHOLD, Check, Purse, ends, windows
 from ..store.budgets import BudgetRow
 from ..store.keys import KeyRow
 from .bodies import decode
-from .call import Call, Reply, refused
+from .call import Call, Reply
+from .refusals import refused
 
 _Dollars = Annotated[float, Meta(ge=0, le=1e9)]
 Period = Literal["daily", "weekly", "monthly"]

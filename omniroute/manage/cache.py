@@ -9,7 +9,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from ..gateway.cache import Cached, Wanted
 from ..gateway.replay import WINDOW
-from .call import Call, Reply, refused
+from .call import Call, Reply
+from .refusals import refused
 
 
 class SemanticView(Struct, rename="camel"):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from ..clock import Clock
-from ..errors import OmniError
 from ..gateway.job import Gateway
 from ..gateway.live import Live
 from ..gateway.metrics import Metrics
@@ -30,7 +29,7 @@ from .sessions import Session
 if TYPE_CHECKING:
     from .cli_setup import CliSetup
     from .cloud import CloudSync
-    from .evals import Evals
+    from .eval_runs import Evals
 
 log = logging.getLogger("omniroute.manage")
 
@@ -189,20 +188,6 @@ class Route(NamedTuple):
     body_limit: int = 0
     stream_body: bool = False
     errors: ErrorForm = ""
-
-
-class Invalid(OmniError):
-    """400 with the offending fields: (dotted path, message) pairs; an empty path means the body as a whole."""
-
-    def __init__(self, *details: tuple[str, str]) -> None:
-        super().__init__("invalid_request", "Invalid request", param=details[0][0] if details else None)
-        self.details = details
-
-
-def refused(status: int, message: str) -> OmniError:
-    """A refusal that reads ``{"error": message}``."""
-    kind = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 500: "internal"}.get(status, "invalid_request")
-    return OmniError(kind, message, status=status)
 
 
 def flag(text: str | None) -> bool | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from .call import Call, Reply, flag, refused, whole
+from .call import Call, Reply, flag, whole
+from .refusals import refused
 from .usage import call_object
 
 

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .bodies import decode
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
+from .refusals import Invalid, refused
 
 _Model = Annotated[str, Meta(max_length=300)]
 

@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from ..clock import iso
 from ..store.vault import sync_folder
-from .call import refused
 from .cli_tools import File, Tool
+from .refusals import refused
 
 KEPT: Final = 5  # copies per tool
 _MOST: Final = 4 * 1024 * 1024  # bytes of a file

@@ -11,11 +11,12 @@ from ..errors import OmniError
 from ..upstream.credentials import check_base_url
 from .access import is_local
 from .bodies import Text200, Text500, clean_key, decode
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
 from .cli_edits import CLAUDE_RESET, CLAUDE_URL, Wanted, with_version
 from .cli_files import CopyRow
 from .cli_setup import CliSetup
 from .cli_tools import TOOLS, Tool
+from .refusals import Invalid, refused
 
 _BY_VARIABLES: Final = "claude"
 _GUIDED: Final = ("continue",)

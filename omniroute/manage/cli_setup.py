@@ -9,12 +9,12 @@ from ..clock import Clock, iso
 from ..errors import OmniError
 from ..settings import Settings
 from ..store.store import Store
-from .call import refused
 from .cli_edits import EDITS, WRITTEN, Before, Documents, Wanted, configured
 from .cli_files import CopyRow, Home
 from .cli_runtime import Detector
 from .cli_text import Malformed, difference, masked, masked_text, parse, render
 from .cli_tools import TOOLS, File, Tool
+from .refusals import refused
 
 
 class Change(NamedTuple):

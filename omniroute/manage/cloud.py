@@ -22,8 +22,8 @@ from ..store.store import Store
 from ..store.sync import KINDS, Records, address, versions
 from ..tasks import cancel, spawn
 from ..upstream.credentials import beside, check_base_url
-from .call import refused
 from .cloud_merge import Merge, deleted, merge
+from .refusals import refused
 
 _log = logging.getLogger("omniroute.sync")
 _OURS: Final = "peer"  # under which the last meeting that we asked for is remembered

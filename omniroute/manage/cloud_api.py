@@ -10,7 +10,8 @@ from ..clock import iso
 from ..store.connections import ConnectionRow
 from . import aliases
 from .bodies import Text200, clean_key
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
+from .refusals import Invalid, refused
 
 _MASK: Final = "****"
 _Token = Annotated[str, Meta(max_length=20_000)]

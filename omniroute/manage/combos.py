@@ -16,7 +16,8 @@ from ..gateway.snapshot import Combo, ComboEntry
 from ..store.combos import ComboRow, as_json
 from ..store.config import sound
 from .bodies import given, given_json
-from .call import Call, Reply, one_at_a_time, refused
+from .call import Call, Reply, one_at_a_time
+from .refusals import refused
 
 TEST_SECONDS: Final = 15.0
 _MOST_MODELS: Final = 200

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from .call import Call, Reply, refused
+from .call import Call, Reply
+from .refusals import refused
 
 _Text = Annotated[str, Meta(max_length=300)]
 

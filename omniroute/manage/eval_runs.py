@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal
 from uuid import uuid4
 
@@ -16,8 +17,8 @@ from ..clock import Clock, iso
 from ..gateway.inside import ask
 from ..gateway.job import Gateway
 from ..tasks import cancel, spawn
-from .call import refused
-from .eval_suites import Case, Report, Result, Suite, failed, judge, report
+from .eval_suites import Case, Report, Result, Suite, Suites, failed, judge, report
+from .refusals import refused
 
 AT_ONCE: Final = 4  # cases, of all runs together
 CASE_SECONDS: Final = 60.0
@@ -150,3 +151,11 @@ class Runs:
         if not answer.ok:
             return failed(case, answer.error, took)
         return await asyncio.to_thread(judge, case, answer.text, took)
+
+
+class Evals:
+    """What the handlers share: the suites, those in *folder* among them, and the runs."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.suites = Suites(folder)
+        self.runs = Runs(clock)

@@ -7,9 +7,10 @@ import asyncio
 from msgspec import UNSET, Struct, UnsetType
 
 from .bodies import Name
-from .call import Call, Invalid, Reply, Services, refused
-from .eval_runs import Run, Runs, RunView
-from .eval_suites import CaseView, Report, Suite, Suites, judge, report
+from .call import Call, Reply
+from .eval_runs import Evals, Run, RunView
+from .eval_suites import CaseView, Report, Suite, judge, report
+from .refusals import Invalid, refused
 
 
 class EvalBody(Struct, rename="camel", kw_only=True):
@@ -48,14 +49,6 @@ class Stopped(Struct, rename="camel"):
     success: bool
     run_id: str
     stopped: bool
-
-
-class Evals:
-    """What the handlers share."""
-
-    def __init__(self, services: Services) -> None:
-        self.suites = Suites(services.settings.data_dir / "evals")
-        self.runs = Runs(services.clock)
 
 
 async def list_suites(call: Call) -> Reply:
@@ -137,5 +130,5 @@ def _view(suite: Suite) -> SuiteView:
 def _evals(call: Call) -> Evals:
     services = call.services
     if services.evals is None:
-        services.evals = Evals(services)
+        services.evals = Evals(services.settings.data_dir / "evals", services.clock)
     return services.evals

@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 from ..gateway.explain import Explanation
 from ..gateway.explain import explain as told
 from ..gateway.snapshot import GatewayKey
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
+from .refusals import Invalid, refused
 
 _Text = Annotated[str, Meta(max_length=512)]
 Operation = Literal[

@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ..clock import iso
 from ..gateway.ip_filter import Ban, address_of, bans_of, compiled, normal, texts
 from .bodies import Text200, given
-from .call import Call, Invalid, Reply, one_at_a_time, refused
+from .call import Call, Reply, one_at_a_time
+from .refusals import Invalid, refused
 
 T = TypeVar("T")
 _SETTING: Final = "ipFilter"

@@ -9,7 +9,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ..clock import iso, parse_iso
 from ..store.keys import DEFAULT_SCOPES, KeyRow
 from .bodies import Name, given
-from .call import Call, Invalid, Reply, refused, whole
+from .call import Call, Reply, whole
+from .refusals import Invalid, refused
 
 Scope = Literal["inference", "manage"]
 Scopes = Annotated[list[Scope], Meta(min_length=1)]

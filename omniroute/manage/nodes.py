@@ -11,9 +11,10 @@ from ..store.nodes import API_TYPES, TYPES, NodeRow
 from ..upstream.credentials import check_base_url
 from ..upstream.providers import node_provider
 from .bodies import Name, ShortName, clean_key
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
 from .connection_view import Validity
 from .proxies import probe_of
+from .refusals import Invalid, refused
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _URL = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"\S")]

@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..upstream.oauth import DeviceCodes, Flow, OAuthClient, Refused, authorize_url, challenge_of
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
 from .oauth_grants import configured, keep
 from .oauth_pending import CALLBACK_PATH
+from .refusals import Invalid, refused
 
 DEFAULT_REDIRECT: Final = "http://localhost:8080/callback"
 _Text = Annotated[str, Meta(max_length=10_000)]

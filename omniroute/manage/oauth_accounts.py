@@ -13,8 +13,9 @@ from ..gateway.tokens import REAUTH
 from ..upstream.oauth import URLS, ClientFields, Grant, OAuthClient
 from ..upstream.token_endpoint import check_url
 from .bodies import clean_key, given
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
 from .oauth_grants import configured, keep, known_provider
+from .refusals import Invalid, refused
 from .tokens import report
 
 _Text = Annotated[str, Meta(max_length=10_000)]

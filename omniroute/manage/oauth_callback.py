@@ -7,10 +7,11 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from ..upstream.oauth import OAuthClient, Refused, authorize_url
-from .call import Call, Reply, refused
+from .call import Call, Reply
 from .oauth_grants import configured, keep, known_provider
 from .oauth_page import page, page_headers, query_of
 from .oauth_pending import Window
+from .refusals import refused
 
 _MOST_TEXT: Final = 200
 

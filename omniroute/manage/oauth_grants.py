@@ -10,8 +10,9 @@ from ..errors import OmniError
 from ..store.connections import ConnectionRow
 from ..upstream.oauth import URLS, Grant, OAuthClient
 from ..upstream.token_endpoint import check_url
-from .call import Call, Handler, Reply, refused
+from .call import Call, Handler, Reply
 from .providers import find_provider, start_afresh
+from .refusals import refused
 from .tokens import token_columns
 
 Step = Callable[[Call, OAuthClient], Awaitable[Reply]]

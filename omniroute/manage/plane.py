@@ -17,8 +17,9 @@ from ..proto.exchange import Exchange, Request
 from ..proto.headers import Headers
 from .access import authorize
 from .bodies import decode
-from .call import Call, ErrorForm, FileBody, Invalid, Reply, Route, Services, log
+from .call import Call, ErrorForm, FileBody, Reply, Route, Services, log
 from .download import send_file
+from .refusals import Invalid
 
 _JSON: Headers = [(b"content-type", b"application/json")]
 _SAFE: Headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]

@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..gateway.policies import Actions, Conditions, Policy, purse_id
 from .bodies import Name, decode
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
+from .refusals import Invalid, refused
 from .resilience import circuit_breakers
 
 _Glob = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"\S")]

@@ -7,8 +7,9 @@ from typing import Any
 
 from ..store.pricing import FIELDS
 from .bodies import decode_object
-from .call import Call, Reply, refused
+from .call import Call, Reply
 from .models import alias_of, offers
+from .refusals import refused
 
 
 async def read(call: Call) -> Reply:

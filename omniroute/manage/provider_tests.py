@@ -19,10 +19,11 @@ from ..upstream.probe import Validation
 from ..upstream.providers import Provider
 from ..upstream.verdict import Diagnosis, DiagnosisType
 from .bodies import ShortName, Text500, clean_key
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
 from .connection_view import Validity
 from .providers import find_connection, find_provider
 from .proxies import probe_for, probe_of
+from .refusals import Invalid, refused
 
 
 class ValidateBody(Struct, rename="camel", kw_only=True):

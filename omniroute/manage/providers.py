@@ -12,8 +12,9 @@ from ..store.connections import HEALTH, ConnectionRow
 from ..upstream.credentials import check_base_url, needs_secret
 from ..upstream.providers import Provider
 from .bodies import Name, Rank, ShortName, Text50, Text200, Text500, clean_key, given
-from .call import Call, Invalid, Reply, flag, refused
+from .call import Call, Reply, flag
 from .connection_view import ConnectionList, ConnectionView, OneConnection, is_secret, unix, view
+from .refusals import Invalid, refused
 
 _ApiKey = Annotated[str, Meta(max_length=10_000)]
 _Data = Annotated[dict[str, str | int | float | bool | None], Meta(max_length=50)]

@@ -22,7 +22,8 @@ from ..upstream.credentials import PORTS as TARGET_PORTS
 from ..upstream.credentials import base_url_of
 from ..upstream.providers import Provider
 from .bodies import given
-from .call import Call, Probe, Reply, one_at_a_time, refused
+from .call import Call, Probe, Reply, one_at_a_time
+from .refusals import refused
 
 MASK: Final = "****"
 _LEVELS: Final = (EVERYWHERE, *MAPS)

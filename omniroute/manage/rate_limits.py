@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from ..store.config import RATE_FIELDS
 from .cache import semantic_view
-from .call import Call, Reply, refused
+from .call import Call, Reply
 from .monitoring import lockouts, rate_limit_status
+from .refusals import refused
 
 
 class ProtectionBody(Struct, rename="camel"):

@@ -9,8 +9,9 @@ from msgspec import UNSET, Struct, UnsetType
 from ..gateway.retry import PROFILES, profile_of
 from ..store.config import PROFILE_FIELDS, RATE_FIELDS
 from . import rate_limits
-from .call import Call, Reply, one_at_a_time, refused
+from .call import Call, Reply, one_at_a_time
 from .monitoring import lift_all, rate_limit_status
+from .refusals import refused
 
 _MOST: Final = 1e12  # milliseconds, or a count: more is a mistake
 

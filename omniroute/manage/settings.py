@@ -11,7 +11,8 @@ from ..proto.headers import Headers
 from ..store.config import FIELDS, Field
 from . import account
 from .bodies import given_json
-from .call import Call, Reply, refused
+from .call import Call, Reply
+from .refusals import refused
 
 
 class WildcardAlias(Struct):

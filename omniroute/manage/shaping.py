@@ -8,7 +8,8 @@ from msgspec import UNSET, Struct
 
 from ..translate.thinking_budget import EFFORT_BUDGETS, MOST
 from .bodies import given_json
-from .call import Call, Reply, one_at_a_time, refused
+from .call import Call, Reply, one_at_a_time
+from .refusals import refused
 
 MODES: Final = ("auto", "passthrough", "custom", "adaptive")
 THINKING: Final[dict[str, Any]] = {"mode": "passthrough", "customBudget": 10_240, "effortLevel": "medium"}

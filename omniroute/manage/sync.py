@@ -9,8 +9,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from ..errors import OmniError
 from .bodies import Text50, decode_object
-from .call import Call, Invalid, Reply, refused
+from .call import Call, Reply
 from .cloud import CloudSync
+from .refusals import Invalid, refused
 
 _MACHINE: Final = re.compile(r"[0-9a-f]{16}")
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from ..clock import parse_iso
 from ..store.usage import CallRow, UsageGroup
-from .call import Call, Invalid, Reply, refused, whole
+from .call import Call, Reply, whole
+from .refusals import Invalid, refused
 
 _DAY: Final = 86_400.0
 _RANGES: Final = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}

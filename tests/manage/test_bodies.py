@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from omniroute.manage.bodies import Name, Rank, clean_key, decode, given, given_json
-from omniroute.manage.call import Invalid
+from omniroute.manage.refusals import Invalid
 
 
 class Item(Struct):

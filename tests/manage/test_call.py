@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from omniroute.manage.call import Actor, Invalid, Reply, flag, one_at_a_time, refused, whole
+from omniroute.manage.call import Actor, Reply, flag, one_at_a_time, whole
 
 
 @pytest.mark.parametrize(
@@ -21,16 +21,6 @@ def test_flag(text: str | None, value: bool | None) -> None:
 @pytest.mark.parametrize(("text", "value"), [("5", 5), ("-3", 1), ("9999", 200), ("x", 50), ("", 50), (None, 50)])
 def test_whole_stays_within_its_bounds(text: str | None, value: int) -> None:
     assert whole(text, 50, 1, 200) == value
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 500])
-def test_a_refusal_has_its_status(status: int) -> None:
-    assert refused(status, "no").status == status
-
-
-def test_invalid_carries_all_its_fields() -> None:
-    error = Invalid(("a", "A is required"), ("b.0", "wrong"))
-    assert (error.status, error.param, len(error.details)) == (400, "a", 2)
 
 
 def test_only_the_anonymous_are_unknown() -> None:
