@@ -143,6 +143,29 @@ def read_chunk(data: bytes) -> Chunk:
         raise BadAnswer(f"not JSON: {error}") from None
 
 
+def plain_text(chunk: Chunk) -> str:
+    """The text of a chunk that holds a piece of it and nothing else, as nearly all do; else ""."""
+    choices = chunk.choices
+    if (
+        choices is None
+        or len(choices) != 1
+        or chunk.usage is not None
+        or chunk.x_groq is not None
+        or chunk.error is not ABSENT
+    ):
+        return ""
+    choice = choices[0]
+    delta = choice.delta
+    if delta is None or choice.index or choice.finish_reason or choice.logprobs is not None:
+        return ""
+    text = delta.content
+    if type(text) is not str or delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.reasoning_details:
+        return ""
+    if delta.refusal or delta.function_call is not None or delta.annotations or delta.images or delta.audio is not None:
+        return ""
+    return text
+
+
 def _mended(data: bytes) -> Chunk:
     try:
         value = _decode_any(data)

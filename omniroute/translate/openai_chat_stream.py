@@ -42,6 +42,7 @@ from .openai_chat_shapes import (
     Logprobs,
     Part,
     UrlCitation,
+    plain_text,
     read_chunk,
 )
 from .usage import from_chat
@@ -99,6 +100,10 @@ class ChatDecoder:
         if data[:1] != b"{":
             return self._not_an_object(data)
         chunk = read_chunk(data)
+        if self._started and not name and (text := plain_text(chunk)) and self._row.clear:
+            self._usage_last = False
+            self._row.text_open = True
+            return (TextDelta(text),)
         if name == b"error" or ((chunk.error is not ABSENT or chunk.choices is None) and _is_error(chunk)):
             return self._fail(chunk, data)
         return self.take(chunk)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from omniroute.translate.format import BadAnswer
-from omniroute.translate.openai_chat_shapes import read_chunk
+from omniroute.translate.openai_chat_shapes import plain_text, read_chunk
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,27 @@ def test_a_member_of_a_wrong_type_is_left_out_when_the_answer_does_not_depend_on
 def test_a_chunk_without_its_content_is_refused(data: bytes) -> None:
     with pytest.raises(BadAnswer):
         read_chunk(data)
+
+
+@pytest.mark.parametrize(
+    ("members", "text"),
+    [
+        ('"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"usage":null', "a"),
+        ('"choices":[{"delta":{"role":"assistant","content":"a","refusal":null,"tool_calls":[]}}]', "a"),
+        ('"choices":[{"index":0,"delta":{"content":""}}]', ""),
+        ('"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"a"}]}}]', ""),
+        ('"choices":[{"index":1,"delta":{"content":"a"}}]', ""),
+        ('"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]', ""),
+        ('"choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":[]}}]', ""),
+        ('"choices":[{"index":0,"delta":{"content":"a","reasoning":"b"}}]', ""),
+        ('"choices":[{"index":0,"delta":{"content":"a","tool_calls":[{"index":0}]}}]', ""),
+        ('"choices":[{"index":0,"delta":{"content":"a","images":[{"image_url":{"url":"x"}}]}}]', ""),
+        ('"choices":[{"index":0,"message":{"content":"a"}}]', ""),
+        ('"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]', ""),
+        ('"choices":[{"index":0,"delta":{"content":"a"}}],"usage":{"prompt_tokens":1}', ""),
+        ('"choices":[{"index":0,"delta":{"content":"a"}}],"error":{"message":"x"}', ""),
+        ('"choices":[]', ""),
+    ],
+)
+def test_a_piece_of_text_and_nothing_else_is_seen_at_once(members: str, text: str) -> None:
+    assert plain_text(read_chunk(f"{{{members}}}".encode())) == text
