@@ -231,7 +231,7 @@ async def _manage_p99(stage: Stage) -> Reading:
 
 
 async def _micro(stage: Stage) -> Reading:
-    """Reading, decoding and encoding one text event, the dearer direction."""
+    """Reading, decoding and encoding one text event, the dearest of all pairs of wires."""
     costs = {path.name: path.microseconds() for path in paths.TRANSLATED}
     worst = max(costs, key=lambda name: costs[name])
     return Reading(costs[worst], f"{costs[worst]:.1f} µs ({worst})")

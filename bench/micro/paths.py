@@ -1,6 +1,7 @@
 """The ways through the translation of one event, ready to be timed; shared by the micro benchmarks and the gate.
 
-A path is what happens to one text event in the middle of a stream: read it as SSE, decode it, encode it for the other wire.
+A path is what happens to one text event in the middle of a stream: read it, decode it, encode it for the other wire.  What
+is read is what the source's own encoder writes, so every pair of wires has a path.
 """
 
 from __future__ import annotations
@@ -10,13 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from omniroute.proto.sse import SSEReader
-from omniroute.translate.format import Stamp
+from omniroute.gateway.attempt import reader_for
+from omniroute.translate.events import Start, TextDelta
+from omniroute.translate.format import Stamp, StreamEncoder
 from omniroute.translate.formats import FORMATS
 
 from ..answers import ANTHROPIC, CHAT, Answers
 
 ANSWERS: dict[str, Answers] = {"openai-chat": CHAT, "anthropic": ANTHROPIC}
+WIRES = [name for name in FORMATS if name != "ollama-generate"]  # a client's wire, not a provider's
+
+
+def _encoder(wire: str) -> StreamEncoder:
+    return FORMATS[wire].stream_encoder(Stamp(id="bench", created=1750000000, model="mock"))
 
 
 @dataclass(frozen=True)
@@ -33,16 +40,16 @@ class Path:
     @cached_property
     def step(self) -> Callable[[], bytes]:
         """One more text event through a stream that has begun; returns the client's bytes."""
-        reader, decoder = SSEReader(), FORMATS[self.source].stream_decoder()
-        encoder = FORMATS[self.target].stream_encoder(Stamp(id="bench", created=1750000000, model="mock"))
+        source = FORMATS[self.source]
+        upstream, client = _encoder(self.source), _encoder(self.target)
+        reader, decoder = reader_for(source), source.stream_decoder()
 
         def feed(data: bytes) -> bytes:
-            return b"".join([encoder.feed(decoder.feed(name, event)) for name, event in reader.feed(data)])
+            return b"".join([client.feed(decoder.feed(name, event)) for name, event in reader.feed(data)])
 
-        answers = ANSWERS[self.source]
-        for event in (*answers.before, answers.event(1)):
-            feed(event)
-        event = answers.event(2)
+        for events in ([Start("answer", "mock")], [TextDelta("tok-0 ")], [TextDelta("tok-1 ")]):
+            feed(upstream.feed(events))
+        event = upstream.feed([TextDelta("tok-2 ")])
         return lambda: feed(event)
 
     def microseconds(self, number: int = 5_000, repeat: int = 5) -> float:
@@ -51,4 +58,4 @@ class Path:
         return min(timeit.repeat(self.step, number=number, repeat=repeat)) / number * 1e6
 
 
-TRANSLATED = tuple(Path(source, target) for source in ANSWERS for target in ANSWERS if source != target)
+TRANSLATED = tuple(Path(source, target) for source in WIRES for target in WIRES if source != target)
