@@ -240,8 +240,9 @@ def test_sockets_that_cannot_be_served_are_refused() -> None:
 
 @pytest.fixture
 def collector() -> Iterator[None]:
-    before = gc.get_threshold()
+    before, interval = gc.get_threshold(), sys.getswitchinterval()
     yield
+    sys.setswitchinterval(interval)
     gc.set_threshold(*before)
     gc.unfreeze()
 
@@ -250,6 +251,11 @@ def test_after_the_start_the_collector_rests(collector: None) -> None:
     settle()
     assert gc.get_freeze_count() > 10_000
     assert gc.get_threshold()[0] > 700
+
+
+def test_after_the_start_the_writer_of_usage_rows_waits_less_than_a_millisecond_for_the_lock(collector: None) -> None:
+    settle()
+    assert sys.getswitchinterval() <= 0.001
 
 
 async def test_requests_leave_nothing_for_the_collector(tmp_path: Path, collector: None) -> None:

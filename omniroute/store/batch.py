@@ -26,7 +26,7 @@ RECORDS: Final = 10_000
 BODIES: Final = 32  # calls of one batch that keep their bodies
 ERROR_BODIES: Final = 128  # the same for failed calls
 STATEMENTS: Final = 1000
-STATEMENTS_AT_ONCE: Final = 20  # on a busy loop each takes up to 5 ms, see Transaction.insert
+STATEMENTS_AT_ONCE: Final = 20  # on a busy loop each has to wait, see Transaction.insert
 _COMPLAIN_SECONDS: Final = 60.0
 
 Statement = tuple[str, tuple[Any, ...]]

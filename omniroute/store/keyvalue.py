@@ -29,7 +29,7 @@ async def read(source: Reader, namespace: str) -> dict[str, Any]:
 
 
 async def read_several(source: Reader, namespaces: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The same of several namespaces with one statement: on a busy loop each may take 5 ms to come back."""
+    """The same of several namespaces with one statement: on a busy loop each waits for the interpreter's lock."""
     found: dict[str, dict[str, Any]] = {namespace: {} for namespace in namespaces}
     for record in await source.fetch(_SEVERAL.format(", ".join("?" * len(namespaces))), tuple(namespaces)):
         if (value := _value(record["value"])) is not None:

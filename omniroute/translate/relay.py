@@ -100,7 +100,8 @@ def _event_at(blob: bytes, start: int, plain: bool) -> bytes:
         end = blob.find(b"\n\n", start) + 2
         return blob[start:end] if end > 1 else blob[start:]
     found = _EVENT.match(blob, start)
-    return found[0] if found is not None else b""
+    assert found is not None  # the pattern takes whatever is left
+    return found[0]
 
 
 class Tap:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,20 @@ async def test_what_an_earlier_process_left_half_done_is_removed(tmp_path: Path)
         store.backups.sweep()
         assert not folder.exists()
     assert not left.exists()
+
+
+async def test_large_files_are_removed_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def removed(folder: Path, **_: object) -> None:
+        threads.append(threading.get_ident())
+
+    async with a_store(tmp_path) as store:
+        monkeypatch.setattr(shutil, "rmtree", removed)
+        async with store.backups.workplace():
+            pass
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 async def test_a_restore_goes_on_when_its_caller_leaves(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ async def test_inserted_numbers_and_nothing_keep_their_types(tmp_path: Path) -> 
 
 
 async def test_many_rows_are_written_while_the_event_loop_never_rests(tmp_path: Path) -> None:
-    """With one statement for each row these took seconds: each waits 5 ms for the interpreter's lock."""
+    """With one statement for each row these took seconds: each waits for the interpreter's lock."""
     db = await opened(tmp_path)
 
     async def write() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from omniroute.translate.format import BadAnswer
-from omniroute.translate.openai_chat_shapes import plain_text, read_chunk
+from omniroute.translate.openai_chat_shapes import Choice, Chunk, Delta, plain_text, read_chunk
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,10 @@ def test_a_chunk_without_its_content_is_refused(data: bytes) -> None:
 )
 def test_a_piece_of_text_and_nothing_else_is_seen_at_once(members: str, text: str) -> None:
     assert plain_text(read_chunk(f"{{{members}}}".encode())) == text
+
+
+@pytest.mark.parametrize("member", [name for name in Delta.__struct_fields__ if name != "content"])
+def test_no_member_of_a_delta_is_passed_over(member: str) -> None:
+    full: dict[str, Any] = {member: ["something"]}
+    assert plain_text(Chunk(choices=[Choice(delta=Delta(content="a"))])) == "a"
+    assert plain_text(Chunk(choices=[Choice(delta=Delta(content="a", **full))])) == ""
