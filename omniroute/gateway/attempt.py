@@ -54,7 +54,7 @@ def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connection) -
         prepared = render.same_wire(found, route, job.wire, dropped, watch)
     else:
         prepared = render.translated(shape.ask_for(rule, read_ask(job, found), route), route)
-    extra = render.wire_fields(door, job.exchange.request.headers) if relay else []
+    extra = render.wire_fields(door, job.exchange.request) if relay else []
     if prepared.watch is None:  # no signatures are known in this wire
         return _send(gateway, job, route, door, prepared, extra)
     return _signed(gateway, job, route, account, door, found, prepared, extra)

@@ -16,6 +16,13 @@ _KEY_FIELDS: Final = (b"x-api-key", b"x-goog-api-key")
 
 def presented_key(request: Request) -> str:
     """The key text a client sent: ``Authorization: Bearer``, ``x-api-key``, ``x-goog-api-key`` or ``?key=``; "" if none."""
+    text: str | None = request.known.get("key")
+    if text is None:
+        text = request.known["key"] = _read_key(request)
+    return text
+
+
+def _read_key(request: Request) -> str:
     named = request.named()
     if (value := named.get(b"authorization")) is not None:
         scheme, _, token = value.partition(b" ")

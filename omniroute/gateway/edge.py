@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
+from weakref import ref
 
 import msgspec
 
@@ -19,6 +20,7 @@ from ..proto.routes import RouteTable
 from ..settings import ip_literal
 from .ip_filter import TrustedProxies
 from .live import Live
+from .snapshot import Snapshot
 
 _JSON: Final = (b"content-type", b"application/json")
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -72,6 +74,14 @@ class Entry(NamedTuple):
     plane: Plane
 
 
+class Admitted(NamedTuple):
+    """Where a head leads under one snapshot: kept with the head, for those equal to it."""
+
+    snapshot: ref[Snapshot]  # an idle connection must not keep an old one
+    entry: Entry
+    params: dict[str, str]
+
+
 class RequestIds:
     """UUIDv4 texts, unique rather than unguessable: random in front, counted behind.
 
@@ -122,6 +132,9 @@ class Edge:
 
     def admit(self, request: Request) -> Entry:
         """Route the head, or refuse it.  See ``Application.admit``."""
+        before: Admitted | None = request.known.get("admitted")
+        if before is not None and before.snapshot() is self._live.snapshot:
+            return self._admit_again(request, before)
         named = request.named()
         host, origin, site = named.get(b"host"), named.get(b"origin"), named.get(b"sec-fetch-site")
         sent_id = named.get(b"x-request-id")
@@ -146,6 +159,19 @@ class Edge:
             raise self._no_method(request, methods, origin)
         if entry.plane.gateway and (self._live.draining or self._live.running >= self._limit):
             raise self._busy(request)
+        request.route = entry.row
+        if origin is None and sent_id is None and gate is None and self._trusted is None:
+            request.known["admitted"] = Admitted(ref(self._live.snapshot), entry, request.params)
+        return entry
+
+    def _admit_again(self, request: Request, before: Admitted) -> Entry:
+        """Admit what says the same as an admitted head before it; only how busy we are may differ."""
+        request.id = self._ids.next()
+        request.reply_headers = [(b"x-request-id", request.id.encode())]
+        entry = before.entry
+        if entry.plane.gateway and (self._live.draining or self._live.running >= self._limit):
+            raise self._busy(request)
+        request.params = before.params
         request.route = entry.row
         return entry
 

@@ -61,7 +61,11 @@ def session_matters(snapshot: Snapshot, job: ChatJob, plan: Plan) -> bool:
     for route in plan.routes:
         if len(snapshot.connections.get(route.provider.id, ())) > 1:
             return True
-    return not job.exchange.request.named().keys().isdisjoint(SESSION_FIELDS)
+    request = job.exchange.request
+    named: bool | None = request.known.get("session")
+    if named is None:
+        named = request.known["session"] = not request.named().keys().isdisjoint(SESSION_FIELDS)
+    return named
 
 
 async def in_session(gateway: Gateway, job: ChatJob, found: Peek, plan: Plan) -> Failure | None:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from ..errors import OmniError, wire_words
+from ..proto.exchange import Request
 from ..proto.h1_client import Origin
 from ..proto.headers import Headers
 from ..translate.conversation import Ask
@@ -145,9 +146,12 @@ _wire = FieldFilter(b"anthropic-", b"openai-")
 _answer = FieldFilter(b"x-ratelimit-", b"anthropic-", b"openai-", b"request-id", b"retry-after", b"x-should-retry")
 
 
-def wire_fields(door: Door, sent: Headers) -> Headers:
+def wire_fields(door: Door, request: Request) -> Headers:
     """The client's fields that belong to the wire and travel on it, unless the account sets them itself."""
-    return [field for field in _wire.of(sent) if field[0] not in door.fields]
+    sent: Headers | None = request.known.get("wire")
+    if sent is None:
+        sent = request.known["wire"] = _wire.of(request.headers)
+    return [field for field in sent if field[0] not in door.fields] if sent else sent
 
 
 def answer_fields(received: Headers) -> Headers:

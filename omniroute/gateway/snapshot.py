@@ -99,7 +99,7 @@ class GatewaySettings(Struct, frozen=True):
     provider_overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # the same by provider id
 
 
-class Snapshot(Struct, frozen=True):
+class Snapshot(Struct, frozen=True, weakref=True):
     """Everything the data plane reads.
 
     ``providers`` has built-in ones and nodes by id; ``prefixes`` maps every accepted prefix (id, alias, reserved alias, node

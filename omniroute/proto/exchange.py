@@ -23,6 +23,9 @@ from .headers import Headers
 class Request:
     """A parsed request head plus, for buffered routes, its whole body.  ``named`` spares :meth:`named` the work.
 
+    ``known`` is where the application keeps what follows from the head alone (its Content-Length apart): requests of one
+    connection whose heads are equal share it.
+
     ``path`` is the raw path as sent (no percent-decoding, no query), ``query`` the raw text after ``?``.  ``params`` are the
     percent-decoded variable segments that the route table matched.  ``body`` is complete for buffered routes and empty for
     streamed ones (read :meth:`Exchange.chunks`).  ``peer`` is the address of the connection; behind
@@ -30,8 +33,8 @@ class Request:
     """
 
     __slots__ = (
-        "_named", "body", "headers", "id", "method", "params", "path", "peer", "query", "reply_headers", "route", "scheme",
-        "version",
+        "_named", "body", "headers", "id", "known", "method", "params", "path", "peer", "query", "reply_headers", "route",
+        "scheme", "version",
     )  # fmt: skip
 
     def __init__(
@@ -46,12 +49,14 @@ class Request:
         scheme: str = "http",
         version: str = "1.1",
         named: dict[bytes, bytes] | None = None,
+        known: dict[str, Any] | None = None,
     ) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.headers: Headers = headers if headers is not None else []
         self._named = named
+        self.known: dict[str, Any] = known if known is not None else {}
         self.body = body
         self.peer = peer
         self.scheme = scheme

@@ -20,6 +20,7 @@ from ..settings import Limits
 from .chunked import ChunkDecoder
 from .exchange import Request
 from .framing import ProtocolError, content_length, request_body
+from .h1_again import PATIENCE, LastHead, remember
 from .headers import Headers, get_all
 
 _HEAD_END: Final = b"\r\n\r\n"
@@ -130,8 +131,8 @@ class RequestParser:
     ``complete``; then ``head`` again.  The attributes describe the request that ``head`` gave last.
     """
 
-    __slots__ = ("_buffer", "_chunks", "_empty_lines", "_left", "_limits", "_peer", "_scanned", "_scheme",
-                 "complete", "expects_continue", "keep_alive")  # fmt: skip
+    __slots__ = ("_buffer", "_chunks", "_empty_lines", "_last", "_left", "_limits", "_patience", "_peer", "_scanned",
+                 "_scheme", "complete", "expects_continue", "keep_alive")  # fmt: skip
 
     def __init__(self, limits: Limits, peer: str = "", scheme: str = "http") -> None:
         self._limits = limits
@@ -142,6 +143,8 @@ class RequestParser:
         self._empty_lines = 0
         self._left = 0  # bytes of a fixed body still to come
         self._chunks: ChunkDecoder | None = None
+        self._last: LastHead | None = None
+        self._patience = PATIENCE
         self.complete = True
         self.keep_alive = True
         self.expects_continue = False
@@ -202,6 +205,9 @@ class RequestParser:
             raise ProtocolError(414, "request line too long")
 
     def _parse(self, block: bytes) -> Request:
+        last = self._last
+        if last is not None and (length := last.length_in(block)):
+            return self._again(last, length)
         lines = block.split(b"\r\n")
         limits = self._limits
         if len(lines[0]) > limits.line_bytes:
@@ -217,7 +223,20 @@ class RequestParser:
         by_name = dict(headers)
         if len(by_name) != len(headers):
             _join_repeated(headers, by_name)
-        return self._request(method, target, version, headers, by_name)
+        request = self._request(method, target, version, headers, by_name)
+        if self._patience and self._left and not self.expects_continue:
+            self._patience -= 1
+            self._last = remember(block, lines, request, keep_alive=self.keep_alive)
+        return request
+
+    def _again(self, last: LastHead, length: bytes) -> Request:
+        self._patience = PATIENCE
+        self.keep_alive = last.keep_alive
+        self.expects_continue = False
+        self._chunks = None
+        self._left = content_length(length)
+        self.complete = not self._left
+        return last.request(length)
 
     def _request(self, method: str, target: str, version: str, headers: Headers, by_name: dict[bytes, bytes]) -> Request:
         """What the fields mean; *by_name* holds the ones looked at here without repetition."""
@@ -262,7 +281,10 @@ class RequestParser:
     # -- the body ----------------------------------------------------------------------------------------------------
 
     def body(self) -> bytes:
-        """What has arrived of the body since the last call; ``complete`` says whether that was all."""
+        """What has arrived of the body since the last call; ``complete`` says whether that was all.
+
+        Of a chunked body it may be a part: what is ``pending`` then is for the next call.
+        """
         data = self._buffer
         if self._chunks is not None:
             piece = self._chunks.feed(data)

@@ -284,3 +284,38 @@ def test_the_word_of_a_trusted_proxy_counts_for_the_filter_and_for_all_that_foll
     asked.peer = "192.168.0.1"
     filtered(trusted=("192.168.0.0/16", "10.0.0.0/8")).admit(asked)
     assert asked.peer == "1.1.1.1"
+
+
+def again(first: Request) -> Request:
+    """What the server makes of a head that equals the one before on its connection."""
+    return Request(first.method, first.path, first.query, list(first.headers), known=first.known)
+
+
+def test_a_head_that_was_admitted_is_admitted_again_with_an_id_of_its_own() -> None:
+    target, first = edge(), request("GET", "/v1/models/a%2Fb")
+    entry = target.admit(first)
+    second = again(first)
+    assert target.admit(second) is entry
+    assert (second.route, second.params) == (first.route, {"id": "a/b"})
+    assert second.id != first.id
+    assert second.reply_headers == [(b"x-request-id", second.id.encode())]
+
+
+def test_overload_a_new_snapshot_and_a_filter_count_for_heads_that_were_admitted_too() -> None:
+    live = Live(FakeClock(), Snapshot(), lambda record: None)
+    target = Edge([Plane([DataRow("GET", "/v1/models")], nothing, 32, True)], live, in_flight=1)
+    first = request()
+    target.admit(first)
+    live.running = 1
+    assert refused(target, again(first))[0] == 503
+    live.running = 0
+    live.snapshot = Snapshot(ip_filter=IpFilter("blacklist", ("127.0.0.0/8",), (), {}))
+    assert refused(target, again(first))[0] == 403
+
+
+def test_what_depends_on_more_than_the_head_is_looked_at_each_time() -> None:
+    target = edge()
+    for head in ((b"x-request-id", b"mine"), (b"origin", b"http://127.0.0.1:20128")):
+        asked = request("GET", "/v1/models", head)
+        target.admit(asked)
+        assert "admitted" not in asked.known
