@@ -24,7 +24,8 @@ from .jsonio import is_json
 from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat
 
 W = TypeVar("W")
-HELD_BYTES: Final = 64 * 1024  # of one incomplete event; more goes through as it is
+HELD_BYTES: Final = 64 * 1024  # of one incomplete event; more goes through as it comes
+READ_BYTES: Final = 16 * 1024 * 1024  # of an event that goes through in parts: a larger one is not read
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what msgspec raises for any bytes
 
 
@@ -119,12 +120,13 @@ class Tap:
         self._encode_failure = encode_failure
         self._tail: list[bytes] = []  # of an incomplete event
         self._tail_size = 0
+        self._gone: list[bytes] = []  # of an event that goes through in parts, what is out: to be read once it is whole
+        self._gone_size = 0
         self.torn = False
         self.watch: Callable[[bytes], None] | None = None  # is shown the whole events that come in
 
     def feed(self, data: bytes) -> bytes:
-        if not self._tail and data.endswith(b"\n\n"):
-            self.torn = False
+        if not (self._tail or self.torn) and data.endswith(b"\n\n"):
             self.pieces += 1
             if self.watch is not None:
                 self.watch(data)
@@ -140,19 +142,60 @@ class Tap:
             blob = b"".join(self._tail)
             if end := last_boundary(blob):
                 whole, rest = blob[:end], blob[end:]
-                self._tail, self._tail_size, self.torn = [rest] if rest else [], len(rest), False
+                self._tail, self._tail_size = [rest] if rest else [], len(rest)
             else:
                 self._tail = [blob]
-        out = b""
-        if whole:
-            self.pieces += 1
+        out = self._through(whole) if whole else b""
+        return out + self._tear() if self._tail_size > self.held_bytes else out
+
+    def _through(self, whole: bytes) -> bytes:
+        """Look at whole events on their way, the first of which may be the last part of a torn one."""
+        self.pieces += 1
+        done = b""
+        if self.torn:
+            end = self._first_end(whole)
+            done, whole = whole[:end], whole[end:]
+            self._read_torn(done)
+            self.torn = False
+            if not whole:
+                return done
+        if self.watch is not None:
+            self.watch(whole)
+        return done + self._look(whole)
+
+    def _first_end(self, blob: bytes) -> int:
+        """Where the first event of *blob* ends, which has one."""
+        found = _BOUNDARY.search(blob)
+        assert found is not None
+        return found.end()
+
+    def _tear(self) -> bytes:
+        """Let through what has come of an event that is too large to be held, but for what may be half a boundary."""
+        rest = self._release_tail()
+        out = rest[: max(len(rest.rstrip(b"\r\n")), len(rest) - 3)]
+        if ends := rest[len(out) :]:
+            self._tail, self._tail_size = [ends], len(ends)
+        self.torn = True
+        self._gone_size += len(out)
+        if self._gone_size <= READ_BYTES:
+            self._gone.append(out)
+        else:
+            self._gone.clear()
+        return self._flush() + out
+
+    def _read_torn(self, last: bytes) -> None:
+        """Read the torn event, *last* being what comes of it now: the answer's end and its usage may be said there."""
+        if self._gone_size <= READ_BYTES:
+            event = b"".join([*self._gone, last])
             if self.watch is not None:
-                self.watch(whole)
-            out = self._look(whole)
-        if self._tail_size > self.held_bytes:
-            out += self._release_tail()
-            self.torn = True
-        return out
+                self.watch(event)
+            self._look(event)  # what it would let through is out already
+        self._gone.clear()
+        self._gone_size = 0
+
+    def _flush(self) -> bytes:
+        """What is held back of events before."""
+        return b""
 
     def _release_tail(self) -> bytes:
         rest = b"".join(self._tail)
@@ -161,12 +204,15 @@ class Tap:
 
     def eof(self) -> bytes:
         rest = self._release_tail()
+        if self.torn:
+            self._read_torn(rest + b"\n\n")
+            return rest + self._close()
         if not rest:
             return self._close()
         if self.watch is not None:
             self.watch(rest)
         out = self._look(rest + b"\n\n").removesuffix(b"\n\n")
-        if not (self.finished or self.torn or not rest.strip() or is_json(data_of(rest))):
+        if not (self.finished or not rest.strip() or is_json(data_of(rest))):
             return self._close()  # half an event
         self.torn = bool(out)
         return out + self._close()
@@ -409,6 +455,9 @@ class AnthropicTap(Tap):
     def _hold(self, raw: bytes) -> bytes:
         self._held.append(raw)
         return b""
+
+    def _flush(self) -> bytes:
+        return self._after_held(b"")
 
     def _after_held(self, raw: bytes) -> bytes:
         if not self._held:

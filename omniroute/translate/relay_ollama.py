@@ -27,27 +27,19 @@ class OllamaTap(Tap):
         self._decode_error = decode_error
 
     def feed(self, data: bytes) -> bytes:
-        if not self._tail and data.endswith(b"\n"):
-            whole = data
-        else:
-            end = data.rfind(b"\n") + 1
-            if not end:
-                return self._keep(data)
-            whole = b"".join([*self._tail, data[:end]])
-            rest = data[end:]
-            self._tail, self._tail_size = [rest] if rest else [], len(rest)
-        self.torn = False
-        self.pieces += 1
-        return self._look(whole)
+        if not (self._tail or self.torn) and data.endswith(b"\n"):
+            self.pieces += 1
+            return self._look(data)
+        out = b""
+        if end := data.rfind(b"\n") + 1:
+            out = self._through(self._release_tail() + data[:end])
+        if rest := data[end:]:
+            self._tail.append(rest)
+            self._tail_size += len(rest)
+        return out + self._tear() if self._tail_size > HELD_BYTES else out
 
-    def _keep(self, data: bytes) -> bytes:
-        """Hold an incomplete line; a very long one goes through as it is."""
-        self._tail.append(data)
-        self._tail_size += len(data)
-        if self._tail_size <= HELD_BYTES:
-            return b""
-        self.torn = True
-        return self._release_tail()
+    def _first_end(self, blob: bytes) -> int:
+        return blob.index(b"\n") + 1
 
     def _look(self, blob: bytes) -> bytes:
         start = 0
@@ -81,10 +73,11 @@ class OllamaTap(Tap):
 
     def eof(self) -> bytes:
         rest = self._release_tail()
+        if self.torn:
+            self._read_torn(rest)
+            return rest
         if not rest:
             return b""
-        if self.torn:
-            return rest
         if not is_json(rest):
             return b""  # half a line
         self._look(rest)

@@ -21,7 +21,8 @@ from wires import (
     sse,
 )
 
-from omniroute.translate.events import Failure
+from omniroute.translate import relay
+from omniroute.translate.events import Failure, Usage
 from omniroute.translate.format import BadAnswer, Stamp
 from omniroute.translate.formats import FORMATS, RELAYS
 from omniroute.translate.relay import HELD_BYTES, Pipe, anthropic_usage, boundary_before, chat_usage, data_of, events_of
@@ -92,6 +93,45 @@ def test_an_event_too_large_to_hold_goes_through_in_parts_and_is_called_torn() -
     assert pipe.fail(Failure(502, "cut")).startswith(b"\n\ndata: ")
     assert out + pipe.feed(large[HELD_BYTES + 100 :]) == large
     assert not pipe.torn
+
+
+@pytest.mark.parametrize("size", [1 << 14, 1 << 16, (1 << 16) + 1])
+def test_an_event_that_went_through_in_parts_is_read_once_it_is_whole(size: int) -> None:
+    long = chunk({"content": "x" * (3 * HELD_BYTES)}, finish="stop", usage={"prompt_tokens": 3, "completion_tokens": 4})
+    stream = CHAT.first + long + b"data: [DONE]\n\n"
+    pipe = tap(CHAT)
+    assert play(pipe, *(stream[at : at + size] for at in range(0, len(stream), size))) == stream
+    assert (pipe.finished, pipe.torn) == (True, False)
+    assert pipe.usage == Usage(input=3, output=4)
+
+
+def test_a_boundary_that_is_cut_after_a_torn_event_still_ends_it() -> None:
+    pipe = tap(CHAT)
+    event = chunk({"content": "x" * HELD_BYTES})
+    assert pipe.feed(event[:-1]) == event[:-2]
+    assert pipe.torn
+    assert pipe.feed(b"\n" + CHAT.first) == b"\n\n" + CHAT.first
+    assert (pipe.torn, pipe.meaningful) == (False, True)
+
+
+def test_an_event_larger_than_can_be_read_goes_through_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "READ_BYTES", 2 * HELD_BYTES)
+    pipe = tap(CHAT)
+    stream = chunk({"content": "x" * (4 * HELD_BYTES)}, finish="stop")
+    assert play(pipe, *(stream[at : at + 50_000] for at in range(0, len(stream), 50_000))) == stream
+    assert not pipe.finished
+    assert pipe.feed(chunk({}, finish="stop")) == chunk({}, finish="stop")
+    assert pipe.finished
+
+
+def test_what_was_held_back_goes_before_an_event_that_is_torn() -> None:
+    pipe = tap(ANTHROPIC)
+    *blocks, stop = THINKING_BLOCK
+    for piece in (MESSAGE_START, *blocks):
+        pipe.feed(piece)
+    assert pipe.feed(stop) == b""
+    start = event("content_block_start", index=1, content_block={"type": "x", "data": "y" * HELD_BYTES})
+    assert pipe.feed(start[:-5]) + pipe.feed(start[-5:]) == stop + start
 
 
 @BOTH

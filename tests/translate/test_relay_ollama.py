@@ -88,6 +88,18 @@ def test_a_very_long_line_goes_through_and_an_error_starts_a_new_one() -> None:
     assert pipe.fail(Failure(502, "cut")) == b'\n{"error":"cut"}\n'
 
 
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_last_line_that_went_through_in_parts_still_ends_the_answer(end: bytes) -> None:
+    pipe = tap()
+    context = b",".join([b"151644"] * 30_000)
+    stream = TEXT + LAST.rstrip()[:-1] + b',"context":[' + context + b"]}" + end
+    pieces = [stream[at : at + 16_000] for at in range(0, len(stream), 16_000)]
+    assert b"".join([*map(pipe.feed, pieces), pipe.eof()]) == stream
+    assert pipe.finished
+    assert pipe.usage == Usage(input=3, output=4)
+    assert pipe.fail(Failure(502, "late")) == b""
+
+
 def test_lines_that_are_no_json_go_through_unread() -> None:
     pipe = tap()
     assert pipe.feed(b"junk\n\n") == b"junk\n\n"

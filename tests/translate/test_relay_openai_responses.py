@@ -52,6 +52,17 @@ def test_announcements_say_nothing_yet_and_deltas_do() -> None:
     assert not pipe.finished
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b""])
+def test_an_end_that_repeats_long_instructions_is_an_end_however_it_is_cut(end: bytes) -> None:
+    long = {**COMPLETED, "response": {"instructions": "be brief. " * 20_000, **COMPLETED["response"]}}
+    body = sse(CREATED, ADDED, DELTA, long).removesuffix(b"\n\n") + end
+    for size in (16_384, 65_536, 65_537, len(body) - 1):
+        pipe = tap()
+        assert b"".join([*(pipe.feed(body[at : at + size]) for at in range(0, len(body), size)), pipe.eof()]) == body
+        assert (pipe.finished, pipe.failure) == (True, None)
+        assert pipe.usage == Usage(3, 2, reasoning=1, total=5)
+
+
 @pytest.mark.parametrize("kind", ["response.completed", "response.incomplete", "response.failed"])
 def test_an_answer_is_finished_at_each_of_its_ends(kind: str) -> None:
     pipe = tap()
