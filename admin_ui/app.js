@@ -7,11 +7,13 @@ import { lamp } from "./parts/lamp.js";
 import * as cache from "./pages/cache.js";
 import * as combos from "./pages/combos.js";
 import * as endpoints from "./pages/endpoints.js";
+import * as evals from "./pages/evals.js";
 import * as keys from "./pages/keys.js";
 import * as limits from "./pages/limits.js";
 import * as login from "./pages/login.js";
 import * as overview from "./pages/overview.js";
 import * as providers from "./pages/providers.js";
+import * as proxies from "./pages/proxies.js";
 import * as routing from "./pages/routing.js";
 import * as settings from "./pages/settings.js";
 import * as tools from "./pages/tools.js";
@@ -26,9 +28,11 @@ const PAGES = new Map([
   ["endpoints", endpoints],
   ["keys", keys],
   ["limits", limits],
+  ["proxies", proxies],
   ["tools", tools],
   ["usage", usage],
   ["cache", cache],
+  ["evals", evals],
   ["settings", settings],
 ]);
 const missing = {

@@ -30,13 +30,12 @@ from .gateway.metrics import Metrics
 from .gateway.routes import DATA_ROUTES, DataPlane
 from .gateway.snapshot import Connection, Snapshot
 from .gateway.uses import Use
+from .manage import memory
 from .manage.account import check_password, has_password
 from .manage.call import Services
 from .manage.cloud import CloudSync
-from .manage.connection_view import unix
 from .manage.oauth_pending import OAuth
 from .manage.plane import ControlPlane
-from .manage.providers import health_of
 from .manage.routes import MANAGE_ROUTES
 from .manage.tokens import TokenKeeper
 from .proto.listener import Listener
@@ -188,15 +187,7 @@ class App:
     async def _restore_health(self) -> None:
         """Put back what is known of accounts and providers, and keep what will be learned."""
         live, trouble = self.live, self.store.trouble
-        for row in await self.store.connections.list():
-            live.health.restore(row.id, health_of(row))
-            if (used := unix(row.last_used_at)) is not None:
-                live.uses.restore(row.provider, row.id, used, row.consecutive_use_count)
-        for name, breaker in (await trouble.breakers()).items():
-            live.breakers.restore(name, breaker)
-        for lock in await trouble.locks():
-            live.health.restore_lock(lock)
-        live.budgets.restore(await self.store.budgets.spent())
+        await memory.load(self.store, live)
         live.health.on_change = self._health_changed
         live.health.on_lock = trouble.put_lock
         live.breakers.on_change = trouble.put_breaker
@@ -296,6 +287,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
     except OSError as error:
         raise SettingsError(f"TLS certificate or key cannot be read: {error}") from None
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 

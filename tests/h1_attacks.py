@@ -101,6 +101,8 @@ HEADS = [
     Attack("absolute target without a host", _line(b"GET http:///p HTTP/1.1"), 400),
     Attack("absolute target with a bad host", _line(b"GET http://a,b{}/p HTTP/1.1"), 400),
     Attack("absolute target without Host", _head(line=b"GET http://h/ HTTP/1.1", host=b""), 400),
+    Attack("https target on a connection without TLS", _line(b"GET https://h/p HTTP/1.1"), 421),
+    Attack("HTTPS target on a connection without TLS", _line(b"OPTIONS HTTPS://h HTTP/1.1"), 421),
     Attack("asterisk for GET", _line(b"GET * HTTP/1.1"), 400),
     Attack("authority for GET", _line(b"GET h:80 HTTP/1.1"), 400),
     Attack("CONNECT", _line(b"CONNECT h:80 HTTP/1.1"), 501),

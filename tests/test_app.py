@@ -7,16 +7,18 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from processes import Process
+from selfsigned import pem
 
 from omniroute.app import App, known_hosts, passed_sockets, run, settle, tls_context, with_demo
 from omniroute.gateway.budgets import Budget
@@ -72,6 +74,23 @@ def test_a_certificate_that_cannot_be_used_is_said(given: dict[str, str]) -> Non
     with pytest.raises(SettingsError, match="TLS"):
         tls_context(Settings(**given))  # type: ignore[arg-type]
     assert tls_context(Settings()) is None
+
+
+def test_tls_names_the_protocol_that_is_spoken(tmp_path: Path) -> None:
+    certificate, key = pem("localhost")
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    (tmp_path / "key.pem").write_bytes(key)
+    server = tls_context(Settings(tls_cert=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem")))
+    assert server is not None
+    client = ssl.create_default_context(cadata=certificate.decode())
+    client.set_alpn_protocols(["h2", "http/1.1"])
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    theirs = client.wrap_bio(back, there, server_hostname="localhost")
+    ours = server.wrap_bio(there, back, server_side=True)
+    for side in (theirs, ours) * 2:
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert theirs.selected_alpn_protocol() == "http/1.1"
 
 
 def test_the_demo_provider_is_added_to_a_snapshot_and_nothing_else_changes() -> None:

@@ -5,6 +5,7 @@ import { providerNames } from "../parts/catalog.js";
 import { figure } from "../parts/activity.js";
 import { h, redraw, svg } from "../parts/dom.js";
 import { empty, failure } from "../parts/feedback.js";
+import { choice } from "../parts/form.js";
 import { clock, integer, milliseconds, moment, money, tokens } from "../parts/format.js";
 import { lamp } from "../parts/lamp.js";
 import { live } from "../parts/poll.js";
@@ -35,9 +36,6 @@ export function show({ host, tools, signal }) {
   redraw(tools, choice("Range", RANGES, range, choose));
   requestLog(log, signal);
 }
-
-const choice = (label, options, value, change) =>
-  h("select", { "aria-label": label, change }, options.map(([key, words]) => h("option", { value: key, selected: key === value }, words)));
 
 function summary(history, names) {
   const named = (id) => names[id] ?? id;

@@ -2,6 +2,10 @@
 
 import { h, redraw, uniqueId } from "./dom.js";
 
+// A select that stands by itself, outside a form.
+export const choice = (label, options, value, change) =>
+  h("select", { "aria-label": label, change }, options.map(([key, words]) => h("option", { value: key, selected: key === value }, words)));
+
 const EMPTY = { text: "", number: undefined, lines: [] };
 
 // name = the API's field (dotted path); kind: text, long, password, url, number, lines, check, select

@@ -43,10 +43,14 @@ class Unanswering(Exception):
 
 
 class Api:
-    """``api("GET", "/api/keys")``: the decoded answer.  Ends the command with the API's own message on an error."""
+    """``api("GET", "/api/keys")``: the decoded answer.  Ends the command with the API's own message on an error.
 
-    def __init__(self, perform: Perform) -> None:
+    ``here``: it is in this process.  A call may take as long as it needs then, and nothing goes on between two calls.
+    """
+
+    def __init__(self, perform: Perform, *, here: bool = False) -> None:
         self._perform = perform
+        self.here = here
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
         status, raw = self._perform(method, path, body)
@@ -69,7 +73,7 @@ def connect(settings: Settings) -> Iterator[Api]:
     from .in_process import opened  # brings the whole gateway along
 
     with opened(settings) as perform:
-        yield Api(perform)
+        yield Api(perform, here=True)
 
 
 def announce(settings: Settings, port: int, token: str) -> None:

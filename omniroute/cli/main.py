@@ -18,6 +18,7 @@ COMMANDS: Final = {  # name, also of the module and the function in it -> help, 
     "doctor": "Check configuration, database, port and the reach of each provider.",
     "providers": "Accounts at providers.",
     "keys": "Keys that clients of the gateway use.",
+    "evals": "Small tests of what a model says.",
     "explain": "Show which way a request would take, without sending it.",
     "logs": "Show the newest calls, and those to come.",
 }

@@ -123,6 +123,10 @@ class Breakers:
         if breaker.state != "CLOSED" or breaker.failures:
             self._known[provider] = breaker
 
+    def empty(self) -> None:
+        """Forget everything and tell nobody: what is stored was replaced."""
+        self._known.clear()
+
     def _wait(self, breaker: Breaker) -> float:
         wait = (breaker.last_failure or 0.0) + breaker.reset - self._clock.time()
         return min(wait, breaker.reset)  # a clock that was set back must not keep it open for longer

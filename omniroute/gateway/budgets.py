@@ -116,10 +116,15 @@ class Budgets:
         self._unpriced: set[str] = set()
 
     def restore(self, spent: Mapping[str, Sequence[float]]) -> None:
-        """The sums of the running windows, from the books, by purse."""
+        """The sums of the running windows by purse, from the books, instead of those kept here.
+
+        What calls in flight have reserved stays reserved.
+        """
         since = self._windows()
-        for id, sums in spent.items():
-            self._purses[id] = Spent([*sums], since)
+        reserved = {id: purse.reserved for id, purse in self._purses.items() if purse.reserved}
+        self._purses = {
+            id: Spent([*spent.get(id, (0.0, 0.0, 0.0))], since, reserved.get(id, 0.0)) for id in {**spent, **reserved}
+        }
 
     def used(self, id: str) -> tuple[float, float, float]:
         """Dollars spent from a purse in the running day, week and month."""
@@ -139,25 +144,32 @@ class Budgets:
             if limit > 0
         ]
 
-    def reserve(self, purses: Sequence[Purse], amount: float | None) -> Reservation:
+    def reserve(self, purses: Sequence[Purse], amount: float | None, least: float | None = None) -> Reservation:
         """Set *amount* dollars aside in all of *purses*, or in none.
 
-        None is an unknown cost: such a call is let through as long as there is anything left.
+        Where *amount* is a guess, *least* is what the call costs in any case: it is let through when that fits and there is
+        anything left, and reserves no more than what is left, so that of parallel calls only the last one can go beyond the
+        limit.  None is an unknown cost, of which nothing is reserved.
         Raises ``OmniError("budget_exceeded")``, with ``retry_after`` at the end of the window.
         """
-        fullest: tuple[float, str] = (0.0, "")
+        guessed = amount is None or least is not None
+        wanted = amount or 0.0
+        certain = wanted if least is None else min(least, wanted)
+        taken, fullest = wanted, (0.0, "")
         for purse in purses:
-            for check in self.checks(purse, amount or 0.0):
-                if check.exceeded or (amount is None and check.used >= check.limit - EPSILON):
+            for check in self.checks(purse, certain):
+                left = check.limit - check.used
+                if check.exceeded or (guessed and left <= EPSILON):
                     wait = max(1.0, check.ends - self._clock.time())
                     message = check.reason + (f' (policy "{purse.policy}")' if purse.policy else "")
                     raise OmniError("budget_exceeded", message, retry_after=wait)
-                part = (check.used + check.projected) / check.limit
+                taken = min(taken, left) if guessed else taken
+                part = (check.used + (wanted if wanted <= left + EPSILON else certain)) / check.limit
                 if part >= purse.budget.threshold - EPSILON:
                     fullest = max(fullest, (part, f"{check.period} {part:.0%} of ${check.limit:.2f}"))
         for purse in purses:
-            self._purses[purse.id].reserved += amount or 0.0
-        return Reservation(tuple(purses), amount or 0.0, fullest[1])
+            self._purses[purse.id].reserved += taken
+        return Reservation(tuple(purses), taken, fullest[1])
 
     def release(self, reservation: Reservation) -> None:
         """The call is over: what it reserved is free again.  Exactly once."""

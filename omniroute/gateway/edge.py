@@ -29,6 +29,7 @@ _EXPOSED: Final = (
     b"x-request-id, x-omniroute-route, x-omniroute-dropped, x-omniroute-cache, x-omniroute-idempotent, "
     b"x-omniroute-session-id, x-omniroute-budget-warning, x-omniroute-estimated, x-omniroute-progress, retry-after"
 )
+_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FOREIGN: Final = frozenset({b"cross-site", b"same-site"})  # W3C Fetch Metadata; another port is the same site
 _MOST_HOSTS: Final = 256
@@ -152,6 +153,8 @@ class Edge:
         if origin is not None or site is not None:
             self._check_origin(request, host or b"", origin, site, found[0] if found is not None else {})
         if found is None:
+            if request.path == "*":  # OPTIONS alone has it: the server as a whole (RFC 9110 section 9.3.7)
+                raise Refusal(204, [*request.reply_headers, (b"allow", _METHODS)])
             raise self._refusal(request, 404, f"Not found: {request.method} {request.path[:200]}", "not_found")
         methods, request.params = found
         entry = methods.get(request.method) or (methods.get("GET") if request.method == "HEAD" else None)
@@ -218,7 +221,7 @@ class Edge:
             request.reply_headers += [
                 (b"access-control-allow-origin", origin),
                 (b"vary", b"Origin"),
-                (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+                (b"access-control-allow-methods", _METHODS),
                 (b"access-control-allow-headers", asked or b"authorization, content-type, x-api-key, x-goog-api-key"),
                 (b"access-control-expose-headers", _EXPOSED),
             ]

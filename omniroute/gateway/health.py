@@ -97,6 +97,11 @@ class Health:
         if len(self._locks) < _MOST_LOCKS:
             self._locks[lock.connection_id, lock.model] = lock
 
+    def empty(self) -> None:
+        """Forget everything and tell nobody: what is stored was replaced."""
+        for known in (self._accounts, self._troubled, self._locks, self.shut):
+            known.clear()
+
     def view(self, connection_id: str) -> AccountHealth:
         """A copy of the account's state; a fresh one when nothing is known."""
         state = self._accounts.get(connection_id)

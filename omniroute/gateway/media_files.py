@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from ..errors import OmniError
@@ -243,7 +244,9 @@ async def _read(
     if got.urls:
         job.usage, job.units = got.usage, got.units  # it is to be paid for, whatever comes of the rest
         home = door(job.row.name, route, account, Sent(b"")).origin
-        got = got._replace(body=images.inline(got.body, await pictures.fetch_all(gateway, got.urls, home)))
+        choose = gateway.live.snapshot.outbound.choose
+        way = partial(choose, route.provider, account.provider, account.id)
+        got = got._replace(body=images.inline(got.body, await pictures.fetch_all(gateway, got.urls, home, way)))
     deliver(gateway, job, got, call.headers)
     return None
 

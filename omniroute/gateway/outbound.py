@@ -83,6 +83,12 @@ class Outbound(Struct, frozen=True):
         proxy = self._by_environment(provider, base_url)
         return Via(proxy, "environment") if proxy is not None else None
 
+    def elsewhere(self, url: str) -> Via | None:
+        """The proxy for calls to *url*, which is no provider: what is said of everything, else the environment's."""
+        if is_loopback(urlsplit(url).hostname or ""):
+            return None
+        return self.choose(None, "", "", url)
+
     def _by_environment(self, provider: Provider | None, base_url: str) -> Proxy | None:
         if self.environment.plain is None and self.environment.secure is None:
             return None

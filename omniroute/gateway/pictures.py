@@ -2,11 +2,15 @@
 
 Only public addresses, checked where the name leads and not by the name, or the provider's own origin; nothing that proves
 who we are goes along; another host is not followed to; what comes must be a picture, of limited size, in limited time.
+
+It goes the way of the account's other calls: where they take an outbound proxy, so does this.  A proxy resolves names by
+itself, so it is asked for none that means something inside a network only.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -17,16 +21,21 @@ from ..proto.headers import Headers, get
 from ..upstream.credentials import PORTS
 from ..upstream.send import Client, Times, Whole
 from .job import Gateway
+from .outbound import Via
 
 PICTURE_BYTES: Final = 32 * 1024 * 1024
 SECONDS: Final = 60.0  # for one picture in all
 _REDIRECTS: Final = 3
 _TIMES: Final = Times(connect=10.0, first_byte=30.0, idle=15.0)
 _FIELDS: Final[Headers] = [(b"accept", b"image/*"), (b"user-agent", b"omniroute")]
+_INSIDE: Final = (".local", ".localhost", ".internal", ".intranet", ".private", ".corp", ".home", ".lan", ".home.arpa")
+
+Way = Callable[[str], Via | None]
+"""URL -> the outbound proxy by which it is fetched."""
 
 
-async def fetch_all(gateway: Gateway, urls: tuple[str, ...], home: Origin) -> dict[str, bytes]:
-    """The pictures by their URLs; *home* is the provider's own origin.
+async def fetch_all(gateway: Gateway, urls: tuple[str, ...], home: Origin, way: Way) -> dict[str, bytes]:
+    """The pictures by their URLs; *home* is the provider's own origin, *way* tells the proxy for any other.
 
     Raises ``OmniError`` 502 or 504: the picture was made and paid for, so no other account is asked.
     """
@@ -35,7 +44,7 @@ async def fetch_all(gateway: Gateway, urls: tuple[str, ...], home: Origin) -> di
     timer = gateway.clock.call_later(SECONDS * len(urls), lambda: scope.reschedule(0.0))
     try:
         async with scope:
-            return {url: await _fetch(gateway.client, stranger, url, home) for url in urls}
+            return {url: await _fetch(gateway.client, stranger, url, home, way) for url in urls}
     except TimeoutError:
         raise OmniError("upstream_timeout", "The picture could not be fetched from the provider in time") from None
     except TransportError as error:
@@ -45,7 +54,7 @@ async def fetch_all(gateway: Gateway, urls: tuple[str, ...], home: Origin) -> di
         await stranger.close()
 
 
-async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin) -> bytes:
+async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin, way: Way) -> bytes:
     first = ""
     for _ in range(_REDIRECTS + 1):
         origin, path = locate(url)
@@ -53,7 +62,7 @@ async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin) -> b
             raise _failure("it lies behind a redirect to another host")
         first = origin.host
         at_home = origin == home._replace(via=None)
-        client, origin = (trusted, home) if at_home else (stranger, origin)
+        client, origin = (trusted, home) if at_home else (stranger, _by_proxy(origin, way(url)))
         status, fields, body = await client.fetch(origin, "GET", path, _FIELDS, limit=PICTURE_BYTES, times=_TIMES)
         target = get(fields, b"location")
         if status in (301, 302, 303, 307, 308) and target is not None:
@@ -61,6 +70,15 @@ async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin) -> b
             continue
         return _checked((status, fields, body))
     raise _failure("there are too many redirects")
+
+
+def _by_proxy(origin: Origin, via: Via | None) -> Origin:
+    if via is None:
+        return origin
+    host = origin.host.rstrip(".").lower()
+    if host.endswith(_INSIDE) or ("." not in host and ":" not in host):
+        raise _failure(f"{host} may not be connected to")
+    return origin._replace(via=via.proxy)
 
 
 def _checked(answer: Whole) -> bytes:

@@ -68,10 +68,11 @@ async def list_gemini_models(gateway: Gateway, exchange: Exchange, row: DataRout
     models.serve(gateway, exchange, gemini=True)
 
 
-# Google's package asks at /v1 unless told otherwise, its documentation and most clients at /v1beta.
+# Google's package asks at /v1 unless told otherwise, its documentation and most clients at /v1beta.  Its older package and
+# the AI SDK take a name with a slash for a whole path (tunedModels/x) and leave "models/" out.
 _GEMINI: Final = tuple(
     row
-    for model in ("/v1beta/models/{model*}", "/v1/models/{model*}")
+    for model in ("/v1beta/models/{model*}", "/v1/models/{model*}", "/v1beta/{model*}")
     for row in (
         DataRoute("POST", f"{model}:generateContent", generate, "gemini"),
         DataRoute("POST", f"{model}:streamGenerateContent", stream_generate, "gemini"),
@@ -119,12 +120,24 @@ _NATIVE: Final = (
 )
 # Where else the same answers are expected: the handler paths of the reference, doubled and missing prefixes of clients.
 _BARE: Final = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/models")
+# A vendor whose paths begin so has a package that writes the whole path, whatever base URL it is given.
+_FIXED: Final = (
+    "/v1/chat/completions",
+    "/v1/embeddings",
+    "/v1/models",
+    "/v1/models/{id*}",
+    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+    "/v1/audio/speech",
+)
 
 
 def _twins(row: DataRoute) -> list[DataRoute]:
     paths = ["/api" + row.path]
     if row.path.startswith("/v1/") or row.path == "/v1":
         paths.append("/v1" + row.path)
+    if row.path in _FIXED:
+        paths.append("/openai" + row.path)
     if row.path in _BARE:
         paths.append(row.path.removeprefix("/v1"))
     return [DataRoute(row.method, path, row.handler, row.wire, row.body_limit, row.stream_body) for path in paths]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from math import inf
+from typing import Any, Final, NamedTuple
 
 from ..media.codec import Units
 from ..translate.events import Usage
@@ -19,21 +20,34 @@ from .usage import CallRecord
 
 BYTES_A_TOKEN: Final = 4
 BYTES_A_SECOND: Final = 16_000  # of sound at 128 kbit/s
-USUAL_ANSWER: Final = 4096  # tokens, where neither client nor model sets a limit
+USUAL_ANSWER: Final = 2048  # tokens; a limit above it is a ceiling that answers seldom come near to
 _SILENT: Final = frozenset({"embeddings", "rerank", "moderations"})  # their answers are not paid by the token
 
 
+class Expected(NamedTuple):
+    """Dollars: what a call may cost, on the dearest route, and what it costs in any case.  The same where that is sure."""
+
+    most: float
+    least: float
+
+
 def reserve(gateway: Gateway, job: Job, plan: Plan) -> None:
-    """Set aside what the dearest of the plan's routes may cost.  Raises ``OmniError("budget_exceeded")``."""
+    """Set aside what the dearest of the plan's routes may cost.  Raises ``OmniError("budget_exceeded")``.
+
+    Where nobody says how long the answer may be, or the limit is but a ceiling, that is a guess, which does not stand in the
+    way of a call as long as there is money left.
+    """
     budgets, key = gateway.live.snapshot.budgets, job.key
     own = budgets.get(key.id) if key is not None and budgets else None
     if own is None and not plan.purses:
         return
     purses = plan.purses if own is None or key is None else (Purse(key.id, own), *plan.purses)
-    amount = dearest(job, plan.routes)
-    if amount is None:
+    found = expected(job, plan.routes)
+    if found is None:
         job.trail += "; budget=unpriced"
-    job.reservation = gateway.live.budgets.reserve(purses, amount)
+        job.reservation = gateway.live.budgets.reserve(purses, None)
+    else:
+        job.reservation = gateway.live.budgets.reserve(purses, found.most, found.least if found.least < found.most else None)
 
 
 def release(live: Live, job: Job) -> None:
@@ -68,20 +82,23 @@ def charge(live: Live, job: Job, row: CallRecord) -> None:
             live.budgets.note_unpriced("/".join(map(printable, (row.provider, row.model))))
 
 
-def dearest(job: Job, routes: Iterable[Route]) -> float | None:
-    """Dollars that the call may cost at most, as far as can be said beforehand; None when a route's price is unknown."""
+def expected(job: Job, routes: Iterable[Route]) -> Expected | None:
+    """What the call will cost, as far as can be said beforehand; None when a route's price is unknown."""
     found: Any = getattr(job, "peek", None)
     most, copies = wanted(job.wire, found.members) if found is not None else (None, 1)
     size = len(found.raw) if found is not None else _size(job)
     units = _units(job, size)
-    highest = 0.0
+    silent = job.operation in _SILENT
+    highest, lowest = 0.0, inf
     for route in routes:
-        answer = 0 if job.operation in _SILENT else _answer(route, most) * copies
+        answer = 0 if silent else _answer(route, most) * copies
         price = cost(Usage(input=size // BYTES_A_TOKEN, output=answer), route.price, units)
-        if price is None:
+        least = cost(Usage(input=size // BYTES_A_TOKEN, output=0), route.price, units)
+        if price is None or least is None:
             return None
-        highest = max(highest, price)
-    return highest
+        highest, lowest = max(highest, price), min(lowest, least)
+    sure = silent or (most is not None and most <= USUAL_ANSWER)
+    return Expected(highest, highest if sure else min(lowest, highest))
 
 
 def _answer(route: Route, most: int | None) -> int:

@@ -67,6 +67,12 @@ class Uses:
         if last is None or self._uses[last].at < at:
             self._last[provider] = connection_id
 
+    def empty(self) -> None:
+        """Forget everything and tell nobody: what is stored was replaced."""
+        self._uses.clear()
+        self._last.clear()
+        self._unsaved.clear()
+
     def forget(self, connection_id: str) -> None:
         """The connection was deleted."""
         self._uses.pop(connection_id, None)

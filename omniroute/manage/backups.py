@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from ..clock import iso
 from ..store.stage import Counts, Unfit
+from . import memory
 from .archive import archive
 from .call import Call, FileBody, Reply, log
-from .providers import health_of
 from .refusals import refused
 from .uploads import receive
 
@@ -44,10 +44,10 @@ async def restore(call: Call) -> Reply:
     """Put a copy back.  What can go wrong with it is a 500 here, as in the reference."""
     backup_id: str = call.body.backup_id
     try:
-        counts = await call.store.restore(call.store.backups.find(backup_id))
+        counts = await _replace(call, call.store.backups.find(backup_id), "pre-restore")
     except Unfit as error:
         raise refused(500, str(error)) from error
-    await _settle(call, "backup.restore", backup_id, counts)
+    await _tell(call, "backup.restore", backup_id, counts)
     return Reply(200, {"restored": True, "backupId": backup_id, **_counts(counts)})
 
 
@@ -81,11 +81,11 @@ async def import_file(call: Call) -> Reply:
         if upload.size < _LEAST:
             raise refused(400, "File too small to be a valid SQLite database.")
         try:
-            counts = await call.store.restore(upload.path, "pre-import")
+            counts = await _replace(call, upload.path, "pre-import")
         except Unfit as error:
             raise refused(400, str(error)) from error
     name = upload.filename[-200:]
-    await _settle(call, "backup.import", name, counts)
+    await _tell(call, "backup.import", name, counts)
     return Reply(200, {"imported": True, "filename": name, **_counts(counts)})
 
 
@@ -105,12 +105,20 @@ async def storage(call: Call) -> Reply:
     })  # fmt: skip
 
 
-async def _settle(call: Call, action: str, target: str, counts: Counts) -> None:
-    """After the content changed: accounts have the health that came with it."""
-    health = call.services.live.health
-    for row in await call.store.connections.list():
-        health.forget(row.id)
-        health.restore(row.id, health_of(row))
+async def _replace(call: Call, source: Path, reason: str) -> Counts:
+    """Put a database in force, and all that memory keeps of it.  Raises ``Unfit``."""
+    services, before = call.services, call.services.snapshot
+    services.live.uses.save()
+
+    async def then() -> None:
+        await memory.reload(services.store, services.live, before)
+        if services.cloud is not None and await services.store.config.get("cloudEnabled"):
+            services.cloud.start()
+
+    return await call.store.restore(source, reason, then)
+
+
+async def _tell(call: Call, action: str, target: str, counts: Counts) -> None:
     await call.audit(action, target, _counts(counts))
     text = "%s: %s is in force now; what was there before is in %s"
     log.warning(text, action, target, call.store.backups.folder.name, extra={"request_id": call.request_id})

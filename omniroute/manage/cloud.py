@@ -114,6 +114,8 @@ class CloudSync:
 
     async def _ask(self, method: str, url: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         place = beside(url, path)
+        via = self._store.snapshot.outbound.elsewhere(url)
+        origin = place.origin if via is None else place.origin._replace(via=via.proxy)
         fields: Headers = [
             (b"authorization", b"Bearer " + self._settings.cloud_sync_token.encode()),
             (b"accept", b"application/json"),
@@ -125,7 +127,7 @@ class CloudSync:
             raw = orjson.dumps(dict(body))
         try:
             async with asyncio.timeout(self._settings.cloud_sync_timeout):
-                status, _, answer = await self._client.fetch(place.origin, method, place.path, fields, raw, limit=_MOST)
+                status, _, answer = await self._client.fetch(origin, method, place.path, fields, raw, limit=_MOST)
         except TimeoutError:
             limit = self._settings.cloud_sync_timeout
             raise refused(502, f"Cloud sync failed: no answer from the peer within {limit:g} s") from None

@@ -2,6 +2,9 @@
 
 A chunk size is one to sixteen hexadecimal digits and nothing else; an extension follows the grammar or is refused; every
 line ends with CRLF; trailer fields are checked, bounded and dropped (section 7.1.2 lets a recipient do that).
+
+A body may come in chunks of a single byte, and then reading what one packet brings takes seconds: so only so many lines are
+read at a time, for others to have their turn.
 """
 
 from __future__ import annotations
@@ -12,15 +15,17 @@ from typing import Final
 
 from .framing import ProtocolError
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
-_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*")
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # nothing here needs backtracking, which would be quadratic
+_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?+)*+")
+_PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 _TRAILER: Final = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
 _BROKEN_LINE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
 _MAX_LINE: Final = 1024
 _MAX_TRAILERS: Final = 8 * 1024
 _MAX_SURPLUS: Final = 16 * 1024  # of size lines over what they announce: extensions are no place for a body of their own
 _FREE: Final = 16
+_LINES: Final = 128  # read at a time
 
 
 class _At(IntEnum):
@@ -32,7 +37,7 @@ class _At(IntEnum):
 
 
 class ChunkDecoder:
-    """``feed`` bytes, get body bytes; once ``complete``, ``rest`` is what follows the message."""
+    """``feed`` bytes, get body bytes.  ``rest`` is what to feed next, or, once ``complete``, what follows the message."""
 
     __slots__ = ("_at", "_left", "_surplus", "_tail", "_trailers", "rest")
 
@@ -58,16 +63,18 @@ class ChunkDecoder:
         if self._tail:
             data = self._tail + data
             self._tail = b""
+        self.rest = b""
         out: list[bytes] = []
-        at = 0
+        at = lines = 0
         while at < len(data) and self._at is not _At.DONE:
             if self._at is _At.DATA:
-                piece = data[at : at + self._left]
-                out.append(piece)
-                at += len(piece)
-                self._left -= len(piece)
-                if not self._left:
-                    self._at = _At.DATA_END
+                at = self._take(data, at, out)
+                continue
+            lines += 1
+            if lines > _LINES:
+                break
+            if self._at is _At.SIZE and (end := self._whole_chunk(data, at, out)):
+                at = end
                 continue
             end = self._line_end(data, at)
             if end < 0:
@@ -75,9 +82,32 @@ class ChunkDecoder:
                 break
             self._line(data[at:end])
             at = end + 2
-        if self._at is _At.DONE:
+        if self._at is _At.DONE or lines > _LINES:
             self.rest = data[at:]
         return out[0] if len(out) == 1 else b"".join(out)
+
+    def _take(self, data: bytes, at: int, out: list[bytes]) -> int:
+        piece = data[at : at + self._left]
+        out.append(piece)
+        self._left -= len(piece)
+        if not self._left:
+            self._at = _At.DATA_END
+        return at + len(piece)
+
+    def _whole_chunk(self, data: bytes, at: int, out: list[bytes]) -> int:
+        """Where the chunk at *at* ends if it is plain and all there, else 0: it is taken step by step then."""
+        found = _PLAIN_SIZE.match(data, at)
+        if found is None:
+            return 0
+        size = int(found[1], 16)
+        start = found.end()
+        end = start + size
+        if not size or data[end : end + 2] != b"\r\n":
+            return 0
+        out.append(data[start:end])
+        if self._surplus:
+            self._surplus = max(0, self._surplus - 2 * size)
+        return end + 2
 
     def _line_end(self, data: bytes, at: int) -> int:
         end = data.find(b"\r\n", at, at + _MAX_LINE)

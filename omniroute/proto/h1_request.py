@@ -246,6 +246,8 @@ class RequestParser:
             self._connection(by_name)
         authority = b""
         if target[0] != "/" or method == "CONNECT":
+            if target[:6].lower() == "https:" and self._scheme != "https":  # RFC 9110 section 7.4
+                raise ProtocolError(421, "https was asked for on a connection that is not encrypted")
             target, authority = _origin_form(method, target)
         if (host := by_name.get(b"host")) not in _hosts:
             _check_host(host, version)

@@ -1,7 +1,8 @@
 """The HTTP/1.1 server protocol: moves bytes between one transport and the application, and decides nothing else.
 
 One request at a time is in the application's hands.  While it is, further bytes wait unread (bounded, then reading stops),
-so answers leave in order and a pipelining client cannot make work pile up::
+so answers leave in order and a pipelining client cannot make work pile up; nor is it served for long without a turn for the
+others (:data:`TURN`)::
 
     head ──admit──► body ──complete──► handler ──answered──► head …         one loop: _advance()
       └ ProtocolError ─► refusal ─► lingering close                          one end:  _refuse()
@@ -37,6 +38,7 @@ _log = logging.getLogger("omniroute.proto")
 LINGER: Final = 5.0  # seconds a refused client gets to read why
 HASTE: Final = 0.1  # the same, and to complete a head, while the server drains
 DISCARD_BYTES: Final = 256 * 1024  # an unread body up to this is read and dropped to keep the connection
+TURN: Final = 16  # steps, each a request or a part of its body, that a connection may take while others wait
 RETRY_AFTER: Final = (b"retry-after", b"1")
 
 
@@ -60,7 +62,7 @@ class H1Server(asyncio.Protocol):
     """One connection."""
 
     __slots__ = ("_busy", "_closing", "_deadline", "_departure", "_eof", "_head_begun", "_intake", "_loop", "_parser",
-                 "_read_paused", "_reading", "_stall", "exchange", "sent", "server", "transport",
+                 "_read_paused", "_reading", "_stall", "_waits", "exchange", "sent", "server", "transport",
                  "write_paused")  # fmt: skip
     parser_class: ClassVar[type[RequestParser]] = RequestParser
 
@@ -77,6 +79,7 @@ class H1Server(asyncio.Protocol):
         self._eof = False
         self._read_paused = False
         self._reading = False  # a body is incomplete
+        self._waits = False  # for its next turn
         self._head_begun = True  # the deadline of the open head runs: of the first one since the connection was made
         self._intake = Intake(server.limits, server.clock, server.held)
         self._stall = 0  # a measure of what the client had taken when last looked at
@@ -154,7 +157,7 @@ class H1Server(asyncio.Protocol):
             return
         exchange = self.exchange
         if exchange is None:
-            self._resume_reading()
+            self._read_on()
             self._head_begun = False
             self._deadline.set(self.server.limits.idle_timeout)
             self._advance()
@@ -172,17 +175,35 @@ class H1Server(asyncio.Protocol):
         if self._busy:
             return
         self._busy = True
+        steps = TURN
         try:
-            while not self._closing:
-                if self._reading:
-                    if not self._read_body():
-                        break
-                elif self.exchange is not None or self.write_paused or not self._next_request():
+            while not self._closing and (self._reading or (self.exchange is None and not self.write_paused)):
+                if not steps:
+                    self._wait_for_turn()
+                    break
+                steps -= 1
+                if not (self._read_body() if self._reading else self._next_request()):
                     break
         except ProtocolError as error:
             self._broken(error.status, error.message)
         finally:
             self._busy = False
+
+    def _wait_for_turn(self) -> None:
+        """Go on when the others have had theirs.  Meanwhile nothing is read, or more could come than is taken."""
+        if not self._waits:
+            self._waits = True
+            if not self._read_paused:
+                self._pause_reading()
+            self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._waits = False
+        if self._closing:
+            return
+        self._advance()
+        if not self._reading:
+            self._read_on()
 
     def _next_request(self) -> bool:
         parser = self._parser
@@ -193,6 +214,7 @@ class H1Server(asyncio.Protocol):
         if self._eof or (self.server.draining and not parser.pending):
             self._close(linger=False)
         else:
+            self._resume_reading()
             self._wait_for_head()
         return False
 
@@ -227,7 +249,7 @@ class H1Server(asyncio.Protocol):
             self.transport.write(CONTINUE)
 
     def _read_body(self) -> bool:
-        """Take what has arrived of the body; True once it is complete."""
+        """Take what has arrived of the body, or as much as may be taken at once; False when more of it must come first."""
         parser = self._parser
         exchange = self.exchange
         intake = self._intake
@@ -241,9 +263,14 @@ class H1Server(asyncio.Protocol):
             if exchange is not None and inbox is None:
                 intake.keep(piece)
             intake.check_rate()
+            if parser.pending:
+                return True
+            if inbox is None or not inbox.paused:
+                self._resume_reading()
             self._wait_for_body()
             return False
         self._reading = False
+        self._read_on()
         if exchange is None:
             return True
         if self.write_paused:
@@ -302,8 +329,7 @@ class H1Server(asyncio.Protocol):
         if exchange.close:
             self._close(linger=self._reading or self._parser.pending > 0)
             return
-        if self._read_paused:
-            self._resume_reading()
+        self._read_on()
         if self._reading:  # the rest of a body that nobody wants
             self._intake.clear()
             self._intake.begin(DISCARD_BYTES, self._parser.announced)
@@ -422,6 +448,11 @@ class H1Server(asyncio.Protocol):
             self.transport.pause_reading()
             if self._reading and not self.write_paused:
                 self._deadline.clear()
+
+    def _read_on(self) -> None:
+        """Read again, unless so much has come already that there is no need."""
+        if self._read_paused and (self._reading or self._parser.pending <= PIPELINE_BYTES):
+            self._resume_reading()
 
     def _resume_reading(self) -> None:
         if self._read_paused:

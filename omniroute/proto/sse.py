@@ -1,9 +1,9 @@
 """Server-sent events, read as they arrive (WHATWG HTML section 9.2.6).
 
 Line ends may be LF, CRLF or CR, mixed; a byte order mark at the start is skipped; comments, ``id`` and ``retry`` are
-ignored; the fields of one event may come in any order.  Two departures, both needed by real providers:
-:meth:`SSEReader.finish` hands out a last event that no blank line ended, and the bytes are not decoded (JSON readers want
-bytes).
+ignored; the fields of one event may come in any order.  Three departures, all needed by real providers:
+:meth:`SSEReader.finish` hands out a last event that no blank line ended, the bytes are not decoded (JSON readers want
+bytes), and a field ``error`` that holds an object is an event of that name (llama.cpp until September 2025).
 
 An event that arrives in many pieces is joined once, when its blank line has come: linear time at any split.
 """
@@ -35,6 +35,9 @@ def _fields(block: bytes) -> Event | None:
             data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.removeprefix(b" ")
+        elif field == b"error" and value.lstrip()[:1] == b"{":
+            name = field
+            data.append(value.removeprefix(b" "))
     return (name, b"\n".join(data)) if data else None
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -86,6 +86,12 @@ class Batch:
         self._latest[key] = statement
         if self._timer is None:
             self._arm(FLUSH_SECONDS)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[Iterator[CallRecord]]:
+        """Nothing is written meanwhile.  Yields the records that wait, also those that come until they are looked at."""
+        async with self._writing:
+            yield (entry.record for entry in self._entries)
 
     def forget(self, connection_id: str, columns: Collection[str]) -> None:
         """Drop queued *columns*: something newer has been written."""

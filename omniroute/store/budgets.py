@@ -130,10 +130,16 @@ class Budgets:
         async with self._db.change() as tx:
             return await tx.execute("DELETE FROM domain_budgets WHERE api_key_id = ?", (key_id,)) > 0
 
-    async def spent(self) -> dict[str, tuple[float, float, float]]:
-        """Dollars by purse in the running day, week and month."""
+    async def spent(self, waiting: Iterable[CallRecord] = ()) -> dict[str, builtins.list[float]]:
+        """Dollars by purse in the running day, week and month; with *waiting*, also what is not yet in the books."""
         since = [int(begin * 1000) for begin in windows(self._clock.time())]
-        return {row[0]: (row[1], row[2], row[3]) for row in await self._db.fetch(_SPENT, tuple(since))}
+        found = {row[0]: [row[1], row[2], row[3]] for row in await self._db.fetch(_SPENT, tuple(since))}
+        for id, cost, at in cost_rows(waiting):
+            sums = found.setdefault(id, [0.0, 0.0, 0.0])
+            for place, begin in enumerate(since):
+                if at >= begin:
+                    sums[place] += cost
+        return found
 
     async def entries(self, id: str) -> int:
         """How many rows the history has of a purse."""

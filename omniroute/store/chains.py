@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from .db import Database, Row
+from .db import Database, Row, Transaction
 
 Link = dict[str, Any]
 """``{"provider", "priority", "enabled"}``; the lowest priority comes first."""
@@ -26,7 +26,12 @@ def _links(text: str) -> list[Link]:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
         return []
-    links = [_link(item) for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    return links_of(found) if isinstance(found, list) else []
+
+
+def links_of(items: Iterable[Any]) -> list[Link]:
+    """The links among *items*, complete and sorted."""
+    links = [_link(item) for item in items if isinstance(item, dict)]
     return sorted((link for link in links if link["provider"]), key=lambda link: link["priority"])
 
 
@@ -50,6 +55,13 @@ def in_force(
     return {model: ids for model, ids in found.items() if ids}
 
 
+async def put(tx: Transaction, model: str, chain: Sequence[Link] | None) -> bool:
+    """Set the chain of *model*, or remove it; tells whether a row was touched."""
+    if chain is None:
+        return await tx.execute("DELETE FROM domain_fallback_chains WHERE model = ?", (model,)) > 0
+    return await tx.execute(_SET, (model, orjson.dumps(list(chain)).decode())) > 0
+
+
 class Chains:
     """Table ``domain_fallback_chains``."""
 
@@ -62,8 +74,8 @@ class Chains:
 
     async def set(self, model: str, chain: Sequence[Link]) -> None:
         async with self._db.change() as tx:
-            await tx.execute(_SET, (model, orjson.dumps(list(chain)).decode()))
+            await put(tx, model, chain)
 
     async def delete(self, model: str) -> bool:
         async with self._db.change() as tx:
-            return await tx.execute("DELETE FROM domain_fallback_chains WHERE model = ?", (model,)) > 0
+            return await put(tx, model, None)

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -118,19 +118,24 @@ class Store:
         async with self.db.change():
             pass
 
-    async def restore(self, source: Path, reason: str = "pre-restore") -> Counts:
+    async def restore(
+        self, source: Path, reason: str = "pre-restore", then: Callable[[], Awaitable[None]] | None = None
+    ) -> Counts:
         """Replace everything kept by the content of the database file *source*; in force for the next request.
 
-        Raises ``stage.Unfit`` when the file is none that could be used; nothing has changed then.
+        *then* is carried out once it is.  Raises ``stage.Unfit`` when the file is none that could be used; nothing has
+        changed then.
         """
-        found = await asyncio.shield(spawn(self._restore(source, reason), "restore"))  # whole, even if the caller leaves
+        whole = spawn(self._restore(source, reason, then), "restore")  # even if the caller leaves
+        found = await asyncio.shield(whole)
         if isinstance(found, Unfit):
             raise found
         assert isinstance(found, Counts)
         return found
 
-    async def _restore(self, source: Path, reason: str) -> Counts | Unfit:
+    async def _restore(self, source: Path, reason: str, then: Callable[[], Awaitable[None]] | None) -> Counts | Unfit:
         await self.usage.flush()
+        await self.semantic_cache.flush()
         try:
             counts = await self.backups.restore(source, reason)
         except Unfit as error:
@@ -139,6 +144,8 @@ class Store:
         await self.connections.seal_clear_texts()
         await self.proxies.seal_clear_texts()
         await self.publish()
+        if then is not None:
+            await then()
         return counts
 
     async def _prepare(self, tx: Transaction) -> Callable[[], None]:

@@ -1,4 +1,5 @@
-"""What two gateways keep in step: connections, nodes, aliases, combos and keys, as records with a version.
+"""What two gateways keep in step, as records with a version: connections, nodes, combos and keys here, the rest in
+``sync_values.py``.
 
 A version is the time of the last change where the table has one (ISO 8601 text, so that later sorts higher), else a digest
 of the record.  Secrets never leave in clear: they are left out, or sealed anew with ``STORAGE_ENCRYPTION_KEY`` when that is
@@ -17,15 +18,15 @@ import orjson
 
 from ..clock import iso, parse_iso
 from ..errors import OmniError
-from . import aliases, keyvalue
+from . import keyvalue
 from .connections import SEALED, json_object
 from .db import Database, Row, Transaction
 from .keys import DIGEST_PREFIX
 from .keyvalue import Reader
 from .nodes import refresh_connections
+from .sync_values import VALUES
 from .vault import Vault
 
-ALIASES: Final = "modelAliases"
 _STATE: Final = "cloudSync"
 _MOST_TEXT: Final = 200_000
 _ID: Final = re.compile(r"[!-~][ -~]{0,199}")
@@ -72,7 +73,7 @@ TABLES: Final[dict[str, Table]] = {
         ("no_log",), ("key",), timed=False,
     ),
 }  # fmt: skip
-KINDS: Final = (*TABLES, ALIASES)
+KINDS: Final = (*TABLES, *VALUES)
 
 
 class Record(NamedTuple):
@@ -122,8 +123,9 @@ class Sync:
             rows = await source.fetch(f"SELECT {', '.join(columns)} FROM {table.name}")
             found[kind] = {row[table.key]: self._record(table, row) for row in rows if row[table.key]}
         found["apiKeys"] = {id: key for id, key in found["apiKeys"].items() if self._shared and may_travel(key.data)}
-        names = aliases.only_texts(await keyvalue.read(source, ALIASES))
-        found[ALIASES] = {name: _untimed({"model": model}) for name, model in names.items()}
+        for name, value in VALUES.items():
+            stored = {id: value.check(id, data) for id, data in (await value.read(source)).items() if _ID.fullmatch(id)}
+            found[name] = {id: _untimed(data) for id, data in stored.items() if data is not None}
         return found
 
     def _record(self, table: Table, row: Row) -> Record:
@@ -196,11 +198,11 @@ class Sync:
         id, data = (item.get("id"), item.get("data")) if isinstance(item, dict) else (None, None)
         if not isinstance(id, str) or not _ID.fullmatch(id) or not isinstance(data, dict):
             raise ValueError(f"{kind}: expected records with id and data")
-        if kind == ALIASES:
-            model = data.get("model")
-            if not isinstance(model, str) or not _ID.fullmatch(model) or "/" in id:
-                raise ValueError(f"{kind}: {id!r} is no alias")
-            return id, _untimed({"model": model})
+        if (value := VALUES.get(kind)) is not None:
+            fitting = value.check(id, data)
+            if fitting is None and value.strict:
+                raise ValueError(f"{kind}: {id!r} is no {value.noun}")
+            return id, _untimed(fitting) if fitting is not None else None
         table = TABLES[kind]
         clean = {name: _value(kind, name, data.get(name), str) for name in table.texts}
         clean |= {name: _value(kind, name, data.get(name), int) for name in table.numbers}
@@ -226,8 +228,8 @@ class Sync:
                     await _delete(tx, kind, id)
 
     async def _put(self, tx: Transaction, kind: str, id: str, record: Record) -> None:
-        if kind == ALIASES:
-            await keyvalue.write(tx, ALIASES, id, record.data["model"])
+        if (value := VALUES.get(kind)) is not None:
+            await value.put(tx, id, record.data)
             return
         table = TABLES[kind]
         row = {name: value for name, value in record.data.items() if value is not None or name not in _NEVER_NULL}
@@ -327,8 +329,8 @@ async def _with_own_secrets(tx: Transaction, id: str, record: Record) -> dict[st
 
 
 async def _delete(tx: Transaction, kind: str, id: str) -> None:
-    if kind == ALIASES:
-        await keyvalue.write(tx, ALIASES, id, None)
+    if (value := VALUES.get(kind)) is not None:
+        await value.put(tx, id, None)
     else:
         table = TABLES[kind]
         await tx.execute(f"DELETE FROM {table.name} WHERE {table.key} = ?", (id,))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from msgspec import Struct
@@ -138,6 +140,10 @@ class Usage:
     async def flush(self) -> None:
         """Write what is queued, e.g. before a query that must see the last calls."""
         await self._batch.flush()
+
+    def held(self) -> AbstractAsyncContextManager[Iterator[CallRecord]]:
+        """See ``Batch.held``."""
+        return self._batch.held()
 
     @property
     def dropped(self) -> int:

@@ -53,6 +53,8 @@ def peek(body: bytes, types: msgspec.json.Decoder[Any]) -> Peek:
     """
     try:
         members = _members.decode(body)
+        if len(members) > _MOST_MEMBERS:
+            raise OmniError("invalid_request", f"Invalid JSON body: more than {_MOST_MEMBERS} members", param="body")
         known = types.decode(body if len(body) < _SMALL else _without_bulk(members))
     except msgspec.ValidationError as error:
         raise _wrong_type(error) from None
@@ -72,6 +74,8 @@ def peek(body: bytes, types: msgspec.json.Decoder[Any]) -> Peek:
 
 
 _SMALL: Final = 4096
+_MOST_MEMBERS: Final = 1000
+_SEARCH: Final = 4 * 1024 * 1024  # bytes that may be gone over in search of names; parsing once is cheaper than more
 
 
 def _without_bulk(members: Mapping[str, Raw]) -> bytes:
@@ -125,12 +129,14 @@ def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
     length that Python's separators make is put together again and compared.  Only other layouts need a closer look.
     """
     count = len(members)
-    plain = sum(map(len, members)) + sum(len(memoryview(raw)) for raw in members.values()) + 3 * count
+    plain = 3 * count
+    for name, raw in members.items():
+        plain += len(name) + len(memoryview(raw))
     size = len(body)
     if size == plain + count + 1 or (size == plain + 3 * count and body == _spaced(members)):
         return
     escaped = b"\\u00" in body or b"\\/" in body  # perhaps a name written in another way
-    if not escaped and all(body.count(b'"%b"' % key.encode()) == 1 for key in members):
+    if not escaped and count * size <= _SEARCH and all(body.count(b'"%b"' % key.encode()) == 1 for key in members):
         return
     twice: list[str] = []
 
@@ -138,9 +144,10 @@ def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
         nonlocal twice
         seen: set[str] = set()
         twice = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
-        return dict(pairs)
+        return {}
 
-    json.loads(body, object_pairs_hook=note)  # the outermost object is reported last
+    # The outermost object is reported last.  Numbers stay text: Python has a limit of digits, JSON has none.
+    json.loads(body, object_pairs_hook=note, parse_int=str, parse_float=str)
     if twice:
         raise OmniError("invalid_request", f"Invalid JSON body: '{twice[0]}' is given twice", param=twice[0])
 

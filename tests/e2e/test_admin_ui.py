@@ -15,8 +15,9 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
 ]
 PAGES = {"": "Overview", "/providers": "Providers", "/combos": "Combos", "/routing": "Routing",
-         "/endpoints": "Endpoints", "/keys": "Keys", "/limits": "Limits", "/tools": "Tools", "/usage": "Usage",
-         "/cache": "Cache", "/settings": "Settings"}  # fmt: skip
+         "/endpoints": "Endpoints", "/keys": "Keys", "/limits": "Limits", "/proxies": "Proxies", "/tools": "Tools",
+         "/usage": "Usage", "/cache": "Cache", "/evals": "Evaluations", "/settings": "Settings"}  # fmt: skip
+CALL = b'{"model": "lab/m", "messages": [{"role": "user", "content": "hi"}]}'
 EVIL = '<img src=x onerror="document.title=`taken`">'
 
 
@@ -171,6 +172,64 @@ def test_a_route_is_explained_and_a_key_gets_its_limits(server: Process, browser
     browser.fill("Proxy", "http")
     browser.click("Test it")
     browser.sees("Which host?")
+
+
+def test_proxies_are_chosen_for_everything_and_for_one_account(server: Process, browser: Browser) -> None:
+    server.add_node("lab", "http://127.0.0.1:9/v1", "openai-compatible", "k")
+    browser.open(f"{server.url}/dashboard/proxies")
+    browser.sees("No proxy yet")
+    browser.sees("No call took a proxy yet.")
+    browser.sees("directly")
+    browser.click("Add a proxy")
+    browser.click("Save")
+    browser.sees("Which host?")
+    browser.fill("Host", "http://nonsense")
+    browser.fill("Port", "9")
+    browser.click("Save")
+    browser.until("document.querySelector('[data-field=host] .problem').textContent")
+    browser.fill("Host", "127.0.0.1")
+    browser.click("Test it")
+    browser.sees("127.0.0.1:9 (proxy) refused the connection")
+    browser.click("Save")
+    browser.sees("the proxy for everything")
+    browser.click("Add a proxy")
+    option = "[...document.querySelectorAll('dialog option')].find(e => e.value.startsWith('key:'))"
+    browser.fill("For", browser.until(f"{option}?.value"))
+    browser.fill("Host", "::1")
+    browser.fill("Port", "8")
+    browser.click("Save")
+    browser.sees("http://[::1]:8")
+    browser.sees("its own proxy")
+    server.request("POST", "/v1/chat/completions", CALL)
+    browser.sees("chosen for account")
+    browser.click("Remove")
+    browser.sees("Remove the proxy for")
+    browser.click("Remove")
+    browser.sees("the proxy for everything")
+    assert [*browser.run("fetch('/api/settings/proxy').then(answer => answer.json())")["keys"]] == []
+    browser.click("Empty the log")
+    browser.click("Empty it")
+    browser.sees("No call took a proxy yet.")
+
+
+def test_a_suite_is_looked_at_and_run(server: Process, browser: Browser) -> None:
+    server.add_node("lab", "http://127.0.0.1:9/v1", "openai-compatible", "k")
+    browser.open(f"{server.url}/dashboard/evals")
+    browser.sees("No run yet")
+    browser.click("Cases")
+    browser.sees("contains")
+    browser.click("Done")
+    browser.click("Run")
+    browser.sees("Which model?")
+    browser.fill("Model", "lab/m")
+    browser.click("Run")
+    browser.sees("8 failed")
+    browser.click("Result")
+    browser.sees("0 of 8 passed (0 %)")
+    browser.until("document.querySelectorAll('dialog tbody tr').length === 8")
+    browser.resize(360, 800, True)
+    assert browser.run("document.documentElement.scrollWidth") == 360
+    browser.click("Done")
 
 
 def test_a_password_closes_the_door_and_opens_it(server: Process, browser: Browser) -> None:

@@ -158,7 +158,7 @@ def test_expect_continue(target: Process) -> None:
         ("HEAD", b"/nowhere", 404, None),
         ("OPTIONS", PATH, 204, b"OPTIONS, POST"),
         ("OPTIONS", b"/v1/models", 204, b"GET, HEAD, OPTIONS"),
-        ("OPTIONS", b"*", 404, None),
+        ("OPTIONS", b"*", 204, b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
         ("TRACE", b"/v1/models", 405, b"GET, HEAD, OPTIONS"),
         ("PROPFIND", b"/v1/models", 405, b"GET, HEAD, OPTIONS"),
         ("get", b"/v1/models", 405, b"GET, HEAD, OPTIONS"),

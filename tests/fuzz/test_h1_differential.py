@@ -67,6 +67,7 @@ STRICTER = [
     _rule("HTTP version we do not speak", head=rb"^\S+ \S+ HTTP/(?!1\.[01]\r)"),
     _rule("Host is no host", head=rb"\r\nhost:(?![ \t]*(?:%s|\[[0-9a-f:.]+\])(?::\d{0,5})?[ \t]*(?:\r\n|$))" % HOST_NAME),
     _rule("Host twice in HTTP/1.0", head=rb"\r\nhost:.*\r\nhost:"),
+    _rule("https without TLS (RFC 9110 section 7.4)", head=rb"^\S+ https:"),
     _rule("target in no form", head=rb"^\S+ (?!/|https?://[^/?@]+|\*)|^\S+ \S*#|^(?!OPTIONS )\S+ \*|^CONNECT |^\S+ \*\S"),
     _rule("target with an authority that is none", head=rb"^\S+ https?://(?![\w.~!$&'()*+,;=%-]+(?::\d{0,5})?[/? ])"),
     _rule("percent sign in a host without two digits", head=rb"%(?![0-9a-f]{2})"),
@@ -87,8 +88,10 @@ def ours(data: bytes, parser: RequestParser, size: int = 0) -> Reading | Protoco
             if request is None:
                 request = parser.head()
             if request is not None:
-                if not parser.complete:
+                while not parser.complete:
                     body += parser.body()
+                    if not parser.pending:
+                        break
                 if parser.complete:
                     follows = parser._buffer + b"".join(pieces[number + 1 :])
                     target = request.path + ("?" + request.query if request.query else "")

@@ -136,3 +136,13 @@ def test_reset_closes_all_and_names_them() -> None:
     assert breakers.reset() == ["p", "q"]
     assert breakers.calm
     assert told[-1] == (1000.0, "CLOSED", 0)
+
+
+def test_emptying_it_is_told_to_nobody_and_a_probe_under_way_ends_in_peace() -> None:
+    breakers, clock, told = broken()
+    clock.advance(30.0)
+    breakers.enter("p", KEY, "call")
+    told.clear()
+    breakers.empty()
+    breakers.leave("p", "call", heard=True)
+    assert (breakers.calm, told) == (True, [])

@@ -68,6 +68,24 @@ def test_what_is_refused_by_one_purse_is_taken_from_none() -> None:
     assert [check.used for check in budgets.checks(wide)] == [0.0]
 
 
+def test_a_guess_reserves_what_is_left_and_is_refused_when_nothing_is_or_the_certain_part_does_not_fit() -> None:
+    budgets = Budgets(FakeClock())
+    other = Purse("policy:p", Budget(daily=0.5), "p")
+    reservation = budgets.reserve([PURSE, other], 2.0, 0.1)
+    assert (reservation.amount, reservation.warning) == (0.5, "")
+    assert [budgets.checks(purse)[0].used for purse in (PURSE, other)] == [0.5, 0.5]
+    with pytest.raises(OmniError, match=r"\$0\.6000 / \$0\.50"):
+        budgets.reserve([PURSE, other], 2.0, 0.1)
+    with pytest.raises(OmniError, match=r"\$1\.1000 / \$1\.00"):
+        budgets.reserve([PURSE], 2.0, 0.6)
+    assert budgets.reserve([PURSE], 0.2, 0.0).amount == 0.2
+    budgets.release(reservation)
+    assert [budgets.checks(purse)[0].used for purse in (PURSE, other)] == [pytest.approx(0.2), 0.0]
+    budgets.charge(["k1"], 0.8)
+    with pytest.raises(OmniError, match="Daily budget exceeded"):
+        budgets.reserve([PURSE], 0.2, 0.0)
+
+
 def test_a_reservation_that_is_released_is_free_again_and_only_the_cost_stays() -> None:
     budgets = Budgets(FakeClock())
     for _ in range(50):
@@ -126,6 +144,17 @@ def test_sums_of_the_books_are_put_back() -> None:
     assert budgets.used("k1") == (0.9, 2.0, 3.0)
     with pytest.raises(OmniError):
         budgets.reserve([PURSE], 0.2)
+
+
+def test_sums_put_back_replace_those_kept_and_leave_what_is_reserved() -> None:
+    budgets = Budgets(FakeClock())
+    budgets.charge(["k1", "k2"], 5.0)
+    reservation = budgets.reserve([Purse("k1", Budget(daily=9))], 0.5)
+    budgets.restore({"k3": (1.0, 1.0, 1.0)})
+    assert [budgets.used(id)[0] for id in ("k1", "k2", "k3")] == [0.0, 0.0, 1.0]
+    assert budgets.checks(PURSE)[0].used == 0.5
+    budgets.release(reservation)
+    assert budgets.checks(PURSE)[0].used == 0.0
 
 
 def test_a_warning_names_the_fullest_window_and_is_logged_once_for_each(caplog: pytest.LogCaptureFixture) -> None:

@@ -181,3 +181,15 @@ def test_locks_are_told_to_the_store_and_put_back() -> None:
     assert later.blocked_until("a", "m") == clock.now + 120  # the second step, though in another run
     health.clear_all()
     assert told == [("m", 0, False), ("m", 0, True)]
+
+
+def test_emptying_it_is_told_to_nobody() -> None:
+    told: list[object] = []
+    health = Health(FakeClock(), lambda *what: told.append(what))
+    health.on_lock = lambda *what: told.append(what)
+    fail(health, 429)
+    fail(health, 404, account="b")
+    health.close_model("p", "m", 1e12)
+    told.clear()
+    health.empty()
+    assert (health.calm, health.view("a"), told) == (True, AccountHealth(), [])

@@ -8,15 +8,18 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import openai
 import pytest
 from data_plane import Running, until
 from loops import on_each_loop
 from media_plane import media_plane, sdk
+from proxies import AProxy
 from scripted_upstream import HANG, RESET, Answer, Seen
 from shared import needs_shared, recordings
 from sounds import SOUNDS, wav
 
+from omniroute.gateway.outbound import Outbound
 from omniroute.proto.h1_client import TransportError
 from omniroute.proto.multipart import FormReader, Part
 from omniroute.upstream.send import Source
@@ -156,6 +159,25 @@ async def test_a_url_is_fetched_only_when_base64_is_wanted_and_without_the_key()
         fetch = upstream.requests[2]
         assert (fetch.method, fetch.path) == ("GET", "/pictures/a%20cat.png?sig=1%2B2")
         assert "authorization" not in fetch.headers
+
+
+@pytest.mark.parametrize("level", ["connection", "global"])
+async def test_a_picture_on_another_host_takes_the_proxy_of_its_account(level: str) -> None:
+    def answer(seen: Seen) -> Answer:
+        if seen.method == "GET":
+            return reply(PNG, kind="image/png")
+        return reply({"data": [{"url": f"http://pictures.example.com:{seen.headers['host'].partition(':')[2]}/a.png"}]})
+
+    async with AProxy() as proxy, media_plane("xai", answer) as (plane, _):
+        proxy.hosts["pictures.example.com"] = "127.0.0.1"
+        snapshot = plane.gateway.live.snapshot
+        account = snapshot.connections["xai"][0].id
+        chosen = Outbound(proxy.proxy()) if level == "global" else Outbound(connections={account: proxy.proxy()})
+        plane.gateway.live.snapshot = msgspec.structs.replace(snapshot, outbound=chosen)
+        body = {"model": "xai/grok-2-image-1212", "prompt": "x", "response_format": "b64_json"}
+        status, _, got = await raw(plane, "/v1/images/generations", json.dumps(body).encode())
+        assert (status, json.loads(got)["data"][0]["b64_json"]) == (200, B64)
+        assert [line.partition(":")[0] for line in proxy.asked] == ["GET http"]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "http://169.254.169.254/x", "http://[::1]/x", "file:///etc/passwd"])

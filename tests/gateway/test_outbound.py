@@ -37,6 +37,15 @@ def test_servers_on_this_machine_take_only_a_proxy_that_was_chosen_for_them() ->
     assert ways.choose(OPENAI, "openai", "k", "http://[::1]:9/v1") is None
 
 
+def test_what_is_no_provider_takes_what_is_said_of_everything_and_this_machine_nothing() -> None:
+    ways = Outbound(D, {"openai": C}, {}, {"k1": A}, Environment(E, E, ("near.test",)))
+    assert ways.elsewhere("https://peer.test:20128") == Via(D, "global")
+    assert ways.elsewhere("http://127.0.0.1:20129") is None
+    ways = Outbound(environment=ways.environment)
+    assert ways.elsewhere("https://peer.test") == Via(E, "environment")
+    assert ways.elsewhere("https://near.test") is None
+
+
 def test_the_environment_has_one_proxy_for_each_scheme() -> None:
     ways = Outbound(environment=Environment(A, B))
     assert [ways.choose(None, "p", "k", f"{scheme}://h.test") for scheme in ("http", "https")] == [

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from data_plane import until
 from media_plane import media_snapshot
+from proxies import AProxy
 from scripted_upstream import HANG, Answer, ScriptedUpstream
 
 from omniroute.clock import Clock
@@ -10,7 +11,8 @@ from omniroute.errors import OmniError
 from omniroute.gateway import pictures
 from omniroute.gateway.job import Gateway
 from omniroute.gateway.live import Live
-from omniroute.gateway.pictures import fetch_all, locate
+from omniroute.gateway.outbound import Via
+from omniroute.gateway.pictures import Way, fetch_all, locate
 from omniroute.proto.h1_client import Origin
 from omniroute.settings import Limits
 from omniroute.upstream.send import Client
@@ -18,20 +20,24 @@ from omniroute.upstream.send import Client
 PNG = [("content-type", "image/png")]
 
 
-async def fetched(upstream: ScriptedUpstream, url: str = "/a.png") -> bytes:
+def direct(_: str) -> None:
+    return None
+
+
+async def fetched(upstream: ScriptedUpstream, url: str = "/a.png", way: Way = direct) -> bytes:
     clock = Clock()
     client = Client(Limits(), clock)
     gateway = Gateway(Live(clock, media_snapshot("openai", upstream.url), lambda record: None), client, Limits(), clock)
     url = url if "//" in url else upstream.url + url
     try:
-        return (await fetch_all(gateway, (url,), upstream.origin))[url]
+        return (await fetch_all(gateway, (url,), upstream.origin, way))[url]
     finally:
         await client.close()
 
 
-async def failure(upstream: ScriptedUpstream, url: str = "/a.png") -> OmniError:
+async def failure(upstream: ScriptedUpstream, url: str = "/a.png", way: Way = direct) -> OmniError:
     with pytest.raises(OmniError) as caught:
-        await fetched(upstream, url)
+        await fetched(upstream, url, way)
     return caught.value
 
 
@@ -49,6 +55,28 @@ async def test_loopback_of_another_port_and_a_name_that_leads_to_loopback_are_re
             error = await failure(other, f"http://{host}:{upstream.port}/")
             assert error.status == 502
         assert upstream.requests == []
+
+
+async def test_a_picture_elsewhere_takes_the_accounts_proxy_that_resolves_the_name() -> None:
+    async with ScriptedUpstream(Answer(200, [b"png"], PNG)) as upstream, AProxy() as proxy:
+        proxy.hosts["pictures.example.com"] = "127.0.0.1"
+        asked: list[str] = []
+
+        def way(url: str) -> Via:
+            asked.append(url)
+            return Via(proxy.proxy(), "global")
+
+        url = f"http://pictures.example.com:{upstream.port}/a.png"
+        assert await fetched(upstream, url, way) == b"png"
+        assert (asked, proxy.asked) == ([url], [f"GET {url}"])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0x7f.1", "[::1]", "localhost", "intranet", "nas.local", "db.corp.internal."])
+async def test_a_proxy_is_not_asked_for_what_lies_inside(host: str) -> None:
+    async with ScriptedUpstream() as upstream, AProxy() as proxy:
+        error = await failure(upstream, f"http://{host}:1/", lambda _: Via(proxy.proxy(), "global"))
+        assert (error.status, proxy.asked) == (502, [])
+        assert "may not be connected to" in error.message
 
 
 async def test_a_redirect_is_followed_on_the_same_host_only() -> None:

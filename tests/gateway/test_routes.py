@@ -33,12 +33,25 @@ TABLE = RouteTable(DATA_ROUTES)
         ("POST", "/v1beta/models/up/m:generateContent", "gemini"),
         ("POST", "/v1/models/up/m:streamGenerateContent", "gemini"),
         ("POST", "/v1/models/up/m:countTokens", "gemini"),
+        ("POST", "/v1beta/up/vendor/m:streamGenerateContent", "gemini"),
+        ("POST", "/openai/v1/chat/completions", "openai-chat"),
+        ("POST", "/openai/v1/audio/transcriptions", "openai-chat"),
+        ("GET", "/openai/v1/models", "openai-chat"),
     ],
 )
 def test_the_path_alone_decides_the_wire(method: str, path: str, wire: str) -> None:
     found = TABLE.find(path)
     assert found is not None
     assert found[0][method].wire == wire
+
+
+@pytest.mark.parametrize("action", ["generateContent", "streamGenerateContent", "countTokens"])
+@pytest.mark.parametrize("path", ["/v1beta/models/up/vendor/m", "/v1/models/up/vendor/m", "/v1beta/up/vendor/m"])
+def test_gemini_models_are_the_same_with_and_without_their_collection(path: str, action: str) -> None:
+    """The AI SDK and Google's older package send a name with a slash as it is."""
+    found = TABLE.find(f"{path}:{action}")
+    assert found is not None
+    assert found[1] == {"model": "up/vendor/m"}
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/models", "/models", "/api/v1/models", "/v1/models/up/vendor/model"])

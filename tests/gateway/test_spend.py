@@ -92,7 +92,11 @@ def test_a_call_is_expected_to_say_as_much_as_it_may(more: dict[str, Any], token
     made.peek = pipeline.look(made, gateway.live.snapshot.settings)
     route = gateway.routes.resolve(gateway.live.snapshot, MODEL, "")
     size = len(made.exchange.request.body)
-    assert spend.dearest(made, (route,)) == pytest.approx((size // 4 * 3.0 + tokens * 15.0) / 1e6)
+    found = spend.expected(made, (route,))
+    assert found is not None
+    assert found.most == pytest.approx((size // 4 * 3.0 + tokens * 15.0) / 1e6)
+    guessed = more.get("max_tokens", more.get("max_completion_tokens", 1_000_000)) > spend.USUAL_ANSWER
+    assert found.least == pytest.approx(size // 4 * 3.0 / 1e6) if guessed else found.least == found.most
 
 
 def test_of_several_candidates_the_dearest_counts_and_one_unknown_makes_all_unknown() -> None:
@@ -102,8 +106,8 @@ def test_of_several_candidates_the_dearest_counts_and_one_unknown_makes_all_unkn
     made = job(CHAT, {**CHAT.ask("x"), "max_tokens": 1000})
     made.peek = pipeline.look(made, snapshot.settings)
     routes = [gateway.routes.resolve(snapshot, f"{name}/m", "") for name in "abc"]
-    assert spend.dearest(made, routes[:2]) == pytest.approx(0.008)
-    assert spend.dearest(made, routes) is None
+    assert spend.expected(made, routes[:2]) == pytest.approx((0.008, 0.008))
+    assert spend.expected(made, routes) is None
 
 
 async def test_a_call_of_unknown_price_is_let_through_and_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
@@ -166,6 +170,45 @@ async def test_a_hit_and_a_repeated_answer_cost_nothing() -> None:
     assert len(gateway.upstream.sent) == 2
     assert used(gateway) == pytest.approx(2 * COST)
     assert reserved(gateway) == [0.0]
+
+
+@pytest.mark.parametrize("more", [{"max_tokens": None}, {"max_tokens": 64_000}])
+async def test_a_budget_with_money_left_lets_a_call_through_that_does_not_say_how_long_its_answer_will_be(
+    more: dict[str, Any],
+) -> None:
+    gateway = fake_gateway(state(budget=Budget(daily=0.001)), (200, JSON, CHAT.whole))
+    assert spend.USUAL_ANSWER * 15.0 / 1e6 > 0.001
+    got = await ask(gateway, **more)
+    assert (got.status, got.header(b"x-omniroute-budget-warning")) == (200, None)
+    assert used(gateway) == pytest.approx(COST)
+    assert reserved(gateway) == [0.0]
+    gateway.live.budgets.charge(["k1"], 0.001)
+    assert (await ask(gateway, **more)).status == 429
+
+
+async def test_what_is_left_is_reserved_whole_so_that_only_one_guessed_call_goes_over_it() -> None:
+    gateway = fake_gateway(state(budget=Budget(daily=0.001)), (200, JSON, CHAT.whole))
+    waiting, go = asyncio.Event(), asyncio.Event()
+    inner = gateway.upstream.whole_as
+
+    async def held(*args: Any, **more: Any) -> Any:
+        waiting.set()
+        await go.wait()
+        return await inner(*args, **more)
+
+    gateway.upstream.whole_as = held  # type: ignore[method-assign]
+    first = asyncio.ensure_future(ask(gateway, max_tokens=None))
+    await asyncio.wait_for(waiting.wait(), 5)
+    assert reserved(gateway) == [0.001]
+    assert (await ask(gateway, max_tokens=None)).status == 429
+    go.set()
+    assert (await first).status == 200
+    assert (await ask(gateway, max_tokens=None)).status == 200
+
+
+async def test_a_request_whose_prompt_alone_costs_more_than_is_left_is_refused() -> None:
+    gateway = fake_gateway(state(budget=Budget(daily=0.001)), (200, JSON, CHAT.whole))
+    assert (await ask(gateway, max_tokens=None, user="x" * 4000)).status == 429
 
 
 async def test_a_budget_holds_under_100_calls_at_once_within_the_projected_cost_of_one() -> None:

@@ -46,3 +46,12 @@ def test_what_was_stored_is_put_back() -> None:
     assert uses.of("new") == NEVER
     uses.note("p", "new")
     assert uses.of("new").times == 1
+
+
+def test_emptying_it_leaves_nothing_to_hand_over() -> None:
+    told: list[str] = []
+    uses = Uses(FakeClock(), lambda id, use: told.append(id))  # type: ignore[arg-type]
+    uses.note("p", "a")
+    uses.empty()
+    uses.save()
+    assert (uses.of("a"), told) == (NEVER, [])

@@ -13,7 +13,7 @@ from fakes_sync import TOKEN, Pair, a_pair
 
 from omniroute.errors import OmniError
 from omniroute.manage.cloud import CloudSync
-from omniroute.proto.h1_client import TransportError
+from omniroute.proto.h1_client import Origin, TransportError
 
 
 @pytest.fixture
@@ -120,6 +120,51 @@ def test_of_two_changed_aliases_the_one_of_who_asks_counts(pair: Pair) -> None:
     alias(pair.near, "a", "openai/near")
     pair.sync()
     assert aliases(pair.near) == aliases(pair.far) == {"a": "openai/near"}
+
+
+def test_models_prices_chains_and_shared_settings_travel_too(pair: Pair) -> None:
+    near, far = pair.near, pair.far
+    near.run(near.store.custom_models.add("openai", "ft:mine"))
+    near.send("PATCH", "/api/pricing", {"openai": {"ft:mine": {"input": 4, "output": 8}}})
+    near.send("POST", "/api/fallback/chains", {"model": "gpt-4o", "chain": [{"provider": "deepseek"}]})
+    near.send("PUT", "/api/settings", {"fallbackStrategy": "random", "instanceName": "near", "logRetentionDays": 5})
+    far.send("PUT", "/api/settings/system-prompt", {"enabled": True, "prompt": "Be brief"})
+    assert pair.sync() == {"sent": 4, "received": 1, "deleted": 0}
+    for admin in (near, far):
+        snapshot = admin.store.snapshot
+        assert snapshot.custom_models == {"openai": ("ft:mine",)}
+        assert snapshot.prices["openai", "ft:mine"].output == 8
+        assert (snapshot.settings.fallback_strategy, snapshot.settings.system_prompt) == ("random", "Be brief")
+        assert admin.run(admin.store.chains.list())["gpt-4o"][0]["provider"] == "deepseek"
+    shown = far.send("GET", "/api/settings").json
+    assert not {"instanceName", "logRetentionDays"} & shown.keys()
+    far.send("PATCH", "/api/pricing", {"openai": {"ft:mine": {"input": 5}}})
+    near.run(near.store.custom_models.delete("openai", "ft:mine"))
+    assert pair.sync()["received"] == 1
+    assert near.store.snapshot.prices["openai", "ft:mine"].input == 5
+    assert far.store.snapshot.custom_models == {}
+
+
+def test_at_the_first_meeting_the_settings_of_who_asks_count_and_at_parting_what_was_there_stays(pair: Pair) -> None:
+    for admin, strategy in ((pair.near, "random"), (pair.far, "p2c")):
+        admin.send("PUT", "/api/settings", {"fallbackStrategy": strategy})
+    pair.near.send("PUT", "/api/settings", {"stickyRoundRobinLimit": 7})
+    pair.sync()
+    settings = pair.far.store.snapshot.settings
+    assert (settings.fallback_strategy, settings.sticky_limit) == ("random", 7)
+    pair.near.run(pair.cloud.leave())
+    settings = pair.far.store.snapshot.settings
+    assert (settings.fallback_strategy, settings.sticky_limit) == ("random", 3)
+
+
+def test_a_gateway_that_knows_fewer_kinds_is_met_all_the_same(pair: Pair) -> None:
+    alias(pair.near, "fast")
+    pair.near.send("PUT", "/api/settings", {"fallbackStrategy": "random"})
+    pair.wire.answer = (200, b'{"data":{"modelAliases":[{"id":"slow","data":{"model":"openai/gpt-4o"}}]}}')
+    for _ in range(2):
+        pair.sync()
+        assert set(aliases(pair.near)) == {"fast", "slow"}
+        assert pair.near.store.snapshot.settings.fallback_strategy == "random"
 
 
 def test_nodes_come_with_their_accounts(pair: Pair) -> None:
@@ -320,3 +365,25 @@ def test_a_meeting_that_breaks_is_not_the_last(
     monkeypatch.setattr(pair.near.store.config, "get", unreadable)
     pair.near.run(quarter_hours(2))
     assert caplog.text.count("Cloud sync failed") == 2
+
+
+def test_the_other_gateway_is_reached_by_the_proxy_for_everything_unless_it_is_on_this_machine(
+    make_admin: Callable[..., Admin],
+) -> None:
+    origins: list[Origin] = []
+
+    class Client:
+        async def fetch(self, origin: Origin, *_: Any, **__: Any) -> Any:
+            origins.append(origin)
+            raise TransportError("refused", "no")
+
+    for url in ("https://desktop.example:20128", "http://127.0.0.1:20129"):
+        admin = make_admin(cloud_url=url, cloud_sync_token=TOKEN)
+        cloud = CloudSync(admin.store, admin.settings, admin.clock, Client())
+        for proxy in ({"type": "http", "host": "proxy.test", "port": 3128}, None):
+            admin.send("PUT", "/api/settings/proxy", {"level": "global", "proxy": proxy})
+            for work in (cloud.sync, cloud.verify, cloud.leave):
+                with pytest.raises(OmniError):
+                    admin.run(work())
+    hosts = [origin.via.host if origin.via is not None else "" for origin in origins]
+    assert hosts == ["proxy.test"] * 3 + [""] * 9

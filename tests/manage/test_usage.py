@@ -55,7 +55,7 @@ def test_history_groups_by_provider_model_account_and_key(admin: Admin) -> None:
 
 @pytest.mark.parametrize(("text", "count"), [("1d", 1), ("7d", 2), ("30d", 3), ("all", 4), ("", 4)])
 def test_history_of_a_range(admin: Admin, text: str, count: int) -> None:
-    for days in (0.5, 3, 20, 400):
+    for days in (0.5, 3, 20, 80):
         _put(admin, "c", ago=days * 86400)
     query = f"?range={text}" if text else ""
     assert admin.send("GET", f"/api/usage/history{query}").json["totalRequests"] == count

@@ -15,6 +15,8 @@ def decode(data: bytes, size: int = 0) -> tuple[bytes, bytes, bool]:
         if decoder.complete:
             return body, decoder.rest + data[at:], True
         body += decoder.feed(data[at : at + (size or len(data))])
+        while decoder.rest and not decoder.complete:
+            body += decoder.feed(decoder.rest)
     return body, decoder.rest, decoder.complete
 
 
@@ -62,3 +64,21 @@ def test_extensions_may_not_outgrow_the_body(size: int) -> None:
     assert (caught.value.status, caught.value.message) == (400, "chunk extensions too large")
     assert decode(extended * 10 + b"0\r\n\r\n", size) == (b"x" * 10, b"", True)
     assert decode(b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n", size) == (b"x" * 5000, b"", True)
+
+
+def test_only_so_much_is_read_at_a_time() -> None:
+    decoder = ChunkDecoder()
+    many = b"1\r\nx\r\n" * 1000
+    first = decoder.feed(many)
+    assert 0 < len(first) < 200
+    assert decoder.rest == many[6 * len(first) :]
+    assert decoder.feed(b"1\r\ny\r\n0") == b"y"
+    assert (decoder.rest, decoder.complete) == (b"", False)
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_chunk_read_in_one_is_the_same_as_one_read_in_pieces(cut: int) -> None:
+    decoder = ChunkDecoder()
+    data = b"2\r\nab\r\n0A\r\n0123456789\r\n"
+    assert decoder.feed(data[:-cut]) + decoder.feed(data[-cut:] + b"0\r\n\r\n") == b"ab0123456789"
+    assert decoder.complete

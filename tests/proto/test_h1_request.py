@@ -9,8 +9,8 @@ from omniroute.proto.h1_request import RequestParser
 from omniroute.settings import Limits
 
 
-def parse(data: bytes) -> RequestParser:
-    parser = RequestParser(Limits(), "10.0.0.1", "https")
+def parse(data: bytes, scheme: str = "https") -> RequestParser:
+    parser = RequestParser(Limits(), "10.0.0.1", scheme)
     parser.feed(data)
     return parser
 
@@ -18,7 +18,7 @@ def parse(data: bytes) -> RequestParser:
 @pytest.mark.parametrize("attack", [row for row in HEADS if row.status != 413], ids=lambda attack: attack.name)
 def test_a_bad_head_is_refused_even_when_its_lines_were_seen_before(attack: Attack) -> None:
     for _ in range(2):
-        parser = parse(attack.data)
+        parser = parse(attack.data, "http")
         with pytest.raises(ProtocolError) as caught:
             parser.head()
         assert caught.value.status == attack.status
@@ -30,6 +30,13 @@ def test_a_request_says_where_it_came_from() -> None:
     assert request is not None
     assert (request.method, request.path, request.query, request.version) == ("GET", "/x", "y=%20", "1.1")
     assert (request.peer, request.scheme) == ("10.0.0.1", "https")
+
+
+@pytest.mark.parametrize("target", [b"https://h/x", b"HTTPS://h/x", b"http://h/x"])
+def test_with_tls_a_target_may_name_either_scheme(target: bytes) -> None:
+    request = parse(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\n\r\n").head()
+    assert request is not None
+    assert (request.path, request.scheme) == ("/x", "https")
 
 
 @pytest.mark.parametrize(

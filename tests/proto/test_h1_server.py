@@ -14,7 +14,7 @@ from h1_wire import Admitted, App, Held, Wire, echo, settle
 from omniroute.errors import OmniError
 from omniroute.proto.exchange import Exchange, Refusal
 from omniroute.proto.flow import PIPELINE_BYTES
-from omniroute.proto.h1_server import DISCARD_BYTES, LINGER, H1Server
+from omniroute.proto.h1_server import DISCARD_BYTES, LINGER, TURN, H1Server
 from omniroute.settings import Limits
 
 Scenario = Callable[[], Coroutine[Any, Any, None]]
@@ -201,8 +201,43 @@ def test_one_request_runs_at_a_time_and_reading_stops_when_too_many_wait(protoco
 def test_thousands_of_pipelined_refusals_do_not_nest(protocol: type[H1Server]) -> None:
     async def scenario() -> None:
         wire = Wire(protocol, App(admission=Refusal(404, [], b"")))
-        await wire.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 2000)
+        wire.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 2000)
+        assert wire.sent.count(b"HTTP/1.1 404 Not Found\r\n") == TURN  # the others' turn
+        assert wire.transport.reading_paused
+        for _ in range(2000 // TURN):
+            await settle()
         assert wire.sent.count(b"HTTP/1.1 404 Not Found\r\n") == 2000
+        assert not wire.transport.reading_paused
+
+    asyncio.run(scenario())
+
+
+def test_reading_goes_on_only_when_few_requests_are_left(protocol: type[H1Server]) -> None:
+    async def scenario() -> None:
+        paused: list[bool] = []
+
+        async def handler(exchange: Exchange) -> None:
+            paused.append(wire.transport.reading_paused)
+            await echo(exchange)
+
+        wire = Wire(protocol, App(handler))
+        few = PIPELINE_BYTES // len(GET)
+        wire.feed(GET * 2 * few)
+        while len(paused) < 2 * few:
+            await settle()
+        assert paused.index(False) in range(few - 1, few + 2)
+        assert not any(paused[few + 2 :])
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_lost_between_its_turns_is_left_alone(protocol: type[H1Server]) -> None:
+    async def scenario() -> None:
+        wire = Wire(protocol, App(admission=Refusal(404, [], b"")))
+        wire.feed(GET * 2 * TURN)
+        wire.lose()
+        await settle()
+        assert len(wire.app.admitted) == TURN
 
     asyncio.run(scenario())
 
@@ -317,6 +352,40 @@ def test_a_streamed_body_arrives_as_it_comes(protocol: type[H1Server], data: byt
         for _ in range(3):
             await settle()
         assert [answer.body for answer in wire.answers()] == [b"hello", b"hello", b""]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_body_of_countless_chunks_is_read_in_turns(protocol: type[H1Server], streamed: bool) -> None:
+    async def scenario() -> None:
+        async def handler(exchange: Exchange) -> None:
+            body = b"".join([piece async for piece in exchange.chunks()]) or exchange.request.body
+            exchange.respond(200, [], b"%d" % len(body))
+
+        wire = Wire(protocol, App(handler, Admitted(stream_body=streamed)))
+        head = b"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        wire.feed(head + b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n" + GET)
+        assert not wire.sent
+        assert wire.transport.reading_paused
+        for _ in range(10):
+            await settle()
+        assert [answer.body for answer in wire.answers()] == [b"20000", b"0"]
+        assert not wire.transport.reading_paused
+
+    asyncio.run(scenario())
+
+
+def test_a_whole_streamed_body_does_not_stop_the_reading(protocol: type[H1Server]) -> None:
+    async def scenario() -> None:
+        held = Held()
+        wire = Wire(protocol, App(held, Admitted(stream_body=True)), Limits(stream_buffer=1000))
+        await wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n" + b"a" * 2000)
+        assert wire.transport.reading_paused
+        wire.feed(b"a" * 3000)  # a read that was under way
+        assert not wire.transport.reading_paused  # else nobody would see that the client leaves
+        held.go.set()
+        await settle()
 
     asyncio.run(scenario())
 

@@ -23,6 +23,8 @@ PLAYBOOKS: dict[str, tuple[bytes, list[Event]]] = {
     "comments between and inside": (b": OPENROUTER PROCESSING\n\n:\ndata: 1\n: k\n\n", [(b"", b"1")]),
     "id and retry ignored": (b"id: 7\nretry: 10\ndata: 1\n\n", [(b"", b"1")]),
     "unknown field ignored": (b"datax: 0\nx: 1\ndata: 1\n\n", [(b"", b"1")]),
+    "an object as error": (b'data: 1\n\nerror: {"a":1}\n\ndata: 2\n\n', [(b"", b"1"), (b"error", b'{"a":1}'), (b"", b"2")]),
+    "a word as error": (b"error: no\n\ndata: 1\nerror: no\n\n", [(b"", b"1")]),
     "crlf": (b"event: x\r\ndata: 1\r\n\r\ndata: 2\r\n\r\n", [(b"x", b"1"), (b"", b"2")]),
     "cr": (b"event: x\rdata: 1\r\rdata: 2\r\r", [(b"x", b"1"), (b"", b"2")]),
     "mixed line ends": (b"data: 1\r\n\ndata: 2\n\r\ndata: 3\r\r\ndata: 4\n\n", [(b"", b"%d" % n) for n in (1, 2, 3, 4)]),

@@ -198,3 +198,16 @@ async def test_the_event_loop_keeps_turning_while_a_batch_is_written(tmp_path: P
             await asyncio.sleep(0)
         assert turns > 20
         assert await count(store) == 2000
+
+
+async def test_while_it_is_held_nothing_is_written_and_what_waits_can_be_looked_at(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        batch = batch_of(store)
+        batch.put(a_call("1"))
+        async with batch.held() as waiting:
+            writing = asyncio.ensure_future(batch.flush())
+            batch.put(a_call("2"))
+            assert [record.id for record in waiting] == ["1", "2"]
+            assert await count(store) == 0
+        await writing
+        assert await count(store) == 2

@@ -81,8 +81,17 @@ async def test_what_was_spent_in_the_running_windows_survives_a_restart(tmp_path
         await store.usage.flush()
     async with a_store(tmp_path) as store:
         store.clock.now = now  # type: ignore[attr-defined]
-        assert await store.budgets.spent() == {"k1": (1.0, 3.0, 7.0), "policy:p": (16.0, 16.0, 16.0)}
+        assert await store.budgets.spent() == {"k1": [1.0, 3.0, 7.0], "policy:p": [16.0, 16.0, 16.0]}
         assert await store.budgets.entries("k1") == 4
         store.clock.now += 30 * 86_400  # type: ignore[attr-defined]
         await store.budgets.prune()
         assert await store.budgets.entries("k1") == 3
+
+
+async def test_records_that_wait_for_the_books_are_counted_in_the_windows_they_fall_into(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        now = store.clock.now = at("2026-02-26T14:00")  # type: ignore[attr-defined]
+        store.usage.put(call(now, 1.0, "k1"))
+        await store.usage.flush()
+        waiting = [call(now, 2.0, "k1"), call(now - 86_400, 4.0, "k2")]
+        assert await store.budgets.spent(waiting) == {"k1": [3.0, 3.0, 3.0], "k2": [0.0, 4.0, 4.0]}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -80,6 +81,36 @@ def test_a_member_given_twice_is_found_whatever_length_the_body_has() -> None:
 
 def test_an_escaped_name_given_twice_is_found() -> None:
     assert refused(b'{"a": 1, "\\u0061": 2}').param == "a"
+
+
+@pytest.mark.parametrize("twice", [b"", b',"m7":1'])
+def test_the_search_for_repeated_names_does_not_grow_with_their_number_times_the_size(twice: bytes) -> None:
+    class Body(bytes):
+        searched = 0
+
+        def count(self, *what: Any) -> int:
+            Body.searched += len(self)
+            return super().count(*what)
+
+    names = b",".join(b'"m%d":1' % number for number in range(900))
+    body = Body(b'{ "x":"%b",%b%b}' % (b"a" * 1_000_000, names, twice))
+    if twice:
+        assert refused(body).param == "m7"
+    else:
+        assert len(peek(body, CHAT).members) == 901
+    assert Body.searched < 10 * len(body)
+
+
+def test_the_number_of_members_is_bounded() -> None:
+    members = [f'"m{number}":1' for number in range(1000)]
+    assert len(peek(f"{{{','.join(members)}}}".encode(), CHAT).members) == 1000
+    assert "more than 1000 members" in refused(f'{{{",".join(members)},"model":"a"}}'.encode()).message
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000, "1e99999", "0." + "1" * 5000])
+def test_a_number_of_any_length_is_passed_on_whatever_the_layout(number: str) -> None:
+    for layout in (f'{{"x":{number},"y":"/"}}', f'{{ "x" : {number}, "y" : "\\/" }}'):
+        assert bytes(peek(layout.encode(), CHAT).members["x"]) == number.encode()
 
 
 def test_depth_is_bounded() -> None:
