@@ -47,8 +47,8 @@ def _blocks(message: Json) -> list[Json]:
 
 def _anthropic(body: Json) -> Iterator[str]:
     messages = body["messages"]
-    if not messages or messages[0]["role"] != "user":
-        yield "messages.0: not the user's"
+    if not messages or messages[0]["role"] == "system":
+        yield "messages.0: neither the user's nor the assistant's"
     waiting: list[str] = []
     seen: set[str] = set()
     for n, message in enumerate(messages):

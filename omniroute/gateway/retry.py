@@ -116,7 +116,7 @@ def _names(text: str, status: int, model: str) -> bool:
 
 def lock_time(rule: Rule, step: int, hint: float | None) -> float:
     """Seconds for which one model is locked on an account, the *step*-th time in a row (0 = first)."""
-    if rule.backoff and rule.reason == "rate_limit_exceeded":
+    if rule.backoff:
         seconds = min(rule.base * 2.0**step, rule.cap)
     else:
         seconds = MODEL_LOCK_STEPS[min(step, len(MODEL_LOCK_STEPS) - 1)]

@@ -1,8 +1,9 @@
 """A conversation as Anthropic messages, repaired where the API would refuse it.
 
-The API's rules (its "Messages" reference and error texts): the first message is the user's; every ``tool_use`` is answered
-in the very next message, whose ``tool_result`` blocks come first; no empty text; thinking only with this vendor's signature;
-ids and names in ``[a-zA-Z0-9_-]``; a final assistant text does not end in white space.
+The API's rules (its "Messages" reference, release notes and error texts): there is a message, since October 2024 not always
+the user's; every ``tool_use`` is answered in the very next message, whose ``tool_result`` blocks come first; no empty text;
+thinking only with this vendor's signature; ids and names in ``[a-zA-Z0-9_-]``; a final assistant text does not end in white
+space.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Written = Json | Raw
 
 ID_LIMIT: Final = 64
 NAME_LIMIT: Final = 128
-_OPENING: Final = "(The conversation begins with an answer.)"
+_OPENING: Final = "Begin."  # where the system prompt is all there is
 _REMINDER: Final = "<system-reminder>\n%s\n</system-reminder>"
 _MIME_BY_HEAD: Final = {
     "/9j/": "image/jpeg",
@@ -240,7 +241,7 @@ class Messages:
         self._system: list[Written] = []  # system text that nothing has followed yet
 
     def write(self, turns: list[Turn]) -> list[Json]:
-        repaired, notes = repair(turns)
+        repaired, notes = repair(turns, WIRE)
         for note in notes:
             self._notes.add(note)
         for turn in repaired:
@@ -257,8 +258,8 @@ class Messages:
             if turn.name:
                 self._notes.add(Lost.PARTICIPANT_NAME)
         self._end_user()
-        if not self.out or self.out[0]["role"] != "user":
-            self.out.insert(0, {"role": "user", "content": _OPENING})
+        if not self.out:
+            self.out.append({"role": "user", "content": _OPENING})
         self._trim_prefill()
         return self.out
 

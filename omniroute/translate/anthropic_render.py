@@ -213,6 +213,7 @@ def _reasoning(
         return
     able = target.abilities | target.quirks
     adaptive = "adaptive_thinking" in able
+    asked_so = ask.wire == WIRE and wish.adaptive
     if wish.enabled is False or wish.effort == "none":
         if ask.wire == WIRE or adaptive:
             body["thinking"] = {"type": "disabled"}
@@ -223,7 +224,7 @@ def _reasoning(
     if target.abilities and not adaptive and "reasoning" not in able:
         notes.add(Lost.REASONING)
         return
-    if _must_not_think(messages, choice, adaptive):
+    if (not asked_so and _forced(choice)) or _must_not_think(messages, adaptive):
         notes.add(Lost.REASONING)
         return
     if adaptive:
@@ -267,16 +268,21 @@ def _budget(body: Json, ask: Ask, wish: Reasoning, target: Target, notes: Notes)
     return budget
 
 
-def _must_not_think(messages: list[Json], choice: Json | None, adaptive: bool) -> bool:
-    """The API refuses thinking with forced tools, with an answer begun by the client, and, unless adaptive, when the last
-    call of a tool does not stand in a message that begins with its thinking."""
-    if choice is not None and choice["type"] in ("any", "tool"):
-        return True
-    if messages[-1]["role"] == "assistant":
-        return True
+def _forced(choice: Json | None) -> bool:
+    """The API refuses thinking with forced tools; some models take both when the thinking is adaptive."""
+    return choice is not None and choice["type"] in ("any", "tool")
+
+
+def _must_not_think(messages: list[Json], adaptive: bool) -> bool:
+    """The API refuses thinking with an answer begun by the client, and, unless adaptive, when the last call of a tool does
+    not stand in a message that begins with its thinking.  A message that ends in a call of the vendor's own tools was paused
+    by the vendor and is continued."""
     last: list[Any] = next((message["content"] for message in reversed(messages) if message["role"] == "assistant"), [])
+    if messages[-1]["role"] == "assistant" and not isinstance(last[-1], Raw):
+        return True
     kinds = [block["type"] for block in last if isinstance(block, dict)]
-    return not adaptive and "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking")
+    bare = "tool_use" in kinds or messages[-1]["role"] == "assistant"
+    return not adaptive and bare and kinds[:1] not in (["thinking"], ["redacted_thinking"])
 
 
 # --------------------------------------------------------------------------- sampling and the rest

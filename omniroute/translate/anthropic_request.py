@@ -99,6 +99,20 @@ class _ToolResult(_Cached):
     is_error: bool | None = None
 
 
+class _Reference(Struct):
+    tool_name: str
+
+
+class _Summary(Struct):
+    content: str
+
+
+class _Found(Struct):
+    source: str
+    title: str
+    content: list[_Text]
+
+
 class _Message(Struct):
     role: str
     content: Raw
@@ -155,6 +169,9 @@ _THINKING: Final[Shape[_Thinking]] = Shape(_Thinking)
 _REDACTED: Final[Shape[_Redacted]] = Shape(_Redacted)
 _TOOL_USE: Final[Shape[_ToolUse]] = Shape(_ToolUse)
 _TOOL_RESULT: Final[Shape[_ToolResult]] = Shape(_ToolResult)
+_REFERENCE: Final[Shape[_Reference]] = Shape(_Reference)
+_FOUND: Final[Shape[_Found]] = Shape(_Found)
+_SUMMARY: Final[Shape[_Summary]] = Shape(_Summary)
 _TOOL: Final[Shape[_Tool]] = Shape(_Tool)
 _TOOL_KIND: Final[Shape[_ToolKind]] = Shape(_ToolKind)
 _CHOICE: Final[Shape[_Choice]] = Shape(_Choice)
@@ -244,6 +261,18 @@ _READ: Final[dict[str, Callable[[Raw, str], Block]]] = {
 }
 
 
+def _opaque(raw: Raw, kind: str) -> Opaque:
+    """A block of no neutral meaning.  Some can be told in words: what a search found, and the summary of what was said."""
+    text = ""
+    if kind == "tool_reference" and (tool := _REFERENCE.get(raw)) is not None:
+        text = f"Tool found: {tool.tool_name}"
+    elif kind == "search_result" and (found := _FOUND.get(raw)) is not None:
+        text = "\n".join([found.title, found.source, *(part.text for part in found.content)])
+    elif kind == "compaction" and (summary := _SUMMARY.get(raw)) is not None:
+        text = summary.content
+    return Opaque(WIRE, kind, bytes(raw), text)
+
+
 def _blocks(raw: Raw, path: str) -> list[Block]:
     """Content: a string, or a list of blocks."""
     if not present(raw):
@@ -258,7 +287,7 @@ def _blocks(raw: Raw, path: str) -> list[Block]:
         at = join(path, number)
         kind = _TYPE.read(item, at).type
         read = _READ.get(kind)
-        blocks.append(read(item, at) if read else Opaque(WIRE, kind, bytes(item)))
+        blocks.append(read(item, at) if read else _opaque(item, kind))
     return blocks
 
 

@@ -92,6 +92,7 @@ class ToolResult(Struct):
     name: str = ""  # Gemini and Ollama address results by the tool's name
     kind: Literal["function", "custom", "search"] = "function"
     cache: CacheHint | None = None
+    raw: bytes | None = None  # Gemini's object, where it is more than the text; emitted again only there
 
 
 class Refusal(Struct):
@@ -101,12 +102,13 @@ class Refusal(Struct):
 class Opaque(Struct):
     """Vendor data without a neutral meaning: emitted again only to ``wire``, named as dropped elsewhere.
 
-    ``label`` is the vendor's own type, for the note.
+    ``label`` is the vendor's own type, for the note; ``text`` is what a reader elsewhere should know of it, if anything.
     """
 
     wire: str
     label: str
     raw: bytes
+    text: str = ""
 
 
 Block = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Opaque

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from .conversation import Block, Media, Opaque, Role, Text, Thinking, ToolCall, ToolResult, Turn
 from .gemini_error import WIRE
-from .gemini_shapes import Blob, FileData, label_of, media_of_blob, media_of_file
+from .gemini_shapes import ABOUT, Blob, FileData, label_of, media_of_blob, media_of_file
 from .jsonio import Shape, bad, compact, encode, join, members
 
 _SNAKE: Final = re.compile(r"_([a-z0-9])")
@@ -24,7 +24,8 @@ _BOOL: Final[Shape[bool]] = Shape(bool)
 _OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _ANY: Final[Shape[Any]] = Shape(Any)
 # single members of a function's response that only wrap it
-_WRAPS: Final = ("output", "result", "content", "error")
+_WRAPS: Final = frozenset({"output", "result", "return_value", "content", "error"})
+BESIDE: Final = "part."  # begins the label of what was said of the part before
 _ROLE: Final[dict[str, Role]] = {
     "user": "user",
     "model": "assistant",
@@ -108,14 +109,24 @@ def read_system(raw: Raw) -> list[Block]:
 
 
 def read_parts(raw: Raw, path: str) -> list[Block]:
-    return [_part(part, join(path, place)) for place, part in enumerate(items(raw, path))]
+    """What is said of a part beside its data (the cut of a film …) has no neutral name: it follows as Opaque."""
+    blocks: list[Block] = []
+    for place, part in enumerate(items(raw, path)):
+        at = join(path, place)
+        given = fields(part, at)
+        about = {} if "functionResponse" in given else {name: given.pop(name) for name in ABOUT if name in given}
+        if about and not given:
+            blocks.append(Opaque(WIRE, next(iter(about)), encode(about)))
+            continue
+        blocks.append(_part(given, at))
+        blocks += [Opaque(WIRE, BESIDE + name, encode({name: value})) for name, value in about.items()]
+    return blocks
 
 
 # --------------------------------------------------------------------------- parts
 
 
-def _part(raw: Raw, path: str) -> Block:
-    given = fields(raw, path)
+def _part(given: dict[str, Raw], path: str) -> Block:
     signature = text_of(given, "thoughtSignature", path)
     if "functionCall" in given:
         return _call(given["functionCall"], join(path, "functionCall"), signature)
@@ -170,17 +181,22 @@ def _call(raw: Raw, path: str, signature: str | None) -> ToolCall:
 
 def _result(raw: Raw, path: str) -> ToolResult:
     given = fields(raw, path)
-    response = _OBJECT.read(given.get("response", Raw(b"{}")), join(path, "response"))
-    blocks = _said(response, given.get("response", Raw(b"{}")))
+    raw, name = given.get("response", Raw(b"{}")), _needed(given, "name", path)
+    response = _OBJECT.read(raw, join(path, "response"))
+    blocks = _said(response, raw, name)
     if "parts" in given:
         blocks += read_parts(given["parts"], join(path, "parts"))
-    name = _needed(given, "name", path)
-    return ToolResult(text_of(given, "id", path) or "", blocks, is_error=response.keys() == {"error"}, name=name)
+    result = ToolResult(text_of(given, "id", path) or "", blocks, is_error=response.keys() == {"error"}, name=name)
+    plain = response.keys() <= {"error"} or response.keys() <= {"output"}
+    if not plain or any(bytes(value)[:1] != b'"' for value in response.values()):
+        result.raw = compact(raw)
+    return result
 
 
-def _said(response: dict[str, Raw], raw: Raw) -> list[Block]:
-    """The text of a response: what its wrapping member holds, else the whole object."""
-    only = next(iter(response.values())) if len(response) == 1 and response.keys() <= set(_WRAPS) else raw
+def _said(response: dict[str, Raw], raw: Raw, name: str) -> list[Block]:
+    """The text of a response: what its wrapping member holds, beside the function's name perhaps; else the whole object."""
+    inner = [(key, value) for key, value in response.items() if key != "name" or _STRING.get(value) != name]
+    only = inner[0][1] if len(inner) == 1 and inner[0][0] in _WRAPS else raw
     value = _ANY.get(only)
     if isinstance(value, str):
         return [Text(value)]

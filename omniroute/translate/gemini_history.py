@@ -16,9 +16,10 @@ from msgspec import Raw
 from .conversation import Ask, Block, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
 from .fidelity import Lost, reject
 from .gemini_answer import media_part, signed
+from .gemini_contents import BESIDE
 from .gemini_error import WIRE
 from .gemini_traits import Traits
-from .jsonio import Shape
+from .jsonio import Shape, bad
 from .names import Names, fit, flat, object_text
 from .repair import repair
 
@@ -27,11 +28,11 @@ Written = Json | Raw
 
 NAME_LIMIT: Final = 64
 SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
-_OPENING: Final = "(The conversation begins with an answer.)"
+_OPENING: Final = " "  # says nothing; the API refuses an empty text on Vertex and on older models
 _REMINDER: Final = "<system-reminder>\n%s\n</system-reminder>"
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\r\n\t "
 _NAME_START: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 _NAME: Final = _NAME_START | frozenset("0123456789.:-")
-_OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _MIME_OF_END: Final = {
     **{"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif"},
     **{"heic": "image/heic", "heif": "image/heif", "pdf": "application/pdf", "mp3": "audio/mp3", "wav": "audio/wav"},
@@ -44,6 +45,7 @@ _MIME_OF_HEAD: Final = {
     "UklGR": "image/webp",
     "JVBERi": "application/pdf",
 }
+_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _DEFAULT_MIME: Final = {"image": "image/jpeg", "audio": "audio/wav", "video": "video/mp4", "document": "application/pdf"}
 
 
@@ -97,9 +99,9 @@ class Contents:
             elif turn.role == "system":
                 self._flush(self._reminder(turn.blocks))
             else:
-                self._flush([part for block in turn.blocks for part in self._user(block)])
+                self._flush(self._users(turn.blocks))
         self._flush()
-        if not self.out or self.out[0]["role"] != "user":
+        if not self._own and (not self.out or self.out[0]["role"] != "user"):
             self.out.insert(0, {"role": "user", "parts": [{"text": _OPENING}]})
         return self.out
 
@@ -125,6 +127,16 @@ class Contents:
 
     # ------------------------------------------------------------------ what users say
 
+    def _users(self, blocks: list[Block]) -> list[Written]:
+        """What stood beside the data of a part stands there again."""
+        out: list[Written] = []
+        for block in blocks:
+            if self._own and isinstance(block, Opaque) and block.label.startswith(BESIDE) and isinstance(out[-1], dict):
+                out[-1] |= _MEMBERS.get(block.raw) or {}
+            else:
+                out += self._user(block)
+        return out
+
     def _user(self, block: Block) -> list[Written]:
         match block:
             case Text():
@@ -143,7 +155,7 @@ class Contents:
         self._hint(block)
         if block.citations:
             self._lost.append(Lost.CITATIONS)
-        if block.signature:
+        if block.signature or self._own:
             return [signed({"text": block.text}, block.signature)]
         return _text_part(block.text)
 
@@ -169,6 +181,8 @@ class Contents:
             raise reject(WIRE, Lost.FILE_ID, "messages")
         if media.url is not None and not self._traits.links:
             raise reject(WIRE, Lost.IMAGE_URL, "messages")
+        if media.data is not None and not self._own and not _is_base64(media.data):
+            raise bad("messages", f"Invalid data of an input of kind '{media.kind}': it is not base64.")
         part = media_part(msgspec.structs.replace(media, mime=self._mime(media)))
         if part is None and media.transcript:
             self._lost.append(Lost.AUDIO_INPUT)
@@ -209,8 +223,8 @@ class Contents:
     def _thinking(self, block: Thinking) -> list[Written]:
         self._hint(block)
         if block.wire == WIRE:
-            part = {"text": block.text, "thought": True} if block.text else {"text": ""}
-            return [signed(part, block.signature)] if block.text or block.signature else []
+            part: Json = {"text": block.text} if block.text else {}
+            return [signed(part | {"thought": True}, block.signature)] if part or block.signature else []
         if block.signature:
             self._lost.append(Lost.REDACTED_THINKING if block.redacted else Lost.THINKING_SIGNATURE)
         if block.text:
@@ -248,16 +262,17 @@ class Contents:
             parts.append({"functionResponse": response})
         self._add("user", parts, alone=True)
 
-    def _response(self, result: ToolResult) -> Json:
-        """``output`` or ``error``, the vendor's names for it; an object of this wire's own client stays one."""
+    def _response(self, result: ToolResult) -> Written:
+        """``output`` or ``error``, the vendor's names for it; an object of this wire's own client stays what it was."""
+        if self._own and result.raw is not None:
+            return Raw(result.raw)
         texts = [block.text for block in result.blocks if isinstance(block, Text)]
         if any(not isinstance(block, (Text, Media)) for block in result.blocks):
             self._lost.append(Lost.SERVER_BLOCKS)
         text = "\n".join(texts)
         if self._own and not text:
             return {}
-        whole = self._own and text[:1] == "{" and _OBJECT.get(text.encode()) is not None
-        return {"error" if result.is_error else "output": Raw(text.encode()) if whole else text}
+        return {"error" if result.is_error else "output": text}
 
     def _result_media(self, response: Json, media: list[Media]) -> None:
         """Bytes go into the response where the model takes them there; all else follows it."""
@@ -276,6 +291,11 @@ class Contents:
 def _text_part(text: str) -> list[Written]:
     """The part, or none: the API refuses empty text."""
     return [{"text": text}] if text else []
+
+
+def _is_base64(data: str) -> bool:
+    """In either alphabet of RFC 4648, perhaps on several lines."""
+    return data.isascii() and not data.encode().translate(None, _BASE64)
 
 
 def _has_responses(content: Json) -> bool:

@@ -19,6 +19,8 @@ from .schema_restore import restore
 
 _STRING: Final[Shape[str]] = Shape(str)
 _STRINGS: Final[Shape[list[str]]] = Shape(list[str])
+_WORD: Final[Shape[str | int]] = Shape(str | int)
+_WORDS: Final[Shape[list[str | int]]] = Shape(list[str | int])
 _BOOL: Final[Shape[bool]] = Shape(bool)
 _INT: Final[Shape[int]] = Shape(int)
 _FLOAT: Final[Shape[float]] = Shape(float)
@@ -99,6 +101,9 @@ def _schema(given: dict[str, Raw], standard: str, subset: str, path: str) -> byt
 
 
 _MODES: Final = {"AUTO": "auto", "ANY": "required", "NONE": "none", "VALIDATED": "auto"}
+# the vendor's enums as its Vertex packages write them
+_MODE_NUMBER: Final = {0: "MODE_UNSPECIFIED", 1: "AUTO", 2: "ANY", 3: "NONE", 4: "VALIDATED", 5: "VALIDATED"}
+_MODALITY_NUMBER: Final = {1: "text", 2: "image", 3: "audio", 4: "video"}
 
 
 def _tool_config(ask: Ask, raw: Raw) -> None:
@@ -106,7 +111,8 @@ def _tool_config(ask: Ask, raw: Raw) -> None:
     if "functionCallingConfig" in config:
         path = "toolConfig.functionCallingConfig"
         calling = fields(config["functionCallingConfig"], path)
-        mode = (text_of(calling, "mode", path) or "").upper()
+        given = _WORD.read(calling.get("mode", Raw(b'""')), join(path, "mode"))
+        mode = given.upper() if isinstance(given, str) else _MODE_NUMBER.get(given, str(given))
         known = {"mode", "allowedFunctionNames"}
         ask.tool_choice = _choice(_MODES.get(mode), calling, path)
         if calling.keys() <= known and mode != "VALIDATED" and (mode in _MODES or mode in ("", "MODE_UNSPECIFIED")):
@@ -152,8 +158,8 @@ def _generation_config(ask: Ask, raw: Raw) -> None:
     if "stopSequences" in config:
         ask.stop = _STRINGS.read(config.pop("stopSequences"), join(path, "stopSequences"))
     if "responseModalities" in config:
-        given = _STRINGS.read(config.pop("responseModalities"), join(path, "responseModalities"))
-        ask.modalities = [word.lower() for word in given]
+        given = _WORDS.read(config.pop("responseModalities"), join(path, "responseModalities"))
+        ask.modalities = [w.lower() if isinstance(w, str) else _MODALITY_NUMBER.get(w, str(w)) for w in given]
     _response_format(ask, config, path)
     if "thinkingConfig" in config:
         _thinking(ask, config, join(path, "thinkingConfig"))

@@ -90,7 +90,8 @@ CHUNK: Final[Shape[Chunk]] = Shape(Chunk)
 _RAW_CHUNK: Final[Shape[_RawChunk]] = Shape(_RawChunk)
 _OBJECT: Final[Shape[dict[str, Any]]] = Shape(dict[str, Any])
 # beside the data of a part
-_DESCRIBES: Final = frozenset({"thought", "thoughtSignature", "videoMetadata", "mediaResolution", "partMetadata"})
+ABOUT: Final = ("videoMetadata", "mediaResolution", "partMetadata")
+_DESCRIBES: Final = frozenset({"thought", "thoughtSignature", *ABOUT})
 # members of a response that say that it is one, even without candidates
 MARKS: Final = ("candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId")
 
@@ -151,7 +152,7 @@ FINISH: Final[dict[str, FinishReason]] = {
     "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter",
     "MALFORMED_FUNCTION_CALL": "error",
-    "UNEXPECTED_TOOL_CALL": "error",
+    "UNEXPECTED_TOOL_CALL": "tool_calls",  # of a tool that was not offered: clients answer that there is none
     "TOO_MANY_TOOL_CALLS": "error",
     "MISSING_THOUGHT_SIGNATURE": "error",
     "MALFORMED_RESPONSE": "error",
@@ -159,6 +160,7 @@ FINISH: Final[dict[str, FinishReason]] = {
     "NO_IMAGE": "other",
     "IMAGE_OTHER": "other",
 }
+UNFINISHED: Final = (None, 0, "", "FINISH_REASON_UNSPECIFIED")
 # Vertex' FinishReason enum
 FINISH_NUMBER: Final[dict[int, str]] = {
     1: "STOP",
@@ -171,6 +173,12 @@ FINISH_NUMBER: Final[dict[int, str]] = {
     8: "SPII",
     9: "MALFORMED_FUNCTION_CALL",
     10: "MODEL_ARMOR",
+    11: "IMAGE_SAFETY",
+    12: "IMAGE_PROHIBITED_CONTENT",
+    13: "IMAGE_RECITATION",
+    14: "IMAGE_OTHER",
+    15: "UNEXPECTED_TOOL_CALL",
+    16: "NO_IMAGE",
 }
 REASON: Final[dict[FinishReason, str]] = {
     "stop": "STOP",

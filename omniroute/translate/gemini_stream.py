@@ -34,6 +34,7 @@ from .gemini_grounding import read_citations, read_logprobs
 from .gemini_shapes import (
     ABSENT,
     MARKS,
+    UNFINISHED,
     Call,
     Candidate,
     Chunk,
@@ -119,6 +120,8 @@ class Decoder:
         finish = self._finish or Finish("stop")
         if self._called and finish.reason == "stop":
             finish.reason = "tool_calls"
+        elif not self._called and finish.reason == "tool_calls":
+            finish.reason = "error"
         out.append(finish)
         return out
 
@@ -158,7 +161,7 @@ class Decoder:
                     self._part(part, place, data, out)
         if logprobs is not None:
             out.append(TextDelta("", logprobs))
-        if candidate.finishReason is not None and candidate.finishReason != "FINISH_REASON_UNSPECIFIED":
+        if candidate.finishReason not in UNFINISHED:
             self._finish = read_finish(candidate.finishReason)
         if candidate.groundingMetadata is not ABSENT or candidate.citationMetadata is not ABSENT:
             check_text(data)

@@ -2,7 +2,8 @@
 
 OpenAI's shape is ``{"error": {"message", "type", "param", "code"}}``.  Also met: a list around it (Google), ``error`` as a
 bare string (xAI, Ollama, Venice), ``{"detail": …}`` (FastAPI servers), flat ``{"object": "error", "message", …}`` (Mistral),
-``{"message"}``, ``{"errors": […]}`` (Cloudflare), SSE frames, HTML pages, plain text, nothing at all.
+``{"message", "type", "code"}`` (llama.cpp's streams), ``{"errors": […]}`` (Cloudflare), SSE frames, HTML pages, plain text,
+nothing at all.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def decode_error(status: int, body: bytes) -> Failure:
     if value is None:
         status = status or 502
         return Failure(status, _plain(body) or _phrase(status), wire=WIRE, raw=body or None)
-    failure = error_in(value) or Failure(0, _any_text(value), wire=WIRE)
+    failure = error_in(value) or _failure(value if isinstance(value, dict) else {}, _any_text(value))
     failure.status = status or failure.status or 502
     failure.message = failure.message or _phrase(failure.status)
     failure.raw = body

@@ -177,6 +177,8 @@ class Messages:
             else:
                 content.append(block)
         text = self._content(content)
+        if not (self.own or text or thinking or more or calls):  # many vendors refuse an empty answer
+            return
         message = self._message("assistant", None if not text and (calls or more) else text, turn.name)
         if thinking:
             message["reasoning_content"] = "".join(thinking)

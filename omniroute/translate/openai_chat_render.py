@@ -20,7 +20,7 @@ from .jsonio import encode
 from .names import Names, flat
 from .openai_chat_error import WIRE
 from .openai_chat_messages import Messages
-from .openai_chat_request import DIALECTS
+from .openai_chat_request import DIALECTS, EFFORT
 
 NAME_LIMIT: Final = 64
 _STOPS: Final = 4
@@ -165,7 +165,11 @@ class _Request:
             self.body["logit_bias"] = Raw(said.logit_bias)
 
     def _reasoning(self, said: Reasoning | None) -> None:
-        if said is None or (self.own and any(name in self.ask.extra for name in DIALECTS)):
+        if said is None:
+            return
+        if self.own and (dialects := [self.ask.extra[name] for name in DIALECTS if name in self.ask.extra]):
+            if said.effort is not None and not any(b'"effort"' in raw for raw in dialects):
+                self.body[EFFORT] = said.effort
             return
         effort = said.effort
         if effort is None and said.budget is not None and said.enabled is not False:
@@ -177,13 +181,13 @@ class _Request:
             able = self.target.abilities
             effort = "medium" if not able or "reasoning" in able else None  # some do not think unless one is named
             self._lose(Lost.REASONING, effort is None)
-        if effort == "max":  # Anthropic's word
+        if effort == "max" and not self.own:  # few know the word
             effort = "xhigh"
         self._lose(Lost.REASONING_DISPLAY, said.show is not None)
         if effort == "none" and not self.own:
             self._lose(Lost.REASONING)  # models that cannot stop thinking refuse the word, others do not think unasked
         elif effort is not None:
-            self.body["reasoning_effort"] = effort
+            self.body[EFFORT] = effort
 
     def _rest(self) -> None:
         ask, body = self.ask, self.body

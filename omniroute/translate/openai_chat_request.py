@@ -179,8 +179,16 @@ def _reasoning(ask: Ask) -> Reasoning:
     return ask.reasoning
 
 
+_EFFORTS: Final = frozenset(("none", "minimal", "low", "medium", "high", "xhigh", "max"))
+
+
 def _effort(ask: Ask, raw: Raw) -> None:
-    _set_effort(_reasoning(ask), _STRING.read(raw, "reasoning_effort"))
+    """A vendor's own word (Groq's ``default``) is kept for its own wire."""
+    effort = _STRING.read(raw, EFFORT)
+    if effort in _EFFORTS:
+        _set_effort(_reasoning(ask), effort)
+    else:
+        ask.extra[EFFORT] = bytes(raw)
 
 
 def _set_effort(reasoning: Reasoning, effort: str) -> None:
@@ -211,6 +219,7 @@ def _thought(ask: Ask, name: str, raw: Raw) -> None:
 
 # vendors' names: OpenRouter; Anthropic-like (DeepSeek, Z.ai, Kimi); Qwen; Ollama; vLLM
 DIALECTS: Final = ("reasoning", "thinking", "enable_thinking", "thinking_budget", "think", "chat_template_kwargs")
+EFFORT: Final = "reasoning_effort"
 
 
 def _response_format(ask: Ask, raw: Raw) -> None:
@@ -283,7 +292,7 @@ _SPECIAL: Final[dict[str, Callable[[Ask, Raw], None]]] = {
     "stop": _stop,
     "stream_options": _stream_options,
     "response_format": _response_format,
-    "reasoning_effort": _effort,
+    EFFORT: _effort,
     "metadata": _metadata,
     "logit_bias": _logit_bias,
 }

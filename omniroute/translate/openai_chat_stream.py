@@ -45,6 +45,7 @@ from .openai_chat_shapes import (
     plain_text,
     read_chunk,
 )
+from .text_frame import TextFrame, frame_of
 from .usage import from_chat
 
 FINISH: Final[dict[str, FinishReason]] = {
@@ -62,6 +63,8 @@ FINISH: Final[dict[str, FinishReason]] = {
     "error": "error",
     "insufficient_system_resource": "error",
 }
+_CONTENT: Final = b'"content":'
+_FRAMES: Final = 4  # times that a stream's frame is looked for: some have something new in every chunk
 CUT: Final = "The upstream's stream ended before the answer was complete"
 
 
@@ -89,6 +92,8 @@ class ChatDecoder:
         self._usage_last = False  # usage came with or after the last content
         self._vendor_usage: list[Event] = []
         self._row = Row(self._start)
+        self._frame: TextFrame | None = None
+        self._frames = _FRAMES
         self._audio: list[str] = []
         self._transcript: list[str] = []
 
@@ -99,14 +104,22 @@ class ChatDecoder:
             return ()
         if data[:1] != b"{":
             return self._not_an_object(data)
+        if self._frame is not None and not name and (text := self._frame.text(data)) and self._row.clear:
+            return self._piece(text)
         chunk = read_chunk(data)
         if self._started and not name and (text := plain_text(chunk)) and self._row.clear:
-            self._usage_last = False
-            self._row.text_open = True
-            return (TextDelta(text),)
+            if self._frames:
+                self._frames -= 1
+                self._frame = frame_of(data, _CONTENT, text) or self._frame
+            return self._piece(text)
         if name == b"error" or ((chunk.error is not ABSENT or chunk.choices is None) and _is_error(chunk)):
-            return self._fail(chunk, data)
+            return self.fail(chunk, data)
         return self.take(chunk)
+
+    def _piece(self, text: str) -> Sequence[Event]:
+        self._usage_last = False
+        self._row.text_open = True
+        return (TextDelta(text),)
 
     def _not_an_object(self, data: bytes) -> Sequence[Event]:
         text = data.strip()
@@ -139,7 +152,7 @@ class ChatDecoder:
     def _complete(self) -> bool:
         return self._said and (self._done or self._finish is not None or self._usage_last)
 
-    def _fail(self, chunk: Chunk, data: bytes) -> Sequence[Event]:
+    def fail(self, chunk: Chunk, data: bytes) -> Sequence[Event]:
         """An error object, alone or inside a chunk: the content counts, then the answer has failed."""
         out: list[Event] = list(self.take(chunk)) if chunk.choices else []
         if not self._ended:
@@ -291,8 +304,11 @@ def decode_answer(body: bytes) -> list[Event]:
     chunk = read_chunk(data)
     if not chunk.choices and not _is_error(chunk):
         raise BadAnswer("an answer without choices")
+    for choice in chunk.choices or ():  # one vendor puts an empty delta beside the message
+        choice.delta = choice.message or choice.delta
     decoder = ChatDecoder()
-    return [*decoder.feed(b"", data), *decoder.feed(b"", b"[DONE]")]
+    events = decoder.fail(chunk, data) if _is_error(chunk) else decoder.take(chunk)
+    return [*events, *decoder.feed(b"", b"[DONE]")]
 
 
 def _listed_error(data: bytes) -> bool:

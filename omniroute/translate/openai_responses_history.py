@@ -19,7 +19,7 @@ from .openai_chat_media import media_of_url
 from .openai_chat_shapes import ABSENT
 from .openai_responses_error import WIRE
 from .openai_responses_shapes import read_annotation, text_of
-from .openai_responses_tools import SEARCH, read_tools
+from .openai_responses_tools import SEARCH, read_tools, repeated
 
 
 class _Typed(Struct):
@@ -56,6 +56,7 @@ class _Reasoning(Struct):
 class _Declares(Struct):
     tools: Raw = ABSENT
     call_id: str | None = None
+    execution: str | None = None
 
 
 class _Search(Struct):
@@ -260,12 +261,12 @@ class _Input:
     def _found(self, raw: Raw, path: str) -> None:
         """What a search found is declared from here on, unless it was before."""
         result = _DECLARES.read(raw, path)
-        if result.call_id is None:
-            self._did(Opaque(WIRE, "tool_search_output", bytes(raw)))
-            return
         found = read_tools(result.tools, join(path, "tools")) if said(result.tools) else []
-        self._got(ToolResult(result.call_id, [Text(bytes(result.tools).decode() if found else "[]")], kind="search"))
-        known = {flat(tool.name, tool.namespace) for tool in self.ask.tools}
+        if result.call_id is None or result.execution == "server":
+            self._did(Opaque(WIRE, "tool_search_output", bytes(raw)))
+        else:
+            self._got(ToolResult(result.call_id, [Text(bytes(result.tools).decode() if found else "[]")], kind="search"))
+        known = self._known()
         for tool in found:
             if flat(tool.name, tool.namespace) not in known:
                 tool.placed, tool.found, tool.deferred = len(self.turns), True, False
@@ -280,8 +281,14 @@ class _Input:
     def _tools(self, raw: Raw, path: str) -> None:
         declared = _DECLARES.read(raw, path).tools
         if said(declared):
-            self.ask.tools += read_tools(declared, join(path, "tools"), placed=len(self.turns))
+            known = self._known()
+            for tool in read_tools(declared, join(path, "tools"), placed=len(self.turns)):
+                self.ask.tools.append(repeated(tool) if flat(tool.name, tool.namespace) in known else tool)
             self.groups = {tool.namespace for tool in self.ask.tools}
+
+    def _known(self) -> set[str]:
+        """The names of the tools that have been declared so far."""
+        return {flat(tool.name, tool.namespace) for tool in self.ask.tools if tool.kind != "server"}
 
 
 _ITEMS: Final[dict[str, Callable[[_Input, Raw, str], None]]] = {

@@ -37,6 +37,8 @@ class Input:
         self.lost: list[str] = []
         self.out: list[Item] = []
         self.instructions: str | None = None
+        self._ids: dict[str, str] = {}  # of calls: the client's -> the one last written for it
+        self._used: set[str] = set()  # those written
 
     def render(self) -> list[Item]:
         self._system_prompt()
@@ -207,7 +209,7 @@ class Input:
         item: dict[str, Any] = {"type": "custom_tool_call" if call.kind == "custom" else "function_call"}
         if self.own and call.item_id:
             item["id"] = call.item_id
-        item["call_id"] = self._id(call.id)
+        item["call_id"] = call.id if self.own else self._call_id(call.id)
         if self.own and call.namespace:
             item["namespace"] = call.namespace
         item["name"] = call.name if self.own else self.names.sent(call.name, call.namespace)
@@ -217,8 +219,14 @@ class Input:
             item["arguments"] = call.arguments or "{}"
         return item
 
-    def _id(self, given: str) -> str:
-        return given if self.own else fit(given, _ID_LIMIT)
+    def _call_id(self, given: str) -> str:
+        """An id that fits the wire and no earlier call has: some vendors use theirs again in later turns."""
+        sent = fit(given, _ID_LIMIT)
+        while sent in self._used:
+            sent = fit(f"{sent}.{len(self._used)}", _ID_LIMIT)
+        self._used.add(sent)
+        self._ids[given] = sent
+        return sent
 
     def _result(self, result: ToolResult) -> dict[str, Any]:
         self._uncached("", result.cache)
@@ -231,7 +239,7 @@ class Input:
         if result.is_error:
             self.lost.append(Lost.TOOL_ERROR)
             output = _as_error(output)
-        return {"type": kind, "call_id": self._id(result.id), "output": output}
+        return {"type": kind, "call_id": self._ids.get(result.id, result.id), "output": output}
 
 
 def _raw(text: str) -> Raw:

@@ -99,6 +99,13 @@ def _read_tool(raw: Raw, path: str, placed: int | None) -> Tool:
     return Tool(tool.name, tool.description, sent(tool.parameters), strict=tool.strict, deferred=deferred, placed=placed)
 
 
+def repeated(tool: Tool) -> Tool:
+    """*tool*, which was declared before, for this wire alone: other vendors take each name once."""
+    raw = tool.raw or encode(_write_tool(tool, Names(NAME_LIMIT), own=True))
+    name, space = tool.name, tool.namespace
+    return Tool(name, kind="server", wire=WIRE, raw=raw, namespace=space, group=tool.group, placed=tool.placed)
+
+
 def _nested(grammar: bytes | None) -> bytes | None:
     """``{type, definition, syntax}`` -> ``{type, grammar: {definition, syntax}}``."""
     found = _GRAMMAR.get(grammar) if grammar is not None else None

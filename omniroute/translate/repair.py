@@ -2,17 +2,20 @@
 
 Agents cut, merge and reorder histories; most vendors refuse one that does not pair up.  Rules (contract, routing-semantics
 section 3): a call without id gets one made from its place; the results of a turn's calls move right behind it, in the
-order of the calls; a call without result gets an empty one; a result without call becomes user text.
+order of the calls; a call without result gets an empty one; a result without call becomes user text.  A model's turn that
+came as several messages becomes one again where a result tells that it was one.  Another vendor's blocks that can be told in
+words are.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import msgspec
 
-from .conversation import Block, Text, ToolCall, ToolResult, Turn
+from .conversation import Block, Opaque, Text, ToolCall, ToolResult, Turn
 from .fidelity import Lost
 
 
@@ -23,12 +26,62 @@ class Repaired(NamedTuple):
     notes: list[Lost]
 
 
-def repair(turns: list[Turn]) -> Repaired:
-    """Pair up calls and results."""
+def repair(turns: list[Turn], own: str = "") -> Repaired:
+    """Pair up calls and results, for a wire that takes the opaque blocks of *own*."""
     work = _Repair()
-    for turn in turns:
+    told = _told(turns, own)
+    for turn in _joined(told):
         work.add(turn)
-    return Repaired(work.finish(), work.notes)
+    return Repaired(work.finish(), work.notes if told is turns else [*work.notes, Lost.SERVER_BLOCKS])
+
+
+def _told(turns: list[Turn], own: str) -> list[Turn]:
+    """Opaque blocks in words, where there are words."""
+
+    def foreign(block: Block) -> bool:
+        inner = block.blocks if isinstance(block, ToolResult) else (block,)
+        return any(isinstance(one, Opaque) and one.text and one.wire != own for one in inner)
+
+    def told(block: Block) -> Block:
+        if not foreign(block):
+            return block
+        if isinstance(block, ToolResult):
+            return msgspec.structs.replace(block, blocks=[told(one) for one in block.blocks])
+        return Text(block.text) if isinstance(block, Opaque) else block
+
+    if not any(foreign(block) for turn in turns for block in turn.blocks):
+        return turns
+    return [Turn(turn.role, [told(block) for block in turn.blocks], turn.name) for turn in turns]
+
+
+def _joined(turns: list[Turn]) -> list[Turn]:
+    """Some clients send a call and the text beside it, or each parallel call, as a message of its own."""
+    if not any(one.role == other.role == "assistant" for one, other in pairwise(turns)):
+        return turns
+    out: list[Turn] = []
+    for role, group in groupby(turns, key=lambda turn: turn.role):
+        found = list(group)
+        if role == "tool":
+            _join_end(out, found)
+        out += found
+    return out
+
+
+def _join_end(turns: list[Turn], answers: list[Turn]) -> None:
+    """The messages of the model that *turns* end with become one, where *answers* belong to another than the last."""
+    start = len(turns)
+    while start and turns[start - 1].role == "assistant":
+        start -= 1
+    blocks = [block for turn in turns[start:] for block in turn.blocks]
+    calls = [block for block in blocks if isinstance(block, ToolCall)]
+    last = sum(isinstance(block, ToolCall) for turn in turns[-1:] for block in turn.blocks)
+    earlier = calls[: len(calls) - last]
+    results = [block for turn in answers for block in turn.blocks if isinstance(block, ToolResult)]
+    ids = {call.id for call in earlier if call.id}
+    unnamed = sum(not result.id for result in results)
+    if earlier and (unnamed > last or any(result.id in ids for result in results)):
+        rest: list[Block] = [block for block in blocks if not isinstance(block, ToolCall)]
+        turns[start:] = [Turn("assistant", [*rest, *calls], turns[start].name)]
 
 
 class _Repair:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .conversation import Ask, Reasoning, Text
-from .openai_chat_request import DIALECTS
+from .openai_chat_request import DIALECTS, EFFORT
 from .peek import Peek, edited
 
 MOST: Final = 131_072
@@ -82,7 +82,7 @@ def ask_with(ask: Ask, tokens: int, known: bool) -> Ask:
 def _with(ask: Ask, wish: Reasoning | None) -> Ask:
     twin = copy(ask)
     twin.reasoning = wish
-    twin.extra = {name: value for name, value in ask.extra.items() if name not in DIALECTS}
+    twin.extra = {name: value for name, value in ask.extra.items() if name not in (EFFORT, *DIALECTS)}
     return twin
 
 
@@ -105,7 +105,7 @@ def peek_with(wire: str, found: Peek, tokens: int, known: bool) -> Peek:
 
 
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "openai-chat": ("reasoning_effort", *DIALECTS),
+    "openai-chat": (EFFORT, *DIALECTS),
     "openai-responses": ("reasoning",),
     "anthropic": ("thinking",),
     "ollama": ("think",),

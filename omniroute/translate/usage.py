@@ -86,29 +86,42 @@ class GeminiUsage(Struct, gc=False):
     totalTokenCount: Count = None
 
     def merge(self, earlier: GeminiUsage) -> None:
-        """Keep the counts of *earlier* that this one does not report."""
+        """Keep the counts of *earlier* that this one does not report, unless what it reports is all that its total counts.
+
+        Each chunk of a stream has the counts so far; where tools run at the vendor some have those of one round, and what
+        the last one leaves out then is nothing.
+        """
+        output = self.candidatesTokenCount, self.thoughtsTokenCount
+        parts = (self.promptTokenCount, self.toolUsePromptTokenCount, *output)
+        whole = output != (None, None) and self.totalTokenCount == sum(part or 0 for part in parts)
         for name in self.__struct_fields__:
-            if getattr(self, name) is None:
+            if getattr(self, name) is None and not (whole and name in _SUMMED):
                 setattr(self, name, getattr(earlier, name))
 
 
+_SUMMED = frozenset({"promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount"})
 _NO_PROMPT = PromptDetails()
 _NO_OUTPUT = OutputDetails()
 
 
 def from_chat(usage: ChatUsage) -> Usage:
-    """OpenAI chat counts -> ours."""
+    """OpenAI chat counts -> ours.  Where the total shows that thinking was counted beside the output, it is added."""
     prompt = usage.prompt_tokens_details or _NO_PROMPT
     output = usage.completion_tokens_details or _NO_OUTPUT
     cached, written, reasoning = prompt.cached_tokens, prompt.cache_write_tokens, output.reasoning_tokens
     if cached is None:
         cached = _first(usage.prompt_cache_hit_tokens, usage.cache_read_input_tokens, usage.num_cached_tokens)
+    if reasoning is None:
+        reasoning = usage.reasoning_tokens
+    generated = usage.completion_tokens
+    if reasoning and generated is not None and usage.total_tokens == (usage.prompt_tokens or 0) + generated + reasoning:
+        generated += reasoning
     return Usage(
         input=usage.prompt_tokens,
-        output=usage.completion_tokens,
+        output=generated,
         cache_read=cached,
         cache_write=usage.cache_creation_input_tokens if written is None else written,
-        reasoning=usage.reasoning_tokens if reasoning is None else reasoning,
+        reasoning=reasoning,
         total=usage.total_tokens,
     )
 

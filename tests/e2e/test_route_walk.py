@@ -17,10 +17,10 @@ PASSWORD = "correct horse battery"
 ENDING = frozenset({"/api/restart", "/api/shutdown"})  # never asked with a key that may
 UNDELIVERED = {(501, "/api/cli-tools/antigravity-mitm"), (501, "/api/cli-tools/antigravity-mitm/{rest*}")}
 # Lists of models and the like, which clients read before they have a key; a setting closes them.
-OPEN = re.compile(r"(/api|/v1)?/v1(beta)?(/models(/[^:]+)?)?|/models|(/v1|/api/v1|/v1/v1)?/api/(tags|version|ps|show)")
+OPEN = re.compile(r"(/api|/v1|/openai)?/v1(beta)?(/models(/[^:]+)?)?|/models|(/v1|/api/v1|/v1/v1)?/api/(tags|version|ps|show)")
 
 
-LISTS = re.compile(r"(/api|/v1)?/v1/(embeddings|images/generations)")  # of models, to GET
+LISTS = re.compile(r"(/api|/v1|/openai)?/v1/(embeddings|images/generations)")  # of models, to GET
 
 
 class Row(NamedTuple):

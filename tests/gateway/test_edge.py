@@ -178,6 +178,11 @@ def test_options_without_origin_and_head_are_fine() -> None:
     edge().admit(request("HEAD", "/v1/models"))
 
 
+def test_options_may_ask_about_the_server_as_a_whole() -> None:
+    status, headers, _ = refused(edge(), request("OPTIONS", "*"))
+    assert (status, headers[b"allow"]) == (204, b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+
+
 def test_variables_are_decoded() -> None:
     asked = request("GET", "/v1/models/open%2Fgpt")
     edge().admit(asked)

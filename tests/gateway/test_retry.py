@@ -144,6 +144,9 @@ def test_a_model_is_locked_for_longer_each_time_up_to_twenty_minutes_and_a_hint_
     assert limited is not None
     assert [lock_time(missing, step, None) for step in range(7)] == [60, 120, 300, 600, 1200, 1200, 1200]
     assert [lock_time(limited, step, None) for step in range(9)] == [1, 2, 4, 8, 16, 32, 64, 120, 120]
+    overloaded = judge(529, "Overloaded").rule
+    assert overloaded is not None
+    assert [lock_time(overloaded, step, None) for step in range(9)] == [1, 2, 4, 8, 16, 32, 64, 120, 120]
     assert lock_time(missing, 0, 90.0) == 90.0
     assert lock_time(missing, 0, 1e9) == 86400.0
 

@@ -79,8 +79,12 @@ def test_neighbours_of_one_role_become_one_message() -> None:
     assert [(role, len(content)) for role, content in found] == [("user", 2), ("assistant", 2), ("user", 1)]
 
 
-@pytest.mark.parametrize("turns", [(assistant("b"), user("c")), (), (system("s"),)])
-def test_the_first_message_is_always_the_users(turns: tuple[Turn, ...]) -> None:
+def test_a_conversation_may_begin_with_an_answer() -> None:
+    assert messages(assistant("b"), user("c")) == [("assistant", "b"), ("user", "c")]
+
+
+@pytest.mark.parametrize("turns", [(), (system("s"),), (assistant(""),)])
+def test_there_is_always_a_message_and_the_first_is_not_the_systems(turns: tuple[Turn, ...]) -> None:
     assert messages(*turns)[0][0] == "user"
 
 

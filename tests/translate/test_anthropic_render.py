@@ -11,7 +11,9 @@ from omniroute.translate.anthropic_render import encode_request
 from omniroute.translate.anthropic_request import decode_request
 from omniroute.translate.conversation import (
     Ask,
+    Block,
     CacheHint,
+    Opaque,
     Reasoning,
     ResponseFormat,
     Sampling,
@@ -150,6 +152,7 @@ CALL = ToolCall("t", "look")
 TOOL_TURN = [Turn("user", [Text("a")]), Turn("assistant", [CALL]), Turn("tool", [ToolResult("t")])]
 SIGNED_TURN = [TOOL_TURN[0], Turn("assistant", [Thinking("hm", "proof", wire="anthropic"), CALL]), TOOL_TURN[2]]
 BEGUN = [Turn("user", [Text("a")]), Turn("assistant", [Text("The answer is")])]
+SEARCH = Opaque("anthropic", "server_tool_use", b'{"type":"server_tool_use","id":"s","name":"web_search","input":{}}')
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,30 @@ def test_thinking_is_left_out_where_the_api_would_refuse_it(members: dict[str, A
     found = body(target, reasoning=Reasoning(effort="low"), **members)
     assert ("thinking" in found) == thinks
     assert ("reasoning" in dropped(target, reasoning=Reasoning(effort="low"), **members)) != thinks
+
+
+@pytest.mark.parametrize(
+    ("blocks", "target", "thinks"),
+    [
+        ([Thinking("hm", "proof", wire="anthropic"), Text("I look."), SEARCH], PLAIN, True),
+        ([SEARCH], PLAIN, False),
+        ([SEARCH], ADAPTIVE, True),
+        ([Thinking("hm", "proof", wire="anthropic"), SEARCH, Text("So")], PLAIN, False),
+    ],
+)
+def test_a_turn_that_the_vendor_paused_is_continued_with_thinking(blocks: list[Block], target: Target, thinks: bool) -> None:
+    turns = [Turn("user", [Text("a")]), Turn("assistant", blocks)]
+    wish = Reasoning(enabled=True, budget=2000)
+    assert ("thinking" in body(target, reasoning=wish, turns=turns, wire="anthropic")) == thinks
+    assert ("reasoning" in dropped(target, reasoning=wish, turns=turns, wire="anthropic")) != thinks
+
+
+def test_adaptive_thinking_beside_forced_tools_is_what_clients_of_this_wire_may_ask() -> None:
+    members = {"tools": [LOOK], "tool_choice": ToolChoice("required"), "reasoning": Reasoning(enabled=True, adaptive=True)}
+    assert body(ADAPTIVE, wire="anthropic", **members)["thinking"] == {"type": "adaptive"}
+    assert "thinking" not in body(ADAPTIVE, **members)
+    fixed = Reasoning(enabled=True, budget=2000)
+    assert "thinking" not in body(PLAIN, wire="anthropic", **{**members, "reasoning": fixed})
 
 
 # --------------------------------------------------------------------------- sampling

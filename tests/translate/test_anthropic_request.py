@@ -38,6 +38,23 @@ def block(**members: Any) -> Block:
     return found
 
 
+@pytest.mark.parametrize(
+    ("member", "text"),
+    [
+        ({"type": "tool_reference", "tool_name": "look"}, "Tool found: look"),
+        (
+            {"type": "search_result", "source": "https://e.com", "title": "T", "content": [{"type": "text", "text": "a"}]},
+            "T\nhttps://e.com\na",
+        ),
+        ({"type": "compaction", "content": "They met."}, "They met."),
+        ({"type": "search_result", "source": 1}, ""),
+        ({"type": "container_upload", "file_id": "f"}, ""),
+    ],
+)
+def test_what_other_wires_are_told_of_a_block_that_they_do_not_have(member: dict[str, Any], text: str) -> None:
+    assert block(**member) == Opaque("anthropic", member["type"], json.dumps(member).encode(), text)
+
+
 def test_the_smallest_request() -> None:
     assert ask() == Ask(model="m", turns=[Turn("user", [Text("hello")])], max_tokens=9, wire="anthropic")
 

@@ -72,12 +72,33 @@ def test_results_are_turns_of_their_own() -> None:
         ({"temperature": 20}, '{"temperature": 20}', False),
         ({"output": {"a": 1}}, '{"a": 1}', False),
         ({"content": [{"type": "text", "text": "x"}]}, "x", False),
+        ({"return_value": "Mexico"}, "Mexico", False),
+        ({"name": "f", "content": [{"text": "x"}]}, "x", False),
+        ({"name": "g", "content": "x"}, '{"name": "g", "content": "x"}', False),
+        ({"name": "f"}, '{"name": "f"}', False),
         ({}, "", False),
     ],
 )
 def test_what_a_response_says(response: dict[str, Any], text: str, is_error: bool) -> None:
     [result] = blocks({"functionResponse": {"name": "f", "response": response}})
     assert ("".join(block.text for block in result.blocks), result.is_error) == (text, is_error)
+
+
+@pytest.mark.parametrize(
+    ("response", "kept"),
+    [
+        ({"output": "1"}, False),
+        ({"error": "boom"}, False),
+        ({}, False),
+        ({"output": 42}, True),
+        ({"result": "1"}, True),
+        ({"return_value": "Mexico"}, True),
+        ({"name": "f", "content": [{"text": "x"}]}, True),
+    ],
+)
+def test_a_response_that_is_more_than_its_text_is_kept(response: dict[str, Any], kept: bool) -> None:
+    [result] = blocks({"functionResponse": {"name": "f", "response": response}})
+    assert result.raw == (json.dumps(response).encode() if kept else None)
 
 
 def test_media_in_a_response() -> None:
@@ -101,8 +122,23 @@ def test_thoughts_and_signatures() -> None:
         {"text": "hm", "thought": True, "thoughtSignature": "s"},
         {"text": "", "thoughtSignature": "t"},
         {"thoughtSignature": "u"},
+        {"thought": True, "thoughtSignature": "v"},
     )
-    assert found == [Thinking("hm", "s", wire="gemini"), Text("", signature="t"), Text("", signature="u")]
+    assert found == [
+        Thinking("hm", "s", wire="gemini"),
+        Text("", signature="t"),
+        Text("", signature="u"),
+        Thinking("", "v", wire="gemini"),
+    ]
+
+
+def test_what_is_said_beside_the_data_of_a_part_follows_it() -> None:
+    cut = {"videoMetadata": {"fps": 1}}
+    film = {"fileData": {"fileUri": "https://a.test/a.mp4", "mimeType": "video/mp4"}}
+    raw = b'{"videoMetadata":{"fps": 1}}'
+    media = Media("video", "video/mp4", url="https://a.test/a.mp4")
+    assert blocks(film | cut, {"text": "what?"}) == [media, Opaque("gemini", "part.videoMetadata", raw), Text("what?")]
+    assert blocks({"text": "what?"}, cut) == [Text("what?"), Opaque("gemini", "videoMetadata", raw)]
 
 
 def test_unknown_parts_travel_whole() -> None:

@@ -12,6 +12,7 @@ from omniroute.translate.conversation import Ask, Block, Media, Text, Thinking, 
 from omniroute.translate.format import Rendered, Target
 from omniroute.translate.gemini_history import SKIP_SIGNATURE, GeminiNames
 from omniroute.translate.gemini_render import encode_request
+from omniroute.translate.gemini_request import decode_request
 
 OLD, NEW = Target("gemini-2.5-flash"), Target("gemini-3-flash-preview")
 PNG = Media("image", "image/png", data="iVBOR")
@@ -39,9 +40,51 @@ def test_roles_alternate() -> None:
     ]
 
 
-def test_an_answer_that_comes_first_gets_an_opening() -> None:
-    found, _ = render(model(Text("a")), user(Text("b")))
-    assert [content["role"] for content in found] == ["user", "model", "user"]
+@pytest.mark.parametrize(
+    ("turns", "roles"),
+    [
+        ((model(Text("a")), user(Text("b"))), ["model", "user"]),
+        ((model(Text("a")),), ["model"]),
+        ((user(Text("")),), []),
+        ((), []),
+    ],
+)
+def test_an_opening_that_says_nothing_stands_where_the_user_says_nothing_first(
+    turns: tuple[Turn, ...], roles: list[str]
+) -> None:
+    found, _ = render(*turns)
+    assert found[0] == {"role": "user", "parts": [{"text": " "}]}
+    assert [content["role"] for content in found[1:]] == roles
+
+
+def test_on_its_own_wire_nothing_is_added_and_an_empty_text_stays() -> None:
+    assert render(user(Text("")), wire="gemini")[0] == [{"role": "user", "parts": [{"text": ""}]}]
+    assert render(model(Text("a")), user(), wire="gemini")[0][0]["role"] == "model"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [{"result": 42}, {"return_value": "Mexico"}, {"output": {"a": [1]}}, {"error": {"code": 1}}, {"output": "x"}, {}],
+)
+def test_a_result_goes_out_again_on_its_own_wire_as_it_came(response: dict[str, Any]) -> None:
+    contents = [
+        {"role": "user", "parts": [{"text": "hello"}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": response}}]},
+    ]
+    done = encode_request(decode_request(json.dumps({"contents": contents}).encode()), OLD)
+    assert json.loads(done.body)["contents"] == contents
+
+
+def test_a_part_is_put_together_again_on_its_own_wire() -> None:
+    film = {"fileData": {"mimeType": "video/mp4", "fileUri": "https://a.test/a.mp4"}, "videoMetadata": {"fps": 1}}
+    contents = [
+        {"role": "user", "parts": [film]},
+        {"role": "model", "parts": [{"thought": True, "thoughtSignature": "c2ln"}, {"text": "a cat"}]},
+        {"role": "user", "parts": [{"text": "and?"}, {"videoMetadata": {"fps": 2}}]},
+    ]
+    done = encode_request(decode_request(json.dumps({"contents": contents}).encode()), NEW)
+    assert json.loads(done.body)["contents"] == contents
 
 
 def test_parallel_results_come_in_one_content_by_name_and_id() -> None:
@@ -131,6 +174,18 @@ def test_media(media: Media, part: dict[str, Any]) -> None:
 def test_links_that_a_provider_does_not_take_are_a_clear_error() -> None:
     with pytest.raises(OmniError, match="image_url"):
         render(user(Media("image", url="https://a.test/i.png")), target=Target("m", quirks=frozenset({"no_image_urls"})))
+
+
+@pytest.mark.parametrize("data", ["not-base64!", "iVBÖR", "a%2Bb"])
+def test_data_that_is_no_base64_is_a_clear_error(data: str) -> None:
+    with pytest.raises(OmniError, match="'image': it is not base64") as caught:
+        render(user(Media("image", "image/png", data=data)))
+    assert (caught.value.kind, caught.value.param) == ("invalid_request", "messages")
+
+
+def test_base64_in_either_alphabet_and_on_several_lines_is_sent() -> None:
+    found, _ = render(user(Media("image", "image/png", data="a-_/+b\r\nAA==")))
+    assert found[0]["parts"] == [{"inlineData": {"mimeType": "image/png", "data": "a-_/+b\r\nAA=="}}]
 
 
 def test_a_text_document_is_text() -> None:

@@ -40,6 +40,7 @@ def test_settings() -> None:
     assert (said.temperature, said.top_p, said.top_k, said.seed, said.n) == (0.5, 0.9, 40, 7, 2)
     assert (said.presence_penalty, said.frequency_penalty, said.logprobs, said.top_logprobs) == (0.1, 0.2, True, 3)
     assert (ask.max_tokens, ask.stop, ask.modalities) == (64, ["END"], ["text", "image"])
+    assert read(generationConfig={"responseModalities": [1, 3]}).modalities == ["text", "audio"]
     assert ask.extra == {}
 
 
@@ -100,6 +101,10 @@ def test_tools() -> None:
     [
         ({"mode": "AUTO"}, ToolChoice("auto")),
         ({"mode": "any"}, ToolChoice("required")),
+        ({"mode": 1}, ToolChoice("auto")),
+        ({"mode": 2}, ToolChoice("required")),
+        ({"mode": 3}, ToolChoice("none")),
+        ({"mode": 0}, None),
         ({"mode": "NONE"}, ToolChoice("none")),
         ({"mode": "ANY", "allowedFunctionNames": ["a"]}, ToolChoice("tool", ("a",))),
         ({"mode": "ANY", "allowed_function_names": ["a", "b"]}, ToolChoice("allowed", ("a", "b"), required=True)),
@@ -136,7 +141,7 @@ def test_a_deep_schema_is_read_or_refused(depth: int) -> None:
             {"tools": [{"functionDeclarations": [{"name": "a", "parameters": 3}]}]},
             "tools.0.functionDeclarations.0.parameters",
         ),
-        ({"toolConfig": {"functionCallingConfig": {"mode": 3}}}, "toolConfig.functionCallingConfig.mode"),
+        ({"toolConfig": {"functionCallingConfig": {"mode": [3]}}}, "toolConfig.functionCallingConfig.mode"),
     ],
 )
 def test_mistakes_name_their_field(more: dict[str, Any], param: str) -> None:

@@ -22,6 +22,7 @@ from omniroute.translate.gemini_shapes import (
 @pytest.mark.parametrize(("given", "reason", "raw"), [
     ("STOP", "stop", ""), (1, "stop", ""), (2, "length", ""), ("SAFETY", "content_filter", "SAFETY"),
     (3, "content_filter", "SAFETY"), ("MALFORMED_FUNCTION_CALL", "error", "MALFORMED_FUNCTION_CALL"), (99, "other", "99"),
+    (11, "content_filter", "IMAGE_SAFETY"), (15, "tool_calls", "UNEXPECTED_TOOL_CALL"), (16, "other", "NO_IMAGE"),
 ])  # fmt: skip
 def test_finish_reasons(given: str | int, reason: str, raw: str) -> None:
     assert read_finish(given) == Finish(reason, raw=raw)  # type: ignore[arg-type]

@@ -69,6 +69,12 @@ def test_calls_end_with_tool_calls_although_the_vendor_says_stop() -> None:
     ]
 
 
+def test_a_call_of_a_tool_that_was_not_offered_is_a_call() -> None:
+    call = {"functionCall": {"name": "look", "args": {}}}
+    assert whole(chunk(call, finish="UNEXPECTED_TOOL_CALL"))[-1] == Finish("tool_calls", raw="UNEXPECTED_TOOL_CALL")
+    assert whole(chunk({"text": "a"}, finish="UNEXPECTED_TOOL_CALL"))[-1] == Finish("error", raw="UNEXPECTED_TOOL_CALL")
+
+
 def test_signatures_follow_what_they_sign() -> None:
     events = stream(
         chunk({"text": "a", "thought": True, "thoughtSignature": "x"}, {"text": "", "thoughtSignature": "y"}, finish="STOP")
@@ -112,6 +118,7 @@ def test_a_candidate_without_parts(candidate: dict[str, Any]) -> None:
 
 def test_numbers_for_enums() -> None:
     assert stream(chunk({"text": "a"}, finish=2))[-1] == Finish("length")
+    assert all(isinstance(stream(chunk({"text": "a"}, finish=word))[-1], Failure) for word in (0, ""))  # not finished
 
 
 def test_only_the_first_candidate_is_the_answer() -> None:
@@ -186,3 +193,12 @@ def test_counts_that_only_an_earlier_chunk_had_are_kept() -> None:
         chunk(finish="STOP", usageMetadata={"candidatesTokenCount": 1}),
     )
     assert Usage(input=3, output=1, cache_read=2) in events
+
+
+def test_counts_of_one_round_are_not_those_of_the_whole() -> None:
+    """Where tools run at the vendor each round has counts of its own, and the last chunk has the sum."""
+    events = stream(
+        chunk({"text": "a"}, usageMetadata={"promptTokenCount": 9, "candidatesTokenCount": 21, "totalTokenCount": 30}),
+        chunk(finish="STOP", usageMetadata={"promptTokenCount": 80, "thoughtsTokenCount": 70, "totalTokenCount": 150}),
+    )
+    assert Usage(input=80, output=70, reasoning=70, total=150) in events

@@ -139,8 +139,12 @@ def test_custom_calls_are_functions_where_custom_tools_are_unknown() -> None:
     ]
 
 
-def test_an_empty_answer_stays_a_message() -> None:
-    assert write(Turn("assistant", []))[0] == [{"role": "assistant", "content": ""}]
+def test_an_empty_answer_is_left_out_but_for_the_wires_own_clients() -> None:
+    made = Turn("assistant", [Thinking("hm"), Opaque("other", "image_generation_call", b"{}")])
+    user = Turn("user", [Text("a")])
+    assert write(user, made, user)[0] == [{"role": "user", "content": "a"}] * 2
+    assert write(made, quirks="reasoning_content")[0] == [{"role": "assistant", "content": "", "reasoning_content": "hm"}]
+    assert write(Turn("assistant", []), wire="openai-chat")[0] == [{"role": "assistant", "content": ""}]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from omniroute.translate.conversation import Ask, Reasoning, ResponseFormat, Sampling, Text, Tool, ToolCall, ToolChoice, Turn
 from omniroute.translate.format import Rendered, Target
 from omniroute.translate.openai_chat_render import encode_request
+from omniroute.translate.openai_chat_request import decode_request
 
 F = Tool("f", schema=b'{"type":"object"}')
 G = Tool("g", "d", strict=True)
@@ -132,6 +133,23 @@ def test_a_dialect_of_this_wire_is_kept_instead() -> None:
         "thinking": {"type": "enabled"}
     }
     assert write(extra=extra).dropped == ("extra.thinking",)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"thinking": {"type": "enabled"}, "reasoning_effort": "max"},
+        {"thinking": {"type": "enabled"}, "reasoning_effort": "default"},
+        {"reasoning": {"effort": "low"}},
+        {"reasoning_effort": "max"},
+        {"reasoning_effort": "none"},
+    ],
+)
+def test_what_was_said_of_thinking_is_said_again_on_this_wire(fields: dict[str, Any]) -> None:
+    asked = {"model": "target", "messages": [{"role": "user", "content": "a"}], **fields}
+    done = encode_request(decode_request(msgspec.json.encode(asked)), Target("target"))
+    assert msgspec.json.decode(done.body) == asked
+    assert done.dropped == ()
 
 
 def test_sampling_that_the_model_refuses_is_left_out() -> None:

@@ -121,6 +121,7 @@ def test_tool_choices(choice: Any, expected: ToolChoice | None) -> None:
     [
         ({"reasoning_effort": "high"}, Reasoning(effort="high")),
         ({"reasoning_effort": "none"}, Reasoning(enabled=False, effort="none")),
+        ({"reasoning_effort": "high", "thinking": {"type": "enabled"}}, Reasoning(enabled=True, effort="high")),
         ({"reasoning": {"effort": "low"}}, Reasoning(effort="low")),
         ({"reasoning": {"max_tokens": 2000, "enabled": True}}, Reasoning(enabled=True, budget=2000)),
         ({"thinking": {"type": "enabled", "budget_tokens": 9}}, Reasoning(enabled=True, budget=9)),
@@ -133,6 +134,11 @@ def test_reasoning_in_every_dialect(fields: dict[str, Any], expected: Reasoning)
     ask = read(**fields)
     assert ask.reasoning == expected
     assert set(ask.extra) == set(fields) - {"reasoning_effort"}
+
+
+def test_a_vendors_own_word_for_an_effort_means_nothing_elsewhere() -> None:
+    ask = read(reasoning_effort="default")
+    assert (ask.reasoning, ask.extra) == (None, {"reasoning_effort": b'"default"'})
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def test_an_empty_legacy_function_call_is_no_call() -> None:
         (b"", b'{"error":{"message":"m","code":429}}', 429, "m"),
         (b"", b'{"error":"m"}', 502, "m"),
         (b"error", b'{"message":"m"}', 502, "m"),
+        (b"error", b'{"code":400,"message":"m","type":"invalid_request_error"}', 400, "m"),
         (b"", b'{"object":"error","message":"m"}', 502, "m"),
         (b"", b'{"detail":"m"}', 502, "m"),
     ],
@@ -216,6 +217,18 @@ def test_what_is_no_chunk_is_a_bad_answer(data: bytes) -> None:
 
 
 # --------------------------------------------------------------------------- whole answers
+
+
+def test_an_empty_delta_beside_the_message_of_a_whole_answer_says_nothing() -> None:
+    choice = {"message": {"role": "assistant", "content": "Hi"}, "delta": {"role": "assistant", "content": ""}}
+    body = msgspec.json.encode({"id": "c1", "choices": [{"index": 0, "finish_reason": "stop"} | choice]})
+    assert decode_answer(body)[1:] == [TextDelta("Hi"), Finish("stop")]
+
+
+def test_the_message_so_far_beside_the_delta_of_a_chunk_says_nothing() -> None:
+    first = chunk({"content": "H"}, choice={"message": {"role": "assistant", "content": "H"}})
+    last = chunk({"content": ""}, "stop", choice={"message": {"role": "assistant", "content": "Hi"}})
+    assert play(first, chunk({"content": "i"}), last) == [TextDelta("H"), TextDelta("i"), Finish("stop")]
 
 
 def test_a_whole_answer_is_the_same_events() -> None:

@@ -44,6 +44,15 @@ def test_each_thing_the_assistant_did_is_an_item() -> None:
     ]
 
 
+def test_a_call_id_is_given_once_in_a_conversation() -> None:
+    turns = [Turn("assistant", [ToolCall("c1", "look")]), Turn("tool", [ToolResult("c1", [Text("a")])])]
+    items = sent(user(), *turns, user(), *turns)["input"]
+    first, second = items[1]["call_id"], items[4]["call_id"]
+    assert first == "c1" != second
+    assert [items[2]["call_id"], items[5]["call_id"]] == [first, second]
+    assert sent(*turns, *turns, wire="openai-responses")["input"][2]["call_id"] == "c1"
+
+
 def test_images_in_tool_results_stay_in_the_result() -> None:
     result = ToolResult("c1", [Media("image", "image/png", data="iVBOR")])
     value = sent(user(), Turn("assistant", [ToolCall("c1", "shot")]), Turn("tool", [result]))

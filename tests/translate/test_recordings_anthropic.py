@@ -211,6 +211,7 @@ def plain_parts(found: Any) -> list[tuple[str, ...]]:
 # What chat messages hold in another shape, and what they cannot hold at all.
 EMULATED_ACROSS = {
     "anthropic-citations-with-anthropic-claude-haiku-4-5-ci-0-d9479496": "document_citations",  # its title becomes a text
+    "anthropic-citations-with-anthropic-claude-haiku-4-5-ci-1-0b214402": "server_blocks",  # a search result becomes a text
     "anthropic-citations-with-anthropic-claude-haiku-4-5-st-0-4cfd2dc6": "document_citations",
     "anthropic-multimodal-tool-attachments-anthropic-claude-1-269f6e8d": "tool_result_media",
 }

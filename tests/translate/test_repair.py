@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from omniroute.translate.conversation import Text, ToolCall, ToolResult, Turn
+from omniroute.translate.conversation import Opaque, Text, ToolCall, ToolResult, Turn
 from omniroute.translate.fidelity import Lost
 from omniroute.translate.repair import repair
 
@@ -57,6 +57,43 @@ def test_calls_and_results_without_ids_find_each_other_by_name_and_order() -> No
     assert len(set(ids)) == 2
     assert first.turns[1].blocks == [ToolResult(ids[0], name="f"), ToolResult(ids[1], name="g")]
     assert first.notes == []
+
+
+def test_a_call_and_the_text_beside_it_in_messages_of_their_own_are_one_turn() -> None:
+    """As Strands writes to Ollama: the call, then the text, then a result that has neither id nor name."""
+    asked = Turn("assistant", [ToolCall("", "f")])
+    repaired = repair([user("a"), asked, Turn("assistant", [Text("Calling.")]), Turn("tool", [ToolResult("", [Text("r")])])])
+    made = shape(repaired.turns)[1][1][1]
+    assert shape(repaired.turns) == [("user", ["a"]), ("assistant", ["Calling.", made]), ("tool", [made])]
+    assert repaired.turns[2].blocks == [ToolResult(made, [Text("r")], name="f")]
+    assert repaired.notes == []
+
+
+def test_parallel_calls_in_messages_of_their_own_are_one_turn() -> None:
+    repaired = repair([user("a"), calls("1"), calls("2"), results("1"), results("2"), calls("3"), results("3")])
+    assert shape(repaired.turns)[1:3] == [("assistant", ["1", "2"]), ("tool", ["1", "2"])]
+    assert shape(repaired.turns)[3:] == [("assistant", ["3"]), ("tool", ["3"])]
+    assert repaired.notes == []
+
+
+def test_a_call_that_was_given_up_is_not_joined_with_the_next_turn() -> None:
+    repaired = repair([calls("1"), calls("2"), results("2"), Turn("assistant", [Text("x")]), Turn("assistant", [Text("y")])])
+    assert [turn.role for turn in repaired.turns] == ["assistant", "tool", "assistant", "tool", "assistant", "assistant"]
+    assert repaired.notes == [Lost.ORPHAN_TOOL_CALL]
+
+
+def test_a_vendors_block_that_can_be_told_in_words_is_text_for_other_wires() -> None:
+    found = Opaque("anthropic", "tool_reference", b"{}", "Tool found: f")
+    silent = Opaque("anthropic", "container_upload", b"{}")
+    turns = [calls("1"), Turn("tool", [ToolResult("1", [found, silent])]), Turn("user", [found])]
+    repaired = repair(turns)
+    assert repaired.turns[1].blocks == [ToolResult("1", [Text("Tool found: f"), silent], name="f")]
+    assert repaired.turns[2].blocks == [Text("Tool found: f")]
+    assert repaired.notes == [Lost.SERVER_BLOCKS]
+    assert repair(turns, "anthropic") == (
+        [*turns[:1], Turn("tool", [ToolResult("1", [found, silent], name="f")]), turns[2]],
+        [],
+    )
 
 
 def test_an_id_twice_in_one_turn_is_made_unique() -> None:

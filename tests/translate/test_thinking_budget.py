@@ -110,12 +110,15 @@ def test_a_budget_in_the_words_of_each_wire(
 
 
 def test_across_wires_the_wish_is_replaced_and_the_clients_own_is_untouched() -> None:
-    ask = Ask(reasoning=Reasoning(effort="low", show="auto"), extra={"thinking": b"{}", "other": b"1"})
+    ask = Ask(
+        reasoning=Reasoning(effort="low", show="auto"),
+        extra={"thinking": b"{}", "reasoning_effort": b'"default"', "other": b"1"},
+    )
     got = ask_with(ask, 2048, known=False)
     assert got.reasoning == Reasoning(enabled=True, budget=2048, effort="medium", show="auto")
     assert got.extra == {"other": b"1"}
     assert ask_with(ask, 0, known=False).reasoning == Reasoning(enabled=False)
     assert ask_without(ask).reasoning is None
-    assert (ask.reasoning, len(ask.extra)) == (Reasoning(effort="low", show="auto"), 2)
+    assert (ask.reasoning, len(ask.extra)) == (Reasoning(effort="low", show="auto"), 3)
     plain = Ask()
     assert ask_with(plain, 2048, known=False) is plain

@@ -102,3 +102,34 @@ def test_a_search_by_the_vendor_stays_the_vendors() -> None:
     ask = RESPONSES.decode_request(json.dumps(hosted).encode())
     assert ask.tools[0].kind == "server"
     assert not any(isinstance(block, ToolResult) for turn in ask.turns for block in turn.blocks)
+
+
+def test_what_the_vendor_found_is_declared_elsewhere_and_its_result_is_nobodys() -> None:
+    hosted = {**REQUEST, "tools": [{"type": "tool_search"}]}
+    hosted["input"] = [
+        {"role": "user", "content": "x"},
+        {"type": "tool_search_call", "call_id": "c1", "execution": "server", "arguments": {}},
+        {"type": "tool_search_output", "call_id": "c1", "execution": "server", "tools": [FOUND]},
+        {"role": "user", "content": "y"},
+    ]
+    ask = RESPONSES.decode_request(json.dumps(hosted).encode())
+    body = json.loads(FORMATS["openai-chat"].encode_request(ask, Target("m")).body)
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["look"]
+    assert [(turn["role"], turn["content"]) for turn in body["messages"]] == [("user", "x"), ("user", "y")]
+    own = json.loads(RESPONSES.encode_request(ask, Target("m")).body)
+    assert own["tools"] == hosted["tools"]
+    assert own["input"][2] == hosted["input"][2]
+
+
+@pytest.mark.parametrize("wire", ["anthropic", "gemini", "ollama", "openai-chat"])
+def test_a_deferred_tool_that_is_added_later_is_declared_once_elsewhere(wire: str) -> None:
+    loaded = {name: value for name, value in FOUND.items() if name != "defer_loading"}
+    grouped = {"type": "namespace", "name": "maps", "description": "", "tools": [loaded]}
+    added = {"type": "additional_tools", "role": "developer", "tools": [loaded, grouped]}
+    sent = {"model": "m", "tools": [FOUND, grouped], "input": [{"role": "user", "content": "x"}, added]}
+    ask = RESPONSES.decode_request(json.dumps(sent).encode())
+    text = FORMATS[wire].encode_request(ask, Target("m")).body.decode()
+    assert (text.count('"name":"look"'), text.count('"name":"maps__look"')) == (1, 1)
+    own = json.loads(RESPONSES.encode_request(ask, Target("m")).body)
+    assert own["tools"] == sent["tools"]
+    assert own["input"][1] == added
