@@ -99,3 +99,21 @@ def messages(model: str, *, agent: bool = False, stream: bool = False) -> bytes:
     if stream:
         body["stream"] = True
     return orjson.dumps(body)
+
+
+def responses(model: str) -> bytes:
+    """An ``openai-responses`` request body, small and streamed."""
+    said = {"instructions": prose(780), "input": _QUESTION, "max_output_tokens": 4096}
+    return orjson.dumps({"model": model, **said, "stream": True})
+
+
+def gemini(model: str) -> bytes:
+    """A ``gemini`` request body, small; the path says the model and that it is streamed."""
+    told = {"systemInstruction": {"parts": [{"text": prose(780)}]}, "generationConfig": {"maxOutputTokens": 4096}}
+    return orjson.dumps({"contents": [{"role": "user", "parts": [{"text": _QUESTION}]}], **told})
+
+
+def ollama(model: str) -> bytes:
+    """An ``ollama`` request body, small and streamed."""
+    turns = [{"role": "system", "content": prose(780)}, {"role": "user", "content": _QUESTION}]
+    return orjson.dumps({"model": model, "messages": turns, "stream": True, "options": {"num_predict": 4096}})

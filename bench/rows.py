@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -158,6 +159,66 @@ def _live_row(model: str) -> Row:
     return row
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A wire that clients speak in front of the chat upstream; ``says``: how often it repeats a text in one stream."""
+
+    name: str
+    path: str
+    body: Callable[[str], bytes]
+    says: int = 1
+
+    def shot(self, stage: Stage, model: str, times: int) -> load.Shot:
+        path, body = self.path.format(model=model), self.body(model)
+        return load.shot(stage.gateway.port, path, body, b"tok-", times=times * self.says, key=stage.key)
+
+
+CLIENTS = (
+    Client("anthropic", "/v1/messages", partial(bodies.messages, stream=True)),
+    Client("openai-responses", "/v1/responses", bodies.responses, says=5),  # and in what ends part, item and response
+    Client("gemini", "/v1beta/models/{model}:streamGenerateContent?alt=sse", bodies.gemini),
+    Client("ollama", "/api/chat", bodies.ollama),
+)
+
+
+async def _dearest(measure: Callable[[Client], Awaitable[Reading]]) -> Reading:
+    """The reading of the client whose ratio is the worst."""
+    readings = {client.name: await measure(client) for client in CLIENTS}
+    name = max(readings, key=lambda name: readings[name].value)
+    found = readings[name]
+    return Reading(found.value, f"{found.gateway} ({name})", found.control)
+
+
+async def _stream_clients(stage: Stage) -> Reading:
+    """A burst of events for a client of each other wire."""
+    count = max(64, round(stage.effort.requests * 0.3))
+    plain = stage.shot(stage.relay, "mock/events-50", stream=True, times=50)
+
+    async def measure(client: Client) -> Reading:
+        shot = client.shot(stage, "mock/events-50", 50)
+        return await _compare(stage, lambda to: _cpu(to, plain if to is stage.relay else shot, count), "µs")
+
+    return await _dearest(measure)
+
+
+async def _live_clients(stage: Stage) -> Reading:
+    """Live streams for a client of each other wire: one turn each, since the window is long enough to be warm in."""
+    window = stage.effort.seconds
+    events = round((window + 1.5) * 200)
+    model = f"mock/paced-{events}x5ms"
+    plain = stage.shot(stage.relay, model, stream=True, times=events)
+
+    async def per_event(shot: load.Shot, to: procs.Process) -> float:
+        live = await load.live(shot, 100, window, to.cpu)
+        return live.cpu / live.events / 1000
+
+    async def measure(client: Client) -> Reading:
+        theirs, ours = await per_event(plain, stage.relay), await per_event(client.shot(stage, model, events), stage.gateway)
+        return Reading(ours / theirs, f"{ours:.1f} µs", f"{theirs:.1f} µs")
+
+    return await _dearest(measure)
+
+
 async def _p99(stage: Stage) -> Reading:
     """Added p99: that of each system less that of the mock alone, at the same moments of sending."""
     systems = (stage.upstream, stage.relay, stage.gateway)
@@ -246,9 +307,11 @@ ROWS: dict[str, Row] = {
     "proto-agent-body-cpu": _proto_row(agent=True),
     "stream-cpu": _cpu_row("mock/events-50", 0.4, stream=True, times=50),
     "stream-translated-cpu": _cpu_row("mocka/events-50", 0.3, stream=True, times=50),
+    "stream-clients-cpu": _stream_clients,
     "event-translated-micro": _micro,
     "live-cpu": _live_row("mock/paced"),
     "live-translated-cpu": _live_row("mocka/paced"),
+    "live-clients-cpu": _live_clients,
     "first-byte": _first_byte_row(False),
     "first-byte-agent-body": _first_byte_row(True),
     "start": _start,
