@@ -353,7 +353,7 @@ class ChatTap(Tap):
         return bool(choices) or not self._strip
 
     def eof(self) -> bytes:
-        if not self.finished and self._unseen:  # the end was not near the end of a read
+        if self._unseen and not (self.finished and self.usage is not None):  # they were not near the end of a read
             for _, data in events_of(self._unseen):
                 self._keep(data)
         out = super().eof()

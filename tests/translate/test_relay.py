@@ -95,6 +95,14 @@ def test_an_event_too_large_to_hold_goes_through_in_parts_and_is_called_torn() -
     assert not pipe.torn
 
 
+def test_usage_before_a_long_last_event_is_found_too() -> None:
+    usage = chunk(None, usage={"prompt_tokens": 3, "completion_tokens": 4})
+    stream = CHAT.first + chunk({}, finish="stop") + usage + chunk(None, moderation="x" * 5000) + b"data: [DONE]\n\n"
+    pipe = tap(CHAT)
+    assert play(pipe, CHAT.first, stream.removeprefix(CHAT.first)) == stream
+    assert pipe.usage == Usage(input=3, output=4)
+
+
 @pytest.mark.parametrize("size", [1 << 14, 1 << 16, (1 << 16) + 1])
 def test_an_event_that_went_through_in_parts_is_read_once_it_is_whole(size: int) -> None:
     long = chunk({"content": "x" * (3 * HELD_BYTES)}, finish="stop", usage={"prompt_tokens": 3, "completion_tokens": 4})
