@@ -95,10 +95,14 @@ def _for_types(tree: ast.Module) -> set[int]:
     return found
 
 
-def imports(module: str, *, types: bool = True) -> Iterator[tuple[str, int]]:
+@cache
+def imports(module: str, *, types: bool = True) -> tuple[tuple[str, int], ...]:
     """(module of ours, line) for every import, deferred ones too; with *types* also those for type checkers alone."""
+    return tuple(_imports(module, set() if types else _for_types(modules()[module])))
+
+
+def _imports(module: str, skip: set[int]) -> Iterator[tuple[str, int]]:
     tree = modules()[module]
-    skip = set() if types else _for_types(tree)
     for node in ast.walk(tree):
         if id(node) in skip:
             continue

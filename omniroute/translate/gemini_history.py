@@ -131,8 +131,9 @@ class Contents:
         """What stood beside the data of a part stands there again."""
         out: list[Written] = []
         for block in blocks:
-            if self._own and isinstance(block, Opaque) and block.label.startswith(BESIDE) and isinstance(out[-1], dict):
-                out[-1] |= _MEMBERS.get(block.raw) or {}
+            part = out[-1] if out else None
+            if self._own and isinstance(block, Opaque) and block.label.startswith(BESIDE) and isinstance(part, dict):
+                part |= _MEMBERS.get(block.raw) or {}
             else:
                 out += self._user(block)
         return out

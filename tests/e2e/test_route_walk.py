@@ -17,7 +17,9 @@ PASSWORD = "correct horse battery"
 ENDING = frozenset({"/api/restart", "/api/shutdown"})  # never asked with a key that may
 UNDELIVERED = {(501, "/api/cli-tools/antigravity-mitm"), (501, "/api/cli-tools/antigravity-mitm/{rest*}")}
 # Lists of models and the like, which clients read before they have a key; a setting closes them.
-OPEN = re.compile(r"(/api|/v1|/openai)?/v1(beta)?(/models(/[^:]+)?)?|/models|(/v1|/api/v1|/v1/v1)?/api/(tags|version|ps|show)")
+OPEN = re.compile(
+    r"(/api|/v1|/openai)?/v1(beta)?(/models(/[^:]+)?)?|/models|(/v1|/api/v1|/v1/v1)?/api/(tags|version|ps|show)"
+)
 
 
 LISTS = re.compile(r"(/api|/v1|/openai)?/v1/(embeddings|images/generations)")  # of models, to GET
@@ -82,8 +84,8 @@ def test_both_tables_are_walked_and_most_rows_are_closed() -> None:
 @WALK
 def test_without_a_key_or_with_a_wrong_one(closed: Process, row: Row) -> None:
     wrong = ("sk-0000000000000000000000000000000000000000", "x", "Bearer", "null", "undefined", "' OR 1=1 --")
-    for key in ("", *wrong):
-        for field in ("authorization", "x-api-key", "x-goog-api-key"):
+    for field in ("authorization", "x-api-key", "x-goog-api-key"):
+        for key in ("", *wrong) if field == "authorization" else wrong[:1]:
             status, body = ask(closed, row, key=key, field=field)
             if row.access == "P":
                 assert status < 500, body

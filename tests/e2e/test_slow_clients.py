@@ -239,7 +239,7 @@ def test_others_are_answered_during_slowhttptest(make_gateway: Any, mode: str) -
         pytest.skip("slowhttptest is not installed")
     gateway = make_gateway(HEAD_TIMEOUT_MS="2000", BODY_TIMEOUT_MS="2000", WRITE_TIMEOUT_MS="2000", MAX_CONNECTIONS="1000")
     path = "/v1/chat/completions" if mode == "slow body" else "/admin_ui/app.js" if mode == "slow read" else "/v1/models"
-    command = [program, "-c", "400", "-r", "200", "-l", "5", "-p", "3", *MODES[mode], "-u", f"{gateway.url}{path}"]
+    command = [program, "-c", "400", "-r", "200", "-l", "3", "-p", "3", *MODES[mode], "-u", f"{gateway.url}{path}"]
     attack = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     waits = []
     while attack.poll() is None:
