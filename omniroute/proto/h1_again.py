@@ -18,7 +18,7 @@ PATIENCE: Final = 8  # heads that did not come again before a connection is take
 class LastHead:
     """One head, cut at the digits of its Content-Length."""
 
-    __slots__ = ("_at", "_back", "_front", "_headers", "_known", "_line", "_named", "_origin", "_sizes", "keep_alive")
+    __slots__ = ("_at", "_back", "_front", "_headers", "_known", "_line", "_origin", "_sizes", "keep_alive")
 
     def __init__(self, front: bytes, back: bytes, request: Request, keep_alive: bool) -> None:
         self._front = front
@@ -28,7 +28,6 @@ class LastHead:
         self._line = request.method, request.path, request.query
         self._origin = request.peer, request.scheme, request.version
         self._headers = request.headers.copy()
-        self._named = request.named().copy()
         self._known = request.known
         self._at = [name for name, _ in request.headers].index(_LENGTH)
         self.keep_alive = keep_alive
@@ -44,13 +43,12 @@ class LastHead:
 
     def request(self, length: bytes) -> Request:
         """The request that says this with another *length*."""
-        headers, named = self._headers.copy(), self._named.copy()
+        headers = self._headers.copy()
         headers[self._at] = (_LENGTH, length)
-        named[_LENGTH] = length
         method, path, query = self._line
         peer, scheme, version = self._origin
         return Request(
-            method, path, query, headers, peer=peer, scheme=scheme, version=version, named=named, known=self._known
+            method, path, query, headers, peer=peer, scheme=scheme, version=version, named=dict(headers), known=self._known
         )  # fmt: skip
 
 
