@@ -144,7 +144,7 @@ class RequestParser:
         self._left = 0  # bytes of a fixed body still to come
         self._chunks: ChunkDecoder | None = None
         self._last: LastHead | None = None
-        self._patience = PATIENCE
+        self._patience = PATIENCE + 1  # many connections carry one request: the first is not remembered
         self.complete = True
         self.keep_alive = True
         self.expects_continue = False
@@ -225,8 +225,9 @@ class RequestParser:
             _join_repeated(headers, by_name)
         request = self._request(method, target, version, headers, by_name)
         if self._patience and self._left and not self.expects_continue:
+            if self._patience <= PATIENCE:
+                self._last = remember(block, lines, request, keep_alive=self.keep_alive)
             self._patience -= 1
-            self._last = remember(block, lines, request, keep_alive=self.keep_alive)
         return request
 
     def _again(self, last: LastHead, length: bytes) -> Request:
