@@ -144,15 +144,19 @@ def _proto_row(agent: bool) -> Row:
     return row
 
 
+async def _per_event(to: procs.Process, shot: load.Shot, window: float) -> float:
+    """CPU of *to* per event of 100 live streams, in microseconds."""
+    live = await load.live(shot, 100, window, to.cpu)
+    return live.cpu / live.events / 1000
+
+
 def _live_row(model: str) -> Row:
     async def row(stage: Stage) -> Reading:
         window = stage.effort.seconds
         events = round((window + 1.5) * 200)
 
         async def work(to: procs.Process) -> float:
-            shot = stage.shot(to, f"{model}-{events}x5ms", stream=True, times=events)
-            live = await load.live(shot, 100, window, to.cpu)
-            return live.cpu / live.events / 1000
+            return await _per_event(to, stage.shot(to, f"{model}-{events}x5ms", stream=True, times=events), window)
 
         return await _compare(stage, work, "µs")
 
@@ -208,12 +212,9 @@ async def _live_clients(stage: Stage) -> Reading:
     model = f"mock/paced-{events}x5ms"
     plain = stage.shot(stage.relay, model, stream=True, times=events)
 
-    async def per_event(shot: load.Shot, to: procs.Process) -> float:
-        live = await load.live(shot, 100, window, to.cpu)
-        return live.cpu / live.events / 1000
-
     async def measure(client: Client) -> Reading:
-        theirs, ours = await per_event(plain, stage.relay), await per_event(client.shot(stage, model, events), stage.gateway)
+        theirs = await _per_event(stage.relay, plain, window)
+        ours = await _per_event(stage.gateway, client.shot(stage, model, events), window)
         return Reading(ours / theirs, f"{ours:.1f} µs", f"{theirs:.1f} µs")
 
     return await _dearest(measure)

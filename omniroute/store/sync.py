@@ -24,12 +24,11 @@ from .db import Database, Row, Transaction
 from .keys import DIGEST_PREFIX
 from .keyvalue import Reader
 from .nodes import refresh_connections
-from .sync_values import VALUES
+from .sync_values import NAME, VALUES
 from .vault import Vault
 
 _STATE: Final = "cloudSync"
 _MOST_TEXT: Final = 200_000
-_ID: Final = re.compile(r"[!-~][ -~]{0,199}")
 _FIELDS: Final = "provider_specific_data"
 _OBJECTS: Final = frozenset({_FIELDS, "data"})  # JSON columns
 _LISTS: Final = frozenset({"allowed_models", "scopes"})
@@ -124,7 +123,7 @@ class Sync:
             found[kind] = {row[table.key]: self._record(table, row) for row in rows if row[table.key]}
         found["apiKeys"] = {id: key for id, key in found["apiKeys"].items() if self._shared and may_travel(key.data)}
         for name, value in VALUES.items():
-            stored = {id: value.check(id, data) for id, data in (await value.read(source)).items() if _ID.fullmatch(id)}
+            stored = {id: value.check(id, data) for id, data in (await value.read(source)).items() if NAME.fullmatch(id)}
             found[name] = {id: _untimed(data) for id, data in stored.items() if data is not None}
         return found
 
@@ -196,7 +195,7 @@ class Sync:
 
     def _accepted(self, kind: str, item: Any, now: float) -> tuple[str, Record | None]:
         id, data = (item.get("id"), item.get("data")) if isinstance(item, dict) else (None, None)
-        if not isinstance(id, str) or not _ID.fullmatch(id) or not isinstance(data, dict):
+        if not isinstance(id, str) or not NAME.fullmatch(id) or not isinstance(data, dict):
             raise ValueError(f"{kind}: expected records with id and data")
         if (value := VALUES.get(kind)) is not None:
             fitting = value.check(id, data)

@@ -7,6 +7,7 @@ has a time of change; a record's version is a digest (``sync.py``).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +24,7 @@ SHARED_SETTINGS: Final = frozenset({
     "providerProfiles", "rateLimitDefaults", "thinkingBudget", "systemPrompt",
 })  # fmt: skip
 """How requests are routed and shaped.  The others are about one machine: its addresses, log, access, looks."""
-_LONGEST: Final = 200  # characters of a name
+NAME: Final = re.compile(r"[!-~][ -~]{0,199}")  # what ids and names of records look like
 _MOST_BYTES: Final = 200_000
 _MOST_DOLLARS: Final = 1e9
 _MOST_LINKS: Final = 100
@@ -43,9 +44,7 @@ class Kind(NamedTuple):
 
 
 def _name(value: object) -> bool:
-    return (
-        isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isascii() and value.isprintable() and value[0] != " "
-    )
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
 
 
 # -- aliases: name -> {"model"}
