@@ -28,6 +28,7 @@ LAST_WORDS: Final = 1.0  # seconds that an upstream has left after it reported a
 PING: Final = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n', "ndjson": b"", "sse": b": keep-alive\n\n"}
 
 
+_TRIES: Final = 2  # in one read: texts in a row are looked for behind a text, but not each time in vain
 _OPENERS: Final = frozenset({TextDelta, ThinkingDelta})  # without text they only open a block
 
 
@@ -54,7 +55,7 @@ class Translation:
         self.failure: Failure | None = None
         self.pieces = 0
         self.torn = False
-        self._unsent: list[Event] = []  # understood before what could not be
+        self._unsent = b""  # what was understood before what could not be
 
     def feed(self, data: bytes) -> bytes:
         try:
@@ -66,13 +67,32 @@ class Translation:
     def _translate(self, pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
         feed = self._decoder.feed
         events: list[Event] = []
+        out = b""
+        at, last = 0, len(pairs) - 1
+        tries = 0 if self._redactor is not None else _TRIES
         try:
-            for name, data in pairs:
+            while at <= last:
+                name, data = pairs[at]
                 events += feed(name, data)
+                at += 1
+                if tries and at < last and events and type(event := events[-1]) is TextDelta and event.text:
+                    out += self._encode(events)
+                    events.clear()
+                    if texts := self._texts(pairs[at:]):
+                        out += self._encoder.texts(texts)
+                        at += len(texts)
+                    else:
+                        tries -= 1
         except BadAnswer:
-            self._unsent = events
+            self._unsent = out + self._encode(events)
             raise
-        return self._encode(events) if events else b""
+        return out + self._encode(events) if events else out
+
+    def _texts(self, pairs: Sequence[tuple[bytes, bytes]]) -> Sequence[str]:
+        """The texts that come next, if nothing but the encoder has to see them."""
+        texts = self._decoder.texts(pairs) if self.meaningful and self._thinking.over() else ()
+        self.pieces += len(texts)
+        return texts
 
     def _encode(self, events: Sequence[Event]) -> bytes:
         events = self._thinking.feed(events)
@@ -106,7 +126,7 @@ class Translation:
         return out + self._encoder.eof()
 
     def fail(self, failure: Failure) -> bytes:
-        return self._encode(self._unsent) + self._encoder.fail(failure)
+        return self._unsent + self._encoder.fail(failure)
 
 
 def _of_pipe(name: str) -> Any:

@@ -30,8 +30,9 @@ from .events import (
     Usage,
 )
 from .fidelity import THREAD_NOT_FOUND, Lost
-from .format import Stamp
+from .format import Stamp, StreamEncoder
 from .jsonio import Shape, compact, encode
+from .text_frame import framed
 
 _NONE, _TEXT, _THINKING, _TOOL, _CUSTOM = range(5)
 _END: Final = b"}}\n\n"
@@ -60,7 +61,7 @@ def error_body(failure: Failure) -> dict[str, Any]:
     return {"type": "error", "error": error}
 
 
-class Encoder:
+class Encoder(StreamEncoder):
     """One stream.  ``_open`` is the one state: which kind of block is open."""
 
     def __init__(self, stamp: Stamp) -> None:
@@ -93,6 +94,9 @@ class Encoder:
         if self._start is not None and not self._begun and not self._done:
             self._begin(out)
         return b"".join(out)
+
+    def texts(self, texts: Sequence[str]) -> bytes:
+        return framed(texts, self._prefix, _END) if self._open == _TEXT and not self._done else super().texts(texts)
 
     def eof(self) -> bytes:
         """Every decoder ends with Finish or Failure; events that just stop are a cut."""

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from .anthropic_answer import WIRE
 from .anthropic_history import NAME_LIMIT, Blocks, Json, Messages, Notes, cached
-from .conversation import Ask, Reasoning, Tool
+from .conversation import NO_SAMPLING, Ask, Reasoning, Tool
 from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import Shape, compact, encode
@@ -64,7 +64,8 @@ def encode_request(ask: Ask, target: Target) -> Rendered:
     choice = _tool_choice(ask, tools, names, notes)
     output = _response_format(ask, able, system, notes)
     _reasoning(body, output, ask, target, messages, choice, notes)
-    _sampling(body, ask, able, notes)
+    if ask.sampling != NO_SAMPLING:
+        _sampling(body, ask, able, notes)
     if system:
         body["system"] = system
     if tools:

@@ -40,8 +40,9 @@ from .events import (
     ToolArguments,
     ToolStart,
 )
-from .format import BadAnswer
+from .format import BadAnswer, StreamDecoder
 from .jsonio import Shape, encode, mended
+from .text_frame import TextFrame, frame_of
 from .usage import AnthropicUsage, from_anthropic
 
 
@@ -74,6 +75,7 @@ _LOOSE: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _LOOSE_TYPE: Final[Shape[str]] = Shape(str)
 _KNOWN_DELTAS: Final = frozenset({"text_delta", "thinking_delta", "signature_delta", "citations_delta", "input_json_delta"})
 HELD_BYTES: Final = 32 * 1024 * 1024  # of one answer's blocks that must be gathered whole; an answer is never that long
+_TEXT: Final = b'"text":'
 _CUT: Final = "The provider's stream ended before the answer was complete."
 
 
@@ -82,7 +84,7 @@ def _delta_type(event: dict[str, Raw]) -> str | None:
     return _LOOSE_TYPE.get(delta.get("type", ABSENT)) if delta is not None else None
 
 
-class Decoder:
+class Decoder(StreamDecoder):
     """One stream.  Unknown blocks are gathered whole, with their deltas, into an OpaquePart."""
 
     def __init__(self) -> None:
@@ -90,6 +92,7 @@ class Decoder:
         self._done = False
         self._kind = ""  # type of the open block, "" = none
         self._index: int | None = None
+        self._frame: TextFrame | None = None  # of the open text block's deltas
         self._closed: set[int] = set()
         self._whole: dict[str, Any] = {}  # the open block, when it is an unknown one
         self._texts: dict[str, list[str]] = {}  # what its deltas add to its texts; "partial_json" is its input
@@ -123,6 +126,23 @@ class Decoder:
         if handler is not None:
             return self._led(handler(self, event, data))
         return self._led(self._error(event, data)) if present(event.error) else ()
+
+    def texts(self, pairs: Sequence[tuple[bytes, bytes]]) -> Sequence[str]:
+        if self._done or self._kind != "text":
+            return ()
+        self._frame = self._frame or self._frame_of(*pairs[0])
+        return self._frame.texts(pairs) if self._frame is not None else ()
+
+    def _frame_of(self, name: bytes, data: bytes) -> TextFrame | None:
+        """What stands around the text, when *data* is a delta of the open text block."""
+        try:
+            event = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        delta = event.delta
+        if event.type != "content_block_delta" or event.index != self._index or delta is None or delta.type != "text_delta":
+            return None
+        return frame_of(name, data, _TEXT, delta.text)
 
     def eof(self) -> Sequence[Event]:
         if self._done:
@@ -255,7 +275,7 @@ class Decoder:
             return []
         if self._index is not None:
             self._closed.add(self._index)
-        self._index = None
+        self._index = self._frame = None
         if self._whole:
             return [OpaquePart(WIRE, kind, self._take_whole())]
         if kind == "tool_use" and not self._arguments:

@@ -7,7 +7,7 @@ by this module.  ``None`` means *not said*, which is not the same as a default.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct, field
 
@@ -183,6 +183,9 @@ class Sampling(Struct):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     n: int | None = None
+
+
+NO_SAMPLING: Final = Sampling()  # the usual case: nothing is said
 
 
 class Ask(Struct):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from .conversation import Citation, Media
 
@@ -108,10 +109,9 @@ class Usage(Struct, gc=False):
 
     def merge(self, later: Usage) -> None:
         """Take every field that *later* reports."""
-        for name in ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning", "total"):
-            if (value := getattr(later, name)) is not None:
+        for name, value in zip(self.__struct_fields__, astuple(later), strict=True):
+            if value is not None:
                 setattr(self, name, value)
-        self.estimated = later.estimated
 
 
 class Finish(Struct, gc=False):

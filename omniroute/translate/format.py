@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from .collect import Answer
 from .conversation import Ask
-from .events import Event, Failure
+from .events import Event, Failure, TextDelta
 
 
 class BadAnswer(Exception):
@@ -57,6 +57,13 @@ class StreamDecoder(Protocol):
         """One SSE event (its ``event`` field, ``b""`` if none, and its data) or one NDJSON line.  Raises BadAnswer."""
         ...
 
+    def texts(self, pairs: Sequence[tuple[bytes, bytes]]) -> Sequence[str]:
+        """Take the first of *pairs* of which each says one plain piece of text and nothing else; the pieces, none empty.
+
+        A short way for many at once: what it does not take is for ``feed``.
+        """
+        return ()
+
     def eof(self) -> Sequence[Event]:
         """The upstream's body ended cleanly.  Completes what is missing: always ends in Finish or Failure, once."""
         ...
@@ -68,6 +75,10 @@ class StreamEncoder(Protocol):
     dropped: list[str]  # what could not be held, for the log
 
     def feed(self, events: Sequence[Event]) -> bytes: ...
+
+    def texts(self, texts: Sequence[str]) -> bytes:
+        """The same as a TextDelta for each of *texts*, none of them empty."""
+        return self.feed([TextDelta(text) for text in texts])
 
     def eof(self) -> bytes:
         """The events are over; closes the stream if Finish has not already done so."""

@@ -32,12 +32,13 @@ from .events import (
     Usage,
 )
 from .fidelity import Lost
-from .format import Rendered, Stamp
+from .format import Rendered, Stamp, StreamEncoder
 from .gemini_error import WIRE, encode_stream_error
 from .gemini_grounding import write_citations, write_logprobs
 from .gemini_shapes import usage_object, write_finish
 from .jsonio import compact, encode
 from .names import object_text
+from .text_frame import framed
 
 _CUT: Final = "The provider's stream ended before the answer was complete."
 _EMPTY: Final = [{"text": ""}]
@@ -154,7 +155,7 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
 # --------------------------------------------------------------------------- streams
 
 
-class Encoder:
+class Encoder(StreamEncoder):
     """See :class:`~.format.StreamEncoder`.  ``_call`` is the one state: the tool call whose arguments are being gathered."""
 
     _opening, _before, _after, _closing = b"", b"data: ", b"\n\n", b""
@@ -183,6 +184,9 @@ class Encoder:
                     self._begin(event if isinstance(event, Start) else Start())
                 _STEP[type(event)](self, event, out)
         return b"".join(out)
+
+    def texts(self, texts: Sequence[str]) -> bytes:
+        return framed(texts, self._head + b'{"text":', b"}" + self._tail) if self._plain else super().texts(texts)
 
     def eof(self) -> bytes:
         """Events that end without Finish or Failure were cut."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from .conversation import Ask, Reasoning, ResponseFormat, Sampling, Tool
+from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool
 from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .gemini_error import WIRE
@@ -64,7 +64,8 @@ class _Request:
             self.system += contents.system(turns.pop(0).blocks)
         body: Json = {"contents": contents.write(turns)}
         tools = self._tools()
-        self._sampling(ask.sampling)
+        if ask.sampling != NO_SAMPLING:
+            self._sampling(ask.sampling)
         self._limits()
         self._response_format(ask.response_format, any("functionDeclarations" in tool for tool in tools))
         self._reasoning(ask.reasoning)

@@ -28,7 +28,7 @@ from .events import (
     ToolStart,
     Usage,
 )
-from .format import BadAnswer
+from .format import BadAnswer, StreamDecoder
 from .gemini_error import WIRE, decode_error
 from .gemini_grounding import read_citations, read_logprobs
 from .gemini_shapes import (
@@ -55,7 +55,7 @@ _NOTHING: Final = (b"", b"null")
 _CUT: Final = "The provider's stream ended before the answer was complete."
 
 
-class Decoder:
+class Decoder(StreamDecoder):
     """See :class:`~.format.StreamDecoder`.  ``whole``: the one chunk is the whole answer, which cannot have been cut."""
 
     def __init__(self, whole: bool = False) -> None:

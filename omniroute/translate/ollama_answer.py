@@ -35,11 +35,12 @@ from .events import (
     Usage,
 )
 from .fidelity import Lost
-from .format import Rendered, Stamp
+from .format import Rendered, Stamp, StreamEncoder
 from .jsonio import compact, encode
 from .names import object_text
 from .ollama_error import encode_error
 from .ollama_time import rfc3339
+from .text_frame import framed
 
 # clients take any word; those that look at it know "stop" and "length"
 REASON: Final = {
@@ -179,7 +180,7 @@ def encode_generated(answer: Answer, stamp: Stamp) -> Rendered:
 # --------------------------------------------------------------------------- streams
 
 
-class OllamaEncoder:
+class OllamaEncoder(StreamEncoder):
     """See :class:`~.format.StreamEncoder`."""
 
     text = b'"message":{"role":"assistant","content":'  # what stands before the words of a line
@@ -204,7 +205,7 @@ class OllamaEncoder:
         for event in events:
             if self._ended:
                 break
-            if type(event) is TextDelta and self._head and self._open is None and event.logprobs is None:
+            if type(event) is TextDelta and self._plain() and event.logprobs is None:
                 if event.text:
                     out += (self._head, encode(event.text), self._tail)
                 continue
@@ -212,6 +213,13 @@ class OllamaEncoder:
                 self._start(Start())
             out.append(_WRITE[type(event)](self, event))
         return b"".join(out)
+
+    def texts(self, texts: Sequence[str]) -> bytes:
+        return framed(texts, self._head, self._tail) if self._plain() else super().texts(texts)
+
+    def _plain(self) -> bool:
+        """Nothing has to be written before a text delta."""
+        return bool(self._head) and self._open is None and not self._ended
 
     def eof(self) -> bytes:
         """Events that end without Finish or Failure were cut."""

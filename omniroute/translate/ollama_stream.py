@@ -26,7 +26,7 @@ from .events import (
     ToolArguments,
     ToolStart,
 )
-from .format import BadAnswer
+from .format import BadAnswer, StreamDecoder
 from .jsonio import Shape, compact
 from .ollama_error import decode_error
 from .ollama_shapes import ABSENT, Call, Line, read_line
@@ -39,7 +39,7 @@ _STRING: Final[Shape[str]] = Shape(str)
 _NOTHING: Final = (b"", b"null", b'""')
 
 
-class OllamaDecoder:
+class OllamaDecoder(StreamDecoder):
     """See :class:`~.format.StreamDecoder`."""
 
     def __init__(self) -> None:

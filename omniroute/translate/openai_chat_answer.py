@@ -35,10 +35,11 @@ from .events import (
     Usage,
 )
 from .fidelity import Lost
-from .format import Rendered, Stamp
+from .format import Rendered, Stamp, StreamEncoder
 from .jsonio import compact, encode
 from .openai_chat_error import WIRE, encode_stream_error
 from .openai_chat_media import url_of_media
+from .text_frame import framed
 
 # "error" has no word: "length" at least says that the answer is not whole
 REASON: Final[dict[FinishReason, str]] = {
@@ -199,7 +200,7 @@ def _lost_finish(finish: Finish) -> list[str]:
 # --------------------------------------------------------------------------- streams
 
 
-class ChatEncoder:
+class ChatEncoder(StreamEncoder):
     """See :class:`~.format.StreamEncoder`."""
 
     def __init__(self, stamp: Stamp) -> None:
@@ -225,6 +226,9 @@ class ChatEncoder:
                 out.append(_WRITE[type(event)](self, event))
                 plain = self._plain()
         return b"".join(out)
+
+    def texts(self, texts: Sequence[str]) -> bytes:
+        return framed(texts, self._head + b'{"content":', self._tail) if self._plain() else super().texts(texts)
 
     def eof(self) -> bytes:
         """Events that end without Finish or Failure were cut."""

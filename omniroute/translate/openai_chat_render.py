@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from .conversation import Ask, Reasoning, ResponseFormat, Sampling, Tool, ToolChoice
+from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool, ToolChoice
 from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
@@ -57,7 +57,8 @@ class _Request:
         body["messages"] = messages.render()
         self.lost += messages.lost
         self._tools()
-        self._sampling(ask.sampling)
+        if ask.sampling != NO_SAMPLING:
+            self._sampling(ask.sampling)
         if ask.max_tokens is not None:
             body["max_completion_tokens" if self.quirk("max_completion_tokens") else "max_tokens"] = ask.max_tokens
         if ask.stop:

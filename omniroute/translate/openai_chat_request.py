@@ -304,11 +304,11 @@ def decode_request(body: bytes) -> Ask:
     ask = Ask(wire=WIRE)
     if "messages" not in given:
         raise missing("messages")
-    for name, (shape, attribute) in _PLAIN.items():
-        if name in given:
-            value = shape.read(given.pop(name), name)
-            where, _, leaf = attribute.rpartition(".")
-            setattr(ask.sampling if where else ask, leaf, value)
+    for name in [name for name in given if name in _PLAIN]:
+        shape, attribute = _PLAIN[name]
+        value = shape.read(given.pop(name), name)
+        where, _, leaf = attribute.rpartition(".")
+        setattr(ask.sampling if where else ask, leaf, value)
     for name, read in _SPECIAL.items():
         if name in given:
             read(ask, given.pop(name))

@@ -28,7 +28,7 @@ from .events import (
     TextDelta,
     ThinkingDelta,
 )
-from .format import BadAnswer
+from .format import BadAnswer, StreamDecoder
 from .jsonio import Shape, check_text
 from .openai_chat_calls import Row
 from .openai_chat_error import WIRE, decode_error
@@ -78,7 +78,7 @@ class _FlatCitation(UrlCitation, gc=False):
 _ANNOTATION: Final[Shape[_FlatCitation]] = Shape(_FlatCitation)
 
 
-class ChatDecoder:
+class ChatDecoder(StreamDecoder):
     """See :class:`~.format.StreamDecoder`."""
 
     def __init__(self) -> None:
@@ -110,11 +110,18 @@ class ChatDecoder:
         if self._started and not name and (text := plain_text(chunk)) and self._row.clear:
             if self._frames:
                 self._frames -= 1
-                self._frame = frame_of(data, _CONTENT, text) or self._frame
+                self._frame = frame_of(b"", data, _CONTENT, text) or self._frame
             return self._piece(text)
         if name == b"error" or ((chunk.error is not ABSENT or chunk.choices is None) and _is_error(chunk)):
             return self.fail(chunk, data)
         return self.take(chunk)
+
+    def texts(self, pairs: Sequence[tuple[bytes, bytes]]) -> Sequence[str]:
+        if self._frame is None or self._ended or not self._row.clear:
+            return ()
+        if texts := self._frame.texts(pairs):
+            self._piece(texts[-1])
+        return texts
 
     def _piece(self, text: str) -> Sequence[Event]:
         self._usage_last = False

@@ -32,7 +32,7 @@ from .events import (
     Usage,
 )
 from .fidelity import Lost
-from .format import Rendered, Stamp
+from .format import Rendered, Stamp, StreamEncoder
 from .jsonio import compact, encode
 from .openai_responses_error import WIRE, failed_error
 from .openai_responses_items import (
@@ -160,7 +160,7 @@ _TEXT_TAIL: Final = b',"logprobs":[],"sequence_number":%d}\n\n'
 _TAIL: Final = b',"sequence_number":%d}\n\n'
 
 
-class ResponsesEncoder:
+class ResponsesEncoder(StreamEncoder):
     """See :class:`~.format.StreamEncoder`.  ``_open``: the kind of the open item; ``_part``: of the message's open part."""
 
     def __init__(self, stamp: Stamp) -> None:
@@ -197,6 +197,13 @@ class ResponsesEncoder:
                     self._on_start(Start(), out)
                 _STEP[type(event)](self, event, out)
         return b"".join(out)
+
+    def texts(self, texts: Sequence[str]) -> bytes:
+        if self._part != _TEXT_PART or self._ended:
+            return super().texts(texts)
+        self._texts += texts
+        first, self._sequence = self._sequence, self._sequence + len(texts)
+        return b"".join([self._prefix + encode(text) + _TEXT_TAIL % at for at, text in enumerate(texts, first)])
 
     def eof(self) -> bytes:
         """Events that end without Finish or Failure were cut."""

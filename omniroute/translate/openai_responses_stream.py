@@ -33,7 +33,7 @@ from .events import (
     ToolArguments,
     ToolStart,
 )
-from .format import BadAnswer
+from .format import BadAnswer, StreamDecoder
 from .jsonio import check_text, encode
 from .openai_chat_shapes import ABSENT
 from .openai_responses_error import WIRE, decode_error
@@ -71,7 +71,7 @@ def _present(raw: Raw) -> bool:
     return bytes(raw) not in _SILENT
 
 
-class ResponsesDecoder:
+class ResponsesDecoder(StreamDecoder):
     """See :class:`~.format.StreamDecoder`."""
 
     def __init__(self) -> None:

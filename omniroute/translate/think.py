@@ -36,7 +36,7 @@ class ThinkSplitter:
 
     def feed(self, events: Sequence[Event]) -> Sequence[Event]:
         """The same events, with the leading tagged text as thinking.  Once the answer has begun, the argument itself."""
-        if self._begun():
+        if self.over():
             return events
         out: list[Event] = []
         for place, event in enumerate(events, 1):
@@ -48,18 +48,19 @@ class ThinkSplitter:
             else:
                 self._flush(out)
                 out.append(event)
-            if self._begun():
+            if self.over():
                 return [*out, *events[place:]]
         return out
 
-    def _begun(self) -> bool:
+    def over(self) -> bool:
+        """The answer has begun: every event that follows stays as it is."""
         return self._at is _At.ANSWER
 
     def _text(self, event: TextDelta, out: list[Event]) -> None:
         held, self._held = self._held + event.text, ""
         if self._at is _At.START:
             bare = held.lstrip()
-            tag = next((tag for tag in _TAGS if bare.startswith(tag)), "")
+            tag = next((tag for tag in _TAGS if bare.startswith(tag)), "") if bare[:1] == "<" else ""
             if not tag:
                 self._undecided(event, held, bare, out)
                 return
@@ -76,7 +77,7 @@ class ThinkSplitter:
 
     def _undecided(self, event: TextDelta, held: str, bare: str, out: list[Event]) -> None:
         """Hold what may be the beginning of a tag."""
-        if len(held) <= _MOST_SPACE and any(tag.startswith(bare) for tag in _TAGS):
+        if bare[:1] in ("", "<") and len(held) <= _MOST_SPACE and any(tag.startswith(bare) for tag in _TAGS):
             self._held = held
             return
         self._at = _At.ANSWER

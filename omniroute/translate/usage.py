@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from .events import Usage
 
@@ -63,8 +64,8 @@ class AnthropicUsage(Struct):
 
     def merge(self, later: AnthropicUsage) -> None:
         """Take every count that *later* reports."""
-        for name in self.__struct_fields__:
-            if (value := getattr(later, name)) is not None:
+        for name, value in zip(self.__struct_fields__, astuple(later), strict=True):
+            if value is not None:
                 setattr(self, name, value)
 
 

@@ -7,6 +7,8 @@ import pytest
 from fakes import FakeClock
 from fakes_exchange import FakeExchange
 from fakes_gateway import FakeCall, exchange
+from hypothesis import given
+from hypothesis import strategies as st
 from wires import ANTHROPIC, CHAT, DONE, MESSAGE_START, SAID, THINKING_BLOCK, WIRES, Wire, chunk, event, events
 
 from omniroute.gateway import stream
@@ -324,6 +326,42 @@ async def test_what_was_understood_before_the_unreadable_is_not_lost() -> None:
     out = pipe.fail(Failure(502, "unreadable"))
     assert ANTHROPIC.text(out, True) == "Good "
     assert ANTHROPIC.errors(out)[0]["message"] == "unreadable"
+
+
+def _deltas(wire: Wire, texts: list[str]) -> list[bytes]:
+    if wire is CHAT:
+        return [chunk({"content": text}) for text in texts]
+    start = event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    deltas = [event("content_block_delta", index=0, delta={"type": "text_delta", "text": text}) for text in texts]
+    return [start, *deltas, event("content_block_stop", index=0)]
+
+
+@BOTH
+@pytest.mark.parametrize("client", FORMATS)
+@given(
+    texts=st.lists(st.sampled_from(["a", "", ",", '","', "tok ", "<think>", "</think>", "text", "\u00fc\n"]), max_size=12),
+    odd=st.none() | st.tuples(st.integers(0, 12), st.sampled_from([b"data: {oops\n\n", b": hi\n\n", b"data: {}\n\n"])),
+)
+def test_one_read_means_what_its_events_mean_one_by_one(
+    wire: Wire, client: str, texts: list[str], odd: tuple[int, bytes] | None
+) -> None:
+    said = _deltas(wire, texts)
+    if odd is not None:
+        said.insert(*odd)
+
+    def play(pieces: list[bytes]) -> tuple[Any, ...]:
+        form = FORMATS[client]
+        pipe = Translation(SSEReader(), FORMATS[wire.name].stream_decoder(), form.stream_encoder(STAMP))
+        out = pipe.feed(b"".join(wire.opening[:1]))
+        try:
+            for piece in pieces:
+                out += pipe.feed(piece)
+            out += pipe.eof()
+        except BadAnswer as error:
+            out += pipe.fail(Failure(502, str(error)))
+        return out, pipe.pieces, pipe.usage, pipe.model, pipe.meaningful, pipe.finished, pipe.failure
+
+    assert play([b"".join(said)]) == play(said)
 
 
 async def test_an_event_beyond_all_measure_is_a_bad_answer() -> None:

@@ -3,7 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from omniroute.translate.events import BlockEnd, Event, Finish, Start, TextDelta, ThinkingDelta, ToolStart
+from omniroute.translate.format import Stamp
 from omniroute.translate.formats import FORMATS, RELAYS
 from omniroute.translate.peek import peek
 
@@ -46,3 +50,27 @@ def test_a_chat_streams_usage_is_asked_for_and_taken_out_again() -> None:
 @pytest.mark.parametrize("name", ["openai-chat", "anthropic"])
 def test_what_a_request_must_have(name: str) -> None:
     assert "messages" in RELAYS[name].required
+
+
+BEFORE: list[list[Event]] = [
+    [],
+    [Start("id", "m")],
+    [Start("id", "m"), ThinkingDelta("hm")],
+    [Start("id", "m"), TextDelta("so")],
+    [Start("id", "m"), TextDelta("so", b'[{"token":"so"}]')],
+    [Start("id", "m"), TextDelta("so"), BlockEnd()],
+    [Start("id", "m"), TextDelta("so"), ToolStart("c", "f")],
+    [Start("id", "m"), TextDelta("so"), Finish("stop")],
+]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("before", BEFORE, ids=lambda before: "-".join([type(event).__name__ for event in before]) or "-")
+@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5), max_size=5))
+def test_texts_at_once_are_written_like_one_after_the_other(name: str, before: list[Event], texts: list[str]) -> None:
+    stamp = Stamp("id-1", 1_750_000_000, "m")
+    at_once, each = FORMATS[name].stream_encoder(stamp), FORMATS[name].stream_encoder(stamp)
+    wrote = each.feed(before) + b"".join(each.feed([TextDelta(text)]) for text in texts)
+    wrote += each.feed([TextDelta("!"), Finish("stop")])
+    out = at_once.feed(before) + (at_once.texts(texts) if texts else b"")
+    assert out + at_once.feed([TextDelta("!"), Finish("stop")]) == wrote

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from omniroute.translate import openai_chat_stream
 from omniroute.translate.events import Event
 from omniroute.translate.format import BadAnswer
+from omniroute.translate.jsonio import encode
 from omniroute.translate.openai_chat_stream import ChatDecoder
-from omniroute.translate.text_frame import frame_of
+from omniroute.translate.text_frame import frame_of, framed
 
 MEMBER = b'"content":'
 
@@ -21,7 +22,7 @@ def chunk(delta: dict[str, Any], **more: Any) -> bytes:
 
 
 def test_a_chunk_with_another_text_is_known_by_what_stands_around_it() -> None:
-    frame = frame_of(chunk({"content": "one"}), MEMBER, "one")
+    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
     assert frame is not None
     assert frame.text(chunk({"content": 'two "\u00fc" \n \U0001f600'})) == 'two "\u00fc" \n \U0001f600'
     assert frame.text(chunk({"content": "one"}).replace(b'"one"', rb'"\u00fc\ud83d\ude00"')) == "\u00fc\U0001f600"
@@ -45,7 +46,7 @@ def test_a_chunk_with_another_text_is_known_by_what_stands_around_it() -> None:
     ],
 )
 def test_anything_else_is_not(other: bytes) -> None:
-    frame = frame_of(chunk({"content": "one"}), MEMBER, "one")
+    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
     assert frame is not None
     assert frame.text(other) == ""
 
@@ -62,7 +63,7 @@ def test_anything_else_is_not(other: bytes) -> None:
     ],
 )
 def test_a_text_that_cannot_be_found_for_certain_has_no_frame(data: bytes, text: str) -> None:
-    assert frame_of(data, MEMBER, text) is None
+    assert frame_of(b"", data, MEMBER, text) is None
 
 
 def play(decoder: ChatDecoder, chunks: list[bytes]) -> list[Event] | str:
@@ -97,8 +98,57 @@ def test_a_stream_is_decoded_as_if_each_chunk_were_read(chunks: list[bytes], spo
 
 def test_a_stream_whose_chunks_all_differ_stops_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[bytes] = []
-    monkeypatch.setattr(openai_chat_stream, "frame_of", lambda data, member, text: looked.append(data))
+    monkeypatch.setattr(openai_chat_stream, "frame_of", lambda name, data, member, text: looked.append(data))
     decoder = ChatDecoder()
     for number in range(20):
         decoder.feed(b"", chunk({"content": "a", "role": "assistant"}, obfuscation=str(number)))
     assert len(looked) == openai_chat_stream._FRAMES
+
+
+# -- many at once
+
+
+def pairs(*chunks: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"", data) for data in chunks]
+
+
+HARD = st.sampled_from('a,"\\ \n\x7fn0\u00fc\U0001f600') | st.characters(exclude_categories=["Cs"])
+HARD_TEXTS = st.text(HARD, min_size=1)
+
+
+@given(st.lists(HARD_TEXTS, min_size=1))
+def test_texts_in_a_row_are_read_and_written_at_once(texts: list[str]) -> None:
+    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
+    assert frame is not None
+    assert frame.texts(pairs(*(chunk({"content": text}) for text in texts))) == texts
+    assert framed(texts, b'{"front,', b',\n "back"}') == b"".join(
+        [b'{"front,' + encode(text) + b',\n "back"}' for text in texts]
+    )
+
+
+@pytest.mark.parametrize(
+    ("third", "taken"),
+    [
+        (chunk({"content": "three"}, usage={}), 2),
+        (chunk({"content": ""}), 2),
+        (chunk({"content": None}), 0),
+        (chunk({"content": "one"}).replace(b'"one"', b'"two","three"'), 0),
+        (chunk({"content": "one"}).replace(b'"one"', b'"tw\no"'), 0),
+        (chunk({"content": "one"}).replace(b'"one"', b'"\xff"'), 0),
+        (chunk({"content": "one"}).replace(b'"one"', b""), 0),
+        (b"[DONE]", 2),
+    ],
+)
+def test_texts_in_a_row_end_where_a_chunk_says_something_else(third: bytes, taken: int) -> None:
+    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
+    assert frame is not None
+    same = [chunk({"content": "one"}), chunk({"content": "two"})]
+    assert frame.texts(pairs(*same, third, *same)) == ["one", "two", "three"][:taken]
+    assert frame.texts([(b"", same[0]), (b"error", same[1])]) == ["one"]
+
+
+def test_a_string_torn_between_two_chunks_is_none() -> None:
+    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
+    assert frame is not None
+    torn = [chunk({"content": "one"}).replace(b'"one"', literal) for literal in (b'"a', b'b"', b'"c","d"')]
+    assert frame.texts(pairs(*torn)) == []
