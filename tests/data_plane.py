@@ -28,7 +28,7 @@ from omniroute.upstream.send import Call, Client
 
 # deadlines that a test can wait for
 HASTY = Limits(
-    connect_timeout=0.5, first_byte_timeout=0.12, stream_idle_timeout=0.12, keepalive_interval=0.0, shutdown_timeout=0.5
+    connect_timeout=0.5, first_byte_timeout=0.25, stream_idle_timeout=0.25, keepalive_interval=0.0, shutdown_timeout=0.5
 )
 MODEL = "up/m"
 JSON = [(b"content-type", b"application/json")]

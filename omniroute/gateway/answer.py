@@ -7,17 +7,24 @@ from typing import Final
 from ..errors import wire_words
 from ..proto.headers import Headers
 from ..translate.events import Failure
-from . import render
+from . import render, retry
 from .job import Gateway, Job
 
+# A route with many accounts is long, and clients and proxies refuse a field, or a whole head, of more than 8 KiB or even 4.
+_FIELD_BYTES: Final = 2048
 CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="OmniRoute"')  # RFC 9110 section 15.5.2 demands one with a 401
+
+
+def challenge(status: int) -> Headers:
+    """What the head of a refusal of our own has because of its *status*."""
+    return [CHALLENGE] if status == 401 else []
 
 
 def head(job: Job, fields: Headers) -> Headers:
     """The head of an answer: request id, CORS, *fields*, and who answered."""
     out = [*job.exchange.request.reply_headers, *fields]
     if job.notes:
-        out.append((b"x-omniroute-route", job.notes.encode("latin-1", "replace")))
+        out.append((b"x-omniroute-route", _field(job.notes)))
     if job.cache:
         out.append((b"x-omniroute-cache", job.cache))
     if job.reservation is not None and job.reservation.warning:
@@ -25,8 +32,21 @@ def head(job: Job, fields: Headers) -> Headers:
     if job.session:
         out.append((b"x-omniroute-session-id", job.session.encode()))
     if job.dropped:
-        out.append((b"x-omniroute-dropped", ", ".join(job.dropped).encode("latin-1", "replace")))
+        out.append((b"x-omniroute-dropped", _field(", ".join(job.dropped))))
     return out
+
+
+def _same_wait(millis: bytes, failure: Failure) -> bool:
+    """Whether *millis* says what our own ``Retry-After`` does: clients believe the milliseconds where both are given."""
+    seconds = retry.retry_hint([(b"retry-after-ms", millis)], "", 0.0)
+    wait = failure.retry_after
+    return seconds is not None and wait is not None and retry.whole_seconds(seconds) == retry.whole_seconds(wait)
+
+
+def _field(text: str) -> bytes:
+    """*text* as the value of a header field; of a long one the beginning."""
+    shown = text if len(text) <= _FIELD_BYTES else text[: _FIELD_BYTES - 3] + "..."
+    return shown.encode("latin-1", "replace")
 
 
 def respond(gateway: Gateway, job: Job, status: int, fields: Headers, body: bytes) -> None:
@@ -48,12 +68,13 @@ def refuse(gateway: Gateway, job: Job, failure: Failure) -> None:
         job.status = job.status or failure.status
         return
     fields: Headers = [render.JSON_TYPE]
-    if failure.status == 401 and not failure.wire:
-        fields.append(CHALLENGE)
+    if not failure.wire:
+        fields += challenge(failure.status)
     if failure.retry_after is not None:
-        fields.append((b"retry-after", str(max(1, round(failure.retry_after))).encode()))
+        fields.append((b"retry-after", b"%d" % retry.whole_seconds(failure.retry_after)))
     if failure.wire == job.wire:
-        fields += [field for field in failure.headers if field[0] != b"retry-after"]
+        fields += [field for field in failure.headers if field[0] not in (b"retry-after", b"retry-after-ms")]
+        fields += [field for field in failure.headers if field[0] == b"retry-after-ms" and _same_wait(field[1], failure)]
     if failure.raw is not None and failure.wire == job.wire:
         body = failure.raw
     else:

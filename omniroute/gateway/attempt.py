@@ -171,8 +171,7 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
             return failure
         job.status = 200
         job.first_byte = relay.committed_at
-        if not gateway.live.breakers.calm:  # others need not wait for the end of a probe
-            gateway.live.breakers.succeed(route.provider.id)
+        gateway.live.breakers.begun(route.provider.id)
         failure = await relay.finish()
         if failure is not None:
             job.failure = without_secret(failure, job.account.secret)

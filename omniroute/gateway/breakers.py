@@ -74,8 +74,13 @@ class Breakers:
             breaker.state = "OPEN"  # the time is up, so the next call probes
             self._changed(provider, breaker)
 
+    def begun(self, provider: str) -> None:
+        """An answer begins: if a probe was due, the provider is well, and others need not wait for the answer's end."""
+        if self._known and self.view(provider).state == "HALF_OPEN":
+            self.succeed(provider)
+
     def succeed(self, provider: str) -> None:
-        """An answer came: the provider is well."""
+        """A whole answer came: the provider is well."""
         if (breaker := self._known.pop(provider, None)) is not None:
             self._changed(provider, Breaker(reset=breaker.reset, threshold=breaker.threshold))
 

@@ -1,7 +1,7 @@
 """The semantic cache: whole answers to requests that would be answered the same again (routing semantics section 9).
 
 Two tiers: this memory, and behind it an :class:`Archive` that outlives the process.  Answers to keys that say no-log never
-reach the archive: they have a shelf of their own, small and short-lived, that no other key reads.
+reach the archive: they have a shelf of their own, small and short-lived, that only such keys read.
 """
 
 from __future__ import annotations

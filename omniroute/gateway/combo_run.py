@@ -7,12 +7,12 @@ how long one may take to its first byte, whether it is asked again, and what the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import OmniError, wire_words
-from ..proto.h1_client import TransportError
+from ..proto.h1_client import Origin, TransportError
 from ..translate.events import Failure
 from ..upstream.credentials import base_url_of, beside
 from . import render
@@ -125,56 +125,86 @@ async def _model(gateway: Gateway, job: Job, combo: Combo, target: Target, route
             gate.leave()
 
 
+@dataclass(slots=True)
+class Turn:
+    """One model's turn: an :data:`Attempt` that knows whether the model was asked and what came of it."""
+
+    attempt: Attempt
+    on_asked: Callable[[], None]  # when the model is asked for the first time
+    asked: bool = False
+    asking: bool = False  # an attempt is under way: else the call waits for a slot or for the next try
+    hung: bool = False  # an attempt was under way when the time was over
+    said: list[Failure] = field(default_factory=list)  # by the tries that are over, if another was to follow
+
+    async def __call__(self, gateway: Gateway, job: Job, route: Route, account: Connection) -> Failure | None:
+        if not self.asked:
+            self.on_asked()
+        self.asked = self.asking = True
+        try:
+            return await self.attempt(gateway, job, route, account)
+        finally:
+            self.asking = False
+
+
 async def _timed(
     gateway: Gateway, job: Job, combo: Combo, target: Target, route: Route, config: Config, attempt: Attempt
 ) -> Failure | None:
     """One model, asked for as long as it may take to its first byte."""
-    combos = gateway.live.combos
-    began, asked = gateway.clock.monotonic(), False
-    said: list[Failure] = []
+    combos, clock = gateway.live.combos, gateway.clock
+    began = clock.monotonic()
     failure: Failure | None
 
-    def noted(gateway: Gateway, job: Job, route: Route, account: Connection) -> Awaitable[Failure | None]:
-        nonlocal asked
-        if config.metrics and not asked:
-            combos.began(combo.name, target.name, gateway.clock.time())
-        asked = True
-        return attempt(gateway, job, route, account)
+    def on_asked() -> None:
+        if config.metrics:
+            combos.began(combo.name, target.name, clock.time())
 
-    try:
-        failure = await within(gateway, job, config.timeout, _tries(gateway, job, route, config, noted, said))
-    except Late:
-        if not said:  # else it was the wait for another try that was cut short
-            job.trail += f"; failed={job.label} (nothing in {span_text(config.timeout)})"
+    def on_late() -> None:
+        """Before the call is taken back, so that a breaker's probe that hangs has failed."""
+        if turn.asking:
+            turn.hung = True
             gateway.live.breakers.fail(route.provider.id, profile_of(gateway, route))
-        failure = said[-1] if said else Failure(504, f"{target.name} sent nothing for {config.timeout:g} seconds")
+
+    turn = Turn(attempt, on_asked)
+    try:
+        failure = await within(gateway, job, config.timeout, _tries(gateway, job, route, config, turn), on_late)
+    except Late:
+        failure = _too_late(job, target, turn, config.timeout)
         job.final = job.exchange.started
-    if config.metrics and asked:
-        latency = (job.first_byte if failure is None and job.first_byte else gateway.clock.monotonic()) - began
+    if config.metrics and turn.asked:
+        latency = (job.first_byte if failure is None and job.first_byte else clock.monotonic()) - began
         combos.ended(combo.name, target.name, ok=failure is None, latency_ms=latency * 1000)
     return failure
 
 
-async def _tries(
-    gateway: Gateway, job: Job, route: Route, config: Config, attempt: Attempt, said: list[Failure]
-) -> Failure | None:
+def _too_late(job: Job, target: Target, turn: Turn, seconds: float) -> Failure:
+    """The model's time is over: what it said before, else that it said nothing."""
+    if turn.hung:
+        job.trail += f"; failed={job.label} (nothing in {span_text(seconds)})"
+    elif not turn.said:
+        skip(job, target.name, f"no free account in {span_text(seconds)}")
+    return turn.said[-1] if turn.said else Failure(504, f"{target.name} sent nothing for {seconds:g} seconds")
+
+
+async def _tries(gateway: Gateway, job: Job, route: Route, config: Config, turn: Turn) -> Failure | None:
     """The model, and the same once more while that may help."""
     for left in range(config.retries, -1, -1):
         before = job.attempts
-        failure = await ask(gateway, job, route, attempt)
+        failure = await ask(gateway, job, route, turn)
         if failure is None or job.final or not left:
             return failure
-        said.append(failure)
+        turn.said.append(failure)
         if job.attempts == before or failure.status not in AGAIN or resting(gateway, route):
             return failure
         await gateway.clock.sleep(config.retry_delay)
     raise AssertionError("unreachable")
 
 
-async def within(gateway: Gateway, job: Job, seconds: float, work: Awaitable[Failure | None]) -> Failure | None:
+async def within(
+    gateway: Gateway, job: Job, seconds: float, work: Awaitable[Failure | None], on_late: Callable[[], None]
+) -> Failure | None:
     """*work*, unless nothing was sent to the client within *seconds*: then it is cancelled and :class:`Late` raised.
 
-    A cancellation from elsewhere (the client has left) stays one.
+    *on_late* is called just before.  A cancellation from elsewhere (the client has left) stays one.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -184,6 +214,7 @@ async def within(gateway: Gateway, job: Job, seconds: float, work: Awaitable[Fai
         nonlocal late
         if not (job.exchange.started or job.exchange.gone):
             late = True
+            on_late()
             task.cancel()
 
     timer = gateway.clock.call_later(seconds, expire)
@@ -210,22 +241,29 @@ def resting(gateway: Gateway, route: Route) -> bool:
 
 
 async def reachable(gateway: Gateway, route: Route, seconds: float) -> bool:
-    """Whether a provider that has failed since its last success takes connections; of others it is not asked."""
+    """Whether a provider that has failed since its last success takes connections; of others it is not asked.
+
+    Nor where its accounts lie at different places: one that cannot be reached says nothing of the next.
+    """
     live = gateway.live
     if live.breakers.calm or not live.breakers.view(route.provider.id).failures or resting(gateway, route):
         return True
     if live.breakers.wait(route.provider.id) > 0:
         return True  # that it is not asked has a better reason
-    account = live.snapshot.connections[route.provider.id][0]
     try:
-        base = base_url_of(route.provider, account.base_url, account.data)
-        if base:
-            await gateway.client.reach(render.origin_of(beside(base, "/"), account), seconds)
+        places = {_place(route, account) for account in live.snapshot.connections[route.provider.id]}
+        if len(places) == 1 and (place := places.pop()) is not None:
+            await gateway.client.reach(place, seconds)
     except TransportError:
         return False
     except OmniError:
         return True  # the account is not fit for use: the call itself will say how
     return True
+
+
+def _place(route: Route, account: Connection) -> Origin | None:
+    base = base_url_of(route.provider, account.base_url, account.data)
+    return render.origin_of(beside(base, "/"), account) if base else None
 
 
 def skip(job: Job, name: str, reason: str) -> None:

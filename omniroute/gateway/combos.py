@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 from ..errors import OmniError
-from .resolve import Route, find_combo, resolve
+from .resolve import LONGEST_NAME, Route, find_combo, resolve
 from .snapshot import Combo, Snapshot
 
 DEFAULTS: Final[dict[str, Any]] = {
@@ -146,7 +146,7 @@ class Lineups:
             return self._known[name]
         combo = find_combo(snapshot, name)
         lineup = make_lineup(snapshot, combo) if combo is not None else None
-        if len(self._known) < self._MOST:
+        if len(self._known) < self._MOST and len(name) <= LONGEST_NAME:
             self._known[name] = lineup
         return lineup
 

@@ -19,9 +19,11 @@ from ..translate.peek import Peek, peek
 from ..upstream.credentials import PATHS, base_url_of, call_headers, endpoint, with_login
 from ..upstream.send import Times
 from . import accounts, auth, render
+from .answer import challenge
 from .job import Gateway
 from .plan import first_route
 from .resolve import Route
+from .shape import prompted
 from .snapshot import Connection
 
 CHARACTERS_A_TOKEN: Final = 4.0  # of English prose and JSON, with every vendor's tokenizer, within a quarter
@@ -29,6 +31,7 @@ MEDIA_TOKENS: Final = 1500  # of an image of usual size
 TURN_TOKENS: Final = 4  # the frame around each turn
 PATIENCE: Final = 15.0  # seconds: who asks waits for the count before it sends anything
 _MOST: Final = 64 * 1024  # bytes of an answer
+_MODEL: Final = "model"  # in the path of one wire alone
 
 
 async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
@@ -42,7 +45,10 @@ async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
             snapshot, request, gateway.clock.time(), required=gateway.require_key, keyring=gateway.keyring
         )
         found = peek(gateway.guard.redacted(request.body, request.id), RELAYS[row.wire].members)
-        found.model = request.params.get("model", found.model)
+        if _MODEL in request.params:  # this wire's counter takes contents alone, or a whole request in another member
+            found.model = request.params[_MODEL]
+        else:
+            found = prompted(snapshot.settings, row.wire, found)
         route = first_route(gateway, snapshot, key, found.model)
         counted = await _upstream(gateway, exchange, found, route, row.wire)
         if counted is not None:
@@ -50,9 +56,9 @@ async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
             return
         tokens = estimate(form.decode_request(_unwrapped(found)))
     except OmniError as error:
-        exchange.respond(error.status, fields, form.encode_error(render.failure_of(error)))
+        exchange.respond(error.status, [*fields, *challenge(error.status)], form.encode_error(render.failure_of(error)))
         return
-    name = "totalTokens" if "model" in request.params else "input_tokens"  # the wire with the model in the path
+    name = "totalTokens" if _MODEL in request.params else "input_tokens"
     fields.append((b"x-omniroute-estimated", b"true"))
     exchange.respond(200, fields, msgspec.json.encode({name: tokens, "estimated": True}))
 

@@ -224,7 +224,7 @@ async def _streamed(
         if not events and not kind.startswith(b"audio/"):
             kind = codec.read(b"", job.ask, mark(gateway, job, route)).content_type
         fields: Headers = [(b"content-type", kind), *render.answer_fields(call.headers)]
-        return await media_stream.relay(gateway, job, call, head(job, fields), events=events)
+        return await media_stream.relay(gateway, job, route, call, head(job, fields), events=events)
     finally:
         call.cancel()
 

@@ -11,7 +11,7 @@ from ..media.codecs import CODECS
 from ..media.operations import MediaOperation, invalid_model, missing_model, no_credentials, not_served
 from ..upstream.providers import Provider, quirks_of, serves
 from .cost import price_of
-from .resolve import ALIAS_DEPTH, Route, alias_target
+from .resolve import ALIAS_DEPTH, LONGEST_NAME, Route, alias_target, narrowed
 from .snapshot import Snapshot
 
 _LATEST = ":latest"
@@ -24,7 +24,7 @@ def resolve(snapshot: Snapshot, operation: MediaOperation, name: str, *, only: s
     """
     if not name or name.isspace():
         raise missing_model()
-    if len(name) > 512 or not name.isprintable() or "../" in name or "..\\" in name:
+    if len(name) > LONGEST_NAME or not name.isprintable() or "../" in name or "..\\" in name:
         raise OmniError("invalid_request", "Invalid model format", param="model")
     if only:
         return _dedicated(snapshot, operation, only, name)
@@ -52,9 +52,9 @@ def _resolve(snapshot: Snapshot, operation: MediaOperation, name: str, depth: in
 
 
 def _offers(snapshot: Snapshot, operation: MediaOperation, model: str) -> tuple[str, ...]:
-    """The providers that have *model* for *operation*: those with an account, if any of them has one."""
+    """The providers that have *model* for *operation*, narrowed to those that can be asked."""
     found = tuple(p for p in snapshot.models.get(model, ()) if offers(snapshot.providers.get(p), operation, model))
-    return tuple(p for p in found if snapshot.connections.get(p)) or found
+    return narrowed(snapshot, found)
 
 
 def offers(provider: Provider | None, operation: MediaOperation, model: str) -> bool:
@@ -72,6 +72,9 @@ def _only_one(snapshot: Snapshot, offers: tuple[str, ...], model: str) -> str:
         return offers[0]
     if snapshot.default_provider in offers:
         return snapshot.default_provider
+    for provider_id in snapshot.chains.get(model, ()):
+        if provider_id in offers:
+            return provider_id
     message = f"Ambiguous model '{model}'. Use provider/model prefix (ex: gh/{model} or cc/{model})."
     raise OmniError("invalid_request", message, param="model")
 

@@ -17,8 +17,9 @@ from ..proto.headers import Headers
 from ..translate.events import Failure, Usage
 from ..translate.relay import data_of
 from ..upstream.send import Call
-from .blame import secret_bytes
+from .blame import blame, secret_bytes, without_secret
 from .job import Gateway, Job
+from .resolve import Route
 from .stream import StreamRelay
 
 _TAIL: Final = 64 * 1024  # the last event has the whole text, and the counts behind it
@@ -77,7 +78,7 @@ def usage_of(events: bytes) -> Usage | None:
     return None
 
 
-async def relay(gateway: Gateway, job: Job, call: Call, fields: Headers, *, events: bool) -> Failure | None:
+async def relay(gateway: Gateway, job: Job, route: Route, call: Call, fields: Headers, *, events: bool) -> Failure | None:
     """Send *call*'s body on under the head *fields*.  None: the client has been answered; else nothing has been sent."""
     assert job.account is not None
     pipe = RawPipe(job.exchange, events)
@@ -95,7 +96,11 @@ async def relay(gateway: Gateway, job: Job, call: Call, fields: Headers, *, even
         if (failure := await stream.commit()) is not None:
             return failure
         job.status, job.first_byte = 200, stream.committed_at
-        job.failure = await stream.finish()
+        gateway.live.breakers.begun(route.provider.id)
+        failure = await stream.finish()
+        if failure is not None:
+            job.failure = without_secret(failure, job.account.secret)
+            blame(gateway, route, job.account, job.failure, request_id=job.exchange.request.id)
         return None
     finally:
         job.usage, job.complete = pipe.usage or job.usage, pipe.finished

@@ -14,7 +14,7 @@ from ..media.images import sizes_of
 from ..proto.exchange import Exchange
 from ..upstream.providers import Model, Provider
 from . import auth, render
-from .answer import CHALLENGE
+from .answer import challenge
 from .edge import error_body
 from .job import Gateway
 from .snapshot import Snapshot
@@ -24,6 +24,7 @@ _CREATED_ISO: Final = iso(CREATED)
 COMBO: Final = "combo"  # who owns a combo's entry
 _GEMINI_CLIENT: Final = b"x-goog-api-client"  # Google's packages send it, whatever version of the API they are set to
 _MAX_PAGE: Final = 1000
+_DIGITS: Final = 10
 _ORDER: Final = {kind: n for n, kind in enumerate(("embedding", "image", "rerank", "audio", "moderation"), 1)}
 
 
@@ -49,8 +50,8 @@ def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False, kind: s
             body = page(entries, request.query) if wanted is None else one(entries, wanted)
     except OmniError as error:
         code = error.code or ("invalid_api_key" if error.status == 401 else "model_not_found")
-        challenge = [CHALLENGE] if error.status == 401 else []
-        exchange.respond(error.status, [*fields, *challenge], error_body(request, error.status, error.message, code))
+        head = [*fields, *challenge(error.status)]
+        exchange.respond(error.status, head, error_body(request, error.status, error.message, code))
         return
     exchange.respond(200, fields, msgspec.json.encode(body))
 
@@ -141,10 +142,13 @@ def _entry(entry_id: str, provider: Provider, model: Model, parent: str | None, 
 
 
 def page(entries: list[dict[str, Any]], query: str) -> dict[str, Any]:
-    """OpenAI's list with Anthropic's paging members (``limit``, ``after_id``, ``before_id``)."""
+    """OpenAI's list with Anthropic's paging members (``limit``, ``after_id``, ``before_id``).
+
+    With ``before_id`` the page is what stands right before that entry, and ``has_more`` says that there is more above it.
+    """
     asked = dict(parse_qsl(query))
-    limit = asked.get("limit", "")
-    if limit and (not limit.isdecimal() or not 1 <= int(limit) <= _MAX_PAGE):
+    limit = _number(asked.get("limit", "1"))
+    if not 1 <= limit <= _MAX_PAGE:
         raise OmniError("invalid_request", f"Invalid 'limit': use a whole number from 1 to {_MAX_PAGE}", param="limit")
     ids = [entry["id"] for entry in entries]
     start, end = 0, len(entries)
@@ -152,15 +156,21 @@ def page(entries: list[dict[str, Any]], query: str) -> dict[str, Any]:
         start = ids.index(after) + 1
     if (before := asked.get("before_id")) in ids:
         end = ids.index(before)
-    stop = min(end, start + int(limit)) if limit else end
-    data = entries[start:stop]
+    found = entries[start:end]
+    size = limit if "limit" in asked else len(found)
+    data = found[-size:] if before in ids else found[:size]
     return {
         "object": "list",
         "data": data,
-        "has_more": stop < end,
+        "has_more": len(data) < len(found),
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
     }
+
+
+def _number(text: str) -> int:
+    """A whole number from a query; -1 for what is none or has too many digits."""
+    return int(text) if text.isdecimal() and len(text) < _DIGITS else -1
 
 
 def one(entries: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
@@ -191,12 +201,11 @@ def gemini_entry(entry: dict[str, Any]) -> dict[str, Any]:
 def gemini_page(entries: list[dict[str, Any]], query: str) -> dict[str, Any]:
     """The chat models, at most ``pageSize`` from ``pageToken`` (the number of the first one) on."""
     asked = dict(parse_qsl(query))
-    size, token = asked.get("pageSize", ""), asked.get("pageToken", "")
-    if (size and not size.isdecimal()) or (token and not token.isdecimal()):
+    size, start = _number(asked.get("pageSize", "0")), _number(asked.get("pageToken", "0"))
+    if size < 0 or start < 0:
         raise OmniError("invalid_request", "Invalid 'pageSize' or 'pageToken': use the numbers given by the last page")
     chat = [entry for entry in entries if entry["type"] == "model" and not entry["parent"]]
-    start = int(token or 0)
-    stop = min(len(chat), start + (min(int(size), _MAX_PAGE) or _MAX_PAGE)) if size else len(chat)
+    stop = min(len(chat), start + (min(size, _MAX_PAGE) or _MAX_PAGE)) if "pageSize" in asked else len(chat)
     body: dict[str, Any] = {"models": [gemini_entry(entry) for entry in chat[start:stop]]}
     if stop < len(chat):
         body["nextPageToken"] = str(stop)

@@ -20,6 +20,7 @@ from ..proto.exchange import Exchange
 from ..proto.headers import Headers
 from ..upstream.providers import Model
 from . import auth, models, pipeline, render
+from .answer import challenge
 from .job import Gateway, Line
 from .snapshot import Snapshot
 
@@ -217,7 +218,7 @@ def _only_loads(gateway: Gateway, exchange: Exchange, silence: dict[str, Any]) -
 
 
 def _answer(exchange: Exchange, body: dict[str, Any], status: int = 200) -> None:
-    fields: Headers = [*exchange.request.reply_headers, render.JSON_TYPE]
+    fields: Headers = [*exchange.request.reply_headers, render.JSON_TYPE, *challenge(status)]
     exchange.respond(status, fields, msgspec.json.encode(body))
 
 

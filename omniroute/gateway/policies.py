@@ -194,13 +194,18 @@ def _any(patterns: Iterable[str], names: Iterable[str]) -> bool:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """A glob: ``*`` is any run, ``?`` any one character; anchored, and upper and lower case are the same."""
+    """Whether the glob *pattern* fits the whole *name*."""
     return _compiled(pattern).fullmatch(name) is not None
 
 
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Each run up to the next literal part is atomic, so that no name makes the match try again and again."""
+def glob(pattern: str) -> re.Pattern[str]:
+    """For ``fullmatch``: ``*`` is any run, ``?`` any one character, and upper and lower case are the same.
+
+    Each run up to the next literal part is atomic, so that no name makes the match try again and again.
+    """
     first, *rest = ("".join("." if c == "?" else re.escape(c) for c in part) for part in re.split(r"\*+", pattern))
     middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
     return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""), re.IGNORECASE | re.DOTALL)
+
+
+_compiled: Final = lru_cache(maxsize=1024)(glob)

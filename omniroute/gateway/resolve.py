@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 from ..errors import OmniError
 from ..upstream.providers import Price, Provider, quirks_of
 from .cost import price_of
+from .policies import glob
 from .snapshot import Combo, Snapshot
 
 ALIAS_DEPTH: Final = 5
 LONGEST_NAME: Final = 512
-_LATEST: Final = ":latest"
+_LATEST: Final = ":latest"  # the tag that some clients add to every name
 _FORBIDDEN: Final = re.compile(r"\.\./|\.\.\\|[\x00-\x1f\x7f]")
 
 
@@ -70,8 +71,7 @@ def _resolve(snapshot: Snapshot, name: str, depth: int) -> Route:
     head, slash, rest = name.partition("/")
     if slash and rest and (provider_id := snapshot.prefixes.get(head)) is not None:
         return _route(snapshot, provider_id, rest, "prefix", snapshot.wires.get(head, ""))
-    target = snapshot.aliases.get(name) if not slash else None
-    via = "alias"
+    target, via = _exact_alias(snapshot, name), "alias"
     if target is None and (target := _wildcard(snapshot, name)) is not None:
         via = "wildcard alias"
     if target is not None and target != name:
@@ -87,8 +87,20 @@ def _resolve(snapshot: Snapshot, name: str, depth: int) -> Route:
 
 def alias_target(snapshot: Snapshot, name: str) -> str | None:
     """What *name* stands for: an exact alias (names with a slash have none), else the most specific wildcard alias."""
-    exact = snapshot.aliases.get(name) if "/" not in name else None
+    exact = _exact_alias(snapshot, name)
     return exact if exact is not None else _wildcard(snapshot, name)
+
+
+def _exact_alias(snapshot: Snapshot, name: str) -> str | None:
+    if "/" in name:
+        return None
+    target = snapshot.aliases.get(name)
+    return target if target is not None else snapshot.aliases.get(_untagged(snapshot, name))
+
+
+def _untagged(snapshot: Snapshot, name: str) -> str:
+    """*name* without the tag that its client may have added; a model that is listed with it keeps it."""
+    return name if name in snapshot.models else name.removesuffix(_LATEST)
 
 
 def find_combo(snapshot: Snapshot, name: str) -> Combo | None:
@@ -101,6 +113,8 @@ def find_combo(snapshot: Snapshot, name: str) -> Combo | None:
         head, slash, rest = name.partition("/")
         if slash and rest and head in snapshot.prefixes:
             return None
+        if name not in snapshot.aliases and (combo := snapshot.combos.get(_untagged(snapshot, name))) is not None:
+            return combo
         target = alias_target(snapshot, name)
         if target is None:
             return None
@@ -140,7 +154,7 @@ def _by_start(aliases: tuple[tuple[str, str], ...]) -> dict[str, list[_Wildcard]
     groups: dict[str, list[_Wildcard]] = {}
     for place, (pattern, target) in enumerate(aliases):
         start = re.split(r"[*?]", pattern, maxsplit=1)[0].casefold()
-        groups.setdefault(start, []).append(_Wildcard(specificity(pattern), -place, _pattern(pattern), target))
+        groups.setdefault(start, []).append(_Wildcard(specificity(pattern), -place, glob(pattern), target))
     return groups
 
 
@@ -152,11 +166,6 @@ def _wildcard(snapshot: Snapshot, name: str) -> str | None:
     return _wildcards.find(aliases, name) if aliases else None
 
 
-def _pattern(pattern: str) -> re.Pattern[str]:
-    body = "".join({"*": ".*", "?": "."}.get(c) or re.escape(c) for c in pattern)
-    return re.compile(body, re.IGNORECASE | re.DOTALL)
-
-
 def specificity(pattern: str) -> int:
     """10 per literal character (``/`` parts, it does not count) - 50 per ``*`` - 5 per ``?`` + the pattern's length."""
     literal = sum(map(len, re.split(r"[/*?]", pattern)))
@@ -164,8 +173,8 @@ def specificity(pattern: str) -> int:
 
 
 def _bare(snapshot: Snapshot, name: str) -> Route:
-    offers = snapshot.models.get(name, ())
-    offers = tuple(p for p in offers if snapshot.connections.get(p)) or offers
+    name = _untagged(snapshot, name)
+    offers = narrowed(snapshot, snapshot.models.get(name, ()))
     if snapshot.default_provider in offers:
         return _unknown(snapshot, snapshot.default_provider, name)
     if len(offers) == 1:
@@ -182,12 +191,22 @@ def _bare(snapshot: Snapshot, name: str) -> Route:
     raise OmniError("invalid_request", message, param="model")
 
 
+def narrowed(snapshot: Snapshot, offers: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the providers that offer a model those that still exist, that are not blocked, and that have an account.
+
+    The last two only as far as that leaves any: what is wrong with the others can then be said.
+    """
+    offers = tuple(p for p in offers if p in snapshot.providers)
+    offers = tuple(p for p in offers if p not in snapshot.settings.blocked_providers) or offers
+    return tuple(p for p in offers if snapshot.connections.get(p)) or offers
+
+
 def _route(snapshot: Snapshot, provider_id: str, model: str, via: str, wire: str = "") -> Route:
     provider = snapshot.providers[provider_id]
     if provider_id in snapshot.settings.blocked_providers:
         raise OmniError("invalid_request", f"Provider '{provider_id}' is blocked in the settings", param="model")
     if model.endswith(_LATEST) and not (provider.node or provider.local):
-        model = model.removesuffix(_LATEST)  # some clients add it to every name
+        model = model.removesuffix(_LATEST)
     model = provider.renames.get(model, model)
     known = provider.models.get(model)
     wire = (known.wire if known is not None else "") or wire or provider.wire_of(model)

@@ -1,7 +1,7 @@
 """What a failure means for the account that had it and for the next attempt.  Pure: tables and parsing.
 
 Rows and schedules: routing semantics section 6.  The upstream's words are looked at before its status, because vendors
-report rate limits as 400, 403 or 503 as often as 429.
+report rate limits as 403 or 503 as often as 429; not those of a 400, which may be the client's own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from math import isfinite
+from math import ceil, isfinite
 from typing import Final, Literal, NamedTuple
 
 from ..errors import Retry
@@ -18,6 +18,7 @@ from ..proto.headers import Headers, get
 
 Reason = Literal["auth_error", "quota_exhausted", "rate_limit_exceeded", "model_capacity", "server_error", "unknown"]
 MAX_HINT: Final = 24 * 3600.0
+_NOISE: Final = 0.001  # seconds: what differences of Unix times may be off by, and more
 
 
 class Profile(NamedTuple):
@@ -61,7 +62,6 @@ class Verdict(NamedTuple):
 
 
 _RATE: Final = Rule(1.0, True, 120.0, "rate_limit_exceeded")
-_MODEL_RATE: Final = _RATE._replace(scope="model")
 _CAPACITY: Final = Rule(1.0, True, 120.0, "model_capacity", "model")
 _TRANSIENT: Final = Rule(0.0, True, 60.0, "server_error")
 _OTHER: Final = Rule(5.0, False, 5.0, "unknown")
@@ -69,12 +69,14 @@ _AUTH: Final = Rule(120.0, False, 120.0, "auth_error")
 _BY_TEXT: Final[tuple[tuple[str, Rule], ...]] = (
     ("no credentials", _AUTH),
     ("request not allowed", Rule(5.0, False, 5.0, "rate_limit_exceeded")),
-    ("quota exceeded", Rule(1.0, True, 120.0, "quota_exhausted")),
+    ("quota exceeded", _RATE._replace(reason="quota_exhausted")),
     ("rate limit", _RATE),
     ("too many requests", _RATE),
     ("capacity", _CAPACITY),
     ("overloaded", _CAPACITY),
+    ("resource exhausted", _CAPACITY),
 )
+_MONEY: Final = ("quota", "billing")  # a rate limit with one of these words ends with the next bill, or a day
 _BY_STATUS: Final[dict[int, Rule]] = {
     401: _AUTH,
     402: Rule(120.0, False, 120.0, "quota_exhausted"),
@@ -98,18 +100,19 @@ def judge(status: int, message: str, model: str = "") -> Verdict:
         if status == 400 and message.lower().startswith(_DEAD_KEY):
             return Verdict(Retry.NEXT_ACCOUNT, _AUTH)
         return Verdict(Retry.NONE, None)
+    rule = _BY_STATUS.get(status, _OTHER)
     if status in _TEXT_STATUSES or status >= 500:
         text = message.lower()
-        for words, rule in _BY_TEXT:
-            if words in text:
-                return Verdict(Retry.NEXT_ACCOUNT, _MODEL_RATE if rule is _RATE and _names(text, status, model) else rule)
-        if _names(text, status, model):
-            return Verdict(Retry.NEXT_ACCOUNT, _MODEL_RATE)
-    return Verdict(Retry.NEXT_ACCOUNT, _BY_STATUS.get(status, _OTHER))
+        rule = next((found for words, found in _BY_TEXT if words in text), rule)
+        if rule is _RATE and any(word in text for word in _MONEY):
+            rule = rule._replace(reason="quota_exhausted")
+        if status == 429 and rule.backoff and _names(text, model):
+            rule = rule._replace(scope="model")
+    return Verdict(Retry.NEXT_ACCOUNT, rule)
 
 
-def _names(text: str, status: int, model: str) -> bool:
-    if status != 429 or len(model) < _NAME_CHARS or model.lower() not in text:
+def _names(text: str, model: str) -> bool:
+    if len(model) < _NAME_CHARS or model.lower() not in text:
         return False
     return re.search(rf"(?<![\w.-]){re.escape(model.lower())}(?![\w-])", text) is not None
 
@@ -145,14 +148,16 @@ _IN_TEXT: Final = re.compile(
 
 
 def parse_span(text: str) -> float | None:
-    """Seconds of ``33s``, ``1m30s``, ``500ms``, ``2h7m23s``, ``60``; None when it is none of these."""
+    """Seconds of ``33s``, ``1m30s``, ``500ms``, ``2h7m23s``, ``60``; None when it is none of these or has no end."""
     text = text.strip()
     try:
-        return max(0.0, seconds) if isfinite(seconds := float(text)) else None
+        seconds = float(text)
     except ValueError:
-        pass
-    spans = _SPAN.findall(text)
-    return sum(float(n) * _UNITS[unit.lower()] for n, unit in spans) if spans else None
+        spans = _SPAN.findall(text)
+        if not spans:
+            return None
+        seconds = sum(float(n) * _UNITS[unit.lower()] for n, unit in spans)
+    return max(0.0, seconds) if isfinite(seconds) else None
 
 
 def retry_hint(headers: Headers, message: str, now: float) -> float | None:
@@ -165,7 +170,7 @@ def retry_hint(headers: Headers, message: str, now: float) -> float | None:
             return seconds
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             date = None
         if date is not None:
             return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
@@ -173,10 +178,14 @@ def retry_hint(headers: Headers, message: str, now: float) -> float | None:
     return parse_span(found[1]) if found else None
 
 
+def whole_seconds(seconds: float) -> int:
+    """For ``Retry-After``, at least 1: rounded up, because who comes back too early is refused again."""
+    return max(1, ceil(seconds - _NOISE))
+
+
 def span_text(seconds: float) -> str:
-    """``65`` -> ``1m 5s``, for people."""
-    whole = max(1, round(seconds))
-    hours, rest = divmod(whole, 3600)
+    """``65`` -> ``1m 5s``, for people; as :func:`whole_seconds`."""
+    hours, rest = divmod(whole_seconds(seconds), 3600)
     minutes, left = divmod(rest, 60)
     parts = [f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if n]
     return " ".join(parts)

@@ -31,6 +31,17 @@ def test_a_head_says_who_answered_and_what_was_lost() -> None:
     assert fields[b"content-type"] == b"x"
 
 
+def test_a_long_route_is_cut_in_the_head_and_whole_in_the_log() -> None:
+    made = job(CHAT, {})
+    made.notes = "up/acct; attempt=1/500" + "; skipped=account (cooling 12s)" * 500
+    made.dropped = ("messages.0.name",) * 1000
+    fields = dict(head(made, []))
+    for name in (b"x-omniroute-route", b"x-omniroute-dropped"):
+        assert len(fields[name]) == 2048
+        assert fields[name].endswith(b"...")
+    assert len(made.notes) > 15_000
+
+
 def test_a_refusal_says_who_was_passed_over_when_no_one_was_asked() -> None:
     made = job(CHAT, {})
     made.trail = "; skipped=acct-1 (cooling 12s)"
@@ -71,8 +82,8 @@ def test_an_upstreams_error_without_a_code_gets_the_word_for_its_status(wire: Wi
     assert wire.error_of(refused(wire, Failure(400, "Odd", wire=other.name)).text)["code"] == "bad_request"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.0, b"1"), (0.4, b"1"), (1.6, b"2"), (7.0, b"7"), (65.2, b"65")])
-def test_retry_after_is_a_whole_number_of_seconds(seconds: float, text: bytes) -> None:
+@pytest.mark.parametrize(("seconds", "text"), [(0.0, b"1"), (0.4, b"1"), (1.4, b"2"), (7.0000001, b"7"), (65.2, b"66")])
+def test_who_comes_back_after_the_whole_seconds_of_retry_after_is_not_too_early(seconds: float, text: bytes) -> None:
     assert refused(CHAT, Failure(429, "x", retry_after=seconds)).header_list(b"retry-after") == [text]
 
 
@@ -83,6 +94,12 @@ def test_fields_of_the_upstreams_answer_are_kept_on_the_same_wire_and_retry_afte
     assert exchange.header(b"x-should-retry") == b"false"
     assert exchange.header_list(b"retry-after") == [b"3"]
     assert refused(CHAT, failure).header(b"x-should-retry") is None
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.5, b"500"), (7.0, None), (None, None)])
+def test_milliseconds_to_wait_are_kept_as_long_as_they_are_ours_too(seconds: float | None, kept: bytes | None) -> None:
+    failure = Failure(429, "x", wire="openai-chat", raw=b"{}", retry_after=seconds, headers=[(b"retry-after-ms", b"500")])
+    assert refused(CHAT, failure).header(b"retry-after-ms") == kept
 
 
 def test_after_the_head_the_connection_is_broken_visibly() -> None:

@@ -68,6 +68,19 @@ def test_one_call_probes_and_the_others_wait_for_what_it_finds() -> None:
     assert breakers.calm
 
 
+def test_when_the_probes_answer_begins_others_may_come_but_no_count_is_forgotten() -> None:
+    breakers, clock, _ = broken()
+    clock.advance(30.0)
+    breakers.enter("p", KEY, "probe")
+    breakers.begun("p")
+    assert breakers.calm
+    breakers.fail("p", KEY)
+    breakers.begun("p")
+    assert breakers.view("p").failures == 1
+    breakers.begun("other")
+    assert breakers.view("other") == Breaker()
+
+
 def test_a_probe_that_fails_opens_it_for_the_whole_time_again() -> None:
     breakers, clock, _ = broken()
     clock.advance(30.0)

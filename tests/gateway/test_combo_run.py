@@ -6,6 +6,7 @@ import asyncio
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from data_plane import JSON, until
 from fakes_combos import Attempt, combo, script, world
@@ -250,6 +251,33 @@ async def test_when_none_sends_anything_the_client_gets_a_time_out() -> None:
     assert slow.seen == slow.stopped == ["a", "b", "c"]
 
 
+async def test_a_probe_that_hangs_opens_the_breaker_for_the_whole_time_again() -> None:
+    gateway = fake_gateway(abc(timeoutMs=5000, healthCheckEnabled=False))
+    for pause in (0.0, 0.0, 0.0, 0.0, 0.0, 30.0):  # five failures open it, the sixth call is the probe
+        gateway.hands.advance(pause)
+        slow = Slow("b")
+        task = spawn(Run(gateway, slow)(), "call")
+        await until(lambda slow=slow: slow.seen == ["a"])  # type: ignore[misc]
+        gateway.hands.advance(5.1)
+        assert await task is None
+    assert gateway.live.breakers.view("a").state == "OPEN"
+    assert gateway.live.breakers.wait("a") == pytest.approx(30.0, abs=0.2)
+
+
+async def test_time_spent_waiting_for_a_slot_is_no_failure_of_the_provider() -> None:
+    slow = Slow("b")
+    run = Run(abc(timeoutMs=5000), slow)
+    none_left = [(b"limit", b"10"), (b"remaining", b"0"), (b"reset", b"60s")]
+    run.gateway.live.limiter.learn("a1", [(b"x-ratelimit-%b-requests" % name, value) for name, value in none_left])
+    task = spawn(run(), "call")
+    await until(lambda: bool(run.gateway.live.limiter.lanes["a1"].queue))
+    run.gateway.hands.advance(5.1)
+    assert await task is None
+    assert slow.seen == ["b"]
+    assert run.job.notes == "b/acct-1; attempt=1/2; combo=x; skipped=a/m (no free account in 5s)"
+    assert run.gateway.live.breakers.calm
+
+
 async def test_once_the_first_byte_is_out_the_answer_has_all_the_time_it_needs() -> None:
     slow = Slow()
     run = Run(abc(timeoutMs=5000), slow)
@@ -409,6 +437,17 @@ async def test_a_provider_that_failed_must_take_a_connection_before_it_gets_the_
     assert await run() is None
     assert (seen, reached) == (["a", "b", "b"], [0.7])
     assert "skipped=a/m (unreachable)" in run.job.notes
+
+
+async def test_accounts_at_several_places_are_asked_although_one_place_cannot_be_reached() -> None:
+    reached: list[float] = []
+    run, seen = await failed_before(reached, TransportError("refused", "no"), accounts=2)
+    here, there = run.gateway.live.snapshot.connections["a"]
+    moved = msgspec.structs.replace(there, base_url="http://127.0.0.2/a")
+    connections = {**run.gateway.live.snapshot.connections, "a": (here, moved)}
+    run.gateway.live.snapshot = msgspec.structs.replace(run.gateway.live.snapshot, connections=connections)
+    assert await run() is None
+    assert (seen, reached) == (["a", "a", "b", "a"], [])
 
 
 async def test_a_provider_that_can_be_reached_again_is_asked_and_then_trusted() -> None:

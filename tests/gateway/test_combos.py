@@ -190,6 +190,13 @@ def test_a_combo_wins_over_prefixes_and_aliases_lead_to_it(name: str, found: boo
         assert (lineups.find(state, name) is not None) is found
 
 
+def test_names_that_are_too_long_for_a_model_are_not_remembered() -> None:
+    lineups, state = Lineups(), world(combo("x", "a/m"))
+    assert lineups.find(state, "n" * 513) is None
+    assert lineups.find(state, "n" * 512) is None
+    assert [len(name) for name in lineups._known] == [512]
+
+
 def test_lineups_are_forgotten_with_their_snapshot() -> None:
     lineups = Lineups()
     assert lineups.find(world(combo("x", "a/m")), "x") is not None

@@ -16,7 +16,7 @@ from omniroute.gateway import count_tokens
 from omniroute.gateway.auth import digest
 from omniroute.gateway.count_tokens import MEDIA_TOKENS, estimate
 from omniroute.gateway.guard import Guard
-from omniroute.gateway.snapshot import Combo, ComboEntry, GatewayKey
+from omniroute.gateway.snapshot import Combo, ComboEntry, GatewayKey, GatewaySettings
 from omniroute.settings import GuardSettings
 from omniroute.translate.formats import FORMATS
 
@@ -108,12 +108,26 @@ async def test_a_restricted_key_counts_for_its_own_models_only() -> None:
     assert "not allowed" in json.loads(got)["error"]["message"]
 
 
+async def test_without_a_key_that_is_required_the_head_says_how_to_send_one() -> None:
+    made = exchange(ANTHROPIC, ASK, path=PATH)
+    await count_tokens.serve(fake_gateway(one_provider(CHAT), require_key=True), made, SimpleNamespace(wire="anthropic"))
+    assert (made.status, made.header(b"www-authenticate")) == (401, b'Bearer realm="OmniRoute"')
+
+
 async def test_a_combo_is_counted_by_its_first_model() -> None:
     combo = Combo("1", "coding", (ComboEntry("up/m"),))
     got = await counted({"model": "coding", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]},
                         combos={"coding": combo})  # fmt: skip
     assert got.status == 200
     assert got.json["input_tokens"] > 0
+
+
+async def test_the_owners_system_prompt_counts_as_it_will_be_sent() -> None:
+    settings = GatewaySettings(system_prompt="word " * 100)
+    plain, prompted = (await counted(ASK)).json["input_tokens"], (await counted(ASK, settings=settings)).json["input_tokens"]
+    assert prompted > plain + 80
+    without = await counted({**ASK, "_skipSystemPrompt": True}, settings=settings)
+    assert without.json["input_tokens"] == plain
 
 
 async def test_personal_data_does_not_reach_the_vendor_that_counts() -> None:

@@ -309,6 +309,15 @@ async def test_a_stream_that_ends_inside_an_event_ends_with_an_event(client: Wir
             assert len(client.errors(raw)) == 1
 
 
+async def test_a_provider_whose_streams_all_break_is_left_alone() -> None:
+    broken = Answer(200, [*CHAT.opening, CHAT.first, RESET], SSE, "chunked")
+    async with routed(CHAT, *[broken] * 5) as (plane, _):
+        for _ in range(5):
+            await plane.post(CHAT, CHAT.ask(MODEL, stream=True))
+            plane.live.health.empty()
+        assert plane.live.breakers.view("node-up").state == "OPEN"
+
+
 async def test_an_upstream_that_only_says_done_has_said_nothing() -> None:
     for client in WIRES:
         said = [Answer(200, [DONE], SSE), good(CHAT, True)]

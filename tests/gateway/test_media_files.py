@@ -636,6 +636,9 @@ async def test_speech_that_breaks_off_is_broken_off_for_the_client_too() -> None
     async with media_plane("openai", answer) as (plane, _), sdk(plane) as client:
         with pytest.raises(openai.APIConnectionError):
             await client.audio.speech.create(model="openai/tts-1", voice="alloy", input="Hello")
+        await plane.idle()
+        assert plane.live.health.blocked_until("c1", "tts-1") is not None, "as after a chat stream that broke off"
+        assert plane.live.breakers.view("openai").failures == 1
 
 
 @on_each_loop

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from omniroute.errors import OmniError
@@ -79,6 +80,12 @@ def test_a_bare_id_of_several_providers_goes_to_the_one_with_an_account() -> Non
     assert resolve(build(default="alpha"), EMBEDDINGS, "shared").provider.id == "alpha"
     with pytest.raises(OmniError, match=r"Ambiguous model 'shared'\. Use provider/model prefix"):
         resolve(build(), EMBEDDINGS, "shared")
+
+
+def test_a_blocked_provider_makes_no_name_ambiguous_and_a_chain_decides_between_the_others() -> None:
+    assert resolve(build(blocked_providers=frozenset({"alpha"})), EMBEDDINGS, "shared").provider.id == "beta"
+    chained = msgspec.structs.replace(build(), chains={"shared": ("sound", "beta", "alpha")})
+    assert resolve(chained, EMBEDDINGS, "shared").provider.id == "beta"
 
 
 @pytest.mark.parametrize(

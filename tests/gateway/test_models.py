@@ -11,7 +11,7 @@ from wires import CHAT
 
 from omniroute.errors import OmniError
 from omniroute.gateway import auth, models
-from omniroute.gateway.models import COMBO, catalogue, may_use, one, page
+from omniroute.gateway.models import COMBO, catalogue, gemini_page, may_use, one, page
 from omniroute.gateway.snapshot import Combo, GatewayKey, GatewaySettings, Snapshot
 from omniroute.proto.exchange import Request
 from omniroute.upstream.providers import Model
@@ -82,6 +82,9 @@ def test_a_built_in_provider_is_listed_under_alias_and_id() -> None:
         ("limit=1&after_id=a", ["b"], True),
         ("after_id=c", [], False),
         ("before_id=c", ["a", "b"], False),
+        ("limit=1&before_id=c", ["b"], True),
+        ("limit=1&before_id=b", ["a"], False),
+        ("limit=1&after_id=a&before_id=b", [], False),
         ("after_id=unknown", ["a", "b", "c"], False),
         ("beta=true", ["a", "b", "c"], False),
     ],
@@ -93,12 +96,35 @@ def test_pages(query: str, ids: list[str], more: bool) -> None:
     assert (body["first_id"], body["last_id"]) == ((ids[0], ids[-1]) if ids else (None, None))
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "1.5"])
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "1.5", "9" * 5000])
 def test_a_page_size_that_cannot_be_is_named(limit: str) -> None:
     with pytest.raises(OmniError, match="limit") as caught:
         page([], f"limit={limit}")
     assert caught.value.param == "limit"
     assert get(state(), f"limit={limit}").status == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "names", "token"),
+    [
+        ("", ["a", "b", "c"], None),
+        ("pageSize=2", ["a", "b"], "2"),
+        ("pageSize=2&pageToken=2", ["c"], None),
+        ("pageToken=7", [], None),
+        ("pageSize=0", ["a", "b", "c"], None),
+    ],
+)
+def test_geminis_pages(query: str, names: list[str], token: str | None) -> None:
+    entries = list(catalogue(snapshot(provider(CHAT, models={n: Model(n) for n in "abc"}), accounts("k"))))
+    body = gemini_page(entries, query)
+    assert [model["baseModelId"] for model in body["models"]] == names
+    assert body.get("nextPageToken") == token
+
+
+@pytest.mark.parametrize("query", ["pageSize=-1", "pageSize=x", "pageToken=x", f"pageToken={'9' * 5000}"])
+def test_a_page_of_geminis_that_cannot_be_is_refused(query: str) -> None:
+    with pytest.raises(OmniError, match="pageSize"):
+        gemini_page([], query)
 
 
 def test_one_model_by_its_id_or_its_bare_name() -> None:

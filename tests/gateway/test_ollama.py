@@ -91,6 +91,7 @@ def test_a_key_sees_the_models_that_it_may_use() -> None:
 def test_a_key_is_asked_for_where_the_settings_say_so(handler: Any) -> None:
     found = call(handler, b'{"model":"al/big"}', require_auth_for_models=True)
     assert (found.status, found.json) == (401, {"error": "Missing API key"})
+    assert found.header(b"www-authenticate") == b'Bearer realm="OmniRoute"'
 
 
 def test_show_says_what_editors_look_for() -> None:

@@ -77,6 +77,16 @@ def test_a_bare_name_offered_by_several_is_ambiguous_until_one_has_an_account() 
     assert resolve(build(active=("beta",)), "both").provider.id == "beta"
 
 
+def test_a_provider_that_is_blocked_or_gone_makes_no_name_ambiguous() -> None:
+    both = build(active=("beta", "gamma"), blocked_providers=frozenset({"beta"}))
+    assert resolve(both, "shared").provider.id == "gamma"
+    with pytest.raises(OmniError, match="Provider 'gamma' is blocked"):
+        resolve(build(blocked_providers=frozenset({"gamma"})), "only-gamma")
+    left = msgspec.structs.replace(build(), models={"mine": ("node-2",), "shared": ("node-2", "beta")})
+    assert resolve(left, "shared").provider.id == "beta"
+    assert resolve(left, "mine").via == "default", "the node that had it was deleted"
+
+
 def test_an_unknown_prefix_has_no_credentials() -> None:
     with pytest.raises(OmniError, match="No credentials for provider: zeta"):
         resolve(build(), "zeta/m")
@@ -189,6 +199,30 @@ def test_a_combo_is_found_by_its_name_or_what_leads_to_it() -> None:
     assert find_combo(build(), "beta/x") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("fast:latest", "shared"), ("only-gamma:latest", "only-gamma"), ("new:latest", "new"), ("own:latest", "own:latest")],
+)
+def test_a_tag_that_a_client_added_to_a_bare_name_does_not_matter(name: str, model: str) -> None:
+    state = build()
+    state = msgspec.structs.replace(state, models={**state.models, "own:latest": ("node-1",)})
+    assert resolve(state, name).model == model
+
+
+def test_a_combo_is_found_under_its_name_with_a_tag() -> None:
+    mine, hidden = Combo("1", "mine"), Combo("2", "own")
+    state = msgspec.structs.replace(
+        build(),
+        combos={"mine": mine, "own": hidden},
+        aliases={"my": "mine", "own:latest": "mine"},
+        models={"mine:latest": ("node-1",)},
+    )
+    assert [find_combo(state, name) for name in ("my:latest", "own:latest", "mine:latest", "home/own:latest")] == [
+        mine, mine, None, None,
+    ]  # fmt: skip
+    assert find_combo(msgspec.structs.replace(state, models={}), "mine:latest") == mine
+
+
 def test_a_name_among_many_is_resolved_in_microseconds() -> None:
     """500 connections, 100 combos, 1,000 aliases: 15 µs on the reference machine, and ten times that anywhere."""
     providers = {f"p{n}": provider(f"p{n}", models=models(f"m{n}")) for n in range(50)}
@@ -220,6 +254,10 @@ def test_wildcards_match_whatever_their_case_and_the_first_of_equals_wins(name: 
         ("strasse-*", "four"), ("?/b", "five"),
     )  # fmt: skip
     assert alias_target(build(wildcard_aliases=aliases), name) == target
+
+
+def test_no_name_makes_a_wildcard_try_again_and_again() -> None:
+    assert alias_target(build(wildcard_aliases=(("*a" * 6 + "b", "target"),)), "a" * 512) is None
 
 
 def test_a_name_among_many_wildcards_is_resolved_in_microseconds() -> None:

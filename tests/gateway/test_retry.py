@@ -31,6 +31,9 @@ def test_request_scoped_statuses_are_never_retried_and_never_blame_the_account(s
         (0, "refused", "unknown", "account"),
         (418, "teapot", "unknown", "account"),
         (403, "Request not allowed", "rate_limit_exceeded", "account"),
+        (429, "You exceeded your current quota, please check your plan", "quota_exhausted", "account"),
+        (429, "Rate limit of your plan: see billing", "quota_exhausted", "account"),
+        (429, "Resource exhausted. Please try again later.", "model_capacity", "model"),
     ],
 )
 def test_a_failure_moves_to_the_next_account_and_names_its_reason(
@@ -97,6 +100,8 @@ def test_spans(text: str, seconds: float | None) -> None:
         ([(b"retry-after-ms", b"0"), (b"retry-after", b"1")], "", 1),
         ([(b"retry-after", b"Sun, 15 Jun 2025 15:07:20 GMT")], "", 1_750_000_040 - NOW),
         ([(b"retry-after", b"garbage")], "", None),
+        ([(b"retry-after", b"Sun, %b Jun 2025 15:07:20 GMT" % (b"9" * 30))], "", None),
+        ([(b"retry-after", b"9" * 400 + b"s")], "try again in 3s", 3),
         ([], "Rate limit. Please retry after 20s.", 20),
         ([], "quota will reset after 2h7m23s", 7643),
         ([], "Please try again in 1.2s", 1.2),
@@ -120,6 +125,7 @@ def test_span_text_is_for_people() -> None:
         (429, "Too fast with `gpt-4o`.", "model"),
         (429, "Rate limit reached for gpt-4o-mini", "account"),
         (429, "Rate limit reached", "account"),
+        (429, "Quota exceeded for metric: requests, limit: 20, model: gpt-4o", "model"),
         (500, "gpt-4o broke", "account"),
     ],
 )
@@ -157,6 +163,6 @@ def test_a_profile_is_what_the_settings_say() -> None:
     assert profile_of(stored, "oauth") == PROFILES["oauth"]
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999"])
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "9" * 400 + "s"])
 def test_a_time_without_end_is_no_time(text: str) -> None:
     assert parse_span(text) is None
