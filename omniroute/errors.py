@@ -1,7 +1,9 @@
 """Failures are rows.
 
-One row per kind of failure says whose fault it is, which HTTP status the client gets, how loudly to log it and how far a
-retry may go.  A second table gives, per HTTP status, the word each wire uses for it.  The default is *not* retryable.
+One row per kind of failure that the gateway raises (:class:`OmniError`) says whose fault it is, which HTTP status the client
+gets, how loudly to log it and how far away another attempt could succeed.  A second table gives, per HTTP status, the word
+each wire uses for it.  What a provider answers to a call is no such error but a ``Failure``: ``gateway/retry.py`` weighs it
+by its status and words.
 """
 
 from __future__ import annotations
@@ -36,7 +38,6 @@ KINDS: Final[dict[str, Kind]] = {
     "unauthenticated": Kind("client", 401, "info", Retry.NONE),
     "forbidden": Kind("client", 403, "info", Retry.NONE),
     "not_found": Kind("client", 404, "info", Retry.NONE),
-    "method_not_allowed": Kind("client", 405, "info", Retry.NONE),
     "request_timeout": Kind("client", 408, "info", Retry.NONE),
     "too_large": Kind("client", 413, "info", Retry.NONE),
     "client_gone": Kind("client", 499, "info", Retry.NONE),
@@ -47,15 +48,13 @@ KINDS: Final[dict[str, Kind]] = {
     "draining": Kind("gateway", 503, "info", Retry.NONE),
     "overloaded": Kind("gateway", 503, "warning", Retry.NONE),
     "unavailable": Kind("gateway", 503, "warning", Retry.NEXT_MODEL),
-    # what the upstream said, or failed to say
-    "upstream_request": Kind("client", 400, "info", Retry.NONE),
+    # what an upstream said, or failed to say, when it was asked for something else than an answer: its models, a token
     "upstream_auth": Kind("account", 401, "warning", Retry.NEXT_ACCOUNT),
     "upstream_quota": Kind("account", 402, "warning", Retry.NEXT_ACCOUNT),
     "upstream_not_found": Kind("account", 404, "warning", Retry.NEXT_ACCOUNT),
     "upstream_rate_limit": Kind("account", 429, "warning", Retry.NEXT_ACCOUNT),
     "upstream_server": Kind("provider", 502, "warning", Retry.NEXT_ACCOUNT),
     "upstream_answer": Kind("provider", 502, "warning", Retry.NEXT_ACCOUNT),
-    "upstream_cut": Kind("network", 502, "warning", Retry.NEXT_ACCOUNT),
     "upstream_network": Kind("network", 502, "warning", Retry.NEXT_ACCOUNT),
     "upstream_timeout": Kind("network", 504, "warning", Retry.NEXT_ACCOUNT),
     "upstream_other": Kind("provider", 502, "warning", Retry.NEXT_ACCOUNT),
@@ -85,11 +84,11 @@ WIRE_WORDS: Final[dict[int, WireWords]] = {
     429: WireWords("rate_limit_error", "rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"),
     499: WireWords(_BAD, "", _BAD, "CANCELLED"),
     500: WireWords("server_error", "internal_server_error", "api_error", "INTERNAL"),
-    501: WireWords("server_error", "not_supported", "api_error", "UNIMPLEMENTED"),
+    501: WireWords("server_error", "internal_server_error", "api_error", "UNIMPLEMENTED"),
     502: WireWords("server_error", "bad_gateway", "api_error", "UNAVAILABLE"),
     503: WireWords("server_error", "service_unavailable", "api_error", "UNAVAILABLE"),
     504: WireWords("server_error", "gateway_timeout", "timeout_error", "DEADLINE_EXCEEDED"),
-    529: WireWords("server_error", "overloaded", "overloaded_error", "UNAVAILABLE"),
+    529: WireWords("server_error", "internal_server_error", "overloaded_error", "UNAVAILABLE"),
 }
 _OTHER_4XX: Final = WireWords(_BAD, "", _BAD, "INVALID_ARGUMENT")
 _OTHER_5XX: Final = WireWords("server_error", "internal_server_error", "api_error", "INTERNAL")

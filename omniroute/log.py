@@ -26,8 +26,12 @@ LEVELS: Final = {
     "fatal": logging.CRITICAL,
 }
 OLD_FILES: Final = 2
+# What follows the name of a secret, to the end of its quotes where it has some.  The pattern begins with the word itself and
+# not with what may stand before it: looking for that first takes seconds in a long text without spaces.
 _NAMED: Final = re.compile(
-    r"""(?i)(["']?(?:[\w-]*(?:api[_-]?key|authorization|token|password|secret|cookie))["']?\s*[:=]\s*["']?)(?:bearer\s+)?[^\s"',;&}]+"""
+    r"""(?ix)
+    ((?:api[_-]?key|authorization|token|password|secret|cookie)["']?\s*[:=]\s*(?:b?(["']))?)
+    (?(2) (?:\\.|(?!\2).)+ | (?:(?:basic|bearer|digest|token)\s+)?[^\s"',;&}]+ )"""
 )
 _BEARER: Final = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+")
 _KEY_TEXT: Final = re.compile(r"\b(?:sk|pk|rk|gsk|xai|AIza|ghp|hf|r8|nvapi|pplx|key)[-_][\w-]{8,}|\bAIza[\w-]{20,}")

@@ -119,7 +119,7 @@ class Settings:
     proxy_test_url: str = "https://api64.ipify.org?format=json"  # tells the caller's public address
     tls_cert: str = ""  # paths of PEM files
     tls_key: str = ""
-    strict_http: bool = False  # serve HTTP/1.1 through h11 instead of httptools
+    strict_http: bool = False  # serve only what h11 reads in a request as the gateway's own parser does
     sockets: tuple[int, ...] = ()  # descriptors of listening sockets that were handed over; they go before host and port
     has_display: bool = False  # a browser could be shown
     no_color: bool = False
@@ -131,10 +131,12 @@ class Settings:
 
     @property
     def database(self) -> Path:
+        """The SQLite file."""
         return self.data_dir / "storage.sqlite"
 
     @property
     def log_file(self) -> Path | None:
+        """Where the log goes beside standard error; None when it goes nowhere else."""
         if not self.log_to_file:
             return None
         return Path(self.log_file_path).expanduser() if self.log_file_path else self.data_dir / "log.txt"
@@ -203,13 +205,24 @@ def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int
     return value
 
 
-def _millis(env: Mapping[str, str], name: str, default: float) -> float:
-    return _number(env, name, round(default * 1000), 0, 86_400_000) / 1000
+def _millis(env: Mapping[str, str], name: str, default: float, least: int = 0) -> float:
+    """Seconds, where the variable has milliseconds, at least *least*."""
+    return _number(env, name, round(default * 1000), least, 86_400_000) / 1000
+
+
+def _deadline(env: Mapping[str, str], name: str, default: float) -> float:
+    """Seconds for something to happen in: without any, it never could."""
+    return _millis(env, name, default, least=1)
+
+
+def _given(env: Mapping[str, str], name: str) -> bool:
+    """Whether the variable is set, and not blank."""
+    return bool(env.get(name, "").strip())
 
 
 def _choice(env: Mapping[str, str], name: str, default: str, choices: Collection[str]) -> str:
-    text = env.get(name) or default
-    if (word := text.strip().lower()) in choices:
+    text = env.get(name, "").strip() or default
+    if (word := text.lower()) in choices:
         return word
     raise SettingsError(f"{name}={text!r} is not known: use {', '.join(choices)}")
 
@@ -327,26 +340,25 @@ def _oauth_clients(env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
 
 def _limits(env: Mapping[str, str]) -> Limits:
     base = Limits()
-    both = env.get("REQUEST_TIMEOUT_MS")
-    first = _millis(env, "REQUEST_TIMEOUT_MS" if both else "FETCH_TIMEOUT_MS", base.first_byte_timeout)
-    idle = _millis(env, "REQUEST_TIMEOUT_MS" if both else "STREAM_IDLE_TIMEOUT_MS", base.stream_idle_timeout)
-    body = env.get("MAX_BODY_SIZE_BYTES")
+    both = _given(env, "REQUEST_TIMEOUT_MS")
+    first = _deadline(env, "REQUEST_TIMEOUT_MS" if both else "FETCH_TIMEOUT_MS", base.first_byte_timeout)
+    idle = _deadline(env, "REQUEST_TIMEOUT_MS" if both else "STREAM_IDLE_TIMEOUT_MS", base.stream_idle_timeout)
     limit = _number(env, "MAX_BODY_SIZE_BYTES", base.manage_body, 1, 1024 * MIB)
     return Limits(
-        gateway_body=limit if body else base.gateway_body,
+        gateway_body=limit if _given(env, "MAX_BODY_SIZE_BYTES") else base.gateway_body,
         manage_body=limit,
         first_byte_timeout=first,
         stream_idle_timeout=idle,
-        connect_timeout=_millis(env, "CONNECT_TIMEOUT_MS", base.connect_timeout),
+        connect_timeout=_deadline(env, "CONNECT_TIMEOUT_MS", base.connect_timeout),
         keepalive_interval=_millis(env, "KEEPALIVE_INTERVAL_MS", base.keepalive_interval),
         rate_limit_wait=_millis(env, "RATE_LIMIT_MAX_WAIT_MS", base.rate_limit_wait),
         in_flight=_number(env, "MAX_IN_FLIGHT", base.in_flight, 1, 1_000_000),
         body_memory=_number(env, "MAX_BODY_MEMORY_BYTES", base.body_memory, 1024, 1 << 40),
         connections=_number(env, "MAX_CONNECTIONS", base.connections, 1, 1_000_000),
-        head_timeout=_millis(env, "HEAD_TIMEOUT_MS", base.head_timeout),
-        body_silence=_millis(env, "BODY_TIMEOUT_MS", base.body_silence),
+        head_timeout=_deadline(env, "HEAD_TIMEOUT_MS", base.head_timeout),
+        body_silence=_deadline(env, "BODY_TIMEOUT_MS", base.body_silence),
         idle_timeout=_millis(env, "KEEP_ALIVE_TIMEOUT_MS", base.idle_timeout),
-        write_stall=_millis(env, "WRITE_TIMEOUT_MS", base.write_stall),
+        write_stall=_deadline(env, "WRITE_TIMEOUT_MS", base.write_stall),
         shutdown_timeout=_millis(env, "SHUTDOWN_TIMEOUT_MS", base.shutdown_timeout),
     )
 
@@ -383,7 +395,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
     base = Settings()
     return Settings(
         host=_host(env) or base.host,
-        port=_number(env, "OMNIROUTE_PORT" if env.get("OMNIROUTE_PORT") else "PORT", base.port, 0, 65535),
+        port=_number(env, "OMNIROUTE_PORT" if _given(env, "OMNIROUTE_PORT") else "PORT", base.port, 0, 65535),
         data_dir=default_data_dir(env),
         log_level=_choice(env, "LOG_LEVEL", base.log_level, _LEVELS),
         log_format=_choice(env, "LOG_FORMAT", base.log_format, ("text", "json")),
@@ -407,7 +419,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         auto_backup=not _flag(env, "DISABLE_SQLITE_AUTO_BACKUP", not base.auto_backup),
         cloud_url=env.get("CLOUD_URL") or env.get("NEXT_PUBLIC_CLOUD_URL") or base.cloud_url,
         cloud_sync_token=_secret(env, "CLOUD_SYNC_TOKEN", 16),
-        cloud_sync_timeout=_millis(env, "CLOUD_SYNC_TIMEOUT_MS", base.cloud_sync_timeout),
+        cloud_sync_timeout=_deadline(env, "CLOUD_SYNC_TIMEOUT_MS", base.cloud_sync_timeout),
         cli_mode=_choice(env, "CLI_MODE", base.cli_mode, ("auto", "host", "container")),
         cli_home=Path(home).expanduser().absolute() if (home := env.get("CLI_CONFIG_HOME")) else base.cli_home,
         cli_writes=_flag(env, "CLI_ALLOW_CONFIG_WRITES", base.cli_writes),

@@ -5,6 +5,7 @@ import logging
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -36,14 +37,26 @@ def _as_before() -> Iterator[None]:
         ("cookie: auth_token=abcdef", ""),
         ("the key sk-proj-abcdefgh12345678 was refused", "was refused"),
         ('password="hunter22"', ""),
+        ("Authorization: Basic YWJjZGVm; other", "; other"),
+        ("authorization: Token hunter22 was refused", "was refused"),
+        ("{b'authorization': b'Token hunter22', b'accept': b'*/*'}", "b'accept'"),
+        ('{"password": "of hunter22 and \\" abc", "model": "m"}', '", "model": "m"'),
     ],
 )
 def test_credentials_do_not_survive(text: str, kept: str) -> None:
     out = log.redact(text)
     assert "****" in out
     assert kept in out
-    for secret in ("sk-live", "abc", "AIzaSy", "secret-thing", "abcdef", "hunter22", "sk-proj"):
+    for secret in ("sk-live", "abc", "AIzaSy", "secret-thing", "abcdef", "hunter22", "sk-proj", "YWJjZGVm"):
         assert secret not in out
+
+
+@pytest.mark.parametrize("word", ["a", "token", "sk-", "bearer", "token: ", "password='"])
+def test_a_long_text_without_spaces_holds_nobody_up(word: str) -> None:
+    text = f"no model {word * 10_000} here"  # quadratic, this would take minutes
+    began = time.process_time()
+    log.redact(text)
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("text", ["POST /v1/messages failed (ValueError)", "max_tokens: 1024", "task housekeeping failed"])

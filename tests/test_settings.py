@@ -140,6 +140,18 @@ def test_what_cannot_be_used_is_refused_by_name(variable: str, text: str) -> Non
         load({variable: text})
 
 
+@pytest.mark.parametrize("name", ["REQUEST", "FETCH", "STREAM_IDLE", "CONNECT", "HEAD", "BODY", "WRITE", "CLOUD_SYNC"])
+def test_no_time_at_all_is_refused_where_nothing_could_be_done_in_it(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}_TIMEOUT_MS=0 is out of range: use 1 to 86400000"):
+        load({f"{name}_TIMEOUT_MS": "0"})
+
+
+@pytest.mark.parametrize("name", ["PORT", "OMNIROUTE_PORT", "LOG_LEVEL", "REQUEST_TIMEOUT_MS", "MAX_BODY_SIZE_BYTES"])
+def test_a_blank_variable_is_as_good_as_none(name: str) -> None:
+    others = {"PORT": "1234", "FETCH_TIMEOUT_MS": "1500"}
+    assert load({**others, name: " "}) == load({key: text for key, text in others.items() if key != name})
+
+
 def test_a_secret_that_is_refused_is_not_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         load({"JWT_SECRET": "hunter2"})

@@ -28,9 +28,11 @@ Address = tuple[int, tuple[Any, ...]]  # socket family, socket address
 STAGGER: Final = 0.25  # seconds before the next address is tried beside the first (RFC 8305 section 5)
 _NEVER: Final = tuple(map(ip_network, (
     "169.254.0.0/16", "fe80::/10",  # link-local, where most clouds have their metadata service
-    "100.100.100.200/32", "fd00:ec2::254/128", "fd20:ce::254/128",  # the others
+    "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",  # the others
+    "fd00:ec2::/32", "fd20:ce::254/128", "fd00:42::42/128",
 )))  # fmt: skip
-_NAT64: Final = IPv6Network("64:ff9b::/96")
+# The last four bytes of an address in these are an IPv4 address (RFC 6052, RFC 8215, RFC 4291 section 2.5.5.1, RFC 2765).
+_CARRIERS: Final = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
 METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
 )
@@ -45,10 +47,10 @@ def default_tls() -> ssl.SSLContext:
 
 
 def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, NAT64), else the address itself."""
-    if isinstance(address, IPv4Address):
+    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, or of :data:`_CARRIERS`), else the address itself."""
+    if isinstance(address, IPv4Address) or address.is_loopback or address.is_unspecified:
         return address
-    if address in _NAT64:
+    if any(address in network for network in _CARRIERS):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
 
@@ -154,8 +156,7 @@ async def dial(
     """A connected protocol made by *factory*, with TLS for https (SNI and certificate name: the origin's host).
 
     *timeout*, in seconds, covers names, TCP, proxy and TLS together; *permits* judges addresses in place of :func:`allowed`.
-    Raises :class:`TransportError` ``dns``, ``blocked_address``, ``refused``, ``reset``, ``tls``, ``proxy`` or
-    ``connect_timeout``.
+    Raises :class:`TransportError` ``dns``, ``blocked_address``, ``refused``, ``tls``, ``proxy`` or ``connect_timeout``.
     """
     scope = asyncio.timeout(None)
     try:

@@ -1,6 +1,6 @@
 """One request and its answer, whatever HTTP version carries them.
 
-The server protocols (``h1_server``, later ``h2_server``) subclass :class:`Exchange`; handlers see only this page.
+The server protocol (``h1_server``) subclasses :class:`Exchange`; handlers see only this page.
 
 The life of an exchange, from the handler's side::
 
@@ -21,15 +21,15 @@ from .headers import Headers
 
 
 class Request:
-    """A parsed request head plus, for buffered routes, its whole body.  ``named`` spares :meth:`named` the work.
-
-    ``known`` is where the application keeps what follows from the head alone (its Content-Length apart): requests of one
-    connection whose heads are equal share it.
+    """A parsed request head plus, for buffered routes, its whole body.
 
     ``path`` is the raw path as sent (no percent-decoding, no query), ``query`` the raw text after ``?``.  ``params`` are the
     percent-decoded variable segments that the route table matched.  ``body`` is complete for buffered routes and empty for
     streamed ones (read :meth:`Exchange.chunks`).  ``peer`` is the address of the connection; behind
     a trusted proxy the edge puts the client's in its place.
+
+    ``known`` is where the application keeps what follows from the head alone (its Content-Length apart): requests of one
+    connection whose heads are equal share it.  ``named`` is what :meth:`named` shall return, if the parser knows it already.
     """
 
     __slots__ = (

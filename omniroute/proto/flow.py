@@ -1,7 +1,8 @@
-"""Back-pressure: bytes between a socket's callbacks and a coroutine, bounded by water marks.
+"""Back-pressure: bytes between a socket's callbacks and a coroutine, bounded by a water mark.
 
-Above the high mark the source is paused, below the low mark (a quarter) it runs again.  The gap keeps a consumer that is a
-little slower than its source from switching the source on and off with every piece.
+Above the high mark the source is paused.  The consumer of a :class:`ByteQueue` takes all there is, so the source runs again
+once the queue is empty; a socket takes a part, so there it runs again below a low mark (:func:`low_mark`).  The gap keeps a
+consumer that is a little slower than its source from switching the source on and off with every piece.
 """
 
 from __future__ import annotations
@@ -24,13 +25,12 @@ class ByteQueue:
     ``put``, ``end`` and ``fail`` never block; what was put before ``end`` or ``fail`` is still delivered, in order.
     """
 
-    __slots__ = ("_ended", "_error", "_high", "_low", "_pause", "_paused", "_pieces", "_resume", "_size", "_waiter")
+    __slots__ = ("_ended", "_error", "_high", "_pause", "_paused", "_pieces", "_resume", "_size", "_waiter")
 
     def __init__(self, pause: Callable[[], None], resume: Callable[[], None], high: int) -> None:
         self._pause = pause
         self._resume = resume
         self._high = high
-        self._low = low_mark(high)
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._paused = False
@@ -44,6 +44,7 @@ class ByteQueue:
         return self._paused
 
     def put(self, data: bytes) -> None:
+        """One piece more; ignored after :meth:`end`."""
         if self._ended or not data:
             return
         self._pieces.append(data)

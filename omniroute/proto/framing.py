@@ -1,8 +1,8 @@
 """Where a message body ends: one decision, for both roles (RFC 9112 section 6).
 
 Two readers that disagree on a body's length are the whole of request smuggling (RFC 9112 section 11.2), so nothing here
-guesses: a length that can be read in two ways is refused.  The one licence the RFC gives that is taken: an *answer* may
-repeat the same Content-Length (section 6.3), since it costs a working upstream otherwise and the reader is the only one.
+guesses: a length that can be read in two ways is refused, and so is one that is said twice, even where section 6.3 would let
+equal ones pass.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def fixed(value: bytes) -> Framing:
     return Framing(Body.LENGTH, length) if length else NO_BODY
 
 
-def response_body(method: str, status: int, headers: Headers, version: str = "1.1") -> Framing:
+def response_body(method: str, status: int, headers: Headers) -> Framing:
     """The framing of an answer with *status* to *method*.  Raises :class:`FramingError`."""
     if method == "HEAD" or status < 200 or status in (204, 304):
         return NO_BODY
@@ -100,11 +100,11 @@ def response_body(method: str, status: int, headers: Headers, version: str = "1.
     lengths = get_all(headers, b"content-length")
     codings = get_all(headers, b"transfer-encoding")
     if codings:
-        if _coding(codings, lengths, version) != b"chunked":
+        if _coding(codings, lengths, "1.1") != b"chunked":  # also of an HTTP/1.0 answer: its reader is the only one
             raise FramingError(502, "transfer coding not supported")
         return CHUNKED
     if not lengths:
         return UNTIL_CLOSE
-    if any(value != lengths[0] for value in lengths):
-        raise FramingError(502, "conflicting Content-Length")
+    if len(lengths) > 1:
+        raise FramingError(502, "repeated Content-Length")
     return fixed(lengths[0])

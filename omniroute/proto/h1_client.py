@@ -51,7 +51,13 @@ def forwards(origin: Origin) -> bool:
 class TransportError(Exception):
     """A call that got no answer, or only a part of one.
 
-    ``reused``: the connection had served before and died before any byte of this answer, so that a fresh one is worth a try.
+    ``reason``: ``dns``, ``blocked_address``, ``refused``, ``proxy``, ``tls`` and ``connect_timeout`` say that there was no
+    connection; ``timeout`` that there was one and nothing came in time; ``closed`` that the other side (or our owner) ended
+    it before the answer began, ``truncated`` within the answer; ``reset`` that it broke; ``protocol`` that what came, or was
+    to be sent, is not HTTP; ``too_large`` that it is more than a limit allows; ``cancelled`` that the owner gave up.
+
+    ``reused``: the connection had served before and died at once, before any byte of this answer, so that it had most likely
+    been given up while it was idle, and a fresh one is worth a try.
     ``sent_bytes``: how much of the request had been handed to the system.  The message holds no header or body content.
     """
 
@@ -98,6 +104,7 @@ _IDLE, _HEAD, _BODY, _CLOSED = _State  # a global is found faster than a member
 _NONE, _, _CHUNKED, _UNTIL_CLOSE = Body
 _ABOUT_BODY: Final = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 _NOBODY: Final = _Nobody()
+_STALE: Final = 5.0  # seconds in which a connection that was given up says so; later, the request may have been acted on
 _REFUSALS: Final = 300  # an answer from here on says that the rest of the request is not wanted
 
 
@@ -315,7 +322,7 @@ class H1Connection(asyncio.Protocol):
             return  # an interim answer (RFC 9110 section 15.2)
         if self._quiet > self._limits.head_bytes or len(headers) > self._limits.header_fields:
             self._check_head(headers)
-        about = [field for field in headers if field[0] in _ABOUT_BODY]
+        about = [(name, value.strip()) for name, value in headers if name in _ABOUT_BODY]  # the parser leaves blanks behind
         try:
             self._framing = framing = response_body(self._method, status, about).body
         except FramingError as error:
@@ -324,7 +331,7 @@ class H1Connection(asyncio.Protocol):
             self._dirty = self._parser.get_http_version() == "1.0"
         elif framing is _NONE:
             self._complete = True
-            self._dirty = self._method == "HEAD"
+            self._dirty = self._method == "HEAD" or not self._parser.should_keep_alive()
         if framing is not _NONE and (len(about) > 1 or (about and about[0][0] == b"content-encoding")):
             self._decoder = decoder_for(about, self._limits.answer_bytes)
         self._head = headers
@@ -430,7 +437,8 @@ class H1Connection(asyncio.Protocol):
         elif state is not _CLOSED:
             begun = state is _BODY or self._quiet > 0
             reason: Reason = "reset" if cause is not None else "truncated" if begun else "closed"
-            self.fail(TransportError(reason, f"connection {reason}", reused=self._requests > 1 and not begun))
+            stale = self._requests > 1 and not begun and self._clock.monotonic() - self.last_activity <= _STALE
+            self.fail(TransportError(reason, f"connection {reason}", reused=stale))
 
     # -- deadlines: one timer, set again only when it fires or is too late, so that a call usually costs none
 

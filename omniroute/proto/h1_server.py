@@ -123,6 +123,9 @@ class H1Server(asyncio.Protocol):
         if self._reading and exchange is not None and exchange.inbox is not None:
             exchange.inbox.fail(OmniError("client_gone", "the client ended before its request did"))
             return True
+        if self._reading and exchange is None:  # the rest of a body whose request has its answer
+            self._close(linger=False)
+            return False
         if self._reading or (exchange is None and self._parser.pending and not self.write_paused):
             self._refuse(400, "the request is incomplete")
             return True
@@ -190,7 +193,11 @@ class H1Server(asyncio.Protocol):
             self._busy = False
 
     def _wait_for_turn(self) -> None:
-        """Go on when the others have had theirs.  Meanwhile nothing is read, or more could come than is taken."""
+        """Go on when the others have had theirs.
+
+        Meanwhile nothing is read: more could come than is taken, and the end of the client's input would be met before
+        what it sent has been looked at.
+        """
         if not self._waits:
             self._waits = True
             if not self._read_paused:
@@ -325,7 +332,7 @@ class H1Server(asyncio.Protocol):
         self._intake.release()
         if self._departure is not None:
             self._departure.stop()
-            self._departure = None
+            self._departure = None if exchange.close else Departure(self, self.server.clock)  # for the next request
         if exchange.close:
             self._close(linger=self._reading or self._parser.pending > 0)
             return
@@ -339,7 +346,9 @@ class H1Server(asyncio.Protocol):
             self._deadline.set(self.server.limits.idle_timeout)
 
     def send_continue(self) -> None:
-        """Ask for the body that the client holds back."""
+        """Ask for the body that the client holds back, unless it has sent all of it without being asked."""
+        if not self._reading:
+            return
         self.transport.write(CONTINUE)
         self._intake.measure()
         self._wait_for_body()
@@ -382,6 +391,7 @@ class H1Server(asyncio.Protocol):
 
     def _close(self, *, linger: bool) -> None:
         self._closing = True
+        self._waits = False
         self._intake.clear()
         self._stall = self._taken()
         self._deadline.set((HASTE if self.server.draining else LINGER) if linger else self.server.limits.write_stall)
@@ -455,7 +465,7 @@ class H1Server(asyncio.Protocol):
             self._resume_reading()
 
     def _resume_reading(self) -> None:
-        if self._read_paused:
+        if self._read_paused and not self._waits:
             self._read_paused = False
             if not self._eof:
                 self.transport.resume_reading()

@@ -20,8 +20,3 @@ def get(headers: Headers, name: bytes) -> bytes | None:
 def get_all(headers: Headers, name: bytes) -> list[bytes]:
     """All values of *name* (lower-case), in order."""
     return [value for key, value in headers if key == name]
-
-
-def has_token(headers: Headers, name: bytes, token: bytes) -> bool:
-    """Whether the comma-separated list field *name* has *token* (lower-case), e.g. ``connection: close``."""
-    return any(part.strip().lower() == token for value in get_all(headers, name) for part in value.split(b","))

@@ -59,14 +59,14 @@ def parse_proxy(text: str) -> Proxy:
 
     Raises ``ValueError``, whose message does not repeat *text*: it may hold a password.
     """
-    url = urlsplit(text.strip() if "://" in text else f"http://{text.strip()}")
+    try:
+        url = urlsplit(text.strip() if "://" in text else f"http://{text.strip()}")
+        host, port = url.hostname, url.port
+    except ValueError:  # its own message may repeat the text
+        raise ValueError("the proxy's address has no usable host and port") from None
     scheme = _SPELLINGS.get(url.scheme.lower())
     if scheme is None:
         raise ValueError("the proxy's address must begin with http://, https:// or socks5://")
-    try:
-        host, port = url.hostname, url.port
-    except ValueError:
-        host, port = None, None
     if not host or port == 0:
         raise ValueError("the proxy's address has no usable host and port")
     return Proxy(scheme, host, port or PORTS[scheme], unquote(url.username or ""), unquote(url.password or ""))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -193,7 +194,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?")
 def base_url_of(provider: Provider, override: str = "", data: Mapping[str, Any] | None = None) -> str:
     """The base URL of one connection: its own, else the provider's with placeholders filled from its data.
 
-    Raises ``OmniError("invalid_request")`` naming the missing or unusable value.
+    Without a trailing slash; "" when the provider is no server at all.  Raises ``OmniError("invalid_request")`` naming the
+    missing or unusable value.
     """
     data = data or {}
     url = (override or str(data.get("baseUrl") or "") or provider.base_url).strip().rstrip("/")
@@ -207,7 +209,20 @@ def base_url_of(provider: Provider, override: str = "", data: Mapping[str, Any] 
             raise OmniError("invalid_request", f'"{found[1]}" can only contain letters, digits, - and _', param=param)
         return text
 
-    return _PLACEHOLDER.sub(value, url)
+    url = _PLACEHOLDER.sub(value, url)
+    if url and not _is_web_address(url):  # nobody has checked those of a restored database
+        raise OmniError("invalid_request", f"The base URL of {provider.name} is not a web address", param="baseUrl")
+    return url
+
+
+@lru_cache(maxsize=1024)
+def _is_web_address(url: str) -> bool:
+    """Whether *url* can be called at all; whether it may be is for :func:`check_base_url`."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")

@@ -291,8 +291,9 @@ def read_device_codes(request: TokenRequest, status: int, body: bytes) -> Device
     data = _object(request, status, body)
     if "verification_uri" not in data and "verification_url" in data:  # an early draft's name, still in use
         data["verification_uri"] = data["verification_url"]
+    times = {name: seconds for name in ("expires_in", "interval") if (seconds := _seconds(data.pop(name, None)))}
     try:
-        codes = msgspec.convert(data, DeviceCodes)
+        codes = msgspec.convert(data | times, DeviceCodes)
     except msgspec.ValidationError:
         raise Refused("invalid_response", "The device authorization answer lacks a field") from None
     for url in (codes.verification_uri, codes.verification_uri_complete):
@@ -315,7 +316,7 @@ def _object(request: TokenRequest, status: int, body: bytes) -> dict[str, Any]:
         error, said = inner.get("code") or inner.get("status"), inner.get("message")
     code = error if isinstance(error, str) and error else "server_error" if status >= 500 else "invalid_request"
     text = said if isinstance(said, str) and said else f"The authorization server answered {status}"
-    raise Refused(_clean(code, request.secrets)[:60], _clean(text, request.secrets))
+    raise Refused(short(code, *request.secrets)[:60], short(text, *request.secrets))
 
 
 def _json(body: bytes) -> Any:
@@ -323,12 +324,6 @@ def _json(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-
-
-def _clean(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = short(text, secret)
-    return short(text, "")
 
 
 def _text(data: dict[str, Any], name: str) -> str:

@@ -225,7 +225,7 @@ def _cheapest(provider: Provider, kind: str) -> str:
 
 def _headers(provider: Provider, secret: str) -> Headers:
     headers = call_headers(provider, secret)
-    if provider.node and provider.wire == "anthropic":
+    if provider.node and provider.wire == "anthropic" and provider.auth == "x-api-key":
         # endpoints that speak this wire are split over which of the two fields they read
         headers += [(b"authorization", b"Bearer " + value) for _, value in auth_headers(provider, secret)]
     return headers

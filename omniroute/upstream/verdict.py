@@ -123,9 +123,10 @@ def _said(reply: Reply, secret: str) -> str:
     return ""
 
 
-def short(text: str, secret: str) -> str:
-    """*text* on one line of at most 200 characters, without *secret*."""
-    if len(secret) >= 4:
-        text = text.replace(secret, "[key]")
+def short(text: str, *secrets: str) -> str:
+    """*text* on one line of at most 200 characters, without *secrets* (but for those too short to be one)."""
+    for secret in secrets:
+        if len(secret) >= 4:
+            text = text.replace(secret, "[key]")
     text = " ".join(text.split())
     return text if len(text) <= 200 else text[:199] + "…"

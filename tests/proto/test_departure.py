@@ -90,6 +90,23 @@ def test_a_quick_answer_ends_the_watch() -> None:
     asyncio.run(scenario())
 
 
+def test_requests_that_were_sent_ahead_are_watched_too() -> None:
+    async def scenario() -> None:
+        wire, handler = await half_closed(GET * 2)
+        await wire.end_input()
+        first = handler.exchange
+        first.respond(200, [])
+        await settle()
+        assert handler.exchange is not first
+        wire.transport.get_extra_info("socket").error = errno.ECONNRESET  # what that answer was met with
+        wire.clock.advance(0.05)
+        assert (handler.gone, wire.clock.pending) == (1, 0)
+        handler.end.set()
+        await settle()
+
+    asyncio.run(scenario())
+
+
 def test_a_silent_stream_is_given_up_and_a_busy_one_goes_on() -> None:
     async def scenario(busy: bool) -> int:
         wire, handler = await half_closed()

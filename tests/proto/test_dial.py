@@ -20,7 +20,7 @@ from omniroute.proto.h1_client import Origin, TransportError
 NAMES = {
     "loopback": ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"],
     "public": ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"],
-    "private": ["10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1", "fd00::1", "::ffff:10.0.0.1", "0.0.0.0"],
+    "private": ["10.0.0.1", "172.16.3.4", "192.168.1.1", "100.64.0.1", "fd00::1", "::ffff:10.0.0.1", "0.0.0.0", "::"],
     "never": [
         "169.254.169.254",
         "169.254.0.1",
@@ -32,7 +32,14 @@ NAMES = {
         "febf::1",
         "fd00:ec2::254",
         "fd20:ce::254",
+        "fd00:ec2::23",
+        "fd00:42::42",
         "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "::169.254.169.254",
+        "::ffff:0:169.254.169.254",
+        "64:ff9b:1::a9fe:a9fe",
         "224.0.0.1",
         "ff02::1",
     ],
@@ -256,7 +263,8 @@ async def test_tls_with_a_server_that_hangs_up() -> None:
         ("8.8.8.8", True), ("2606:4700::1", True), ("127.0.0.1", False), ("::1", False), ("::ffff:127.0.0.1", False),
         ("10.0.0.1", False), ("192.168.1.1", False), ("169.254.169.254", False), ("fd00:ec2::254", False),
         ("64:ff9b::7f00:1", False), ("2002:7f00:1::", False), ("0.0.0.0", False), ("224.0.0.1", False), ("::", False),
-        ("100.64.0.1", False), ("fe80::1%eth0", False), ("ff0e::1", False),
+        ("100.64.0.1", False), ("fe80::1%eth0", False), ("ff0e::1", False), ("::10.0.0.1", False), ("168.63.129.16", False),
+        ("64:ff9b:1::7f00:1", False),
     ],
 )  # fmt: skip
 def test_public_addresses_are_those_of_the_internet_alone(address: str, expected: bool) -> None:

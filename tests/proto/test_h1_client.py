@@ -139,6 +139,20 @@ def test_header_names_are_lower_case_and_values_as_sent() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        head("Content-Length: 5 \t ") + b"hello",
+        head("Transfer-Encoding: chunked ") + b"5\r\nhello\r\n0\r\n\r\n",
+        head("Content-Length: 25 ", "Content-Encoding: gzip ") + gzip.compress(b"hello", mtime=0),
+    ],
+)
+def test_blanks_behind_a_value_are_no_part_of_it(answer: bytes) -> None:
+    bench = Bench()
+    assert bench.answer(answer).body == b"hello"
+    assert bench.reusable
+
+
 def test_trailers_are_not_mixed_into_the_head() -> None:
     bench = Bench()
     assert bench.answer(CHUNKED).headers == [(b"transfer-encoding", b"chunked")]
@@ -175,6 +189,9 @@ def test_close_delimited_body_that_is_reset_is_not_complete() -> None:
         ("GET", head(status="204 No Content"), True),
         ("GET", head("Content-Length: 5", status="304 Not Modified"), True),
         ("GET", EMPTY, True),
+        ("POST", head("Content-Length: 0", "Connection: close", status="429 Too Many Requests"), False),
+        ("GET", head("Connection: close", status="204 No Content"), False),
+        ("GET", head("Content-Length: 0", version="1.0"), False),
     ],
 )
 def test_answers_without_body_end_with_their_head(method: str, answer: bytes, reusable: bool) -> None:
@@ -296,6 +313,16 @@ def test_connection_that_dies_too_early(received: bytes, cause: Exception | None
         assert sink.errors[0].reused is (reused and not received)
         assert sink.errors[0].sent_bytes == len(b"request")
         assert not bench.reusable
+
+
+@pytest.mark.parametrize(("seconds", "stale"), [(0, True), (5, True), (6, False), (500, False)])
+def test_a_reused_connection_that_dies_late_had_taken_its_request(seconds: float, stale: bool) -> None:
+    bench = Bench()
+    bench.answer(FIXED)
+    sink = bench.ask()
+    bench.clock.advance(seconds)
+    bench.connection.connection_lost(ConnectionResetError())
+    assert (sink.outcome, sink.errors[0].reused) == ("reset", stale)
 
 
 @pytest.mark.parametrize("what", ["bytes", "eof", "lost"])

@@ -242,6 +242,22 @@ def test_a_connection_lost_between_its_turns_is_left_alone(protocol: type[H1Serv
     asyncio.run(scenario())
 
 
+def test_the_clients_end_cuts_off_nothing_that_waits_for_its_turn(protocol: type[H1Server]) -> None:
+    async def scenario() -> None:
+        wire = Wire(protocol, App(admission=Refusal(404, [], b"")))
+        wire.feed(GET * 4 * TURN)
+        for _ in range(8):
+            await asyncio.sleep(0)
+            if not wire.transport.reading_paused:
+                break
+        await wire.end_input()  # it is seen as soon as reading goes on
+        await settle()
+        assert wire.sent.count(b"HTTP/1.1 404 Not Found\r\n") == 4 * TURN
+        assert (wire.app.refused, wire.transport.closed) == ([], True)
+
+    asyncio.run(scenario())
+
+
 def test_requests_after_connection_close_are_ignored(protocol: type[H1Server]) -> None:
     async def scenario() -> None:
         wire = Wire(protocol)
@@ -336,6 +352,30 @@ def test_continue_for_a_streamed_body_waits_until_the_handler_asks(protocol: typ
         await wire.send(b"lo")
         assert got == [b"hel", b"lo"]
         assert wire.answers()[-1].status == 200
+
+    asyncio.run(scenario())
+
+
+def test_continue_is_not_said_when_the_body_is_whole_before_the_handler_asks(protocol: type[H1Server]) -> None:
+    async def scenario() -> None:
+        asks, answers = asyncio.Event(), asyncio.Event()
+
+        async def handler(exchange: Exchange) -> None:
+            await asks.wait()
+            body = b"".join([piece async for piece in exchange.chunks()])
+            await answers.wait()
+            exchange.respond(200, [], body)
+
+        wire = Wire(protocol, App(handler, Admitted(stream_body=True)))
+        await wire.send(EXPECT)
+        await wire.send(b"hello")
+        asks.set()
+        await settle()
+        wire.clock.advance(1000)  # a handler takes its time
+        assert (wire.sent, wire.closed) == (b"", False)
+        answers.set()
+        await settle()
+        assert wire.answer().body == b"hello"
 
     asyncio.run(scenario())
 

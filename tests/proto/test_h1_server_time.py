@@ -8,7 +8,7 @@ import pytest
 from h1_wire import Admitted, App, Held, Wire, settle
 
 from omniroute.errors import OmniError
-from omniroute.proto.exchange import Exchange
+from omniroute.proto.exchange import Exchange, Refusal
 from omniroute.proto.flow import PIPELINE_BYTES
 from omniroute.proto.h1_server import H1Server
 from omniroute.settings import Limits
@@ -294,6 +294,17 @@ def test_a_request_that_ends_too_early_is_a_400(protocol: type[H1Server], data: 
         await wire.send(data)
         await wire.end_input()
         assert wire.answer().status == 400
+        assert wire.transport.closed
+
+    asyncio.run(scenario())
+
+
+def test_a_body_that_ends_too_early_after_its_answer_gets_no_second_one(protocol: type[H1Server]) -> None:
+    async def scenario() -> None:
+        wire = Wire(protocol, App(admission=Refusal(404, [], b"no")))
+        await wire.send(POST[:-1])
+        await wire.end_input()
+        assert [answer.status for answer in wire.answers()] == [404]
         assert wire.transport.closed
 
     asyncio.run(scenario())

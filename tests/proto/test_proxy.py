@@ -26,8 +26,12 @@ def test_addresses_of_proxies(text: str, proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "socks4://h:1", "ftp://me:s3cret@h", "http://me:s3cret@:80", "http://h:0", "http://h:x"]
-)
+    "text",
+    [
+        "", "socks4://h:1", "ftp://me:s3cret@h", "http://me:s3cret@:80", "http://h:0", "http://h:x", "http://me:s3cret@[::1",
+        "http://me:s3cret@h\u2100st",  # urllib's own error repeats this one
+    ],
+)  # fmt: skip
 def test_an_address_that_cannot_be_used_is_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="the proxy's address") as caught:
         parse_proxy(text)

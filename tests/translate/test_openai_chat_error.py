@@ -94,7 +94,7 @@ def test_what_reports_no_error_is_none(value: object) -> None:
         (502, "server_error", "bad_gateway"),
         (503, "server_error", "service_unavailable"),
         (504, "server_error", "gateway_timeout"),
-        (529, "server_error", "overloaded"),
+        (529, "server_error", "internal_server_error"),
     ],
 )
 def test_another_wires_error_gets_this_wires_words(status: int, kind: str, code: str) -> None:
@@ -115,3 +115,10 @@ def test_an_upstreams_body_of_another_shape_is_written_anew() -> None:
         "param": None,
         "code": "model_not_found",
     }
+
+
+@pytest.mark.parametrize("tag", [b"<", b"<title", b"<title>", b"<script ", b"</script>"])
+def test_a_page_full_of_tags_that_nothing_closes_does_not_take_long(tag: bytes) -> None:
+    failure = decode_error(502, b"<html><title>Bad\nGateway</title>" + tag * 50_000)
+    assert failure.message == "Bad Gateway"
+    assert decode_error(502, b"<html>" + tag * 50_000).status == 502

@@ -181,6 +181,14 @@ def test_a_missing_or_unusable_placeholder_is_named(data: dict[str, str], messag
     assert caught.value.param == "providerSpecificData.resource"
 
 
+@pytest.mark.parametrize("url", ["api.test/v1", "ftp://api.test/v1", "http://h:99999/v1", "http://[::1/v1", "http:///v1"])
+def test_a_base_url_that_came_in_unchecked_is_refused_when_it_is_used(url: str) -> None:
+    node = node_provider("n", "openai-compatible", "Mine", "n", url, "chat")
+    with pytest.raises(OmniError, match="The base URL of Mine is not a web address") as caught:
+        base_url_of(node)
+    assert (caught.value.kind, caught.value.param) == ("invalid_request", "baseUrl")
+
+
 def test_a_connections_own_base_url_wins() -> None:
     azure = PROVIDERS["azure-openai"]
     assert base_url_of(azure, "http://127.0.0.1:9/v1/") == "http://127.0.0.1:9/v1"

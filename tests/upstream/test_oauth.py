@@ -180,6 +180,15 @@ def test_an_error_never_repeats_what_was_sent() -> None:
     assert "s3cr3t-code" not in str(refusal)
 
 
+def test_a_secret_where_a_long_error_is_cut_is_taken_out_before() -> None:
+    client = _with(client_secret="s3cr3t-of-the-client")
+    request = oauth.refresh_request(client, "s3cr3t-token")
+    body = {"error": "x", "error_description": "a" * 190 + " s3cr3t-of-the-client"}
+    with pytest.raises(Refused) as caught:
+        oauth.read_grant(client, request, 400, json.dumps(body).encode())
+    assert "s3cr3t" not in str(caught.value)
+
+
 def test_waiting_is_told_from_failing() -> None:
     assert _refusal(400, {"error": "authorization_pending"}).pending
     assert _refusal(400, {"error": "slow_down"}).pending
@@ -190,6 +199,15 @@ def test_device_codes_are_read_in_both_spellings() -> None:
     body = {"device_code": "d", "user_code": "U", "verification_url": "https://v.test", "expires_in": 60}
     codes = oauth.read_device_codes(REQUEST, 200, json.dumps(body).encode())
     assert (codes.verification_uri, codes.expires_in, codes.interval) == ("https://v.test", 60, 5)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"), [("60", 60), (60.0, 60), (59.9, 59), (None, 900), (-1, 900), ("soon", 900), ([], 900)]
+)
+def test_the_times_of_device_codes_are_read_as_leniently_as_those_of_tokens(said: object, read: int) -> None:
+    body = {"device_code": "d", "user_code": "U", "verification_uri": "https://v.test", "expires_in": said, "interval": "9"}
+    codes = oauth.read_device_codes(REQUEST, 200, json.dumps(body).encode())
+    assert (codes.expires_in, codes.interval) == (read, 9)
 
 
 @pytest.mark.parametrize("change", [{"user_code": None}, {"verification_uri": "javascript:alert(1)"}])

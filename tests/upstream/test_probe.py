@@ -11,6 +11,7 @@ from fakes import FakeClock
 
 from omniroute.errors import OmniError
 from omniroute.proto.h1_client import TransportError
+from omniroute.upstream.credentials import with_login
 from omniroute.upstream.probe import Prober, Validation
 from omniroute.upstream.providers import Provider, load_catalog, node_provider
 
@@ -185,6 +186,12 @@ def test_an_anthropic_node_gets_the_key_in_both_fields() -> None:
     assert result.valid
     assert calls[0].path == b"/v1/models"
     assert calls[0].headers[b"x-api-key"] == KEY.encode()
+    assert calls[0].headers[b"authorization"] == b"Bearer " + KEY.encode()
+
+
+def test_an_access_token_of_an_anthropic_node_is_sent_once() -> None:
+    node = node_provider("n", "anthropic-compatible", "N", "n", "http://127.0.0.1:9/v1")
+    _, calls = validate(with_login(node, "oauth"), json(200, {"data": []}))
     assert calls[0].headers[b"authorization"] == b"Bearer " + KEY.encode()
 
 
