@@ -19,6 +19,7 @@ from ..store.audit_chain import CHAINED, verify
 from ..store.stage import reading
 from . import backend
 from .output import as_json, bad, good, progress, shared, warn
+from .providers import label
 
 
 class Finding(NamedTuple):
@@ -162,13 +163,13 @@ def _try_address(host: str, port: int) -> None:
 
 
 def _provider(api: backend.Api, connection: dict[str, Any]) -> Finding:
-    label = f"{connection['provider']}/{connection['name']}"
+    name = label(connection)
     if not connection["isActive"]:
-        return Finding(label, "ok", "switched off")
-    with progress(f"Asking {label} …"):
+        return Finding(name, "ok", "switched off")
+    with progress(f"Asking {name} …"):
         result = api("POST", f"/api/providers/{connection['id']}/test")
     if result["valid"]:
-        return Finding(label, "ok", f"answers in {result['latencyMs']} ms")
+        return Finding(name, "ok", f"answers in {result['latencyMs']} ms")
     unreached = result.get("statusCode") is None
     remedy = "check its address and your network" if unreached else "check its key: remove the account and add it again"
-    return Finding(label, "failed", str(result["error"]), remedy)
+    return Finding(name, "failed", str(result["error"]), remedy)

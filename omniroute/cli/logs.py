@@ -23,12 +23,19 @@ _REMEMBERED: Final = 20 * MOST
 _TAIL_BYTES: Final = 1024 * 1024
 
 
+def _status(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """What the API takes as a filter: it would pass over anything else, and show all calls."""
+    if value is None or value in ("ok", "error") or (value.isdecimal() and len(value) == 3):
+        return value
+    raise click.BadParameter("give a number like 429, ok or error")
+
+
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(0, MOST), default=20, show_default=True, help="How many to begin with.")
-@click.option("--status", help="Only calls with this status: a number, ok or error.")
+@click.option("--status", callback=_status, help="Only calls with this status: a number, ok or error.")
 @click.option("--model", help="Only calls of models with this in their name.")
-@click.option("--provider", help="Only calls of this provider.")
+@click.option("--provider", help="Only calls of this provider, by its id or prefix.")
 @shared
 def logs(settings: Settings, follow: bool, lines: int, json_out: bool, **filters: str | None) -> None:
     """Show the newest calls, and those to come.

@@ -35,7 +35,7 @@ def list_(settings: Settings, json_out: bool) -> None:
     if json_out:
         as_json(connections)
         return
-    rows = [(c["id"][:8], c["provider"], c["name"], c["priority"], _state(c), c.get("lastError")) for c in connections]
+    rows = [(c["id"][:8], _provider(c), c["name"], c["priority"], _state(c), c.get("lastError")) for c in connections]
     table(("ID", "PROVIDER", "NAME", "PRIORITY", "STATE", "LAST ERROR"), rows, _NONE)
 
 
@@ -87,7 +87,7 @@ def add(
     if json_out:
         as_json(connection)
         return
-    good(f"Added {connection['provider']} account '{connection['name']}' ({connection['id'][:8]})")
+    good(f"Added {_provider(connection)} account '{connection['name']}' ({connection['id'][:8]})")
     say(f"Check it with: omniroute providers test {connection['id'][:8]}")
 
 
@@ -118,14 +118,21 @@ def _ask_key(*, optional: bool) -> str:
     return sys.stdin.readline().strip()
 
 
-def _label(connection: dict[str, Any]) -> str:
-    return f"{connection['provider']}/{connection['name']}"
+def _provider(connection: dict[str, Any]) -> str:
+    """What names of models begin with: the prefix of an endpoint of one's own, whose id is long, else the provider's id."""
+    data = connection.get("providerSpecificData", {})
+    return str(data["prefix"] if data.get("nodeName") and data.get("prefix") else connection["provider"])
+
+
+def label(connection: dict[str, Any]) -> str:
+    """PROVIDER/NAME: how an account is named here."""
+    return f"{_provider(connection)}/{connection['name']}"
 
 
 def find(api: Api, wanted: str) -> dict[str, Any]:
-    """The one account that is meant by the beginning of its ID, its name, its provider, or PROVIDER/NAME."""
+    """The one account that is meant by the beginning of its ID, its name, its provider (id or prefix), or PROVIDER/NAME."""
     connections = api("GET", "/api/providers")["connections"]
-    exact = [c for c in connections if wanted in (c["id"], c["name"], c["provider"], _label(c))]
+    exact = [c for c in connections if wanted in (c["id"], c["name"], c["provider"], _provider(c), label(c))]
     found: list[dict[str, Any]] = exact or [c for c in connections if c["id"].startswith(wanted)]
     if not found:
         fail(f"No account '{wanted}'. See: omniroute providers list")
@@ -142,15 +149,15 @@ def test(settings: Settings, account: str | None, json_out: bool) -> None:
     results = []
     with connect(settings) as api:
         for connection in [find(api, account)] if account else api("GET", "/api/providers")["connections"]:
-            with progress(f"Testing {_label(connection)} …"):
+            with progress(f"Testing {label(connection)} …"):
                 result = api("POST", f"/api/providers/{connection['id']}/test")
             results.append({"connectionId": connection["id"], "provider": connection["provider"], **result})
             if json_out:
                 continue
             if result["valid"]:
-                good(f"{_label(connection)}: works ({result['latencyMs']} ms)")
+                good(f"{label(connection)}: works ({result['latencyMs']} ms)")
             else:
-                bad(f"{_label(connection)}: {result['error']}")
+                bad(f"{label(connection)}: {result['error']}")
     if json_out:
         as_json(results)
     elif not results:
@@ -168,9 +175,9 @@ def remove(settings: Settings, account: str, yes: bool, json_out: bool) -> None:
     with connect(settings) as api:
         connection = find(api, account)
         if not yes and sys.stdin.isatty():
-            click.confirm(f"Remove {_label(connection)}?", abort=True, err=True)
+            click.confirm(f"Remove {label(connection)}?", abort=True, err=True)
         answer = api("DELETE", f"/api/providers/{connection['id']}")
     if json_out:
         as_json(answer)
     else:
-        good(f"Removed {_label(connection)}")
+        good(f"Removed {label(connection)}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ..clock import iso
 from ..store.stage import Counts, Unfit
@@ -24,7 +24,7 @@ _FIELD: Final = "file"
 
 class RestoreBody(Struct, rename="camel"):
     TEXTS: ClassVar = {"backupId": "backupId is required"}
-    backup_id: str
+    backup_id: Annotated[str, Meta(min_length=1)]
 
 
 async def list_backups(call: Call) -> Reply:

@@ -1,7 +1,8 @@
 """Request bodies: JSON bytes to a validated Struct, with every wrong field named.
 
 msgspec stops at the first mistake; a form wants them all.  So each field of the Struct is converted on its own and the
-complaints are gathered.  A Struct may say its own words in ``TEXTS`` (dotted path, ``*`` for an index -> message).
+complaints are gathered.  A Struct may say its own words (dotted path, ``*`` for an index -> message): in ``TEXTS`` for
+whatever is wrong with a field, in ``PATTERNS`` for characters that do not belong there.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def decode_object(raw: bytes) -> dict[str, Any]:
 def fit(value: Mapping[str, Any], kind: type[T]) -> T:
     """*value* as *kind*; unknown fields are ignored."""
     texts: Mapping[str, str] = getattr(kind, "TEXTS", {})
+    patterns: Mapping[str, str] = getattr(kind, "PATTERNS", {})
     problems: list[tuple[str, str]] = []
     fields: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
@@ -64,7 +66,7 @@ def fit(value: Mapping[str, Any], kind: type[T]) -> T:
         try:
             fields[field.name] = msgspec.convert(value[name], field.type)
         except msgspec.ValidationError as error:
-            path, message = _explain(name, field.type, value[name], str(error))
+            path, message = _explain(name, field.type, value[name], str(error), patterns)
             problems.append((path, texts.get(re.sub(r"\.\d+", ".*", path)) or message))
     if problems:
         raise Invalid(*problems)
@@ -79,8 +81,8 @@ def _required(name: str) -> str:
     return f"{label} is required"
 
 
-def _explain(name: str, kind: Any, value: object, complaint: str) -> tuple[str, str]:
-    """msgspec's complaint as (dotted path, message)."""
+def _explain(name: str, kind: Any, value: object, complaint: str, patterns: Mapping[str, str]) -> tuple[str, str]:
+    """msgspec's complaint as (dotted path, message); *patterns* are the messages for texts that do not match theirs."""
     path = name
     if found := _PLACE.search(complaint):
         path += re.sub(r"\[(\w+)\]", r".\1", found[1].replace("[...]", ".*"))
@@ -101,7 +103,7 @@ def _explain(name: str, kind: Any, value: object, complaint: str) -> tuple[str, 
             return path, f"Invalid option: expected one of {options}"
         wanted = re.sub(r"\w+", lambda word: _WORDS.get(word[0], word[0]), found[1])
         return path, f"Invalid input: expected {wanted}, received {_WORDS.get(found[2], found[2])}"
-    return path, f"Invalid value for {path}"
+    return path, patterns.get(path) or f"Invalid value for {path}"
 
 
 def _options(kind: Any) -> str:

@@ -80,7 +80,7 @@ class Services:
     cli: CliSetup | None = None  # made when first needed
     cloud: CloudSync | None = None
     evals: Evals | None = None  # made when first needed
-    editing: asyncio.Lock = field(default_factory=asyncio.Lock)  # of settings that are read, changed and written back
+    editing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by ``one_at_a_time``
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     @property
@@ -159,7 +159,7 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 def one_at_a_time(handler: Handler) -> Handler:
-    """For a handler that reads a setting, changes it and writes it back: two at once would lose a change."""
+    """For a handler that reads what is stored, changes it and writes it back: two at once would lose a change."""
 
     @wraps(handler)
     async def alone(call: Call) -> Reply:

@@ -12,14 +12,15 @@ from .usage import call_object
 
 
 async def list_calls(call: Call) -> Reply:
-    """Newest first; filters narrow each other."""
+    """Newest first; filters narrow each other.  A provider may be named by its id, alias or prefix."""
     asked = {name: value for name, value in call.query.items() if value}
+    provider = asked.get("provider", "")
     await call.store.usage.flush()
     rows = await call.store.usage.recent(
         whole(asked.get("limit"), 200, 1, 500),
         status=asked.get("status"),
         model=asked.get("model"),
-        provider=asked.get("provider"),
+        provider=call.services.snapshot.prefixes.get(provider, provider),
         account=asked.get("account"),
         api_key=asked.get("apiKey"),
         combo=bool(flag(asked.get("combo"))),

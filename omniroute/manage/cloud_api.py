@@ -12,6 +12,7 @@ from . import aliases
 from .bodies import Text200, clean_key
 from .call import Call, Reply
 from .refusals import Invalid, refused
+from .tokens import recover
 
 _MASK: Final = "****"
 _Token = Annotated[str, Meta(max_length=20_000)]
@@ -111,6 +112,9 @@ async def update_credentials(call: Call) -> Reply:
     if not rows:
         raise refused(404, f"No active connection found for provider: {provider}")
     await call.store.connections.update(rows[0].id, **changes)
+    if "access_token" in changes:
+        call.services.live.tokens.forget(rows[0].id)
+        recover(call.services.live.health, rows[0].id)
     await call.audit("provider.credentials", rows[0].id, {"changed": sorted(changes)})
     return Reply(200, Message(True, f"Credentials updated for provider: {provider}"))
 

@@ -50,7 +50,7 @@ Strategy = Literal[STRATEGIES]  # type: ignore[valid-type]
 
 
 class ComboBody(Struct, rename="camel", kw_only=True):
-    TEXTS: ClassVar = {"name": _NAME_TEXT}
+    PATTERNS: ClassVar = {"name": _NAME_TEXT}
     name: _ComboName
     models: _Models = []
     strategy: Strategy = "priority"
@@ -61,7 +61,7 @@ class ComboBody(Struct, rename="camel", kw_only=True):
 class ComboChange(Struct, rename="camel", kw_only=True):
     """PUT and PATCH: what is given replaces, the rest stays."""
 
-    TEXTS: ClassVar = {"name": _NAME_TEXT}
+    PATTERNS: ClassVar = {"name": _NAME_TEXT}
     name: _ComboName | UnsetType = UNSET
     models: _Models | UnsetType = UNSET
     strategy: Strategy | UnsetType = UNSET
@@ -131,6 +131,7 @@ async def read(call: Call) -> Reply:
     return Reply(200, as_json(await _found(call)))
 
 
+@one_at_a_time
 async def create(call: Call) -> Reply:
     body: ComboBody = call.body
     fields = given(body) | {"models": msgspec.to_builtins(body.models), "config": kept(body.config)}
@@ -140,6 +141,7 @@ async def create(call: Call) -> Reply:
     return Reply(201, as_json(row))
 
 
+@one_at_a_time
 async def change(call: Call) -> Reply:
     """PUT and PATCH."""
     row = await _found(call)
@@ -157,6 +159,7 @@ async def change(call: Call) -> Reply:
     return Reply(200, as_json(row))
 
 
+@one_at_a_time
 async def delete(call: Call) -> Reply:
     """Combos that contain it lose that entry; ``removedFrom`` names them."""
     row = await _found(call)

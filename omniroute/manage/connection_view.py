@@ -91,8 +91,11 @@ def is_secret(name: str) -> bool:
 
 
 def unix(text: str | None) -> float | None:
-    """Unix seconds of an ISO 8601 time; None when it is none."""
+    """Unix seconds of an ISO 8601 time; None when it is none, or in UTC none that :func:`iso` could show."""
     try:
-        return parse_iso(text) if text else None
+        moment = parse_iso(text) if text else None
+        if moment is not None:
+            iso(moment)
     except (ValueError, OverflowError):
         return None
+    return moment

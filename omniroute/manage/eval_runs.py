@@ -97,7 +97,8 @@ class Runs:
             raise refused(429, f"At most {MOST_RUNNING} evaluations run at a time")
         run = Run(suite, model, self._clock.time())
         self._runs[run.id] = run
-        for old in [run for run in self._runs.values() if run.status != "running"][: len(self._runs) - MOST_KEPT]:
+        ended = [run for run in self._runs.values() if run.status != "running"]
+        for old in ended[: max(0, len(self._runs) - MOST_KEPT)]:
             del self._runs[old.id]
         run.task = spawn(self._perform(gateway, run), "evaluation")
         return run

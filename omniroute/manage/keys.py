@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..clock import iso, parse_iso
 from ..store.keys import DEFAULT_SCOPES, KeyRow
+from ..store.publish import expiry
 from .bodies import Name, given
 from .call import Call, Reply, whole
 from .refusals import Invalid, refused
@@ -69,6 +70,7 @@ class NewKey(Struct, rename="camel", kw_only=True):
 
 
 def _view(call: Call, row: KeyRow) -> KeyView:
+    ends = expiry(row.expires_at)
     return KeyView(
         id=row.id,
         name=row.name,
@@ -77,7 +79,7 @@ def _view(call: Call, row: KeyRow) -> KeyView:
         allowed_models=row.allowed_models,
         no_log=row.no_log or row.id in call.services.settings.no_log_key_ids,
         scopes=row.scopes,
-        is_active=row.expires_at is None or parse_iso(row.expires_at) > call.now,
+        is_active=ends is None or ends > call.now,
         expires_at=row.expires_at,
         created_at=row.created_at,
     )

@@ -8,7 +8,7 @@ from .call import Call, Reply
 
 
 class SessionView(Struct, rename="camel"):
-    """Times in milliseconds: Unix time, and since the last call."""
+    """Times in milliseconds: Unix time, and ``age_ms`` since the first call."""
 
     session_id: str
     created_at: int

@@ -142,7 +142,7 @@ async def delete(call: Call) -> Reply:
     if not await call.store.nodes.delete(id_):
         raise refused(404, "Provider node not found")
     for row in connections:
-        call.services.live.health.forget(row.id)
+        call.services.live.forget(row.id)
     await call.audit("node.delete", id_, {"connections": len(connections)})
     return Reply(200, Deleted())
 

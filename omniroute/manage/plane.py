@@ -82,18 +82,17 @@ def complete(exchange: Exchange, headers: Headers) -> Headers:
 
 
 def render_error(error: OmniError, request_id: str, form: ErrorForm = "", coded: bool = False) -> Reply:
-    """The management error bodies of the contract: fields, code with correlation id, type, or just the text.
+    """The management error bodies of the contract: fields, code with correlation id, type (and fields), or just the text.
 
     With *coded*, typed errors have code and correlation id as well.
     """
     body: Any
     if form == "typed":
         named = {"code": error.code, "correlation_id": request_id} if error.code and coded else {}
-        body = {"error": {"message": error.message, "type": _typed(error), **named}}
+        said = {"details": _details(error)} if isinstance(error, Invalid) else {}
+        body = {"error": {"message": error.message, "type": _typed(error), **named, **said}}
     elif error.status == 400 and (isinstance(error, Invalid) or error.param is not None):
-        pairs = error.details if isinstance(error, Invalid) else ((error.param, error.message),)
-        details = [{"field": field, "message": message} for field, message in pairs]
-        body = {"error": {"message": "Invalid request", "details": details}}
+        body = {"error": {"message": "Invalid request", "details": _details(error)}}
     elif error.code and form != "text":
         body = {"error": {"code": error.code, "message": error.message, "correlation_id": request_id}}
     else:
@@ -102,6 +101,12 @@ def render_error(error: OmniError, request_id: str, form: ErrorForm = "", coded:
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
     return Reply(error.status, body, headers)
+
+
+def _details(error: OmniError) -> list[dict[str, Any]]:
+    """Each field that does not fit, and what is wrong with it."""
+    pairs = error.details if isinstance(error, Invalid) else ((error.param, error.message),)
+    return [{"field": field, "message": message} for field, message in pairs]
 
 
 def _typed(error: OmniError) -> str:

@@ -42,7 +42,7 @@ class ActionsBody(Struct):
 class PolicyBody(Struct, kw_only=True):
     """A policy; with ``action`` instead: lift the lock of ``identifier``."""
 
-    TEXTS: ClassVar = {"id": "Id can only contain letters, numbers, -, _ and ."}
+    PATTERNS: ClassVar = {"id": "Id can only contain letters, numbers, -, _ and ."}
     action: str | UnsetType = UNSET
     identifier: Annotated[str, Meta(max_length=200)] = ""
     id: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$(?!\n)")] | UnsetType = UNSET

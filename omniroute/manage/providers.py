@@ -12,13 +12,13 @@ from ..store.connections import HEALTH, ConnectionRow
 from ..upstream.credentials import check_base_url, needs_secret
 from ..upstream.providers import Provider
 from .bodies import Name, Rank, ShortName, Text50, Text200, Text500, clean_key, given
-from .call import Call, Reply, flag
+from .call import Call, Reply, flag, one_at_a_time
 from .connection_view import ConnectionList, ConnectionView, OneConnection, is_secret, unix, view
 from .refusals import Invalid, refused
 
 _ApiKey = Annotated[str, Meta(max_length=10_000)]
 _Data = Annotated[dict[str, str | int | float | bool | None], Meta(max_length=50)]
-_Moment = Text50 | None | UnsetType
+_Short = Text50 | None | UnsetType
 
 
 class ConnectionBody(Struct, rename="camel", kw_only=True):
@@ -47,12 +47,12 @@ class ConnectionChange(Struct, rename="camel", kw_only=True):
     provider_specific_data: _Data | UnsetType = UNSET
     test_status: Text50 | UnsetType = UNSET
     last_error: Text500 | UnsetType | None = UNSET
-    last_error_at: _Moment = UNSET
-    last_error_type: _Moment = UNSET
-    last_error_source: _Moment = UNSET
+    last_error_at: _Short = UNSET
+    last_error_type: _Short = UNSET
+    last_error_source: _Short = UNSET
     error_code: str | int | UnsetType | None = UNSET
-    rate_limited_until: _Moment = UNSET
-    last_tested: _Moment = UNSET
+    rate_limited_until: _Short = UNSET
+    last_tested: _Short = UNSET
     health_check_interval: Annotated[int, Meta(ge=0, le=1440 * 30)] | UnsetType | None = UNSET
 
 
@@ -73,6 +73,7 @@ def _shown(call: Call, row: ConnectionRow) -> ConnectionView:
     return view(row, live.health.view(row.id), live.uses.of(row.id))
 
 
+@one_at_a_time
 async def create(call: Call) -> Reply:
     body: ConnectionBody = call.body
     provider = await find_provider(call, body.provider)
@@ -101,6 +102,7 @@ async def read(call: Call) -> Reply:
     return Reply(200, OneConnection(_shown(call, row)))
 
 
+@one_at_a_time
 async def change(call: Call) -> Reply:
     """PUT and PATCH: what was sent is set, the rest stays."""
     before = await find_connection(call)

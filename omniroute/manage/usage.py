@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from ..clock import parse_iso
 from ..store.usage import CallRow, UsageGroup
 from .call import Call, Reply, whole
+from .connection_view import unix
 from .refusals import Invalid, refused
 
 _DAY: Final = 86_400.0
@@ -153,7 +153,10 @@ def _by_account(groups: Iterable[UsageGroup], names: Mapping[str, str]) -> dict[
     for (model, provider, id_), part in _split(groups, lambda g: (g.model, g.provider, g.connection_id)).items():
         name = names.get(id_) or (f"Account {id_[:8]}…" if id_ else "-")
         extra = {"rawModel": model, "provider": provider, "connectionId": id_ or None, "accountName": name}
-        found[f"{model} ({provider} - {name})"] = _sum(part) | extra | {"lastUsed": max(g.last_used for g in part)}
+        label = f"{model} ({provider} - {name})"
+        if label in found:  # two accounts may have one name
+            label = f"{model} ({provider} - {name} {id_[:8]})"
+        found[label] = _sum(part) | extra | {"lastUsed": max(g.last_used for g in part)}
     return found
 
 
@@ -178,7 +181,8 @@ def _pending(in_flight: Mapping[tuple[str, str, str], int]) -> dict[str, Any]:
 
 
 def _line(row: CallRow) -> str:
-    stamp = _stamp(parse_iso(row.timestamp)) if row.timestamp else "-"
+    at = unix(row.timestamp)
+    stamp = "-" if at is None else _stamp(at)
     status = f"FAILED {row.status}" if row.status >= 400 else f"{row.status} {_phrase(row.status)}".strip()
     fields = (stamp, row.model, row.provider.upper(), row.account or "-", row.tokens_in or 0, row.tokens_out or 0, status)
     return " | ".join(map(str, fields))

@@ -21,7 +21,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ..clock import Clock, parse_iso
+from ..clock import Clock, iso
 from ..errors import OmniError
 from .backup import FOLDER, online_backup
 from .db import Database
@@ -74,9 +74,9 @@ class Backups:
     async def automatic(self) -> None:
         """An hourly copy, unless nothing changed, one is recent, or the database shrank so much that it looks damaged."""
         newest = next(iter(await asyncio.to_thread(self._files)), None)
-        if newest is not None and self._clock.time() - parse_iso(_created(newest)) < _AUTO_SECONDS:
+        if newest is not None and _created(newest) > iso(self._clock.time() - _AUTO_SECONDS):
             return
-        size = await asyncio.to_thread(lambda: self._db.path.stat().st_size)
+        size = await self._size()
         if size < _SMALLEST or (newest is not None and size < newest.stat().st_size / 2):
             _log.warning("no automatic backup: the database is much smaller (%d bytes) than its last copy", size)
             return
@@ -148,6 +148,11 @@ class Backups:
         if not self.folder.is_dir():
             return []
         return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), key=_order, reverse=True)
+
+    async def _size(self) -> int:
+        """Bytes of the database, with what is still in the write-ahead log: as large as a copy would be."""
+        row = await self._db.fetch_one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+        return int(row[0]) if row is not None else 0
 
     async def _fingerprint(self) -> tuple[int, int]:
         """Changes of configuration in this process, and the newest usage row."""

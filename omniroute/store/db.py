@@ -68,6 +68,11 @@ def explained(path: Path) -> Iterator[None]:
         raise OmniError("internal", f"Database {path.name}: {error.strerror or 'cannot be used'}") from error
 
 
+def containing(text: str) -> str:
+    """A pattern for ``LIKE ? ESCAPE '\\'`` that *text*, taken literally, fits anywhere."""
+    return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+
+
 @cache
 def _insertion(table: str, columns: tuple[str, ...]) -> str:
     values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(columns)))

@@ -10,7 +10,7 @@ from msgspec import Struct
 from ..clock import iso
 from ..gateway.outbound import ProxiedCall
 from .batch import Batch
-from .db import Database, Row
+from .db import Database, Row, containing
 
 KEPT: Final = 500
 _COLUMNS: Final = (
@@ -92,9 +92,8 @@ class ProxyLogs:
         wanted = [(_FILTERS[name], value) for name, value in filters.items()]
         clauses, values = [clause for clause, _ in wanted], [value for _, value in wanted]
         if search:
-            pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
             clauses.append("(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in _SEARCHED) + ")")
-            values += [pattern] * len(_SEARCHED)
+            values += [containing(search)] * len(_SEARCHED)
         where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
         sql = f"SELECT {_COLUMNS} FROM proxy_logs{where} ORDER BY timestamp DESC, rowid DESC LIMIT ?"
         return [row_of(record) for record in await self._db.fetch(sql, (*values, limit))]

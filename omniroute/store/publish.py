@@ -245,12 +245,15 @@ def offers(
 
 
 def user_prices(table: pricing.Table, prefixes: Mapping[str, str], catalog: Catalog) -> dict[tuple[str, str], Price]:
-    """The models the user priced, by (provider id, model id); fields left open are the catalogue's."""
-    prices = {}
-    for name, models in table.items():
+    """The models the user priced, by (provider id, model id); fields left open are the catalogue's.
+
+    What stands under a provider's id goes before what stands under its alias.
+    """
+    prices: dict[tuple[str, str], Price] = {}
+    for name in sorted(table, key=lambda name: prefixes.get(name, name) == name):
         provider = prefixes.get(name, name)
-        for model, fields in models.items():
-            default = catalog.price(provider, model)
+        for model, fields in table[name].items():
+            default = prices.get((provider, model)) or catalog.price(provider, model)
             prices[provider, model] = Price(**{**(pricing.as_fields(default) if default else {}), **fields})
     return prices
 

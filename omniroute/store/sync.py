@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 import orjson
 
@@ -217,14 +218,17 @@ class Sync:
         return id, Record(moment, clean, secrets, True, item.get("hasSecrets") is True)
 
     async def apply(self, take: Records, drop: Mapping[str, Collection[str]]) -> None:
-        """Write and delete, in one transaction; in force for the next request."""
+        """Delete and write, in one transaction; in force for the next request.
+
+        In this order, because a renamed combo is one that goes and one that comes, both with the same row id.
+        """
         async with self._db.change() as tx:
-            for kind, group in take.items():
-                for id, record in group.items():
-                    await self._put(tx, kind, id, record)
             for kind, ids in drop.items():
                 for id in ids:
                     await _delete(tx, kind, id)
+            for kind, group in take.items():
+                for id, record in group.items():
+                    await self._put(tx, kind, id, record)
 
     async def _put(self, tx: Transaction, kind: str, id: str, record: Record) -> None:
         if (value := VALUES.get(kind)) is not None:
@@ -234,6 +238,8 @@ class Sync:
         row = {name: value for name, value in record.data.items() if value is not None or name not in _NEVER_NULL}
         if kind == "providers":
             row |= await _with_own_secrets(tx, id, record)
+        if kind == "combos":
+            row["id"] = await _combo_id(tx, id, row["id"])
         seal = kind != "apiKeys"  # a key is a hash already
         row |= {name: self._vault.seal(text) if seal else text for name, text in record.secrets.items()}
         if table.timed:
@@ -325,6 +331,14 @@ async def _with_own_secrets(tx: Transaction, id: str, record: Record) -> dict[st
     if record.secretive and not record.secrets and not (found and any(found[name] for name in SEALED)):
         columns["is_active"] = 0
     return columns
+
+
+async def _combo_id(tx: Transaction, name: str, sent: str) -> str:
+    """The row id for combo *name*: the one that was *sent*, unless another combo has it here."""
+    rows = {row["id"]: row["name"] for row in await tx.fetch("SELECT id, name FROM combos")}
+    if rows.get(sent, name) == name:
+        return sent
+    return next((id for id, known in rows.items() if known == name), str(uuid4()))
 
 
 async def _delete(tx: Transaction, kind: str, id: str) -> None:

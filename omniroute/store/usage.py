@@ -14,7 +14,7 @@ from ..gateway.usage import CallRecord
 from .batch import Batch
 from .call_rows import LOG_ROWS
 from .daily import DAY_CHARS
-from .db import Database, Row
+from .db import Database, Row, containing
 
 _SECONDS_A_DAY: Final = 86_400
 _CHUNK: Final = 5000  # rows deleted in one transaction
@@ -102,16 +102,16 @@ _STORED: Final = tuple(name for name in CallRow.__struct_fields__ if not name.st
 _LOG: Final = f"""
 SELECT {", ".join(_STORED)}, request_body IS NOT NULL AS has_request_body, response_body IS NOT NULL AS has_response_body
 """
+_SEARCHED: Final = ("model", "provider", "account", "path", "error", "api_key_name", "combo_name", "request_id")
 _RECENT: Final = (
     _LOG
-    + """FROM call_logs WHERE (:low IS NULL OR status BETWEEN :low AND :high)
-AND (:model IS NULL OR model LIKE :model OR requested_model LIKE :model) AND (:provider IS NULL OR provider = :provider)
-AND (:account IS NULL OR account LIKE :account) AND (:key IS NULL OR api_key_id = :key OR api_key_name LIKE :key)
-AND (:combo = 0 OR combo_name IS NOT NULL)
-AND (:search IS NULL OR model LIKE :search OR provider LIKE :search OR account LIKE :search OR path LIKE :search
-     OR error LIKE :search OR api_key_name LIKE :search OR combo_name LIKE :search OR request_id LIKE :search)
-ORDER BY rowid DESC LIMIT :limit
-"""
+    + r"""FROM call_logs WHERE (:low IS NULL OR status BETWEEN :low AND :high)
+AND (:model IS NULL OR model LIKE :model ESCAPE '\' OR requested_model LIKE :model ESCAPE '\')
+AND (:provider IS NULL OR provider = :provider) AND (:account IS NULL OR account LIKE :account ESCAPE '\')
+AND (:key IS NULL OR api_key_id = :key OR api_key_name = :key COLLATE NOCASE)
+AND (:combo = 0 OR combo_name IS NOT NULL) AND (:search IS NULL"""
+    + "".join(rf" OR {column} LIKE :search ESCAPE '\'" for column in _SEARCHED)
+    + """) ORDER BY rowid DESC LIMIT :limit"""
 )
 _DETAIL: Final = (
     _LOG
@@ -239,4 +239,4 @@ def _status_range(status: str | None) -> tuple[int | None, int | None]:
 
 
 def _like(text: str | None) -> str | None:
-    return f"%{text}%" if text else None
+    return containing(text) if text else None

@@ -53,6 +53,12 @@ def test_each_call_is_shown_once_in_order(monkeypatch: pytest.MonkeyPatch) -> No
     assert shown == ["b", "c", "d", "e", "x", "f"]
 
 
+def test_a_status_that_is_none_is_refused_instead_of_showing_all_calls(omniroute: Callable[..., Any]) -> None:
+    for word in ("timeout", "4xx", "99999"):
+        answer = omniroute("logs", "--status", word)
+        assert (answer.exit_code, "a number like 429, ok or error" in answer.stderr) == (2, True)
+
+
 def test_filters_go_to_the_gateway() -> None:
     asked: list[str] = []
 

@@ -74,6 +74,12 @@ def test_an_endpoint_whose_account_fails_leaves_nothing_behind(omniroute: Comman
     assert omniroute(*OWN, "--key", "k").exit_code == 0  # the prefix is still free
 
 
+def test_an_account_at_an_endpoint_of_ones_own_goes_by_its_prefix(omniroute: Command) -> None:
+    assert "Added mine account 'lab'" in omniroute(*OWN, "--key", "k", "--name", "lab").stdout
+    assert "openai-compatible" not in omniroute("providers", "list").stdout
+    assert "Removed mine/lab" in omniroute("providers", "remove", "mine/lab").stdout
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -94,7 +94,7 @@ def test_calls_that_end_during_a_restore_are_not_lost(admin: Admin) -> None:
     assert admin.send("GET", "/api/usage/history").json["totalRequests"] == 1
 
 
-@pytest.mark.parametrize("backup_id", ["../x", "x.sqlite", "db_x.sqlite", "", "db_2020-01-01T00-00-00-000Z_a.sqlite/.."])
+@pytest.mark.parametrize("backup_id", ["../x", "x.sqlite", "db_x.sqlite", "db_2020-01-01T00-00-00-000Z_a.sqlite/.."])
 def test_an_id_that_is_no_name_of_a_backup_is_refused(admin: Admin, backup_id: str) -> None:
     answer = admin.send("POST", PATH, {"backupId": backup_id})
     assert (answer.status, answer.json) == (500, {"error": "Invalid backup ID"})
@@ -113,8 +113,8 @@ def test_a_backup_that_is_not_there_or_damaged_changes_nothing(admin: Admin) -> 
     assert "database" in answer.json["error"].lower()
     assert _names(admin) == ["main"]
     assert len(admin.send("GET", PATH).json["backups"]) == 1
-    assert list(fields_of(admin.send("POST", PATH, {}))) == ["backupId"]
-    assert fields_of(admin.send("POST", PATH, {})) == {"backupId": "backupId is required"}
+    for body in ({}, {"backupId": ""}):
+        assert fields_of(admin.send("POST", PATH, body)) == {"backupId": "backupId is required"}
 
 
 def test_an_export_is_a_whole_database(admin: Admin, tmp_path: Path) -> None:

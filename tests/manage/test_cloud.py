@@ -100,6 +100,28 @@ def test_deletions_travel_both_ways_and_stay_deleted(pair: Pair) -> None:
         pair.sync()
 
 
+def test_a_renamed_combo_is_renamed_on_the_other_side_too(pair: Pair) -> None:
+    made = pair.near.send("POST", "/api/combos", {"name": "old", "models": ["openai/gpt-4o"]}).json
+    pair.sync()
+    pair.near.send("PUT", f"/api/combos/{made['id']}", {"name": "new"})
+    pair.sync()
+    assert [*pair.near.store.snapshot.combos] == [*pair.far.store.snapshot.combos] == ["new"]
+
+
+def test_combos_that_exchanged_their_names_do_so_on_the_other_side_too(pair: Pair) -> None:
+    def combo(method: str, path: str, **fields: Any) -> str:
+        return str(pair.near.send(method, f"/api/combos{path}", fields).json["id"])
+
+    one, two = combo("POST", "", name="one", models=["openai/m1"]), combo("POST", "", name="two", models=["openai/m2"])
+    pair.sync()
+    for id, name in ((one, "kept"), (two, "one"), (one, "two")):
+        combo("PUT", f"/{id}", name=name)
+    pair.sync()
+    for admin in (pair.near, pair.far):
+        found = {name: combo.entries[0].model for name, combo in admin.store.snapshot.combos.items()}
+        assert found == {"one": "openai/m2", "two": "openai/m1"}
+
+
 def test_a_record_changed_on_one_side_survives_its_deletion_on_the_other(pair: Pair) -> None:
     made = pair.near.connection(name="one")
     pair.sync()

@@ -76,6 +76,15 @@ def test_new_tokens_are_stored_sealed_and_in_force_at_once(caller: Caller) -> No
     assert "new-token" not in str(entry)
 
 
+def test_new_tokens_end_the_trouble_that_the_old_ones_made(caller: Caller) -> None:
+    admin = caller.admin
+    row = admin.run(admin.store.connections.create("openai", name="o", auth_type="oauth", access_token="old"))
+    admin.fail(row.id, status=401)
+    assert admin.live.health.view(row.id).troubled
+    caller.send("PUT", "/credentials/update", {"provider": "openai", "credentials": {"accessToken": "new-token"}})
+    assert not admin.live.health.view(row.id).troubled
+
+
 def test_tokens_need_a_provider_that_is_there(caller: Caller) -> None:
     path = "/credentials/update"
     refusal = (400, {"error": "Provider and credentials required"})

@@ -83,6 +83,35 @@ def test_a_name_is_taken_once(admin: Admin) -> None:
     assert admin.send("PUT", f"{PATH}/{combo['id']}", {"name": "one"}).status == 200
 
 
+def test_of_two_combos_made_at_once_with_one_name_the_second_is_refused(admin: Admin) -> None:
+    first, second = admin.at_once(("POST", PATH, {"name": "one"}), ("POST", PATH, {"name": "one"}))
+    assert first.status == 201
+    assert (second.status, second.json) == (400, {"error": "Combo name already exists"})
+
+
+def test_changes_made_at_once_are_all_kept(admin: Admin) -> None:
+    one = f"{PATH}/{made(admin)['id']}"
+    admin.at_once(("PATCH", one, {"strategy": "random"}), ("PATCH", one, {"isActive": False}))
+    after = admin.send("GET", one).json
+    assert (after["strategy"], after["isActive"]) == ("random", False)
+
+
+def test_a_combo_deleted_while_another_changes_stays_out_of_it(admin: Admin) -> None:
+    inner = made(admin, "inner", "a/m")
+    outer = f"{PATH}/{made(admin, 'outer', 'inner', 'b/m')['id']}"
+    admin.at_once(("DELETE", f"{PATH}/{inner['id']}", None), ("PATCH", outer, {"strategy": "random"}))
+    assert admin.send("GET", outer).json["models"] == ["b/m"]
+
+
+def test_what_is_wrong_with_a_name_is_said(admin: Admin) -> None:
+    def complaint(body: dict[str, Any]) -> str:
+        return fields_of(admin.send("POST", PATH, body))["name"]
+
+    assert complaint({}) == complaint({"name": ""}) == "Name is required"
+    assert complaint({"name": "x" * 101}) == "Too big: expected string to have <=100 characters"
+    assert complaint({"name": "bad name!"}) == "Name can only contain letters, numbers, -, _, / and ."
+
+
 def test_a_circle_is_refused(admin: Admin) -> None:
     answer = admin.send("POST", PATH, {"name": "self", "models": ["self"]})
     assert (answer.status, answer.json) == (400, {"error": "Circular combo reference detected: self"})

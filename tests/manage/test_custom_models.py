@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes_manage import Admin
+from fakes_manage import Admin, fields_of
 
 from omniroute.gateway.models import catalogue
 
@@ -53,7 +53,9 @@ def test_both_names_are_needed(admin: Admin, body: dict[str, str]) -> None:
 def test_errors_have_a_type(admin: Admin) -> None:
     answer = admin.send("POST", PATH, {**BODY, "provider": "nobody"})
     assert answer.json == {"error": {"message": "Unknown provider: nobody", "type": "invalid_request"}}
-    assert admin.send("POST", PATH, {**BODY, "modelId": 5}).json["error"]["type"] == "validation_error"
+    answer = admin.send("POST", PATH, {**BODY, "modelId": 5})
+    assert fields_of(answer) == {"modelId": "Invalid input: expected string, received number"}
+    assert answer.json["error"]["type"] == "validation_error"
     answer = admin.send("GET", PATH, anonymous=True)
     assert answer.json == {"error": {"message": "Authentication required", "type": "invalid_api_key"}}
 

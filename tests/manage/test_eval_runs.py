@@ -100,6 +100,18 @@ async def test_only_so_many_run_and_only_so_many_are_kept(monkeypatch: pytest.Mo
     assert kept[0] is busy[3]
 
 
+async def test_no_run_goes_before_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eval_runs, "MOST_KEPT", 5)
+    gateway, _ = waiting()
+    runs = Runs(gateway.hands)
+    made = [runs.start(gateway, SUITE, "up/m")]
+    for _ in range(4):
+        await runs.stop(made[-1])
+        made.append(runs.start(gateway, SUITE, "up/m"))
+    await runs.stop(made[-1])
+    assert runs.list() == made
+
+
 async def test_a_bug_in_one_case_fails_the_run(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     def broken(*_: Any) -> Any:
         raise RuntimeError("planted")

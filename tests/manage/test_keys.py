@@ -132,3 +132,16 @@ def test_a_key_listed_in_the_environment_shows_that_it_is_not_logged(make_admin:
 def test_an_expired_key_is_not_active(admin: Admin) -> None:
     made = _make(admin, expiresAt="2020-01-01T00:00:00Z")
     assert admin.send("GET", f"{PATH}/{made['id']}").json["isActive"] is False
+
+
+def test_a_key_whose_expiry_cannot_be_read_is_shown_as_ended(admin: Admin) -> None:
+    text = admin.key()
+
+    async def damage() -> None:
+        async with admin.store.db.change() as tx:
+            await tx.execute("UPDATE api_keys SET expires_at = 'some day'")
+
+    admin.run(damage())
+    (row,) = admin.send("GET", "/api/keys").json["keys"]
+    assert (row["isActive"], row["expiresAt"]) == (False, "some day")
+    assert admin.send("POST", "/api/cloud/auth", {}, headers={"authorization": f"Bearer {text}"}).status == 401

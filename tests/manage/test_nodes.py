@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 from fakes_manage import Admin, fields_of
 
+from omniroute.gateway.uses import NEVER
+
 PATH = "/api/provider-nodes"
 BODY = {"name": "Mock", "prefix": "mock", "type": "openai-compatible", "apiType": "chat", "baseUrl": "http://127.0.0.1:9/v1"}
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -128,12 +130,15 @@ def test_an_unknown_node_is_404(admin: Admin, method: str) -> None:
 
 def test_delete_takes_the_connections_along(admin: Admin) -> None:
     node = admin.node()
-    admin.fail(admin.connection(node)["id"], node)
+    account = admin.connection(node)["id"]
+    admin.live.uses.restore(node, account, admin.clock.time(), 1)
+    admin.fail(account, node)
     answer = admin.send("DELETE", f"{PATH}/{node}")
     assert (answer.status, answer.json) == (200, {"success": True})
     assert admin.send("GET", "/api/providers").json == {"connections": []}
     assert node not in admin.store.snapshot.providers
     assert admin.live.health.cooling() == {}
+    assert admin.live.uses.of(account) == NEVER
     assert admin.audit()[-1] == "node.delete"
 
 

@@ -54,6 +54,14 @@ def test_what_does_not_fit_is_named(admin: Admin, body: dict[str, Any], field: s
     assert [*fields_of(admin.send("POST", PATH, body))] == [field]
 
 
+def test_what_is_wrong_with_an_id_is_said(admin: Admin) -> None:
+    def complaint(id: str) -> str:
+        return fields_of(admin.send("POST", PATH, {"name": "x", "id": id, "actions": {"max_tokens": 1}}))["id"]
+
+    assert complaint("a b") == "Id can only contain letters, numbers, -, _ and ."
+    assert complaint("x" * 101) == "Too big: expected string to have <=100 characters"
+
+
 def test_breakers_are_shown_beside_the_policies(admin: Admin) -> None:
     admin.connection("openai")
     shown = admin.send("GET", PATH).json

@@ -125,6 +125,18 @@ def test_a_node_takes_one_connection(admin: Admin) -> None:
     assert (answer.status, answer.json) == (400, {"error": "Only one connection is allowed for this OpenAI Compatible node"})
 
 
+def test_of_two_connections_made_at_once_a_node_takes_one(admin: Admin) -> None:
+    node = admin.node()
+    answers = admin.at_once(*(("POST", "/api/providers", {"provider": node, "name": name, "apiKey": "k"}) for name in "ab"))
+    assert [answer.status for answer in answers] == [201, 400]
+
+
+def test_fields_of_one_connection_changed_at_once_are_all_kept(admin: Admin) -> None:
+    one = f"/api/providers/{admin.connection()['id']}"
+    admin.at_once(*(("PATCH", one, {"providerSpecificData": {name: "x"}}) for name in ("region", "project")))
+    assert admin.send("GET", one).json["connection"]["providerSpecificData"] == {"region": "x", "project": "x"}
+
+
 def test_a_node_takes_several_when_told_so(make_admin: Callable[..., Admin]) -> None:
     admin = make_admin(multi_connections_per_node=True)
     node = admin.node()
@@ -262,6 +274,14 @@ def test_health_written_by_hand_is_in_force(admin: Admin) -> None:
     until = "2035-01-01T00:00:00.000Z"
     admin.send("PUT", f"/api/providers/{made['id']}", {"rateLimitedUntil": until, "errorCode": 429})
     assert admin.live.health.blocked_until(made["id"], "m") == 2051222400.0
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_that_no_answer_could_show_is_refused(admin: Admin, moment: str) -> None:
+    one = f"/api/providers/{admin.connection()['id']}"
+    for name in ("rateLimitedUntil", "lastErrorAt", "lastTested"):
+        assert [*fields_of(admin.send("PATCH", one, {name: moment}))] == [name]
+    assert admin.send("GET", "/api/providers").status == 200
 
 
 def test_a_time_must_be_one(admin: Admin) -> None:

@@ -53,6 +53,18 @@ def test_history_groups_by_provider_model_account_and_key(admin: Admin) -> None:
     assert sum(minute["requests"] for minute in history["last10Minutes"]) == 2
 
 
+def test_accounts_with_one_name_are_counted_apart(admin: Admin) -> None:
+    first, second = admin.connection("openai", "work"), admin.connection("openai", "home")
+    admin.send("PATCH", f"/api/providers/{second['id']}", {"name": "work"})
+    _put(admin, first["id"])
+    _put(admin, first["id"])
+    _put(admin, second["id"])
+    accounts = admin.send("GET", "/api/usage/history").json["byAccount"]
+    assert [*accounts] == ["gpt-4o (openai - work)", f"gpt-4o (openai - work {second['id'][:8]})"]
+    assert {row["connectionId"]: row["requests"] for row in accounts.values()} == {first["id"]: 2, second["id"]: 1}
+    assert {row["accountName"] for row in accounts.values()} == {"work"}
+
+
 @pytest.mark.parametrize(("text", "count"), [("1d", 1), ("7d", 2), ("30d", 3), ("all", 4), ("", 4)])
 def test_history_of_a_range(admin: Admin, text: str, count: int) -> None:
     for days in (0.5, 3, 20, 80):
@@ -115,3 +127,12 @@ def test_a_connection_by_key_shows_what_we_counted(admin: Admin) -> None:
 def test_usage_of_an_unknown_connection_is_404(admin: Admin) -> None:
     answer = admin.send("GET", "/api/usage/nope")
     assert (answer.status, answer.json) == (404, {"error": "Connection not found"})
+
+
+def test_an_adopted_row_without_a_readable_time_has_a_line_all_the_same(admin: Admin) -> None:
+    async def adopt() -> None:
+        async with admin.store.db.log() as tx:
+            await tx.execute("INSERT INTO call_logs (id, timestamp, status, model) VALUES ('1', 'yesterday', 200, 'm')")
+
+    admin.run(adopt())
+    assert admin.send("GET", "/api/usage/logs").json == ["- | m |  | - | 0 | 0 | 200 OK"]

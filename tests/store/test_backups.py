@@ -68,6 +68,25 @@ async def test_automatic_copies_come_at_most_once_an_hour_and_only_after_a_chang
         assert (await store.backups.list())[0].reason == "auto"
 
 
+async def test_what_is_still_in_the_write_ahead_log_counts_as_the_database(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with a_store(tmp_path, clock) as store:
+        for name in "ab":
+            await store.config.set_many({name: "x" * 1_000_000})
+            await store.backups.automatic()
+            clock.now += 4000
+        assert store.db.path.stat().st_size < (await store.backups.list())[0].size / 2
+        assert len(await store.backups.list()) == 2
+
+
+async def test_a_name_with_no_time_in_it_does_not_stop_the_automatic_copies(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        store.backups.folder.mkdir()
+        (store.backups.folder / "db_2020-99-99T99-99-99-999Z_manual.sqlite").write_bytes(b"x")
+        await store.backups.automatic()
+        assert len(await store.backups.list()) == 2
+
+
 async def test_a_database_that_shrank_by_half_is_not_copied_over_its_history(tmp_path: Path) -> None:
     clock = FakeClock()
     async with a_store(tmp_path, clock) as store:

@@ -15,7 +15,7 @@ from fakes import FakeClock
 from omniroute.clock import Clock
 from omniroute.errors import OmniError
 from omniroute.store import db as db_module
-from omniroute.store.db import BLOCK, Database, Transaction, explained
+from omniroute.store.db import BLOCK, Database, Transaction, containing, explained
 
 SET = "INSERT INTO key_value VALUES ('settings', ?, '1')"
 COLUMNS = ("namespace", "key", "value")
@@ -369,3 +369,15 @@ async def test_a_second_process_waits_for_its_turn_and_then_says_who_holds_the_l
     async with db.change() as tx:
         await tx.execute(SET, ("a",))
     await db.close()
+
+
+def test_a_text_is_found_as_it_stands_whatever_like_makes_of_its_characters() -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        for text in ("a_b", "50%", "c\\d"):
+            others = ("xa-by", "x500y", "xcdy")
+            found = [other for other in (f"x{text}y", *others) if _fits(db, other, text)]
+            assert found == [f"x{text}y"]
+
+
+def _fits(db: sqlite3.Connection, value: str, text: str) -> bool:
+    return bool(db.execute("SELECT ? LIKE ? ESCAPE '\\'", (value, containing(text))).fetchone()[0])

@@ -118,6 +118,13 @@ def test_offers_join_the_users_models() -> None:
     assert models["shared"] == ("openai", "deepseek")
 
 
+def test_a_price_under_the_providers_id_goes_before_one_under_its_alias() -> None:
+    by_id, by_alias = {"deepseek": {"deepseek-chat": {"input": 9.0}}}, {"ds": {"deepseek-chat": {"input": 1.0}}}
+    for table in (by_id | by_alias, by_alias | by_id):
+        prices = user_prices(table, {"ds": "deepseek", "deepseek": "deepseek"}, small_catalog())
+        assert prices["deepseek", "deepseek-chat"].input == 9.0
+
+
 def test_user_prices_are_found_by_provider_id_and_completed_from_the_catalogue() -> None:
     prices = user_prices(
         {"ds": {"deepseek-chat": {"input": 9.0}}, "mine": {"m": {"output": 1.0}}}, {"ds": "deepseek"}, small_catalog()
