@@ -133,6 +133,36 @@ class Admin:
         upload: list[bytes] | None = None,
     ) -> FakeExchange:
         """Send a request through the route table and the plane; the route must exist."""
+        exchange = self._exchange(method, path, json, body, headers, peer, scheme, anonymous, upload)
+        self.run(self.plane.handle(exchange))
+        for value in exchange.header_list(b"set-cookie"):
+            name, _, rest = value.decode().partition("=")
+            if name == "auth_token" and not anonymous:
+                self.cookie = rest.partition(";")[0]
+        return exchange
+
+    def at_once(self, *asked: tuple[str, str, Any]) -> list[FakeExchange]:
+        """Send requests (method, path, JSON body) that run at the same time."""
+        exchanges = [self._exchange(*one) for one in asked]
+
+        async def all_of_them() -> None:
+            await asyncio.gather(*map(self.plane.handle, exchanges))
+
+        self.run(all_of_them())
+        return exchanges
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        peer: str = "127.0.0.1",
+        scheme: str = "http",
+        anonymous: bool = False,
+        upload: list[bytes] | None = None,
+    ) -> FakeExchange:
         path, _, query = path.partition("?")
         fields = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
         if json is not None:
@@ -145,13 +175,7 @@ class Admin:
         found = self.table.find(path)
         assert found is not None, f"no route at {path}"
         request.route, request.params = found[0][method], found[1]
-        exchange = FakeExchange(request, upload)
-        self.run(self.plane.handle(exchange))
-        for value in exchange.header_list(b"set-cookie"):
-            name, _, rest = value.decode().partition("=")
-            if name == "auth_token" and not anonymous:
-                self.cookie = rest.partition(";")[0]
-        return exchange
+        return FakeExchange(request, upload)
 
     def login(self, password: str = PASSWORD) -> None:
         assert self.send("POST", "/api/auth/login", {"password": password}).status == 200
