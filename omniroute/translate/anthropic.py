@@ -14,16 +14,21 @@ from .anthropic_stream import Decoder
 from .events import Failure
 from .format import Format
 from .jsonio import encode
+from .openai_chat_error import decode_error as decode_any_error
 
 _LONGEST: Final = 2000  # characters of a foreign body in a message
-_SCRIPT: Final = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
-_TAG: Final = re.compile(r"<[^>]*>")
+_SCRIPT: Final = re.compile(r"<(script|style)\b.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^<>]*>")
 
 
 def decode_error(status: int, body: bytes) -> Failure:
-    """What an upstream's error answer says; pages and empty bodies too."""
+    """What an upstream's error answer says, whatever its shape; never raises.  ``status`` 0: the one that its words mean."""
     failure = read_error(body, status)
     if failure is not None:
+        return failure
+    if body.lstrip()[:1] in (b"{", b"["):  # clouds and proxies before the vendor have shapes of their own
+        failure = decode_any_error(status, body)
+        failure.wire = WIRE
         return failure
     text = body[: 16 * _LONGEST].decode("utf-8", "replace").strip()
     if text.startswith("<"):

@@ -60,22 +60,40 @@ def items(raw: Raw | bytes, path: str) -> list[Raw]:
 
 def read_turns(raw: Raw, path: str = "contents") -> list[Turn]:
     turns: list[Turn] = []
+    pieces: list[str] = []  # of the text that ends the last turn, so that many are joined once
     for place, content in enumerate(items(raw, path)):
         read = _content(content, join(path, place))
         if turns and read and turns[-1].role == read[0].role == "assistant":
-            _continue(turns[-1].blocks, read.pop(0).blocks)
+            _continue(turns[-1].blocks, read.pop(0).blocks, pieces)
+        if read:
+            _join(turns, pieces)
         turns += read
+    _join(turns, pieces)
     return turns
 
 
-def _continue(said: list[Block], more: list[Block]) -> None:
-    """Append *more* to *said*; a text, or a thought, that was cut in two is one again."""
+def _continue(said: list[Block], more: list[Block], pieces: list[str]) -> None:
+    """Append *more* to *said*; a text, or a thought, that was cut in two is one again, once its *pieces* are joined."""
     end, first = said[-1], more[0]
     if isinstance(end, Text | Thinking) and isinstance(first, type(end)) and not end.signature:
-        end.text += first.text
+        pieces += (first.text,) if pieces else (end.text, first.text)
         end.signature = first.signature
         more = more[1:]
+    if more:
+        _join_last(said, pieces)
     said += more
+
+
+def _join(turns: list[Turn], pieces: list[str]) -> None:
+    if turns:
+        _join_last(turns[-1].blocks, pieces)
+
+
+def _join_last(said: list[Block], pieces: list[str]) -> None:
+    """Give the last block its whole text."""
+    if pieces and isinstance(end := said[-1], Text | Thinking):
+        end.text = "".join(pieces)
+        pieces.clear()
 
 
 def _content(raw: Raw, path: str) -> list[Turn]:

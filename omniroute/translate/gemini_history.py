@@ -300,4 +300,6 @@ def _is_base64(data: str) -> bool:
 
 
 def _has_responses(content: Json) -> bool:
-    return any(isinstance(part, dict) and "functionResponse" in part for part in content["parts"])
+    """Responses stand alone, so the first part tells."""
+    first = content["parts"][0]
+    return isinstance(first, dict) and "functionResponse" in first

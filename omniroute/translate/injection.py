@@ -51,7 +51,7 @@ PATTERNS: Final = (
         r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id)\|>",
         r"\[/?INST\]",
         r"<</?SYS>>",
-        r"(?m:^)\s*#{2,}\s*(?:system|instructions?)\s*:",
+        r"(?m:^)[^\S\n]*#{2,}\s*(?:system|instructions?)\s*:",
     ),
     _pattern(
         "role_hijack",
@@ -74,7 +74,7 @@ PATTERNS: Final = (
         "encoding_evasion",
         "medium",
         r"\b(?:decode|decrypt|deobfuscate)\s+(?:(?:this|the|following|and|it|from)\s+){0,3}(?:base64|rot13|hex|morse)",
-        r"\b(?:base64|rot13)\s*(?:decoded?|encoded)?\s*:\s*[A-Za-z0-9+/=]{24,}",
+        r"\b(?:base64|rot13)\s*(?:(?:decoded?|encoded)\s*)?:\s*[A-Za-z0-9+/=]{24,}",
     ),
 )
 

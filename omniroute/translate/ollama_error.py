@@ -15,6 +15,7 @@ from .events import Failure
 from .jsonio import Shape, encode
 
 WIRE: Final = "ollama"
+_TELLING: Final = 2000  # characters of an error in which its meaning is looked for
 # words of an error inside a stream -> the status that it has outside of one
 _MEANINGS: Final = (
     (re.compile(r"too many requests|rate limit|usage limit|\b429\b", re.IGNORECASE), 429),
@@ -40,7 +41,8 @@ def decode_error(status: int, body: bytes) -> Failure:
     failure = openai_chat_error.decode_error(status, body)
     failure.wire = WIRE
     if not status and failure.status == 502:
-        found = (meant for words, meant in _MEANINGS if words.search(failure.message))
+        said = failure.message[:_TELLING]
+        found = (meant for words, meant in _MEANINGS if words.search(said))
         failure.status = next(found, 502)
     return failure
 

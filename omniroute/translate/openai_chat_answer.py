@@ -86,6 +86,20 @@ def _annotation(citation: Citation) -> Raw | dict[str, Any] | None:
     return {"type": "url_citation", "url_citation": link}
 
 
+class _CallIds:
+    """Ids of the calls of one answer: the upstream's, unless it gave none or has used it already."""
+
+    def __init__(self, stamp: Stamp) -> None:
+        self._stem = stamp.id
+        self._used: set[str] = set()
+
+    def next(self, given: str) -> str:
+        if not given or given in self._used:
+            given = f"call_{self._stem}_{len(self._used)}"
+        self._used.add(given)
+        return given
+
+
 def _image(media: Media) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url_of_media(media)}}
 
@@ -103,6 +117,7 @@ class _Message:
     def __init__(self, stamp: Stamp) -> None:
         self.names = stamp.names
         self.id = stamp.id
+        self.ids = _CallIds(stamp)
         self.texts: list[str] = []
         self.thinking: list[str] = []
         self.refusals: list[str] = []
@@ -141,7 +156,7 @@ class _Message:
             self.annotations.append(annotation)
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        id_ = call.id or f"call_{self.id}_{len(self.calls)}"
+        id_ = self.ids.next(call.id)
         name = self.names.get(call.name, call.name)
         if call.kind == "custom":
             return {"id": id_, "type": "custom", "custom": {"name": name, "input": call.arguments}}
@@ -211,6 +226,7 @@ class ChatEncoder(StreamEncoder):
         self._tail = b""  # after the delta of an ordinary chunk
         self._ended = False
         self._calls = 0
+        self._ids = _CallIds(stamp)
         self._custom = False  # the open call is a custom tool's
         self._bare = False  # the open call has had no arguments yet
 
@@ -296,7 +312,7 @@ class ChatEncoder(StreamEncoder):
             "name": self._stamp.names.get(event.name, event.name),
             "input" if self._custom else "arguments": "",
         }
-        call = {"index": index, "id": event.id or f"call_{self._stamp.id}_{index}", "type": kind, kind: body}
+        call = {"index": index, "id": self._ids.next(event.id), "type": kind, kind: body}
         out = before + self._delta(b'"tool_calls":' + encode([call]))
         self._bare = True
         return out

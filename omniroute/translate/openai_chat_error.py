@@ -23,8 +23,9 @@ _OWN_WORDS: Final = frozenset((WIRE, "openai-responses"))
 _LONGEST: Final = 2000  # characters of an error text that is not JSON
 _DELAY: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_TAGS: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+# no step of these is taken twice: a page may hold any number of tags that nothing closes
+_TITLE: Final = re.compile(r"<title\b[^<>]*>([^<]*)</title", re.IGNORECASE)
+_TAGS: Final = re.compile(r"<(script|style)\b.*?(?:</\1>|\Z)|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 # vendors' words -> the status that the same error has outside of a stream
 _STATUS: Final = {
     "rate_limit_exceeded": 429,

@@ -59,13 +59,21 @@ FINISH: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
     "max_tokens": "length",
     "model_length": "length",
+    "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
-    "error": "error",
-    "insufficient_system_resource": "error",
+    **dict.fromkeys(("safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive"), "content_filter"),
+    **dict.fromkeys(("error", "abort", "network_error", "insufficient_system_resource"), "error"),
+    **dict.fromkeys(("function_call_filter", "malformed_function_call"), "error"),
 }
 _CONTENT: Final = b'"content":'
 _FRAMES: Final = 4  # times that a stream's frame is looked for: some have something new in every chunk
 CUT: Final = "The upstream's stream ended before the answer was complete"
+
+
+def _finish_of(word: str) -> Finish:
+    """A finish reason in our words.  Google's endpoint tells why behind a colon: ``content_filter: SAFETY``."""
+    reason = FINISH.get(word) or FINISH.get(word.partition(":")[0].lower())
+    return Finish(reason or "other", raw="" if reason else word)
 
 
 class _FlatCitation(UrlCitation, gc=False):
@@ -89,6 +97,8 @@ class ChatDecoder(StreamDecoder):
         self._finish: Finish | None = None
         self._failure: Failure | None = None
         self._said = False  # there was a choice
+        self._told = False  # a choice that was more than a piece of text gave out something
+        self._messages = False  # this vendor says ``message`` for ``delta``
         self._usage_last = False  # usage came with or after the last content
         self._vendor_usage: list[Event] = []
         self._row = Row(self._start)
@@ -205,8 +215,12 @@ class ChatDecoder(StreamDecoder):
             self._started = True
             out.append(self._start)
         self._said = True
-        delta = choice.delta or choice.message
+        delta = choice.delta
+        if delta is None and (self._messages or not (self._told or self._row.text_open)):
+            delta = choice.message  # behind deltas it is the whole answer once more
+            self._messages = delta is not None
         if delta is not None:
+            before = len(out)
             self._usage_last = False
             content = delta.content
             if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
@@ -222,9 +236,9 @@ class ChatDecoder(StreamDecoder):
                 for position, call in enumerate(delta.tool_calls):
                     self._row.call(call, position, out)
             self._rest(delta, out)
+            self._told = self._told or len(out) > before
         if choice.finish_reason and self._finish is None:
-            reason = FINISH.get(choice.finish_reason)
-            self._finish = Finish(reason or "other", raw="" if reason else choice.finish_reason)
+            self._finish = _finish_of(choice.finish_reason)
 
     def _text(self, text: str, logprobs: Logprobs | None, out: list[Event]) -> None:
         if not self._row.clear:

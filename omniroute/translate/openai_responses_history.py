@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from .conversation import Ask, Block, Citation, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
+from .conversation import Ask, Block, Citation, Media, Opaque, Refusal, Text, Thinking, Tool, ToolCall, ToolResult, Turn
 from .jsonio import Shape, bad, join
 from .names import flat
 from .openai_chat_history import missing, said
@@ -192,7 +192,10 @@ class _Input:
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
         self.turns = ask.turns
-        self.groups = {tool.namespace for tool in ask.tools}
+        self.groups: set[str | None] = set()
+        self.known: set[str] = set()  # the names of the tools that have been declared so far
+        for tool in ask.tools:
+            self._know(tool)
 
     def add(self, raw: Raw, path: str) -> None:
         item = _TYPED.read(raw, path)
@@ -266,12 +269,10 @@ class _Input:
             self._did(Opaque(WIRE, "tool_search_output", bytes(raw)))
         else:
             self._got(ToolResult(result.call_id, [Text(bytes(result.tools).decode() if found else "[]")], kind="search"))
-        known = self._known()
-        for tool in found:
-            if flat(tool.name, tool.namespace) not in known:
-                tool.placed, tool.found, tool.deferred = len(self.turns), True, False
-                self.ask.tools.append(tool)
-        self.groups = {tool.namespace for tool in self.ask.tools}
+        new = [tool for tool in found if flat(tool.name, tool.namespace) not in self.known]
+        for tool in new:
+            tool.placed, tool.found, tool.deferred = len(self.turns), True, False
+            self._declare(tool)
 
     def _reasoning(self, raw: Raw, path: str) -> None:
         item = _REASONING.read(raw, path)
@@ -281,14 +282,18 @@ class _Input:
     def _tools(self, raw: Raw, path: str) -> None:
         declared = _DECLARES.read(raw, path).tools
         if said(declared):
-            known = self._known()
-            for tool in read_tools(declared, join(path, "tools"), placed=len(self.turns)):
-                self.ask.tools.append(repeated(tool) if flat(tool.name, tool.namespace) in known else tool)
-            self.groups = {tool.namespace for tool in self.ask.tools}
+            tools = read_tools(declared, join(path, "tools"), placed=len(self.turns))
+            for tool in [repeated(tool) if flat(tool.name, tool.namespace) in self.known else tool for tool in tools]:
+                self._declare(tool)
 
-    def _known(self) -> set[str]:
-        """The names of the tools that have been declared so far."""
-        return {flat(tool.name, tool.namespace) for tool in self.ask.tools if tool.kind != "server"}
+    def _declare(self, tool: Tool) -> None:
+        self.ask.tools.append(tool)
+        self._know(tool)
+
+    def _know(self, tool: Tool) -> None:
+        self.groups.add(tool.namespace)
+        if tool.kind != "server":
+            self.known.add(flat(tool.name, tool.namespace))
 
 
 _ITEMS: Final[dict[str, Callable[[_Input, Raw, str], None]]] = {

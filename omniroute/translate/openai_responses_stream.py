@@ -308,8 +308,9 @@ class ResponsesDecoder(StreamDecoder):
             self._queue.put(item, ThinkingDelta(event.delta or "", item.id or None), out)
 
     def _arguments_delta(self, event: StreamEvent, out: list[Event]) -> None:
-        item = self._item(event, "function_call")
-        if item.kind in CALLS and event.delta is not None:
+        """Of a call that was never announced the name is not known yet: its end has the arguments whole."""
+        item = self._queue.find(event.output_index, event.item_id)
+        if item is not None and item.started and item.kind in CALLS and event.delta is not None:
             self._queue.put(item, self._queue.argument(item, event.delta), out)
 
     def _arguments_done(self, event: StreamEvent, out: list[Event]) -> None:

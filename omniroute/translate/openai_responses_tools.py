@@ -8,7 +8,7 @@ vendors; what it found is declared to them from then on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -184,30 +184,29 @@ class _Inner(Struct):
 _GRAMMAR_INNER: Final[Shape[_Inner]] = Shape(_Inner)
 
 
-def find_tool(tools: Iterable[Tool], name: str) -> Tool | None:
-    """The tool that *name*, flat or bare, means."""
-    bare: Tool | None = None
-    for tool in tools:
-        if tool.kind == "server":
-            continue
-        if flat(tool.name, tool.namespace) == name:
-            return tool
-        if tool.name == name and bare is None:
-            bare = tool
-    return bare
+def tools_by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
+    """The client's tools by their flat names, and by their bare ones where these mean no other."""
+    own = [tool for tool in tools if tool.kind != "server"]
+    found: dict[str, Tool] = {}
+    for tool in own:
+        found.setdefault(flat(tool.name, tool.namespace), tool)
+    for tool in own:
+        found.setdefault(tool.name, tool)
+    return found
 
 
 def write_choice(choice: ToolChoice, tools: list[Tool], names: Names, own: bool) -> str | Json:
+    known = tools_by_name(tools) if choice.names else {}
     if choice.mode == "allowed":
-        allowed = [_named(name, tools, names, own) for name in choice.names]
+        allowed = [_named(name, known, names, own) for name in choice.names]
         return {"type": "allowed_tools", "mode": "required" if choice.required else "auto", "tools": allowed}
     if choice.mode == "tool":
-        return _named(choice.names[0], tools, names, own)
+        return _named(choice.names[0], known, names, own)
     return choice.mode
 
 
-def _named(name: str, tools: list[Tool], names: Names, own: bool) -> Json:
-    tool = find_tool(tools, name)
+def _named(name: str, tools: Mapping[str, Tool], names: Names, own: bool) -> Json:
+    tool = tools.get(name)
     if tool is None:
         return {"type": "function", "name": names.sent(name)}
     out: Json = {"type": tool.kind, "name": tool.name if own else names.sent(tool.name, tool.namespace)}

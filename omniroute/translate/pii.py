@@ -20,6 +20,8 @@ TEXT_MEMBERS: Final = frozenset(
 )  # fmt: skip
 _FREE: Final = frozenset({"args", "arguments", "input", "response"})  # objects that a tool takes or gives
 _WINDOW: Final = 48  # characters of a stream that are held back: the longest number with its separators
+_LONGEST: Final = 640  # and at most, in a text without a break: longer than anything that is looked for
+_JOINS: Final = frozenset("_.%+@/()-")  # with letters and digits, what may stand in the middle of it
 
 
 class Kind(NamedTuple):
@@ -70,7 +72,7 @@ def _phone(text: str) -> bool:
 
 _PHONE: Final = re.compile(r"(?<![\w.])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?|\d{2,4}[ .-])\d{3,5}[ .-]?\d{4}(?!\w|\.\d)")
 KINDS: Final = (
-    Kind("EMAIL", re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}")),
+    Kind("EMAIL", re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")),
     Kind("CNPJ", re.compile(r"\b\d{2}\.?\d{3}\.?\d{3}/?\d{4}-?\d{2}\b"), cnpj),
     Kind("CPF", re.compile(r"\b\d{3}\.?\d{3}\.?\d{3}-?\d{2}\b"), cpf),
     Kind("CARD", re.compile(r"\b\d(?:[ -]?\d){12,18}\b"), luhn),
@@ -162,8 +164,8 @@ class Redactor:
 
     def _text(self, event: TextDelta, out: list[Event]) -> None:
         held = self._held + event.text
-        end = max(0, len(held) - _WINDOW)
-        while end and not held[end - 1].isspace():
+        least, end = max(0, len(held) - _LONGEST), max(0, len(held) - _WINDOW)
+        while end > least and ((last := held[end - 1]).isalnum() or last in _JOINS):
             end -= 1
         for kind in KINDS:
             for match in kind.pattern.finditer(held):

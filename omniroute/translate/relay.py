@@ -270,8 +270,6 @@ _NOTHING: Final = (b"", b"null", b'""', b"[]")
 
 def _says_something(choice: _ChatChoice) -> bool:
     delta = choice.delta
-    if choice.finish_reason:
-        return True
     return delta is not None and any(
         bytes(value) not in _NOTHING
         for value in (
@@ -341,12 +339,14 @@ class ChatTap(Tap):
         except UNREADABLE:
             return True
         self.model = self.model or chunk.model or ""
-        if bytes(chunk.error) not in _NOTHING and self.failure is None:
-            self.failure = self._decode_error(500, data)
+        failed = bytes(chunk.error) not in _NOTHING
+        if failed and self.failure is None:
+            self.failure = self._decode_error(0, data)
         choices = chunk.choices or ()
-        if any(map(_says_something, choices)):
+        ended = not failed and any(choice.finish_reason for choice in choices)
+        if ended or any(map(_says_something, choices)):
             self.meaningful = True
-            self.finished = self.finished or any(choice.finish_reason for choice in choices)
+            self.finished = self.finished or ended
         if chunk.usage is None:
             return True
         self._learn(from_chat(chunk.usage))

@@ -89,9 +89,11 @@ class _Repair:
         self.turns: list[Turn] = []
         self.notes: list[Lost] = []
         self.calls: list[ToolCall] = []  # of the last assistant turn
+        self.free: dict[str, ToolCall] = {}  # those of them without a result, by id
         self.results: dict[str, ToolResult] = {}
         self.later: list[Turn] = []  # what came after that turn, its results taken out
         self.count = 0
+        self.made: set[str] = set()  # ids that calls got here
 
     def add(self, turn: Turn) -> None:
         if turn.role == "assistant":
@@ -99,6 +101,7 @@ class _Repair:
             turn = self._with_ids(turn)
             self.turns.append(turn)
             self.calls = [block for block in turn.blocks if isinstance(block, ToolCall)]
+            self.free = {call.id: call for call in self.calls}
         elif turn.role == "tool":
             for block in turn.blocks:
                 if isinstance(block, ToolResult):
@@ -119,6 +122,7 @@ class _Repair:
                 self.count += 1
                 if not block.id or block.id in seen:
                     block = msgspec.structs.replace(block, id=_made_id(self.count, block.name))
+                    self.made.add(block.id)
                 seen.add(block.id)
             blocks.append(block)
         return Turn(turn.role, blocks, turn.name)
@@ -129,12 +133,16 @@ class _Repair:
             self._orphan(result)
         else:
             name = result.name or call.name
+            del self.free[call.id]
             self.results[call.id] = msgspec.structs.replace(result, id=call.id, name=name, kind=call.kind)
 
     def _call_of(self, result: ToolResult) -> ToolCall | None:
-        free = [call for call in self.calls if call.id not in self.results]
-        if result.id:
-            return next((call for call in free if call.id == result.id), None)
+        """By id; by name and order where the result has none, or its call none: some clients keep it in the result alone."""
+        if result.id in self.free:
+            return self.free[result.id]
+        if result.id and not self.made:
+            return None
+        free = (call for call in self.free.values() if not result.id or call.id in self.made)
         return next((call for call in free if not result.name or call.name == result.name), None)
 
     def _orphan(self, result: ToolResult) -> None:

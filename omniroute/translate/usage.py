@@ -40,6 +40,7 @@ class ChatUsage(Struct):
     cache_read_input_tokens: Count = None
     cache_creation_input_tokens: Count = None
     num_cached_tokens: Count = None
+    cached_tokens: Count = None
     reasoning_tokens: Count = None
 
 
@@ -111,7 +112,8 @@ def from_chat(usage: ChatUsage) -> Usage:
     output = usage.completion_tokens_details or _NO_OUTPUT
     cached, written, reasoning = prompt.cached_tokens, prompt.cache_write_tokens, output.reasoning_tokens
     if cached is None:
-        cached = _first(usage.prompt_cache_hit_tokens, usage.cache_read_input_tokens, usage.num_cached_tokens)
+        others = usage.prompt_cache_hit_tokens, usage.cache_read_input_tokens, usage.num_cached_tokens, usage.cached_tokens
+        cached = _first(*others)
     if reasoning is None:
         reasoning = usage.reasoning_tokens
     generated = usage.completion_tokens

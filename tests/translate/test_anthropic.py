@@ -39,7 +39,9 @@ def test_an_error_of_this_wire_is_read_and_given_on_as_it_came() -> None:
         (400, b'{"error":"no such model"}', "no such model"),
         (400, b'{"error":{"message":"wrong","code":42}}', "wrong"),
         (400, b'{"error":{}}', "The provider reported an error without a message."),
-        (400, b'{"detail":"elsewhere"}', '{"detail":"elsewhere"}'),
+        (400, b'{"detail":"elsewhere"}', "elsewhere"),
+        (403, b'{"message":"The token is invalid."}', "The token is invalid."),
+        (429, b'[{"error":{"code":429,"message":"Quota exceeded","status":"RESOURCE_EXHAUSTED"}}]', "Quota exceeded"),
         (502, b"x" * 5000, "x" * 2000),
     ],
 )
@@ -48,6 +50,19 @@ def test_odd_error_bodies_become_a_message(status: int, body: bytes, message: st
     assert (failure.status, failure.message) == (status, message)
     written = json.loads(encode_error(failure))
     assert written["error"]["message"] == message
+
+
+@pytest.mark.parametrize("tag", [b"<", b"<script ", b"</script>"])
+def test_a_page_full_of_tags_that_nothing_closes_does_not_take_long(tag: bytes) -> None:
+    assert decode_error(502, b"<html>Bad Gateway " + tag * 50_000).message.startswith("Bad Gateway")
+
+
+def test_an_error_in_the_shape_of_a_cloud_keeps_its_delay_and_is_not_taken_for_ours() -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}]
+    body = json.dumps([{"error": {"code": 429, "message": "Quota exceeded", "details": details}}]).encode()
+    failure = decode_error(429, body)
+    assert (failure.wire, failure.retry_after, failure.raw) == ("anthropic", 7.0, body)
+    assert json.loads(encode_error(failure))["error"]["type"] == "rate_limit_error"
 
 
 @pytest.mark.parametrize("status", WIRE_WORDS)

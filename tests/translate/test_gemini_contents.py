@@ -56,6 +56,16 @@ def test_the_chunks_of_a_streamed_answer_are_one_turn_again() -> None:
     ]
 
 
+def test_a_text_cut_into_many_contents_is_one_up_to_whatever_follows() -> None:
+    call, said = {"functionCall": {"name": "f"}}, {"text": "ab"}
+    pieces = [model(said)] * 3000
+    found = turns(*pieces, model(said, call), model(said), model({"text": "c", "thoughtSignature": "s"}), model(said))
+    texts = [Text("ab" * 3001), ToolCall("", "f"), Text("abc", signature="s"), Text("ab")]
+    assert found == [Turn("assistant", texts)]
+    user = {"role": "user", "parts": [said]}
+    assert turns(*pieces, user) == [Turn("assistant", [Text("ab" * 3000)]), Turn("user", [Text("ab")])]
+
+
 def test_results_are_turns_of_their_own() -> None:
     result = {"functionResponse": {"name": "look", "id": "c1", "response": {"output": "1"}}}
     found = turns({"role": "function", "parts": [result, result, {"text": "and?"}]})

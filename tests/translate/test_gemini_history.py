@@ -31,6 +31,11 @@ def render(*turns: Turn, target: Target = OLD, wire: str = "other") -> tuple[lis
     return json.loads(done.body)["contents"], done
 
 
+def test_thousands_of_answers_in_a_row_do_not_take_long() -> None:
+    contents, _ = render(*[model(Text("x"))] * 8000)
+    assert [len(content["parts"]) for content in contents] == [1, 8000]
+
+
 def test_roles_alternate() -> None:
     found, _ = render(user(Text("a")), user(Text("b")), model(Text("c")), user(Text("d")))
     assert found == [

@@ -53,3 +53,7 @@ def test_an_error_body_of_this_wire_goes_on_as_it_came() -> None:
 @pytest.mark.parametrize("raw", [b'{"error":"a",\n"b":1}', b'{"error":{"message":"a"}}', b'[{"error":"a"}]'])
 def test_an_error_body_of_another_shape_is_written_anew(raw: bytes) -> None:
     assert encode_error(decode_error(500, raw)) == b'{"error":"a"}'
+
+
+def test_a_long_error_does_not_take_long() -> None:
+    assert decode_error(0, b'{"error":"%b"}' % (b"model " * 20_000)).status == 502

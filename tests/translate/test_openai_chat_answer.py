@@ -129,6 +129,14 @@ def test_calls_are_numbered_and_empty_arguments_are_an_object() -> None:
     ]
 
 
+def test_an_id_that_the_upstream_uses_twice_is_given_out_once() -> None:
+    events: list[Event] = [event for name in "fgh" for event in (ToolStart("same", name), ToolArguments("{}"))]
+    message = msgspec.json.decode(encode_answer(collect(events), STAMP).body)["choices"][0]["message"]
+    streamed = [call for delta in deltas(events) for call in delta["tool_calls"] if "id" in call]
+    for calls in (message["tool_calls"], streamed):
+        assert [call["id"] for call in calls] == ["same", "call_id-1_1", "call_id-1_2"]
+
+
 def test_text_after_a_call_without_arguments_still_closes_it() -> None:
     assert [*deltas([ToolStart("1", "f"), TextDelta("a")])[1:]] == [
         {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]},

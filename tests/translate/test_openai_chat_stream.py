@@ -51,6 +51,24 @@ def test_text_then_finish_then_usage_then_done() -> None:
     ]
 
 
+def test_a_whole_answer_at_the_end_of_a_stream_does_not_say_everything_again() -> None:
+    call = {"index": 0, "id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "reasoning_content": "Hm", "content": "Hi", "tool_calls": [call]}
+    whole = chunk(choice={"delta": None, "message": message, "finish_reason": "tool_calls"}, usage=USAGE)
+    said = [chunk({"reasoning_content": "Hm"}), chunk({"content": "Hi"}), chunk({"tool_calls": [call]})]
+    events = [ThinkingDelta("Hm"), TextDelta("Hi"), ToolStart("t", "f"), ToolArguments("{}")]
+    end = [Usage(input=3, output=2, total=5), Finish("tool_calls")]
+    for number in range(1, 4):
+        assert play(*said[:number], whole)[:number] == events[:number]
+        assert [e for e in play(*said[:number], whole) if not isinstance(e, ToolArguments)][number:] == end
+    assert play(chunk({"role": "assistant", "content": ""}), whole) == [*events, *end]
+
+
+def test_a_vendor_that_says_message_for_delta_is_heard_to_the_end() -> None:
+    pieces = [chunk(choice={"delta": None, "message": {"role": "assistant", "content": text}}) for text in ("a", "b")]
+    assert play(*pieces, chunk(finish="stop")) == [TextDelta("a"), TextDelta("b"), Finish("stop")]
+
+
 def test_nothing_follows_done_and_the_end_is_told_once() -> None:
     decoder = ChatDecoder()
     decoder.feed(b"", chunk({"content": "a"}, "stop"))
@@ -77,6 +95,12 @@ def test_azures_first_chunk_does_not_begin_the_answer() -> None:
         ([b"[DONE]"], Finish("stop")),
         ([msgspec.json.encode({"choices": [], "usage": USAGE})], Finish("stop")),
         ([chunk(finish="eos")], Finish("stop")),
+        ([chunk(finish="content_filter: PROHIBITED_CONTENT")], Finish("content_filter")),
+        ([chunk(finish="function_call_filter: MALFORMED_FUNCTION_CALL")], Finish("error")),
+        ([chunk(finish="SAFETY")], Finish("content_filter")),
+        ([chunk(finish="sensitive")], Finish("content_filter")),
+        ([chunk(finish="model_context_window_exceeded")], Finish("length")),
+        ([chunk(finish="network_error")], Finish("error")),
         ([chunk(finish="stop"), chunk(finish="length")], Finish("stop")),
         ([chunk(finish="strange")], Finish("other", raw="strange")),
         ([chunk(finish=""), b"[DONE]"], Finish("stop")),

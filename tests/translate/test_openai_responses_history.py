@@ -89,6 +89,13 @@ def test_files_come_as_data_link_or_id() -> None:
     ]
 
 
+def test_thousands_of_declarations_in_a_conversation_do_not_take_long() -> None:
+    tool = {"type": "function", "name": "f"}
+    items = [{"type": "additional_tools", "tools": [tool | {"name": f"f{n}"}]} for n in range(3000)]
+    tools = read(*items, *items[:1]).tools
+    assert [tool.kind for tool in tools] == ["function"] * 3000 + ["server"]
+
+
 def test_tools_declared_in_the_conversation_are_tools_with_a_place() -> None:
     declared = {"type": "function", "name": "late", "parameters": {"type": "object"}}
     ask = read({"role": "user", "content": "hi"}, {"type": "additional_tools", "role": "developer", "tools": [declared]})

@@ -60,6 +60,15 @@ def arguments(index: int, text: str) -> dict[str, Any]:
     return event("function_call_arguments.delta", index, delta=text)
 
 
+def test_a_call_that_was_never_announced_is_told_whole_at_its_end() -> None:
+    whole = {**CALL, "arguments": '{"a":1}'}
+    pieces = arguments(0, '{"a"'), arguments(0, ":1}")
+    told = [STARTED[0], ToolArguments('{"a":1}'), BlockEnd(), Finish("tool_calls")]
+    assert play(*pieces, done(0, whole)) == told
+    assert play(*pieces, {**COMPLETED, "response": {**RESPONSE, "output": [whole]}}, end=False) == told
+    assert play(event("custom_tool_call_input.delta", delta="ls")) == [Finish("stop")]
+
+
 def test_parallel_calls_that_interleave_are_put_in_a_row() -> None:
     said = play(
         *(added(0, CALL), added(1, OTHER), arguments(0, '{"a"'), arguments(1, "{}"), arguments(0, ":1}")),

@@ -11,7 +11,7 @@ from omniroute.translate.format import Target
 from omniroute.translate.formats import FORMATS
 from omniroute.translate.names import Names
 from omniroute.translate.openai_responses_request import decode_request
-from omniroute.translate.openai_responses_tools import find_tool, read_choice, read_tools, write_tools
+from omniroute.translate.openai_responses_tools import read_choice, read_tools, tools_by_name, write_tools
 
 LARK = {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}
 GROUP = {
@@ -88,7 +88,7 @@ def test_the_choice_of_a_grouped_tool_survives_on_every_wire(wire: str, mode: st
 
 def test_a_tool_is_found_by_its_flat_or_its_bare_name() -> None:
     tools = read_tools(raw([GROUP, {"type": "function", "name": "tell"}]), "tools")
-    found = [find_tool(tools, name) for name in ("agents__tell", "tell", "spawn", "nothing")]
+    found = [tools_by_name(tools).get(name) for name in ("agents__tell", "tell", "spawn", "nothing")]
     assert [(t.namespace, t.name) if t else None for t in found] == [
         ("agents", "tell"),
         (None, "tell"),

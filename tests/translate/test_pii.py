@@ -96,9 +96,27 @@ def test_a_stream_is_redacted_however_it_is_cut(cuts: list[int]) -> None:
     assert isinstance(out[-1], Finish)
 
 
-def test_what_cannot_become_personal_is_not_held_back_for_long() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"mail":"ann@mail.example.org","card":"4111111111111111","cpf":"529.982.247-25"}',
+        "电话+1 555 123 4567，邮箱ann@mail.example.org。卡号4111 1111 1111 1111。" * 3,
+        "x" * 700 + "ann@mail.example.org" + "y" * 700,
+        "word " * 20 + "a@" + "b." * 300 + "com end",
+    ],
+)
+def test_a_stream_without_spaces_is_redacted_like_the_whole(text: str) -> None:
+    for size in (len(text) // 100 + 1, 64, len(text)):
+        redactor = Redactor()
+        out = [e for at in range(0, len(text), size) for e in redactor.feed([TextDelta(text[at : at + size])])]
+        assert said([*out, *redactor.feed([Finish("stop")])]) == redact(text)[0]
+
+
+@pytest.mark.parametrize("text", ["word ", "aGVsbG8", "这是一个没有空格的长句子，", '{"a":1},', "a@b.c."])
+def test_what_cannot_become_personal_is_not_held_back_for_long(text: str) -> None:
     redactor = Redactor()
-    assert len(said(list(redactor.feed([TextDelta("word " * 100)])))) > 400
+    pieces = [text * 20] * 20
+    assert len(said([e for piece in pieces for e in redactor.feed([TextDelta(piece)])])) > len(text) * 400 - 800
 
 
 def test_other_events_keep_their_place_and_are_told_of() -> None:

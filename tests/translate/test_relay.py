@@ -192,6 +192,36 @@ def test_a_usage_that_comes_with_choices_is_left_in() -> None:
     assert pipe.usage is not None
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ({"message": "Slow down", "type": "tokens", "code": "rate_limit_exceeded"}, 429),
+        ({"message": "Slow down", "code": 429}, 429),
+        ({"message": "Too long", "type": "invalid_request_error", "code": "context_length_exceeded"}, 400),
+        ({"message": "Something"}, 502),
+    ],
+)
+def test_an_error_in_a_chat_stream_has_the_status_that_its_words_mean(error: dict[str, object], status: int) -> None:
+    pipe = tap(CHAT)
+    pipe.feed(chunk(None, error=error))
+    assert pipe.failure is not None
+    assert pipe.failure.status == status
+
+
+def test_a_finish_reason_beside_an_error_neither_says_nor_ends_anything() -> None:
+    failed = chunk({"content": ""}, "error", error={"message": "Provider disconnected", "code": 502})
+    pipe = tap(CHAT)
+    assert pipe.feed(failed) == failed
+    assert pipe.failure is not None
+    assert (pipe.meaningful, pipe.finished) == (False, False)
+
+
+def test_what_is_said_beside_an_error_counts() -> None:
+    pipe = tap(CHAT)
+    pipe.feed(chunk({"content": "half"}, "error", error={"message": "Provider disconnected", "code": 502}))
+    assert (pipe.meaningful, pipe.finished) == (True, False)
+
+
 def test_done_alone_says_nothing() -> None:
     pipe = tap(CHAT)
     play(pipe, DONE)

@@ -47,6 +47,31 @@ def test_results_move_right_behind_their_calls_in_the_order_of_the_calls() -> No
     assert repaired.notes == []
 
 
+def test_a_result_with_an_id_finds_a_call_that_lost_its_own() -> None:
+    said = Turn("assistant", [ToolCall("", "f"), ToolCall("", "g"), ToolCall("3", "f")])
+    given = [ToolResult(i, [Text(i)], name=name) for i, name in (("2", "g"), ("1", "f"), ("3", "f"), ("9", "h"))]
+    repaired = repair([said, Turn("tool", [*given])])
+    calls_, results_ = repaired.turns[0].blocks, repaired.turns[1].blocks
+    assert [r.id for r in results_ if isinstance(r, ToolResult)] == [c.id for c in calls_ if isinstance(c, ToolCall)]
+    assert [r.blocks for r in results_ if isinstance(r, ToolResult)] == [[Text("1")], [Text("2")], [Text("3")]]
+    assert repaired.notes == [Lost.ORPHAN_TOOL_RESULT]
+
+
+def test_thousands_of_calls_in_one_turn_do_not_take_long() -> None:
+    ids = [str(number) for number in range(8000)]
+    assert repair([calls(*ids), results(*reversed(ids))]).notes == []
+
+
+def test_results_of_calls_that_share_an_id_are_all_kept() -> None:
+    repaired = repair([calls("1", "1"), results("1", "1")])
+    first, second = repaired.turns[0].blocks
+    assert isinstance(first, ToolCall)
+    assert isinstance(second, ToolCall)
+    assert first.id != second.id
+    assert shape(repaired.turns) == [("assistant", [first.id, second.id]), ("tool", [first.id, second.id])]
+    assert repaired.notes == []
+
+
 def test_calls_and_results_without_ids_find_each_other_by_name_and_order() -> None:
     asked = Turn("assistant", [ToolCall("", "f"), ToolCall("", "g")])
     turns = [asked, Turn("tool", [ToolResult("", name="g"), ToolResult("")])]

@@ -28,7 +28,9 @@ def test_openai_counts_cached_tokens_inside_the_prompt() -> None:
     assert usage == Usage(input=21, output=5, cache_read=16, reasoning=2, total=26)
 
 
-@pytest.mark.parametrize("name", ["prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens"])
+@pytest.mark.parametrize(
+    "name", ["prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens", "cached_tokens"]
+)
 def test_other_vendors_names_for_cached_tokens(name: str) -> None:
     assert chat(prompt_tokens=9, completion_tokens=1, **{name: 4}).cache_read == 4
 
