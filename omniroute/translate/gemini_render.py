@@ -6,6 +6,7 @@ rewritten (``schema.py``).
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Final
 
 from msgspec import Raw
@@ -17,7 +18,7 @@ from .gemini_error import WIRE
 from .gemini_history import Contents, GeminiNames, Json, Written
 from .gemini_traits import Traits
 from .jsonio import Shape, compact, encode
-from .names import flat
+from .names import chosen, tools_by_name
 from .schema import reduce, reduce_object
 
 _STOPS: Final = 5
@@ -110,7 +111,7 @@ class _Request:
         if choice is None or choice.mode != "allowed" or choice.required or self.own:
             return self.ask.tools
         self._lose(Lost.ALLOWED_TOOLS)
-        return [t for t in self.ask.tools if t.name in choice.names or flat(t.name, t.namespace) in choice.names]
+        return chosen(self.ask.tools, choice.names)
 
     def _function(self, tool: Tool) -> Json:
         self._lose(Lost.CACHE_CONTROL, tool.cache is not None)
@@ -155,8 +156,12 @@ class _Request:
             self._lose(Lost.TOOL_CHOICE, choice.mode not in ("auto", "none"))
         return out or None
 
+    @cached_property
+    def _tools_by_name(self) -> dict[str, Tool]:
+        return tools_by_name(self.ask.tools)
+
     def _sent_name(self, name: str) -> str:
-        tool = next((t for t in self.ask.tools if name in (t.name, flat(t.name, t.namespace))), None)
+        tool = self._tools_by_name.get(name)
         return self.names.sent(tool.name, tool.namespace) if tool is not None else self.names.sent(name)
 
     # ------------------------------------------------------------------ generationConfig
@@ -175,7 +180,7 @@ class _Request:
             ("frequencyPenalty", said.frequency_penalty),
             ("candidateCount", said.n),
             ("responseLogprobs", said.logprobs),
-            ("logprobs", said.top_logprobs),
+            ("logprobs", said.top_logprobs if said.logprobs or self.own else None),
         )
         self.config |= {name: value for name, value in table if value is not None}
         self._lose(Lost.MIN_P, said.min_p is not None)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Raw
 
+from .conversation import Tool
 from .jsonio import Shape, encode
 
 _ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
@@ -26,6 +28,23 @@ def fit(name: str, limit: int) -> str:
 def flat(name: str, namespace: str | None) -> str:
     """A namespaced tool under one name: ``namespace__name``; the implicit ``functions`` namespace keeps bare names."""
     return name if not namespace or namespace == "functions" else f"{namespace}__{name}"
+
+
+def tools_by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
+    """The client's tools by their flat names, and by their bare ones where these mean no other."""
+    own = [tool for tool in tools if tool.kind != "server"]
+    found: dict[str, Tool] = {}
+    for tool in own:
+        found.setdefault(flat(tool.name, tool.namespace), tool)
+    for tool in own:
+        found.setdefault(tool.name, tool)
+    return found
+
+
+def chosen(tools: Iterable[Tool], names: Iterable[str]) -> list[Tool]:
+    """Those of *tools* that *names* mean, by their bare or their flat name."""
+    wanted = set(names)
+    return [tool for tool in tools if tool.name in wanted or flat(tool.name, tool.namespace) in wanted]
 
 
 class Names:

@@ -14,7 +14,7 @@ from .conversation import Ask, Reasoning, ResponseFormat, Tool, ToolChoice
 from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
-from .names import flat
+from .names import chosen, flat
 from .ollama_error import WIRE
 from .ollama_messages import Messages
 from .ollama_request import GENERATE, GENERATE_ONLY
@@ -75,7 +75,7 @@ class _Request:
         self._lose(Lost.TOOL_CHOICE, choice.mode in ("required", "tool") or choice.required)
         self._lose(Lost.ALLOWED_TOOLS, choice.mode == "allowed")
         if choice.mode in ("tool", "allowed"):
-            return [t for t in self.ask.tools if t.name in choice.names or flat(t.name, t.namespace) in choice.names]
+            return chosen(self.ask.tools, choice.names)
         return self.ask.tools
 
     def _held(self, tool: Tool) -> bool:

@@ -8,6 +8,7 @@ very wire keeps what it said: its extras, its vendor parts, its file ids.
 
 from __future__ import annotations
 
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling,
 from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
-from .names import Names, flat
+from .names import Names, chosen, tools_by_name
 from .openai_chat_error import WIRE
 from .openai_chat_messages import Messages
 from .openai_chat_request import DIALECTS, EFFORT
@@ -101,7 +102,7 @@ class _Request:
         if choice is None or choice.mode != "allowed" or self.own or self.quirk("allowed_tools"):
             return self.ask.tools
         self._lose(Lost.ALLOWED_TOOLS)
-        return [t for t in self.ask.tools if t.name in choice.names or flat(t.name, t.namespace) in choice.names]
+        return chosen(self.ask.tools, choice.names)
 
     def _tool(self, tool: Tool) -> dict[str, Any] | Raw | None:
         if tool.kind == "server":
@@ -135,8 +136,12 @@ class _Request:
             return mode
         return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [self._named(n) for n in choice.names]}}
 
+    @cached_property
+    def _tools_by_name(self) -> dict[str, Tool]:
+        return tools_by_name(self.ask.tools)
+
     def _named(self, name: str) -> dict[str, Any]:
-        tool = next((tool for tool in self.ask.tools if name in (flat(tool.name, tool.namespace), tool.name)), None)
+        tool = self._tools_by_name.get(name)
         name = tool.name if tool is not None else name
         kind = "custom" if tool is not None and tool.kind == "custom" and self.native_custom else "function"
         return {"type": kind, kind: {"name": self.names.sent(name, tool.namespace if tool else None)}}
@@ -155,7 +160,7 @@ class _Request:
             ("frequency_penalty", said.frequency_penalty, Lost.FREQUENCY_PENALTY, True),
             ("presence_penalty", said.presence_penalty, Lost.PRESENCE_PENALTY, True),
             ("logprobs", said.logprobs, Lost.LOGPROBS, True),
-            ("top_logprobs", said.top_logprobs, Lost.LOGPROBS, True),
+            ("top_logprobs", said.top_logprobs if said.logprobs or self.own else None, Lost.LOGPROBS, True),
             ("n", said.n, Lost.N, True),
         )
         for name, value, lost, held in table:

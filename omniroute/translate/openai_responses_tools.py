@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from .conversation import Tool, ToolChoice
 from .jsonio import Shape, encode, join
-from .names import Names, flat
+from .names import Names, flat, tools_by_name
 from .openai_chat_history import missing, said, sent
 from .openai_chat_shapes import ABSENT
 from .openai_responses_error import WIRE
@@ -182,17 +182,6 @@ class _Inner(Struct):
 
 
 _GRAMMAR_INNER: Final[Shape[_Inner]] = Shape(_Inner)
-
-
-def tools_by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
-    """The client's tools by their flat names, and by their bare ones where these mean no other."""
-    own = [tool for tool in tools if tool.kind != "server"]
-    found: dict[str, Tool] = {}
-    for tool in own:
-        found.setdefault(flat(tool.name, tool.namespace), tool)
-    for tool in own:
-        found.setdefault(tool.name, tool)
-    return found
 
 
 def write_choice(choice: ToolChoice, tools: list[Tool], names: Names, own: bool) -> str | Json:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.genai import types
 
-from omniroute.translate.conversation import Ask, Reasoning, ResponseFormat, Text, Tool, ToolChoice, Turn
+from omniroute.translate.conversation import Ask, Reasoning, ResponseFormat, Sampling, Text, Tool, ToolChoice, Turn
 from omniroute.translate.format import Rendered, Target
 from omniroute.translate.gemini_render import encode_request
 from omniroute.translate.gemini_request import decode_request
@@ -125,6 +125,12 @@ def test_an_own_request_keeps_what_only_the_wire_knows() -> None:
     body, done = render(decode_request(json.dumps(given).encode()))
     assert body == given
     assert done.dropped == ()
+
+
+def test_how_many_logprobs_is_only_said_with_the_wish_for_them() -> None:
+    assert "generationConfig" not in render(ask(sampling=Sampling(top_logprobs=3)))[0]
+    wished = render(ask(sampling=Sampling(top_logprobs=3, logprobs=True)))[0]
+    assert wished["generationConfig"] == {"responseLogprobs": True, "logprobs": 3}
 
 
 def test_a_long_seed_is_shortened_to_32_bits() -> None:

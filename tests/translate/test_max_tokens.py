@@ -33,6 +33,13 @@ def test_every_wires_limit_is_found(wire: str, body: dict[str, Any], tokens: int
     assert wanted(wire, look(wire, body).members) == (tokens, 1)
 
 
+def test_a_number_without_end_is_still_one_to_reckon_with() -> None:
+    endless = 10**400
+    most, copies = wanted("openai-chat", look("openai-chat", {"max_tokens": endless, "n": endless}).members)
+    assert most is not None
+    assert float(most * copies) > 1e30
+
+
 def test_several_answers_are_counted() -> None:
     assert wanted("openai-chat", look("openai-chat", {"n": 3}).members) == (None, 3)
     assert wanted("gemini", look("gemini", {"generationConfig": {"candidateCount": 2}}).members) == (None, 2)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.translate.names import Names, fit, flat, object_text
+from omniroute.translate.conversation import Tool
+from omniroute.translate.names import Names, chosen, fit, flat, object_text
 
 
 @pytest.mark.parametrize("name", ["look", "mcp__files__read-2", "x" * 64])
@@ -35,6 +36,11 @@ def test_names_are_mapped_back_to_the_clients_own() -> None:
 
 def test_a_namespace_is_joined_to_the_name_but_for_the_implicit_one() -> None:
     assert [flat("look", "crm"), flat("look", "functions"), flat("look", None)] == ["crm__look", "look", "look"]
+
+
+def test_tools_are_chosen_by_their_bare_or_their_flat_name() -> None:
+    tools = [Tool("look", namespace="crm"), Tool("look"), Tool("tell", namespace="crm"), Tool("run")]
+    assert chosen(tools, ["crm__look", "tell", "nothing"]) == [tools[0], tools[2]]
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,12 @@ def test_sampling_that_the_model_refuses_is_left_out() -> None:
     assert {"temperature", "top_p", "top_k"} == set(refused.dropped)
 
 
+def test_how_many_logprobs_is_only_said_with_the_wish_for_them() -> None:
+    assert "top_logprobs" not in body(sampling=Sampling(top_logprobs=3))
+    assert body(sampling=Sampling(top_logprobs=3, logprobs=True))["top_logprobs"] == 3
+    assert body(wire="openai-chat", sampling=Sampling(top_logprobs=3))["top_logprobs"] == 3
+
+
 def test_four_stop_sequences_at_most() -> None:
     assert body(stop=list("abcde"))["stop"] == list("abcd")
     assert body(stop=list("abcde"), wire="openai-chat")["stop"] == list("abcde")

@@ -9,9 +9,9 @@ from msgspec import Raw
 from omniroute.translate.conversation import Tool, ToolChoice
 from omniroute.translate.format import Target
 from omniroute.translate.formats import FORMATS
-from omniroute.translate.names import Names
+from omniroute.translate.names import Names, tools_by_name
 from omniroute.translate.openai_responses_request import decode_request
-from omniroute.translate.openai_responses_tools import read_choice, read_tools, tools_by_name, write_tools
+from omniroute.translate.openai_responses_tools import read_choice, read_tools, write_tools
 
 LARK = {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}
 GROUP = {

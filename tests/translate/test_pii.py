@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.translate.events import Event, Finish, Start, TextDelta, ToolStart
-from omniroute.translate.pii import Redactor, cnpj, cpf, luhn, redact, redact_body
+from omniroute.translate.pii import Redactor, TooDeep, cnpj, cpf, luhn, redact, redact_body
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,11 @@ from omniroute.translate.pii import Redactor, cnpj, cpf, luhn, redact, redact_bo
         ("call +1 (555) 123-4567", "call [PHONE_REDACTED]"),
         ("call 555-123-4567.", "call [PHONE_REDACTED]."),
         ("ligue (11) 98765-4321", "ligue [PHONE_REDACTED]"),
+        ("call +14155552671 now", "call [PHONE_REDACTED] now"),
+        ("4111111111111111 12/27", "[CARD_REDACTED] 12/27"),
+        ("4111 1111 1111 1111 12/27 123", "[CARD_REDACTED] 12/27 123"),
+        ("3782 822463 10005 1234", "[CARD_REDACTED] 1234"),
+        ("no. 12 4111111111111111", "no. 12 [CARD_REDACTED]"),
     ],
 )
 def test_what_is_personal(text: str, after: str) -> None:
@@ -35,6 +40,7 @@ def test_what_is_personal(text: str, after: str) -> None:
     [
         "version 1.2.3", "id 1234567890123456", "in 2024-01-15 at 10:30", "000-12-3456", "111.111.111-11", "a@b",
         "0.123-4567", "12345678901", "192.168.100.1", "user@localhost", "9.81 and 3.14159265358979",
+        "x+14155552671", "+1415555",
     ],
 )  # fmt: skip
 def test_what_only_looks_alike(text: str) -> None:
@@ -73,6 +79,24 @@ def test_only_the_texts_of_a_body_are_changed() -> None:
     assert got["input"][0] == "[EMAIL_REDACTED]"
 
 
+def test_documents_of_plain_text_are_looked_at_and_others_are_not() -> None:
+    mail = "a@mail.example.org"
+    plain, file = ({"type": "document", "source": {"type": kind, "data": mail}} for kind in ("text", "base64"))
+    got = json.loads(redact_body(json.dumps({"messages": [{"content": [plain, file]}]}).encode())[0])["messages"][0][
+        "content"
+    ]
+    assert [block["source"]["data"] for block in got] == ["[EMAIL_REDACTED]", mail]
+
+
+@pytest.mark.parametrize("level", ["[%b]", '{"a":%b}'])
+def test_a_body_that_is_nested_too_deeply_is_not_passed_as_if_it_were_clean(level: str) -> None:
+    body = b'{"text":"a@mail.example.org","x":1}'
+    for _ in range(600):
+        body = level.encode() % body
+    with pytest.raises(TooDeep):
+        redact_body(body)
+
+
 def test_a_body_without_any_is_the_same_object() -> None:
     for body in (b'{"messages": [{"content": "hi"}]}', b"no json"):
         assert redact_body(body)[0] is body
@@ -103,6 +127,7 @@ def test_a_stream_is_redacted_however_it_is_cut(cuts: list[int]) -> None:
         "电话+1 555 123 4567，邮箱ann@mail.example.org。卡号4111 1111 1111 1111。" * 3,
         "x" * 700 + "ann@mail.example.org" + "y" * 700,
         "word " * 20 + "a@" + "b." * 300 + "com end",
+        "4111-1111-1111-1111 2345 6789 " * 3,
     ],
 )
 def test_a_stream_without_spaces_is_redacted_like_the_whole(text: str) -> None:
