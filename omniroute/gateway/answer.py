@@ -90,7 +90,7 @@ def nobody(job: Job) -> str:
 def _prefixed(failure: Failure) -> Failure:
     return Failure(
         failure.status,
-        f"[{failure.status}]: {failure.message}",
+        render.told(failure),
         failure.type,
         failure.code or wire_words(failure.status).openai_code,
         failure.param,

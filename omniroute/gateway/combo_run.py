@@ -68,8 +68,7 @@ class Tally:
         if self.first is self.last:
             self.first.retry_after = self.wait
             return self.first
-        last = self.last
-        message = f"[{last.status}]: {last.message}" if last.wire else last.message
+        message = render.told(self.last)
         return Failure(self.first.status, message, code=wire_words(self.first.status).openai_code, retry_after=self.wait)
 
 

@@ -8,6 +8,7 @@ from ..translate.events import Failure
 from .blame import without_secret
 from .job import Gateway, Job
 from .outbound import ProxiedCall
+from .render import told
 from .resolve import Route
 from .snapshot import Connection
 
@@ -30,7 +31,7 @@ def note(gateway: Gateway, job: Job, route: Route, account: Connection, began: f
             provider=route.provider.id,
             model=route.model,
             latency_ms=seconds * 1000,
-            error="" if problem is None else without_secret(problem, account.secret).message,
+            error="" if problem is None else told(without_secret(problem, account.secret)),
             connection_id=account.id,
             account=account.name,
             combo_id=combo.id if combo is not None else None,

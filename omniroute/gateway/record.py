@@ -9,6 +9,7 @@ from .cost import cost
 from .job import Gateway, Job
 from .live import Timing
 from .recorder import RecordedExchange
+from .render import told
 from .usage import CallRecord
 
 _NOTHING: Final = Usage()
@@ -26,7 +27,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
     if route is not None and job.attempts:
         moments = (job.began, job.read_at, job.planned_at, job.checked_at, job.placed_at, job.first_byte)
         gateway.live.recent.append(Timing(now, route.provider.id, job.status, duration, *moments, job.stream))
-    told = usage if usage is not None else _NOTHING
+    counts = usage if usage is not None else _NOTHING
     row = CallRecord(  # in the order of its fields: by keyword it takes nine times as long
         request.id,
         gateway.clock.time() - (now - job.began),
@@ -45,14 +46,14 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
         job.stream,
         duration,
         first_byte,
-        told.input,
-        told.output,
-        told.cache_read,
-        told.cache_write,
-        told.reasoning,
-        told.estimated,
+        counts.input,
+        counts.output,
+        counts.cache_read,
+        counts.cache_write,
+        counts.reasoning,
+        counts.estimated,
         0.0 if job.cache == b"HIT" else cost(usage, route.price, job.units) if route is not None else None,
-        job.failure.message[:500] if job.failure is not None else "",
+        told(job.failure)[:500] if job.failure is not None else "",
         job.attempts,
         job.notes,
         job.combo,

@@ -166,6 +166,11 @@ def provider_profile(provider: Provider) -> str:
     return "apikey" if provider.auth_type == "apikey" else "oauth"
 
 
+def told(failure: Failure) -> str:
+    """What a failure says: an upstream's words with its status before them."""
+    return f"[{failure.status}]: {failure.message}" if failure.wire else failure.message
+
+
 def failure_of(error: OmniError) -> Failure:
     """Our own refusal in the answer vocabulary."""
     return Failure(

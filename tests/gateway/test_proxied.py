@@ -50,7 +50,7 @@ async def test_each_call_leaves_a_row() -> None:
 async def test_failures_say_why_without_the_accounts_key() -> None:
     gateway, rows = proxied((500, JSON, CHAT.error("some_error", f"no {'a' * 20}")))
     assert await ask(gateway) == 500
-    assert (rows[0].status, rows[0].error) == ("error", "no [key]")
+    assert (rows[0].status, rows[0].error) == ("error", "[500]: no [key]")
     gateway, rows = proxied(TransportError("connect_timeout", "too late"))
     assert await ask(gateway) == 504
     assert (rows[0].status, "too late" in rows[0].error) == ("timeout", True)

@@ -32,7 +32,7 @@ async def test_when_all_fail_the_last_failure_is_told() -> None:
     got = await ask(gateway, CHAT)
     assert got.status == 503
     assert CHAT.error_of(got.text)["message"] == "second"
-    assert gateway.records[0].error == "second"
+    assert gateway.records[0].error == "[503]: second"
 
 
 async def test_a_failure_of_the_network_is_one_of_the_account() -> None:
