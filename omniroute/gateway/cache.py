@@ -116,7 +116,7 @@ class Cache:
         return self.limits.entries > 0 and self.limits.ttl > 0
 
     async def find(self, signature: str, *, private: bool) -> Cached | None:
-        """The answer to the request with this *signature*."""
+        """The answer to the request with this *signature*, None when there is none; *private*: from the no-log shelf."""
         found = await self._find(signature, private)
         if found is None:
             self.misses += 1
@@ -141,7 +141,7 @@ class Cache:
         return found
 
     def put(self, signature: str, model: str, body: bytes, tokens: int, *, private: bool) -> None:
-        """Keep an answer; one that is too long is not kept."""
+        """Keep an answer that is worth *tokens*; one that is too long is not kept.  *private*: on the no-log shelf."""
         seconds = self.limits.private_ttl if private else self.limits.ttl
         if len(body) > LARGEST or seconds <= 0:
             return

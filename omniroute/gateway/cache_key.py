@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from ..proto.headers import Headers
+from ..translate.max_tokens import wanted
 from ..translate.peek import Peek
 
 IGNORED: Final = ("stream", "stream_options", "user", "metadata", "store")
@@ -38,7 +39,9 @@ def cacheable(wire: str, found: Peek, *, implicit: bool) -> bool:
     members = found.members
     if not _zero(temperature(wire, members), implicit):
         return False
-    return "conversation" not in members and bytes(members.get("n", b"1")) in (b"1", b"null")
+    if "conversation" in members or bytes(members.get("n", b"1")) not in (b"1", b"null"):
+        return False
+    return wanted(wire, members)[1] == 1
 
 
 def may_be(wire: str, members: Mapping[str, Raw]) -> bool:

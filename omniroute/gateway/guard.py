@@ -12,15 +12,18 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ..errors import wire_words
+from ..errors import OmniError, wire_words
 from ..settings import GuardSettings
 from ..translate.events import Failure
-from ..translate.format import Format
+from ..translate.format import BadAnswer, Format
 from ..translate.injection import Detection, detect, newest_words, said_by_user
-from ..translate.pii import Redactor, redact_body
+from ..translate.pii import TEXT_MEMBERS, Redactor, TooDeep, redact, redact_body
 
 _log = logging.getLogger("omniroute.guard")
 MESSAGE: Final = "Request blocked: it looks like an attempt to override the model's instructions (prompt injection)"
+
+Fields = tuple[tuple[str, str], ...]
+"""(name, value) of a form, in the order they came."""
 
 
 class Checked(NamedTuple):
@@ -55,17 +58,37 @@ class Guard:
         return Checked(self.redacted(body, request_id))
 
     def redacted(self, body: bytes, request_id: str = "") -> bytes:
-        """The body of any request that goes to a vendor, without personal data where the settings say so."""
+        """The JSON body of any request to a vendor, without personal data where the settings say so.
+
+        Raises ``OmniError`` for one that cannot be looked at whole.
+        """
         if not self.redacts:
             return body
-        body, count = redact_body(body)
-        if count:
-            _log.info("personal data taken out of a request: %d", count, extra={"request_id": request_id})
+        try:
+            body, count = redact_body(body)
+        except TooDeep:
+            raise OmniError("invalid_request", "Invalid JSON body: nested too deeply", param="body") from None
+        self._taken_out(request_id, count)
         return body
 
+    def fields(self, fields: Fields, request_id: str) -> Fields:
+        """The same for the plain fields of a form."""
+        if not self.redacts:
+            return fields
+        found = [(name, *(redact(value) if name in TEXT_MEMBERS else (value, 0))) for name, value in fields]
+        self._taken_out(request_id, sum(count for _, _, count in found))
+        return tuple((name, value) for name, value, _ in found)
+
+    def _taken_out(self, request_id: str, count: int) -> None:
+        if count:
+            _log.info("personal data taken out of a request: %d", count, extra={"request_id": request_id})
+
     def answer(self, body: bytes, request_id: str) -> bytes:
-        """A whole answer on its way to the client."""
-        redacted, count = redact_body(body)
+        """A whole answer on its way to the client.  Raises ``BadAnswer`` for one that cannot be looked at."""
+        try:
+            redacted, count = redact_body(body)
+        except TooDeep:
+            raise BadAnswer("it is nested too deeply") from None
         self._found(request_id, count)
         return body if self._watches else redacted
 

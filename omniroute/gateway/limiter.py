@@ -18,6 +18,7 @@ from . import ratelimit_headers as told
 from .snapshot import Connection, RateDefaults
 
 _MINUTE: Final = 60.0
+_LONGEST: Final = 86_400.0  # a reset further away than a day is a mistake: some vendors send the end of time
 _HELD_BACK: Final = 0.2  # seconds between calls when the vendor says that they come too fast
 _SLACK: Final = 0.010  # seconds off a learned spacing (section 7)
 _SOON: Final = 1e-6  # less than this is now
@@ -84,6 +85,7 @@ class Lane:
         return (0.0 if wait == inf else wait) + len(self.queue) * self._gap(now)
 
     def start(self, now: float) -> None:
+        """A call starts: it counts against every limit."""
         self.running += 1
         self.last = now
         if now < self.until:
@@ -100,6 +102,7 @@ class Lane:
         return self.rules == FREE or (now >= self.minute_until and now >= self.last + self.rules.spacing)
 
     def _gap(self, now: float) -> float:
+        """Seconds between the starts of two calls."""
         return max(self.rules.spacing, self.spacing) if now < self.spaced_until else self.rules.spacing
 
 
@@ -112,7 +115,7 @@ class Limiter:
         self.lanes: dict[str, Lane] = {}
 
     def pick(self, accounts: Sequence[Connection]) -> int:
-        """Which of *accounts* to ask: the first that is free now, else the one that will be soonest."""
+        """The index in *accounts* of the one to ask: the first that is free now, else the one that will be soonest."""
         now = self._clock.monotonic()
         best, least = 0, inf
         for at, account in enumerate(accounts):
@@ -192,7 +195,7 @@ class Limiter:
 
     def _obey(self, connection_id: str, quota: told.Quota) -> None:
         """Less than a tenth left: only that many calls; more than half: no limit; else evenly spaced."""
-        reset = _MINUTE if quota.reset is None else quota.reset
+        reset = _MINUTE if quota.reset is None else min(quota.reset, _LONGEST)
         if quota.remaining is None or reset <= 0:
             return
         if quota.kind != "requests":  # how many calls the tokens last no one knows

@@ -60,10 +60,17 @@ def serve(
 
     async def work(gateway: Gateway, job: MediaJob) -> Failure | None:
         front.admit(gateway, job)
-        job.ask = decode(exchange.request.body)
+        job.ask = decode(body_of(gateway, job))
         return await place(gateway, job, plan_of(gateway, job, job.ask.model), attempt)
 
     return front.serve(gateway, job, work)
+
+
+def body_of(gateway: Gateway, job: MediaJob) -> bytes:
+    """The client's JSON body, without personal data where the settings say so.  Raises ``OmniError``."""
+    request = job.exchange.request
+    request.body = gateway.guard.redacted(request.body, request.id)
+    return request.body
 
 
 def handler(row: MediaOperation, decode: Decode, wire: str = _CHAT_WIRE) -> Handler:

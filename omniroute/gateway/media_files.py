@@ -34,7 +34,7 @@ from .answer import head
 from .blame import says
 from .fallback import place
 from .job import Gateway
-from .media import MediaJob, deliver, door, mark, plan_of, refused
+from .media import MediaJob, body_of, deliver, door, mark, plan_of, refused
 from .resolve import Route
 from .snapshot import Connection
 from .spool import Spool, receive
@@ -72,7 +72,7 @@ def generate(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[A
     """Pictures from words."""
 
     async def work(gateway: Gateway, job: FileJob) -> Failure | None:
-        job.ask = ask = images.read_ask(exchange.request.body)
+        job.ask = ask = images.read_ask(body_of(gateway, job))
         job.stream = ask.stream
         return await place(gateway, job, plan_of(gateway, job, ask.found.model), attempt)
 
@@ -93,10 +93,12 @@ def _changed(verb: str) -> Work:
     async def work(gateway: Gateway, job: FileJob) -> Failure | None:
         kind = (job.exchange.request.header(b"content-type") or b"").lower()
         if verb == "edits" and b"json" in kind:
-            job.ask = images.read_edit(await _whole(job.exchange, gateway.limits.gateway_body))
+            body = await _whole(job.exchange, gateway.limits.gateway_body)
+            job.ask = images.read_edit(gateway.guard.redacted(body, job.exchange.request.id))
+            job.stream = job.ask.stream
             return await place(gateway, job, plan_of(gateway, job, job.ask.found.model), attempt)
         with Spool() as job.spool:
-            form = await receive(job.exchange, job.spool)
+            form = await _form(gateway, job, job.spool)
             job.ask = images.read_form(form, verb, _boundary(job))
             job.stream = job.ask.stream
             return await place(gateway, job, plan_of(gateway, job, form.first("model") or ""), _attempt_edit)
@@ -141,7 +143,7 @@ def translate(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[
 def _heard(task: str) -> Work:
     async def work(gateway: Gateway, job: FileJob) -> Failure | None:
         with Spool() as job.spool:
-            form: Form = await receive(job.exchange, job.spool)
+            form = await _form(gateway, job, job.spool)
             if not (model := form.first("model")):
                 raise missing_model()
             job.ask = transcriptions.read_ask(form, task, _boundary(job))
@@ -155,7 +157,7 @@ def speak(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any,
     """Sound from text."""
 
     async def work(gateway: Gateway, job: FileJob) -> Failure | None:
-        job.ask = ask = speech.read_ask(exchange.request.body)
+        job.ask = ask = speech.read_ask(body_of(gateway, job))
         job.stream = True
         return await place(gateway, job, plan_of(gateway, job, ask.found.model), attempt)
 
@@ -165,6 +167,12 @@ def speak(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any,
 def _boundary(job: FileJob) -> str:
     """Ours, for the form that goes upstream: as unlikely in a file as a request id is to come twice."""
     return f"omniroute-{job.exchange.request.id}"[:70]
+
+
+async def _form(gateway: Gateway, job: FileJob, spool: Spool) -> Form:
+    """The client's form, without personal data in its fields where the settings say so.  Raises ``OmniError``."""
+    form = await receive(job.exchange, spool)
+    return form._replace(fields=gateway.guard.fields(form.fields, job.exchange.request.id))
 
 
 async def _whole(exchange: Exchange, limit: int) -> bytes:
@@ -212,6 +220,10 @@ def _source(job: FileJob, sent: Sent) -> Body:
 async def _streamed(
     gateway: Gateway, job: FileJob, route: Route, account: Connection, codec: Codec, form: Template, body: Body
 ) -> Failure | None:
+    """A call whose answer is sent on as it comes, where the vendor gives one that can be: sound as a file, or events.
+
+    None: the client has been answered; else nothing has been sent.
+    """
     call = await gateway.client.open_as(form, body)
     try:
         if call.status >= 300:
@@ -224,7 +236,10 @@ async def _streamed(
         if not events and not kind.startswith(b"audio/"):
             kind = codec.read(b"", job.ask, mark(gateway, job, route)).content_type
         fields: Headers = [(b"content-type", kind), *render.answer_fields(call.headers)]
-        return await media_stream.relay(gateway, job, route, call, head(job, fields), events=events)
+        failure = await media_stream.relay(gateway, job, route, call, head(job, fields), events=events)
+        if failure is not None:
+            job.units = None  # nothing came of it, so nothing is to be paid
+        return failure
     finally:
         call.cancel()
 

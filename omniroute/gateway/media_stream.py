@@ -39,7 +39,7 @@ class RawPipe:
         self.finished = False
         self.failure: Failure | None = None
         self.pieces = 0
-        self.torn = True
+        self.torn = True  # nothing of ours may stand between the pieces of a file
         self._exchange = exchange
         self._events = events
         self._tail = b""
@@ -63,13 +63,18 @@ class RawPipe:
 
 
 def usage_of(events: bytes) -> Usage | None:
-    """The token counts of the last event that has any."""
+    """The token counts of the last event that has any.
+
+    *events* is the end of a stream, and its first event may have lost its beginning: a picture in base64 is longer than what
+    is kept.  So each is read from its member ``usage`` on, whose name no text can contain: quotes are escaped there.
+    """
     for event in reversed(_BOUNDARY.split(events)):
-        if b'"usage"' not in event:
+        _, name, after = (data_of(event) or event).rpartition(b'"usage"')
+        if not name:
             continue
         try:
-            usage = msgspec.json.decode(data_of(event), type=dict[str, Any]).get("usage")
-        except UNREADABLE:  # the first event may be cut
+            usage = msgspec.json.decode(b"{" + name + after, type=dict[str, Any]).get("usage")
+        except UNREADABLE:
             continue
         if isinstance(usage, dict):
             into, out = usage.get("input_tokens"), usage.get("output_tokens")

@@ -66,10 +66,18 @@ async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin, way:
         status, fields, body = await client.fetch(origin, "GET", path, _FIELDS, limit=PICTURE_BYTES, times=_TIMES)
         target = get(fields, b"location")
         if status in (301, 302, 303, 307, 308) and target is not None:
-            url = urljoin(url, target.decode("latin-1"))
+            url = _joined(url, target.decode("latin-1"))
             continue
         return _checked((status, fields, body))
     raise _failure("there are too many redirects")
+
+
+def _joined(url: str, target: str) -> str:
+    """Where a redirect from *url* leads.  Raises ``OmniError``."""
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        raise _failure("its address is no http or https URL") from None
 
 
 def _by_proxy(origin: Origin, via: Via | None) -> Origin:

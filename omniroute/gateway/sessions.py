@@ -31,7 +31,10 @@ class Session(Struct):
 
 
 class Mark(NamedTuple):
-    """The session of one call."""
+    """The session of one call.
+
+    ``named``: the client gave its id; ``continued``: the model has spoken in it before, so something may be cached.
+    """
 
     id: str
     named: bool

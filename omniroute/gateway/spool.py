@@ -77,7 +77,10 @@ class Spool:
         await self._beside(_write_all, self._file, data)
 
     async def read(self, offset: int, size: int) -> bytes:
-        """Bytes that were put."""
+        """The bytes that were put from *offset* on: *size* of them or fewer, but at least one where there are any.
+
+        Raises ``OSError`` when the file cannot be read.
+        """
         written = self.size - len(self._pending)
         if offset >= written or self._file is None:
             return bytes(self._pending[offset - written : offset - written + size])
@@ -87,7 +90,7 @@ class Spool:
         return found
 
     async def pieces(self, offset: int, size: int) -> AsyncGenerator[bytes, None]:
-        """The same a piece at a time."""
+        """All *size* bytes from *offset* on, in pieces of at most :data:`PIECE_BYTES`."""
         end = offset + size
         while offset < end:
             piece = await self.read(offset, min(PIECE_BYTES, end - offset))
@@ -95,7 +98,7 @@ class Spool:
             yield piece
 
     def source(self, parts: Pieces) -> Source:
-        """A body of bytes and files."""
+        """The body of a request made of *parts*: bytes, and files kept here.  It can be sent any number of times."""
 
         async def produce() -> AsyncGenerator[bytes, None]:
             for part in parts:

@@ -106,6 +106,8 @@ def newest_words(body: bytes) -> str:
     The body is not parsed: this is for a look that must be cheap.
     """
     at = body.rfind(_USER)
+    while at >= 0 and body[at + len(_USER) : at + len(_USER) + 2].lstrip()[:1] == b":":  # the member of that name, no role
+        at = body.rfind(_USER, 0, at)
     piece = body[-_AFTER:] if at < 0 else body[max(0, at - _BEFORE) : at + _AFTER]
     low = piece.lower()
     for trigger in _TRIGGERS:

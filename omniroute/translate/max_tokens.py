@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from .peek import Peek, edited
 
+_LARGEST: Final = 1 << 53  # no more is counted: a larger number would not become a price
 FEWEST_THOUGHTS: Final = 1024  # Anthropic's smallest thinking budget, which lies below ``max_tokens``
 _object: Final = msgspec.json.Decoder(dict[str, Raw])
 _encode: Final = msgspec.json.encode
@@ -93,4 +94,4 @@ def _count(raw: Raw | None) -> int | None:
         value = msgspec.json.decode(raw, type=int) if raw is not None else None
     except msgspec.MsgspecError:
         return None
-    return value if value is not None and value > 0 else None
+    return min(value, _LARGEST) if value is not None and value > 0 else None

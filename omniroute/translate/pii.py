@@ -12,16 +12,20 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from .events import Event, TextDelta
+from .events import Event, TextDelta, Usage
 
 TEXT_MEMBERS: Final = frozenset(
     {"content", "text", "input", "output", "system", "instructions", "prompt", "arguments", "response", "parts", "contents",
-     "messages", "systemInstruction", "system_instruction", "reasoning_content", "refusal", "result"}
+     "messages", "systemInstruction", "system_instruction", "reasoning_content", "refusal", "result", "query", "documents"}
 )  # fmt: skip
 _FREE: Final = frozenset({"args", "arguments", "input", "response"})  # objects that a tool takes or gives
 _WINDOW: Final = 48  # characters of a stream that are held back: the longest number with its separators
 _LONGEST: Final = 640  # and at most, in a text without a break: longer than anything that is looked for
 _JOINS: Final = frozenset("_.%+@/()-")  # with letters and digits, what may stand in the middle of it
+
+
+class TooDeep(Exception):
+    """A body is nested too deeply to be looked at whole."""
 
 
 class Kind(NamedTuple):
@@ -75,9 +79,12 @@ KINDS: Final = (
     Kind("EMAIL", re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")),
     Kind("CNPJ", re.compile(r"\b\d{2}\.?\d{3}\.?\d{3}/?\d{4}-?\d{2}\b"), cnpj),
     Kind("CPF", re.compile(r"\b\d{3}\.?\d{3}\.?\d{3}-?\d{2}\b"), cpf),
+    # as cards are usually written, before any digits in a row: what follows may be a date or a code
+    Kind("CARD", re.compile(r"\b(?:\d{13,19}|\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{5})\b"), luhn),
     Kind("CARD", re.compile(r"\b\d(?:[ -]?\d){12,18}\b"), luhn),
     Kind("SSN", re.compile(r"\b(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}\b")),
     Kind("PHONE", _PHONE, _phone),
+    Kind("PHONE", re.compile(r"(?<![\w.])\+[1-9]\d{9,14}(?!\w|\.\d)")),  # ITU-T E.164
 )
 
 
@@ -98,14 +105,20 @@ def redact(text: str) -> tuple[str, int]:
 
 
 def redact_body(body: bytes) -> tuple[bytes, int]:
-    """A JSON body with the texts in it redacted; a body without any, or that is no JSON, is the argument itself."""
+    """A JSON body with the texts in it redacted, and how many there were.
+
+    A body without any, or that is no JSON, is the argument itself.  Raises :class:`TooDeep`.
+    """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return body, 0
     walk = _Walk()
-    value = walk.value(value, inside=False)
-    return (orjson.dumps(value), walk.found) if walk.found else (body, 0)
+    try:
+        value = walk.value(value, inside=False)
+        return (orjson.dumps(value), walk.found) if walk.found else (body, 0)
+    except (RecursionError, orjson.JSONEncodeError):
+        raise TooDeep from None
 
 
 class _Walk:
@@ -119,7 +132,8 @@ class _Walk:
         if isinstance(value, list):
             return [self.value(item, inside=inside) for item in value]
         if isinstance(value, dict):
-            return {name: self._member(name, item) for name, item in value.items()}
+            plain = value.get("type") == "text"  # a document of plain text has it in ``data``, where others have base64
+            return {name: self._member("text" if plain and name == "data" else name, part) for name, part in value.items()}
         return value
 
     def _member(self, name: str, value: Any) -> Any:
@@ -157,6 +171,8 @@ class Redactor:
         for event in events:
             if isinstance(event, TextDelta):
                 self._text(event, out)
+            elif isinstance(event, Usage):  # some vendors count with each piece of a text, which goes on behind it
+                out.append(event)
             else:
                 self._flush(out)
                 out.append(event)
@@ -167,10 +183,7 @@ class Redactor:
         least, end = max(0, len(held) - _LONGEST), max(0, len(held) - _WINDOW)
         while end > least and ((last := held[end - 1]).isalnum() or last in _JOINS):
             end -= 1
-        for kind in KINDS:
-            for match in kind.pattern.finditer(held):
-                if match.start() < end < match.end():
-                    end = match.start()
+        end = _between(held, end)
         self._held = held[end:]
         self._say(held[:end], out)
         if not event.text:
@@ -185,3 +198,15 @@ class Redactor:
             text, found = redact(text)
             self._on_found(found)
             out.append(TextDelta(text))
+
+
+def _between(text: str, end: int) -> int:
+    """*end*, or the nearest place before it where *text* can be cut without cutting what is looked for."""
+    before = -1
+    while before != end:  # what was moved out of one match may have come into another
+        before = end
+        for kind in KINDS:
+            for match in kind.pattern.finditer(text):
+                if match.start() < end < match.end():
+                    end = match.start()
+    return end

@@ -22,9 +22,11 @@ MOST: Final = 131_072
 FEWEST: Final = 1024  # Anthropic's smallest budget
 ROOM: Final = 1024  # tokens for the answer itself, where the limit has to be raised above the budget
 EFFORT_BUDGETS: Final = {"none": 0, "low": 1024, "medium": 10_240, "high": MOST}
+LEAST_TOP_P: Final = 0.95  # Anthropic's, beside thinking
 _LONG_TALK, _MANY_TOOLS, _LONG_MESSAGE = 10, 3, 2000
 _WORDS: Final = ("claude", "o1", "o3", "o4", "gemini", "thinking")
 _object: Final = msgspec.json.Decoder(dict[str, Raw])
+_turns: Final = msgspec.json.Decoder(list[Raw])
 _encode: Final = msgspec.json.encode
 Members = Mapping[str, Raw]
 Changes = dict[str, bytes | None]
@@ -134,11 +136,8 @@ def _responses(members: Members, tokens: int, known: bool) -> Changes:
 
 
 def _anthropic(members: Members, tokens: int, known: bool) -> Changes:
-    """The budget lies below ``max_tokens``, and forced tools forbid thinking."""
-    if not (known or "thinking" in members):
-        return {}
-    choice = _members_of(members.get("tool_choice")) or {}
-    if tokens and bytes(choice.get("type", b"")) in (b'"any"', b'"tool"'):
+    """The budget lies below ``max_tokens``; where thinking is forbidden, what the client sent stays."""
+    if not (known or "thinking" in members) or (tokens and _forbids_thinking(members)):
         return {}
     changes: Changes = {"thinking": _encode(_anthropic_wish(tokens))}
     if tokens:
@@ -146,8 +145,22 @@ def _anthropic(members: Members, tokens: int, known: bool) -> Changes:
         most = _int(members.get("max_tokens"))
         if most is not None and most <= budget:
             changes["max_tokens"] = _encode(budget + max(most, ROOM))
-        changes |= {name: None for name in ("temperature", "top_k") if name in members}  # refused beside thinking
+        top_p = msgspec.json.decode(members.get("top_p", b"null"))
+        refused = ("temperature", "top_k", *(("top_p",) if top_p is not None and top_p < LEAST_TOP_P else ()))
+        changes |= {name: None for name in refused if name in members}
     return changes
+
+
+def _forbids_thinking(members: Members) -> bool:
+    """Whether a tool is forced, or the last turn is the beginning of the answer (Anthropic, "Extended thinking")."""
+    choice = _members_of(members.get("tool_choice")) or {}
+    if bytes(choice.get("type", b"")) in (b'"any"', b'"tool"'):
+        return True
+    try:
+        turns = _turns.decode(members.get("messages", b"[]"))
+        return bool(turns) and bytes(_object.decode(turns[-1]).get("role", b"")) == b'"assistant"'
+    except msgspec.MsgspecError:
+        return False
 
 
 def _anthropic_wish(tokens: int) -> dict[str, object]:

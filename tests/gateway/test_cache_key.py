@@ -68,6 +68,12 @@ def test_calls_with_effects_or_several_choices_are_made_each_time(more: dict[str
     assert not can("openai-responses", {"input": "x", "temperature": 0} | more)
 
 
+@pytest.mark.parametrize(("copies", "cached"), [(1, True), (2, False)])
+def test_gemini_asks_for_several_choices_by_another_name(copies: int, cached: bool) -> None:
+    options = {"temperature": 0, "candidateCount": copies}
+    assert can("gemini", {"contents": [], "generationConfig": options}) is cached
+
+
 def test_the_order_and_the_spelling_of_members_do_not_count() -> None:
     raw = b'{ "temperature": 0, "messages":[{"content":"\\u0047reet me", "role":"user"}], "model":"m" }'
     assert sign(raw) == sign(BASE)

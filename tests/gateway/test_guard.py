@@ -91,6 +91,20 @@ async def test_personal_data_does_not_reach_the_client(wire: Wire, client: Wire)
     assert gateway.records[1].tokens_out == 5
 
 
+async def test_what_is_nested_too_deeply_to_be_looked_at_is_refused_and_an_answer_is_the_vendors_fault() -> None:
+    deep: Any = MAIL
+    for _ in range(300):
+        deep = [deep]
+    gateway = gateway_with(CHAT, mode="redact", redact_requests=True)
+    got = await ask(gateway, CHAT, deep)
+    assert (got.status, gateway.upstream.sent) == (400, [])
+    assert "nested too deeply" in json.loads(got.text)["error"]["message"]
+    whole = json.loads(CHAT.whole)
+    whole["choices"][0]["message"] |= {"content": MAIL, "audit": deep}
+    gateway = gateway_with(CHAT, (200, JSON, json.dumps(whole).encode()), redact_answers=True)
+    assert (await ask(gateway, CHAT)).status == 502
+
+
 async def test_watching_answers_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     whole = ANTHROPIC.whole.replace(b"Good", MAIL.encode())
     gateway = gateway_with(ANTHROPIC, (200, JSON, whole), watch_answers=True)

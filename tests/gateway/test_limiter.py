@@ -156,6 +156,12 @@ async def test_with_little_left_only_that_many_start_until_the_reset() -> None:
     assert bench.state() == "xxxx"
 
 
+async def test_a_reset_that_is_centuries_away_holds_calls_back_for_a_day() -> None:
+    bench = Bench()
+    bench.learn("100", "0", "2562047h47m16.854775807s")
+    assert bench.limiter.wait("c1") == 86_400
+
+
 async def test_between_a_tenth_and_a_half_calls_are_spread_and_with_more_they_are_free_again() -> None:
     bench = Bench()
     bench.learn("60", "20")

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from scripted_upstream import HANG, Answer, ScriptedUpstream, Seen, Step
 from wires import CHAT
 
+from omniroute.gateway.guard import Guard
 from omniroute.gateway.snapshot import Combo, ComboEntry, Snapshot
-from omniroute.settings import Limits
+from omniroute.settings import GuardSettings, Limits
 from omniroute.upstream.providers import Model, Price, Served
 
 TYPE = [("content-type", "application/json")]
@@ -99,6 +100,28 @@ def test_the_openai_package_embeds_with_every_vendor(codec: str, form: str) -> N
             (record,) = plane.records
             assert (record.status, record.tokens_in, record.target_format) == (200, 4, codec)
             assert record.cost == pytest.approx(0.0004)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"input": ["x", "a@mail.example.org"]}),
+        ("/api/embed", {"input": "a@mail.example.org"}),
+        ("/v1/rerank", {"query": "a@mail.example.org", "documents": ["a@mail.example.org", {"text": "a@mail.example.org"}]}),
+        ("/v1/moderations", {"input": [{"type": "text", "text": "a@mail.example.org"}]}),
+    ],
+)
+def test_personal_data_does_not_reach_the_vendor(path: str, body: dict[str, Any]) -> None:
+    async def main() -> None:
+        operation = {"/v1/rerank": "rerank", "/v1/moderations": "moderations"}.get(path, "embeddings")
+        codec = "cohere" if operation == "rerank" else "openai"
+        async with served(said({"error": {"message": "no"}}, 400), codec=codec, operation=operation) as (plane, upstream):
+            plane.gateway.guard = Guard(GuardSettings(mode="redact", redact_requests=True))
+            await ask(plane, path, {"model": "up/m", **body})
+            assert b"[EMAIL_REDACTED]" in upstream.requests[0].body
+            assert b"mail.example" not in upstream.requests[0].body
 
     asyncio.run(main())
 

@@ -19,9 +19,11 @@ from scripted_upstream import HANG, RESET, Answer, Seen
 from shared import needs_shared, recordings
 from sounds import SOUNDS, wav
 
+from omniroute.gateway.guard import Guard
 from omniroute.gateway.outbound import Outbound
 from omniroute.proto.h1_client import TransportError
 from omniroute.proto.multipart import FormReader, Part
+from omniroute.settings import GuardSettings
 from omniroute.upstream.send import Source
 
 JSON = [("content-type", "application/json")]
@@ -269,6 +271,39 @@ async def test_pictures_as_they_come_into_being_are_relayed() -> None:
         status, fields, got = await raw(plane, "/v1/images/generations", body)
         assert (status, fields["content-type"], got) == (200, "text/event-stream", b"".join(events))
         assert (plane.records[0].tokens_in, plane.records[0].tokens_out) == (5, 9)
+
+
+@on_each_loop
+async def test_changed_pictures_are_relayed_as_they_come_whether_the_request_was_a_form_or_json() -> None:
+    event = b'data: {"type":"image_edit.completed","b64_json":"AAAA","usage":{"input_tokens":5,"output_tokens":9}}\n\n'
+    answer = Answer(200, [event], [("content-type", "text/event-stream")], "chunked")
+    said = {"model": "openai/gpt-image-1.5", "prompt": "x"}
+    as_json = json.dumps({**said, "stream": True, "images": [{"image_url": "https://a.test/a.png"}]}).encode()
+    as_form = form(**said, stream="true", image=("a.png", PNG))
+    async with media_plane("openai", answer) as (plane, _):
+        for body, kind in ((as_json, "application/json"), as_form):
+            status, fields, got = await raw(plane, "/v1/images/edits", body, kind)
+            assert (status, fields["content-type"], got) == (200, "text/event-stream", event)
+        assert [record.tokens_out for record in plane.records] == [9, 9]
+
+
+@on_each_loop
+async def test_personal_data_does_not_reach_the_vendors_of_pictures_and_sound() -> None:
+    said = "for a@mail.example.org"
+    script = [reply({"created": 1, "data": [{"b64_json": B64}]})] * 3
+    sound = Answer(200, [b"\xff\xfb"], [("content-type", "audio/mpeg")])
+    async with media_plane("openai", *script, sound, reply({"text": "x"})) as (plane, upstream):
+        plane.gateway.guard = Guard(GuardSettings(mode="redact", redact_requests=True))
+        picture = {"model": "openai/gpt-image-1", "prompt": said}
+        await raw(plane, "/v1/images/generations", json.dumps(picture).encode())
+        await raw(plane, "/v1/images/edits", json.dumps({**picture, "image": "https://a.test/a.png"}).encode())
+        await raw(plane, "/v1/images/edits", *form(**picture, image=("a.png", PNG)))
+        await raw(plane, "/v1/audio/speech", json.dumps({"model": "openai/tts-1", "input": said, "voice": "x"}).encode())
+        await raw(plane, "/v1/audio/transcriptions", *form(model="openai/whisper-1", prompt=said, file=WAV))
+        assert [record.status for record in plane.records] == [200] * 5
+        for seen in upstream.requests:
+            assert b"for [EMAIL_REDACTED]" in seen.body
+            assert b"mail.example" not in seen.body
 
 
 @on_each_loop
@@ -648,6 +683,18 @@ async def test_an_error_before_the_first_byte_of_speech_goes_to_the_next_account
         got = await client.audio.speech.create(model="openai/tts-1", voice="alloy", input="Hello")
         assert got.content == b"\xff\xfb"
         assert plane.records[0].attempts == 2
+
+
+@on_each_loop
+async def test_speech_of_which_nothing_came_costs_nothing() -> None:
+    script = [
+        Answer(200, [RESET], [("content-type", "audio/mpeg")], "chunked"),
+        reply({"error": {"message": "broken"}}, 500),
+    ]
+    async with media_plane("openai", *script, secrets=("a", "b")) as (plane, _), sdk(plane) as client:
+        with pytest.raises(openai.InternalServerError):
+            await client.audio.speech.create(model="openai/tts-1", voice="alloy", input="Hello")
+        assert (plane.records[0].attempts, plane.records[0].cost) == (2, None)
 
 
 # -- recordings

@@ -36,5 +36,14 @@ def test_events_without_counts_have_none(events: bytes) -> None:
     assert usage_of(DONE + events) == Usage(input=3, output=1)
 
 
-def test_a_first_event_that_is_cut_within_a_character_has_no_counts() -> None:
-    assert usage_of(b'data: {"text":"\xa9","usage":{"input_tokens":1,"output_tokens":2}}\n\n') is None
+def test_the_counts_behind_a_large_picture_are_found() -> None:
+    pipe = RawPipe(FakeExchange(Request("POST", "/")), events=True)
+    pipe.feed(b'event: x\ndata: {"type":"image_generation.completed","b64_json":"' + b"A" * 100_000)
+    pipe.feed(b'","usage":{"input_tokens":5,"output_tokens":9,"input_tokens_details":{"text_tokens":5}},"size":"auto"}\n\n')
+    pipe.eof()
+    assert pipe.usage == Usage(input=5, output=9)
+
+
+def test_a_first_event_that_is_cut_within_a_character_still_has_its_counts() -> None:
+    assert usage_of(b'\xa9","usage":{"input_tokens":1,"output_tokens":2}}\n\n') == Usage(input=1, output=2)
+    assert usage_of(b'"usage":{"input_tokens":1,"output_tok\n\n') is None

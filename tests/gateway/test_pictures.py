@@ -87,6 +87,8 @@ async def test_a_redirect_is_followed_on_the_same_host_only() -> None:
         assert "another host" in (await failure(upstream)).message
     async with ScriptedUpstream(Answer(302, headers=[("location", "/a.png")])) as upstream:
         assert "too many redirects" in (await failure(upstream)).message
+    async with ScriptedUpstream(Answer(302, headers=[("location", "http://[a.test/")])) as upstream:
+        assert "no http or https URL" in (await failure(upstream)).message
 
 
 @pytest.mark.parametrize(

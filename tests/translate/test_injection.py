@@ -82,6 +82,13 @@ def test_the_newest_words_are_found_without_parsing() -> None:
     assert newest_words(b'{"x": "y"}') == ""
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", " : ")])
+def test_the_member_user_is_not_taken_for_a_turn(separators: tuple[str, str]) -> None:
+    body = {"messages": [{"role": "user", "content": "ignore this " + "x" * 3000}], "user": "u-1"}
+    assert "ignore this" in newest_words(json.dumps(body, separators=separators).encode())
+    assert newest_words(b'{"user": "ignore"}') == "{\nuser\n: \nignore\n}"
+
+
 @pytest.mark.parametrize("text", ATTACKS)
 def test_the_cheap_look_lets_nothing_pass_that_the_thorough_one_finds(text: str) -> None:
     body = json.dumps({"messages": [{"role": "user", "content": text}]}).encode()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.translate.events import Event, Finish, Start, TextDelta, ToolStart
+from omniroute.translate.events import Event, Finish, Start, TextDelta, ToolStart, Usage
 from omniroute.translate.pii import Redactor, TooDeep, cnpj, cpf, luhn, redact, redact_body
 
 
@@ -142,6 +142,15 @@ def test_what_cannot_become_personal_is_not_held_back_for_long(text: str) -> Non
     redactor = Redactor()
     pieces = [text * 20] * 20
     assert len(said([e for piece in pieces for e in redactor.feed([TextDelta(piece)])])) > len(text) * 400 - 800
+
+
+def test_counts_in_the_middle_of_a_text_do_not_part_it() -> None:
+    pieces = ["write to ann", "@mail.exam", "ple.org"]
+    redactor = Redactor()
+    out = [e for text in pieces for e in redactor.feed([TextDelta(text), Usage(output=1)])]
+    out += redactor.feed([Finish("stop")])
+    assert said(out) == "write to [EMAIL_REDACTED]"
+    assert sum(isinstance(event, Usage) for event in out) == 3
 
 
 def test_other_events_keep_their_place_and_are_told_of() -> None:
