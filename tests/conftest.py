@@ -7,7 +7,11 @@ import inspect
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from mutation import seeds_for
+
+settings.register_profile("patient", deadline=None)  # a slow machine is no failure
+settings.load_profile("patient")
 
 
 @pytest.hookimpl(tryfirst=True)

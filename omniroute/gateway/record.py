@@ -19,7 +19,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
     """What the log keeps of the call.  Counts that no one reported are estimated and marked so."""
     request, route, account, key = job.exchange.request, job.route, job.account, job.key
     now = gateway.clock.monotonic()
-    usage = job.usage
+    usage = job.usage.plausible() if job.usage is not None else None
     if usage is None and job.units is None and job.status in (200, 499) and job.attempts:
         usage = Usage(input=len(request.body) // 4, output=job.pieces, estimated=True)
     duration = (now - job.began) * 1000

@@ -12,12 +12,14 @@ cope with less:
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from .conversation import Citation, Media
+
+MOST_TOKENS: Final = 1 << 40
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "other"]
 
@@ -112,6 +114,15 @@ class Usage(Struct, gc=False):
         for name, value in zip(self.__struct_fields__, astuple(later), strict=True):
             if value is not None:
                 setattr(self, name, value)
+
+
+    def plausible(self) -> Usage:
+        """Itself, but without counts that are none: below zero, or beyond what any column or price could hold."""
+        for count in astuple(self):
+            if count is not None and not 0 <= count <= MOST_TOKENS:
+                counts = zip(self.__struct_fields__, astuple(self), strict=True)
+                return Usage(**{name: count for name, count in counts if count is not None and 0 <= count <= MOST_TOKENS})
+        return self
 
 
 class Finish(Struct, gc=False):

@@ -8,6 +8,7 @@ Texts of one run are the parts of one message.  A custom tool that the upstream 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain, count
 from typing import Any, Final
 
 from msgspec import Raw
@@ -203,7 +204,8 @@ class ResponsesEncoder(StreamEncoder):
             return super().texts(texts)
         self._texts += texts
         first, self._sequence = self._sequence, self._sequence + len(texts)
-        return b"".join([self._prefix + encode(text) + _TEXT_TAIL % at for at, text in enumerate(texts, first)])
+        event = self._prefix.replace(b"%", b"%%") + b"%b" + _TEXT_TAIL
+        return event * len(texts) % tuple(chain.from_iterable(zip(map(encode, texts), count(first), strict=False)))
 
     def eof(self) -> bytes:
         """Events that end without Finish or Failure were cut."""

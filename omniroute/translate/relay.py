@@ -20,7 +20,7 @@ from msgspec import Raw, Struct
 
 from .events import Failure, Usage
 from .format import BadAnswer
-from .jsonio import is_json
+from .jsonio import is_json, mended
 from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat
 
 W = TypeVar("W")
@@ -467,8 +467,8 @@ class AnthropicTap(Tap):
         return out
 
     def _close(self) -> bytes:
-        """What is still owed at the end of a turn."""
-        if not self.finished or self._stopped:
+        """What is still owed at the end of a turn that no error followed."""
+        if not self.finished or self._stopped or self.failure is not None:
             return self._after_held(b"") if self.finished else b""
         self._stopped = True
         return self._after_held((b"\n\n" if self.torn else b"") + _MESSAGE_STOP)
@@ -515,13 +515,18 @@ def anthropic_usage(body: bytes) -> tuple[str, Usage | None]:
     )
 
 
-def read_whole(decoder: msgspec.json.Decoder[W], body: bytes) -> W | None:
-    """None where a member has a type that no vendor should give it: the answer still goes through."""
+def read_whole(decoder: msgspec.json.Decoder[W], body: bytes, starts: tuple[bytes, ...] = (b"{",)) -> W | None:
+    """None where a member has a type that no vendor should give it: the answer still goes through.
+
+    Raises ``BadAnswer`` when the body is no JSON, or does not begin with one of *starts*.
+    """
     try:
         return decoder.decode(body)
     except msgspec.ValidationError:
-        if body.lstrip()[:1] == b"{":
+        if body.lstrip()[:1] in starts:
             return None
         raise BadAnswer("it is not a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadAnswer(f"it is not JSON: {body[:80]!r}") from None
+        if (whole := mended(body)) is not None:
+            return read_whole(decoder, whole, starts)
+        raise BadAnswer(f"it is not JSON: {body[:80].decode('utf-8', 'replace')}") from None

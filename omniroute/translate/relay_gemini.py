@@ -9,11 +9,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .events import Failure, Usage
-from .format import BadAnswer
 from .gemini_error import encode_stream_error
 from .json_array import MOST
 from .jsonio import compact
-from .relay import UNREADABLE, Tap, events_of
+from .relay import UNREADABLE, Tap, events_of, read_whole
 from .usage import GeminiUsage, from_gemini
 
 
@@ -125,13 +124,8 @@ class GeminiArrayTap(GeminiTap):
 
 def gemini_usage(body: bytes) -> tuple[str, Usage | None]:
     """(model, usage) of a whole answer.  Raises ``BadAnswer`` when the body is no JSON object."""
-    try:
-        found = _whole.decode(body)
-    except msgspec.ValidationError:
-        if body.lstrip()[:1] in (b"{", b"["):
-            return "", None
-        raise BadAnswer("it is not a JSON object") from None
-    except UNREADABLE:
-        raise BadAnswer(f"it is not JSON: {body[:80]!r}") from None
+    found = read_whole(_whole, body, (b"{", b"["))
+    if found is None:
+        return "", None
     last = (found[-1] if found else _Whole()) if isinstance(found, list) else found
     return last.modelVersion or "", from_gemini(last.usageMetadata) if last.usageMetadata is not None else None

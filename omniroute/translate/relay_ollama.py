@@ -11,7 +11,7 @@ from .events import Failure, Usage
 from .format import BadAnswer
 from .jsonio import is_json
 from .ollama_shapes import Line, read_line
-from .relay import HELD_BYTES, Tap
+from .relay import HELD_BYTES, Tap, read_whole
 from .usage import OllamaUsage, from_ollama
 
 # after the first words only these lines matter; in a JSON string the quotes would be escaped
@@ -107,12 +107,5 @@ _whole: Final = msgspec.json.Decoder(_Whole)
 
 def ollama_usage(body: bytes) -> tuple[str, Usage | None]:
     """(model, usage) of a whole answer.  Raises ``BadAnswer`` when the body is no JSON object."""
-    try:
-        whole = _whole.decode(body)
-    except msgspec.ValidationError:
-        if body.lstrip()[:1] != b"{":
-            raise BadAnswer("it is not a JSON object") from None
-        return "", None  # a member has a type that no vendor should give it: the answer still goes through
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise BadAnswer(f"it is not JSON: {body[:80]!r}") from None
-    return whole.model or "", from_ollama(whole)
+    whole = read_whole(_whole, body)
+    return (whole.model or "", from_ollama(whole)) if whole is not None else ("", None)

@@ -204,7 +204,7 @@ def test_error_bodies_always_say_something(wire: Format, seeds: Iterator[int]) -
 
 
 @pytest.mark.parametrize("wire", ANSWERING)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(body=st.lists(st.sampled_from(TOKENS[:-2]) | st.binary(max_size=50), max_size=20).map(b"".join))
 def test_any_bytes_are_an_answer_an_error_or_a_declared_failure(wire: Format, body: bytes) -> None:
     failure = wire.decode_error(500, body)

@@ -200,20 +200,20 @@ def mutated(draw: st.DrawFn) -> bytes:
     return data
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=700)
 @given(mutated())
 @example(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab0\r\n\r\n")
 def test_mutated_requests_are_read_alike_or_refused_for_a_listed_reason(data: bytes) -> None:
     check(data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(st.sampled_from(DICTIONARY), st.sampled_from([s[:30] for s in SEEDS]), st.binary(max_size=8))))
 def test_any_bytes_are_read_alike_or_refused_for_a_listed_reason(pieces: list[bytes]) -> None:
     check(b"".join(pieces))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(CHUNKS), max_size=14))
 def test_any_chunks_are_read_alike_or_refused_for_a_listed_reason(pieces: list[bytes]) -> None:
     check(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(pieces))

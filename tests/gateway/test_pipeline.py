@@ -47,7 +47,7 @@ MESSAGES = st.lists(st.dictionaries(st.sampled_from(["role", "content", "tool_ca
 TALKS = MESSAGES.map(lambda turns: json.dumps({"model": MODEL, "max_tokens": 5, "messages": turns}).encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(body=st.binary(max_size=60) | BODIES | TALKS, client=st.sampled_from(WIRES), wire=st.sampled_from(WIRES))
 def test_no_body_whatever_is_an_internal_error(body: bytes, client: Wire, wire: Wire) -> None:
     gateway = fake_gateway(one_provider(wire), good(wire), (200, SSE, b"".join(wire.stream)))

@@ -53,6 +53,14 @@ def test_counts_that_nobody_reported_are_estimated_and_called_so(status: int) ->
     assert row.cost
 
 
+def test_counts_that_cannot_be_are_left_out() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    made = finished(gateway, 200)
+    made.usage = Usage(input=10**400, output=-5, cache_read=7)
+    row = record(gateway, made)
+    assert (row.tokens_in, row.tokens_out, row.tokens_cache_read) == (None, None, 7)
+
+
 @pytest.mark.parametrize("status", [400, 429, 502])
 def test_a_refusal_used_nothing(status: int) -> None:
     gateway = fake_gateway(one_provider(CHAT))

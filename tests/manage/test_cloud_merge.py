@@ -98,7 +98,7 @@ _EDITS = some.lists(some.tuples(some.sampled_from("NFS"), some.sampled_from("abc
 
 @pytest.mark.parametrize("has_times", [True, False])
 @given(edits=_EDITS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_after_a_meeting_both_sides_are_the_same_and_stay_so(has_times: bool, edits: list[tuple[str, str, bool]]) -> None:
     near, far = Side(), Side()
     for moment, (who, id, keep) in enumerate(edits):

@@ -94,7 +94,7 @@ def failing(admin: Admin, operation: Any, mode: Any, known: str | None) -> list[
     name = f"{operation.method.upper()} {operation.path}"
 
     @seed(1)
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode), real=st.booleans())
     def run(case: Any, real: bool) -> None:
         answer = ask(admin, case, known if real else None)

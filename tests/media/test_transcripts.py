@@ -45,7 +45,7 @@ def test_a_text_without_times_is_one_subtitle_and_silence_none() -> None:
     assert written(Transcript("", segments=(Span(0, 1, "a\n\nb --> c"),)), "vtt")[1].endswith(b"a b -> c\n\n")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from(["a", "bb,", "c."])), max_size=20))
 def test_subtitles_hold_every_word_once_in_order(rows: list[tuple[int, int, str]]) -> None:
     words, at = [], 0

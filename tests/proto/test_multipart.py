@@ -72,7 +72,7 @@ def test_a_part_with_an_endless_head_is_refused() -> None:
         read(b"--X y\r\nContent-Disposition: ", *[b"a" * 1000] * 100)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(st.binary(max_size=12), st.sampled_from(PIECES)), max_size=12), st.binary(max_size=30))
 def test_any_bytes_are_a_form_or_refused(pieces: list[bytes], option: bytes) -> None:
     for kind in (KIND, b"multipart/form-data; boundary=" + option):

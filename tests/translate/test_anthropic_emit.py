@@ -290,7 +290,7 @@ events_in_any_order: st.SearchStrategy[Event] = st.one_of(
 endings: st.SearchStrategy[list[Event]] = st.sampled_from([[STOP], [Finish("length")], [Failure(500, "No.")], []])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(events_in_any_order, max_size=20), endings, st.integers(1, 5))
 def test_only_legal_sequences_come_out(middle: list[Event], ending: list[Event], size: int) -> None:
     events = [START, *middle, *ending]

@@ -309,6 +309,12 @@ def test_a_message_that_lacks_its_stop_event_gets_it() -> None:
     assert events(pipe.fail(Failure(502, "late")))[-1][0] == "message_stop"
 
 
+def test_a_message_that_ended_with_an_error_gets_none() -> None:
+    pipe = tap(ANTHROPIC)
+    out = play(pipe, MESSAGE_START, *TEXT_BLOCK, MESSAGE_END[0], ANTHROPIC.error_event)
+    assert events(out)[-1][0] == "error"
+
+
 def test_a_message_that_was_cut_gets_none() -> None:
     pipe = tap(ANTHROPIC)
     assert b"message_stop" not in play(pipe, MESSAGE_START, *TEXT_BLOCK)
@@ -340,6 +346,13 @@ def test_model_and_usage_of_whole_answers() -> None:
 def test_what_is_no_json_object_is_no_answer(read: object, body: bytes) -> None:
     with pytest.raises(BadAnswer):
         read(body)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses", "anthropic", "gemini", "ollama"])
+def test_half_an_emoji_does_not_stop_an_answer(name: str) -> None:
+    """JavaScript cuts texts between the halves of a surrogate pair, and writes the half as an escape."""
+    body = b'{"model": "m", "modelVersion": "m", "text": "' + rb"\ud83d" + b'"}'
+    assert RELAYS[name].usage(body)[0] == "m"
 
 
 @pytest.mark.parametrize("read", [chat_usage, anthropic_usage])

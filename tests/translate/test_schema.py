@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from omniroute.translate import schema
 from omniroute.translate.schema import reduce, reduce_object
+from omniroute.translate.schema_merge import merge
 from omniroute.translate.schema_restore import restore
 
 Node = dict[str, Any]
@@ -206,7 +207,7 @@ def grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(LEAVES | st.booleans(), grown, max_leaves=8)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(SCHEMAS)
 def test_the_result_is_in_the_subset_and_stays_as_it_is(given: Any) -> None:
     once = reduce(given).schema
@@ -217,8 +218,52 @@ def test_the_result_is_in_the_subset_and_stays_as_it_is(given: Any) -> None:
     assert_in_subset(parameters)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(SCHEMAS)
 def test_what_was_read_back_is_the_same_when_reduced_again(given: Any) -> None:
     once = reduce(given).schema
     assert reduce(restore(once)).schema == once
+
+
+def test_parts_that_refer_to_parts_are_merged_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each definition needs the next one twice: without a bound 2 ** 40 merges."""
+    merges = 0
+
+    def counted(*args: Any) -> Node:
+        nonlocal merges
+        merges += 1
+        return merge(*args)
+
+    monkeypatch.setattr(schema, "merge", counted)
+    defs: Node = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
+    found = reduce({"$defs": defs | {"d40": {"type": "object"}}, "$ref": "#/$defs/d0"})
+    assert_in_subset(found.schema)
+    assert found.lossy
+    assert merges <= 2 * schema.MOST_NODES
+
+
+def test_what_is_written_at_every_use_is_bounded() -> None:
+    """A page of text, a long list and members without meaning, each used a thousand times."""
+    uses = {f"p{n}": {"$ref": "#/$defs/d"} for n in range(1000)}
+    for one in ({"type": "string", "description": "x" * 20_000}, {"type": "integer", "enum": list(range(5000))}):
+        found = reduce({"$defs": {"d": one}, "type": "object", "properties": uses})
+        assert_in_subset(found.schema)
+        kept = [node for node in found.schema["properties"].values() if node["type"] == one["type"].upper()]
+        assert 10 < len(kept) < 400
+    members = {f"x{n}": n for n in range(5000)}
+    assert len(reduce({**members, "anyOf": [{"type": "object"}] * 3000}).removed) < 20_000
+
+
+def test_long_names_are_not_repeated_in_the_path_of_every_member_below_them() -> None:
+    inner = {f"p{n}": {"x": 1, "y": 2} for n in range(1000)}
+    found = reduce({"type": "object", "properties": {"n" * 200_000: {"type": "object", "properties": inner}}})
+    assert sum(map(len, found.removed)) < 100_000_000
+
+
+def test_thousands_of_branches_do_not_take_long() -> None:
+    node = reduce({"anyOf": [{"title": f"t{n}"} for n in range(2000)]}).schema
+    assert len(node["anyOf"]) == 8000
+
+
+def test_a_reference_to_a_place_that_no_list_has_leads_nowhere() -> None:
+    assert reduce({"$ref": "#/x/" + "1" * 5000, "x": [{"type": "string"}]}).removed[0] == "/$ref"
