@@ -5,6 +5,7 @@ A file's content is not here: the gateway keeps it, in memory or on disk, and pu
 
 from __future__ import annotations
 
+from math import isfinite, nan
 from typing import Final, NamedTuple
 
 from ..errors import OmniError
@@ -48,9 +49,12 @@ class Form(NamedTuple):
         if text is None:
             return None
         try:
-            return float(text)
+            value = float(text)
         except ValueError:
-            raise OmniError("invalid_request", f"Invalid '{name}': expected a number", param=name) from None
+            value = nan
+        if not isfinite(value):
+            raise OmniError("invalid_request", f"Invalid '{name}': expected a number", param=name)
+        return value
 
     def flag(self, name: str) -> bool:
         """A truth value; missing is false."""

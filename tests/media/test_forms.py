@@ -18,6 +18,12 @@ def test_fields_are_found() -> None:
         FORM.number("model")
 
 
+@pytest.mark.parametrize("text", ["nan", "-inf", "1e999"])
+def test_a_number_has_an_end(text: str) -> None:
+    with pytest.raises(OmniError, match="Invalid 'n': expected a number"):
+        Form((("n", text),), ()).number("n")
+
+
 def test_a_form_that_is_written_is_read_as_the_same() -> None:
     body = write([("model", "m ü"), ('q"', "x")], [("file", FILE), ("mask", FILE._replace(content_type="bad\n"))], "B")
     found: list[tuple[Part, bytearray]] = []
