@@ -178,10 +178,10 @@ class App:
         if self._echo is not None:
             snapshot = with_demo(snapshot, self.catalog.providers[DEMO], self._echo.port)
         known = {c.id for group in snapshot.connections.values() for c in group}
-        for group in self.live.snapshot.connections.values():
-            for connection in group:
-                if connection.id not in known:
-                    self.live.forget(connection.id)
+        before = {c.id for group in self.live.snapshot.connections.values() for c in group}
+        # an answer that came after its account was gone has left a lane behind
+        for id in (before | self.live.limiter.lanes.keys()) - known:
+            self.live.forget(id)
         self.live.snapshot = snapshot
 
     async def _restore_health(self) -> None:

@@ -224,6 +224,20 @@ async def test_a_change_in_the_store_is_in_force_for_the_next_request(tmp_path: 
         assert app.live.snapshot is app.store.snapshot
 
 
+async def test_what_an_answer_said_of_limits_goes_with_its_account_even_when_it_came_later(tmp_path: Path) -> None:
+    limits = [
+        (b"x-ratelimit-limit-requests", b"9"),
+        (b"x-ratelimit-remaining-requests", b"3"),
+        (b"x-ratelimit-reset-requests", b"1s"),
+    ]
+    async with an_app(tmp_path) as app:
+        row = await app.store.connections.create("openai", name="one", api_key="sk-1")
+        app.live.limiter.learn("gone", limits)
+        app.live.limiter.learn(row.id, limits)
+        await app.store.connections.create("openai", name="two", api_key="sk-2")
+        assert [*app.live.limiter.lanes] == [row.id]
+
+
 async def test_a_command_beside_a_gateway_seeds_nothing_and_leaves_its_mark_alone(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, provider_keys={"openai": "sk-seeded"})
     guest = await App.open(settings, owner=False)

@@ -160,7 +160,7 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
         fields.append(progress.FIELD)
     if route.wire == job.wire:
         fields += render.answer_fields(call.headers)
-    ping = PING.get(job.wire, PING[job.format.framing])
+    ping = b"" if job.line.array else PING.get(job.wire, PING[job.format.framing])  # nothing may stand in one JSON value
     assert job.account is not None
     secret = secret_bytes(job.account)
     relay = StreamRelay(

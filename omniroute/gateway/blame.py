@@ -19,6 +19,7 @@ from .snapshot import Connection
 
 _log = logging.getLogger("omniroute.gateway")
 _BREAKING: Final = frozenset({500, 502, 503, 504, 529})  # statuses that say something of the provider, not of an account
+_LONGEST: Final = 16 * 1024  # characters of a vendor's words that are read, kept and logged: some repeat the whole request
 _SECRET_LENGTH: Final = 8  # shorter ones ("ollama", "none") are words, not secrets
 
 
@@ -34,6 +35,7 @@ def upstream_failure(gateway: Gateway, wire: str, status: int, received: Headers
         return Failure(502, f"The provider answered with a redirect ({status}), which is never followed")
     failure = FORMATS[wire].decode_error(status, body)
     failure.status, failure.wire, failure.headers = status, wire, render.answer_fields(received)
+    failure.message = failure.message[:_LONGEST]
     failure.raw = body if _says_something(wire, body) else None
     hint = retry.retry_hint(received, failure.message, gateway.clock.time())
     failure.retry_after = hint if hint is not None else failure.retry_after
@@ -49,11 +51,11 @@ def _says_something(wire: str, body: bytes) -> bool:
     """
     try:
         said = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     if wire == "gemini" and isinstance(said, list) and said:
         said = said[0]
-    return isinstance(said, dict) and bool(said)
+    return isinstance(said, dict) and any(said.values())
 
 
 def transport_failure(error: TransportError) -> Failure:
@@ -122,7 +124,8 @@ def blame(
     if verdict.rule.scope == "account":
         live.limiter.dismiss(account.id)
     about = {"request_id": request_id}
-    _log.warning("%s/%s failed: %s %s", provider.id, account.id, failure.status, failure.message, extra=about)
+    words = failure.message[:_LONGEST]  # an error within a stream has any length
+    _log.warning("%s/%s failed: %s %s", provider.id, account.id, failure.status, words, extra=about)
     return verdict.retry
 
 

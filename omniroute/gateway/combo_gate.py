@@ -31,6 +31,7 @@ class Gate:
             return True
         place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
+        self._serve()  # the limit may have been raised
         timer = clock.call_later(patience, _settle, place, False)
         try:
             return await place

@@ -353,7 +353,8 @@ class StreamRelay:
             return
         interval = self._limits.keepalive_interval
         quiet = min(silence, now - self._pinged)
-        if interval > 0 and self._sent_head and quiet >= interval and self._ping and not self._pipe.torn:
+        between = self._sent_head and not (self._pipe.torn or self._pipe.finished)  # behind the end nothing may follow
+        if interval > 0 and quiet >= interval and self._ping and between:
             self._pinged = now
             self._exchange.write(self._ping)
             quiet = 0.0

@@ -259,6 +259,11 @@ class H1Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
 
+    def rest(self) -> None:
+        """Wait for a request for ``pool_idle`` seconds at most, as after an answer.  Only when :attr:`reusable`."""
+        self._watch(self.idle_since + self._limits.pool_idle)
+        self._on_idle(self)
+
     def watch_silence(self, seconds: float) -> None:
         """From now on, end a body after *seconds* without a byte; ``inf``: the sink watches :attr:`last_activity`."""
         self._silence = seconds

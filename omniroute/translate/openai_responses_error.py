@@ -31,8 +31,8 @@ def decode_error(status: int, body: bytes) -> Failure:
     """An HTTP error answer, or (*status* 0) an error inside a stream, of any shape; never raises."""
     failure = chat.decode_error(status, body)
     failure.wire = WIRE
-    if failure.type == "error":  # the type of the event, not of the error
-        failure.type = ""
+    if failure.type == "error":  # the type of an event, which has no ``error`` member: no body of an HTTP answer
+        failure.type, failure.raw = "", None
     return failure
 
 

@@ -12,7 +12,7 @@ until the next block starts or the turn ends, so that an error in between still 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -76,14 +76,27 @@ def last_boundary(blob: bytes) -> int:
     return end if end > 1 else 0
 
 
-def boundary_before(blob: bytes, at: int) -> int:
-    """Where the event that *at* lies in begins."""
-    if b"\r" not in blob:
-        return blob.rfind(b"\n\n", 0, at) + 2 if b"\n\n" in blob[:at] else 0
-    end = 0
-    for found in _BOUNDARY.finditer(blob, 0, at):
+def boundary_before(blob: bytes, at: int, start: int = 0) -> int:
+    """Where the event that *at* lies in begins; at *start* begins one before it, or that one."""
+    if blob.find(b"\r", start, at) < 0:
+        end = blob.rfind(b"\n\n", start, at) + 2
+        return end if end > 1 else start
+    end = start
+    for found in _BOUNDARY.finditer(blob, start, at):
         end = found.end()
     return end
+
+
+def first_of(words: Sequence[bytes], blob: bytes, start: int, places: list[int]) -> int:
+    """Where from *start* on one of *words* stands first, ``len(blob)`` when none does.
+
+    *places* keeps where each of them was found (-1 at first), so that asking from further on searches nothing twice.
+    """
+    for number, at in enumerate(places):
+        if at < start:
+            at = blob.find(words[number], start)
+            places[number] = at if at >= 0 else len(blob)
+    return min(places)
 
 
 def events_of(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -405,15 +418,18 @@ class AnthropicTap(Tap):
 
     def _look(self, blob: bytes) -> bytes:
         """Deltas, which are nearly everything, pass unread once something was said and nothing is held."""
+        places = [blob.find(word) for word in _ANTHROPIC_WORDS]
+        if max(places) < 0 and self.meaningful and not self._held:
+            return blob
         out: list[bytes] = []
-        start, plain = 0, b"\r" not in blob
-        while start < len(blob):
+        start, plain, end = 0, b"\r" not in blob, len(blob)
+        while start < end:
             if self.meaningful and not self._held:
-                hits = [at for word in _ANTHROPIC_WORDS if (at := blob.find(word, start)) >= 0]
-                begin = max(start, boundary_before(blob, min(hits))) if hits else len(blob)
+                first = first_of(_ANTHROPIC_WORDS, blob, start, places)
+                begin = boundary_before(blob, first, start) if first < end else end
                 out.append(blob[start:begin])
                 start = begin
-            if start < len(blob):
+            if start < end:
                 event = _event_at(blob, start, plain)
                 out.append(self._pass(event, data_of(event)))
                 start += len(event)

@@ -117,11 +117,9 @@ class ResponsesTap(Tap):
     def fail(self, failure: Failure) -> bytes:
         if self.finished:
             return b""
-        self.finished = self.meaningful
         written = self._encode_failure(failure)
-        if not (self.meaningful or self._begun):
-            return written
-        return (b"\n\n" if self.torn else b"") + self._continued(written)
+        gap = b"\n\n" if self.torn else b""
+        return gap + (self._continued(written) if self.meaningful or self._begun else written)
 
     def _continued(self, written: bytes) -> bytes:
         """Of a whole stream that only fails its last event, as the next one of the upstream's stream."""

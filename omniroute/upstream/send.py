@@ -339,7 +339,7 @@ class Client:
         Raises :class:`TransportError`.
         """
         connection = self._pool.take(origin, self._clock.monotonic()) or await self._dial(origin, seconds)
-        self._on_idle(connection)
+        connection.rest()
 
     async def close(self) -> None:
         """Close every connection; calls under way fail with ``closed``, later ones too."""

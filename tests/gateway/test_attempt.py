@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from data_plane import JSON, MODEL
-from fakes_gateway import SSE, FakeGateway, fake_gateway, job, one_provider
+from fakes_gateway import SSE, FakeCall, FakeGateway, exchange, fake_gateway, job, one_provider
 from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, chat_message
 
 from omniroute.gateway import attempt as module
+from omniroute.gateway import pipeline
 from omniroute.gateway.attempt import attempt, fold, make_pipe, stamp
-from omniroute.gateway.job import ChatJob
+from omniroute.gateway.job import ChatJob, Line
 from omniroute.gateway.render import Prepared, same_wire
 from omniroute.gateway.stream import Translation, Undecided
 from omniroute.translate.collect import collect
@@ -202,3 +204,26 @@ async def test_an_event_stream_of_an_error_answer_is_read_to_its_limit_only() ->
     assert failure is not None
     assert (failure.status, failure.message) == (500, "Broken")
     assert module.ERROR_BODY <= 1024 * 1024
+
+
+async def test_a_stream_that_is_one_json_array_stays_json_while_the_upstream_is_silent() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    opened = FakeCall(gateway.hands)
+
+    async def open_as(*_: Any, **__: Any) -> Any:
+        return opened
+
+    cast(Any, gateway.upstream).open_as = open_as
+    asked = exchange(CHAT, {"contents": [{"role": "user", "parts": [{"text": "Greet me"}]}]})
+    serving = asyncio.create_task(
+        pipeline.serve(gateway, asked, Line("gemini", model=MODEL, stream=True, array=True))  # type: ignore[arg-type]
+    )
+    while opened._on_data is None:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    opened.push(*CHAT.stream[:2])
+    gateway.hands.advance(3 * gateway.limits.keepalive_interval)
+    opened.push(*CHAT.stream[2:])
+    opened.end()
+    await serving
+    pages = json.loads(asked.text)
+    assert "".join(part["text"] for page in pages for part in page["candidates"][0]["content"]["parts"]) == SAID

@@ -55,7 +55,7 @@ def test_json_errors_called_text_are_passed_on() -> None:
     assert upstream_failure(gateway, route_of(gateway).wire, 400, [(b"content-type", b"text/plain")], raw).raw == raw
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b'"x"', b"5", b"null", b"{\xff"])
+@pytest.mark.parametrize("body", [b"{}", b'{"error":null}', b"[]", b'"x"', b"5", b"null", b"{\xff", b"[" * 100_000])
 def test_an_error_that_no_client_could_read_is_said_anew(body: bytes) -> None:
     gateway = fake_gateway(one_provider(CHAT))
     assert upstream_failure(gateway, route_of(gateway).wire, 400, [*JSON], body).raw is None
@@ -74,6 +74,18 @@ def test_an_error_that_no_client_could_read_is_said_anew(body: bytes) -> None:
 )
 def test_an_error_in_a_vendors_own_shape_stays_as_it_is(wire: str, body: bytes) -> None:
     assert upstream_failure(fake_gateway(one_provider(CHAT)), wire, 400, [*JSON], body).raw == body
+
+
+def test_words_without_end_are_cut_where_they_are_read_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Some vendors repeat the whole request in their message.  A client of the same wire gets all of it."""
+    gateway = fake_gateway(one_provider(CHAT))
+    body, account = CHAT.error("x", "y" * 1_000_000), gateway.live.snapshot.connections["node-up"][0]
+    failure = upstream_failure(gateway, route_of(gateway).wire, 500, [*JSON], body)
+    assert failure.raw == body
+    assert len(failure.message) == 16 * 1024
+    with caplog.at_level("WARNING", "omniroute.gateway"):
+        blame(gateway, route_of(gateway), account, Failure(500, "y" * 1_000_000))
+    assert all(len(record.getMessage()) < 20_000 for record in caplog.records)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

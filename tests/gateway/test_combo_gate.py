@@ -28,6 +28,16 @@ async def test_as_many_as_fit_go_in_and_the_others_in_their_order() -> None:
     assert gate.running == 2
 
 
+async def test_a_limit_that_was_raised_lets_those_in_who_wait_already() -> None:
+    gate, clock = Gate(), FakeClock()
+    first, second = await entering(gate, clock), await entering(gate, clock)
+    assert [first.done(), second.done()] == [True, False]
+    third = await entering(gate, clock, 3)
+    assert [await second, await third] == [True, True]
+    assert gate.running == 3
+    assert clock.pending == 0
+
+
 async def test_who_waits_too_long_goes_elsewhere() -> None:
     gate, clock = Gate(), FakeClock()
     await entering(gate, clock)

@@ -309,6 +309,16 @@ async def test_a_stream_that_ends_inside_an_event_ends_with_an_event(client: Wir
             assert len(client.errors(raw)) == 1
 
 
+async def test_a_break_in_a_relayed_response_is_a_failure_though_the_client_has_its_end() -> None:
+    wire = replace(CHAT, name="openai-responses", path="/v1/responses")
+    said = event("response.output_text.delta", delta="Good ", sequence_number=0)
+    async with routed(wire, Answer(200, [said, RESET], SSE, "chunked")) as (plane, _):
+        _, _, raw = await plane.post(wire, {"model": MODEL, "input": "Greet me", "stream": True})
+        assert events(raw)[-1][0] == "response.failed"
+        assert "broke" in plane.records[0].error
+        assert plane.live.health.blocked_until("c1", "m") is not None
+
+
 async def test_a_provider_whose_streams_all_break_is_left_alone() -> None:
     broken = Answer(200, [*CHAT.opening, CHAT.first, RESET], SSE, "chunked")
     async with routed(CHAT, *[broken] * 5) as (plane, _):

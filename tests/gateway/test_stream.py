@@ -192,6 +192,16 @@ async def test_after_fifteen_seconds_of_silence_a_keep_alive_is_sent_and_every_f
     assert b.sent == before + 3 * ping
 
 
+@pairs()
+async def test_behind_its_end_a_stream_is_silent(wire: Wire, client: Wire) -> None:
+    """Also when the upstream keeps its connection open."""
+    b = bench(wire, client)
+    b.call.push(*wire.stream)
+    said = b.sent
+    b.clock.advance(100.0)
+    assert b.sent == said
+
+
 async def test_an_event_puts_the_keep_alive_off() -> None:
     b = bench(CHAT, CHAT)
     b.begin(CHAT)

@@ -46,3 +46,10 @@ def test_an_error_event_is_read_in_both_its_shapes() -> None:
     assert (decode_error(0, nested).status, decode_error(0, nested).code) == (429, "rate_limit_exceeded")
     failure = decode_error(0, flat)
     assert (failure.status, failure.type, failure.code, failure.message) == (500, "", "server_error", "oops")
+
+
+def test_an_event_without_an_error_member_is_no_body_of_an_error_answer() -> None:
+    failure = decode_error(0, b'{"type":"error","code":"server_error","message":"oops","param":null,"sequence_number":1}')
+    error = {"message": "oops", "type": "server_error", "param": None, "code": "server_error"}
+    assert msgspec.json.decode(encode_error(failure)) == {"error": error}
+    assert failure.raw is None

@@ -25,7 +25,16 @@ from omniroute.translate import relay
 from omniroute.translate.events import Failure, Usage
 from omniroute.translate.format import BadAnswer, Stamp
 from omniroute.translate.formats import FORMATS, RELAYS
-from omniroute.translate.relay import HELD_BYTES, Pipe, anthropic_usage, boundary_before, chat_usage, data_of, events_of
+from omniroute.translate.relay import (
+    HELD_BYTES,
+    Pipe,
+    anthropic_usage,
+    boundary_before,
+    chat_usage,
+    data_of,
+    events_of,
+    first_of,
+)
 
 STAMP = Stamp("id", 0, "m")
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
@@ -381,3 +390,26 @@ def test_the_boundary_before_a_place() -> None:
     assert boundary_before(blob, 3) == 0
     crlf = blob.replace(b"\n", b"\r\n")
     assert boundary_before(crlf, len(crlf) - 5) == len(sse("a").replace(b"\n", b"\r\n"))
+
+
+def test_the_first_of_some_words_is_found_from_further_and_further_on() -> None:
+    class Counted(bytes):
+        searched = 0
+
+        def find(self, word: bytes, start: int = 0) -> int:  # type: ignore[override]
+            at = super().find(word, start)
+            Counted.searched += (at if at >= 0 else len(self)) - start
+            return at
+
+    blob, places, found = Counted(b"a.b." * 500), [-1] * 3, list[int]()
+    while (at := first_of((b"a", b"b", b"never"), blob, found[-1] + 1 if found else 0, places)) < len(blob):
+        found.append(at)
+    assert found == [*range(0, 2000, 2)]
+    assert Counted.searched <= 3 * len(blob)
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_a_read_full_of_small_telling_events_takes_time_in_proportion(line_end: bytes) -> None:
+    events = ANTHROPIC.first + 2000 * (sse({"type": "content_block_stop"}) + sse({"type": "content_block_delta"}))
+    blob = events.replace(b"\n", line_end)
+    assert tap(ANTHROPIC).feed(blob) == blob

@@ -105,10 +105,14 @@ def test_a_stream_that_dies_is_ended_in_its_own_numbers() -> None:
     last = msgspec.json.decode(pipe.fail(Failure(502, "gone")).partition(b"data: ")[2])
     assert (last["sequence_number"], last["response"]["id"], last["response"]["status"]) == (4, "resp_up", "failed")
     assert last["response"]["error"] == {"code": "server_error", "message": "gone"}
+    assert not pipe.finished  # what we said ourselves is no end that the answer reached
 
 
 def test_a_stream_that_never_began_is_failed_from_its_start() -> None:
     assert tap().fail(Failure(502, "gone")).startswith(b"event: response.created\n")
+    pipe = tap()
+    assert pipe.feed(b" " * 100_000)  # too much to be held
+    assert pipe.fail(Failure(502, "gone")).startswith(b"\n\nevent: response.created\n")
 
 
 def test_broken_bytes_go_through() -> None:

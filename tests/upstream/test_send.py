@@ -680,3 +680,15 @@ async def test_an_origin_that_is_reached_has_a_connection_for_the_next_call() ->
     other = client()
     assert (await failure(other.reach(up.origin, 5.0))).reason == "refused"
     await other.close()
+
+
+async def test_a_connection_that_was_made_to_see_whether_the_origin_can_be_reached_is_not_kept_for_ever() -> None:
+    async with ScriptedUpstream(OK) as up:
+        clock = FakeClock()
+        one = client(clock=clock)
+        await one.reach(up.origin, 5.0)
+        clock.advance(LIMITS.pool_idle - 1)
+        assert (one.stats()["open"], one.stats()["idle"]) == (1, 1)
+        clock.advance(1)
+        assert (one.stats()["open"], one.stats()["idle"], clock.pending) == (0, 0, 0)
+        await one.close()
