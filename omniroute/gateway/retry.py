@@ -139,7 +139,7 @@ def cooldown(rule: Rule, level: int, hint: float | None, profile: Profile, statu
 
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?|ays?)?", re.IGNORECASE)
+_SPAN: Final = re.compile(r"(?<!\d)(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?|ays?)?", re.IGNORECASE)
 _IN_TEXT: Final = re.compile(
     r"(?:retry(?:\s+again)?\s+after|resets?\s+(?:after|in)|try again in|retry in)\s+"
     r"((?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)[a-z]*\s*)+)",

@@ -14,7 +14,7 @@ from .cli_edits import Document
 from .cli_tools import File
 
 MASK: Final = "****"
-_LOGIN: Final = re.compile(r"//[^/\s@]*:[^/\s@]*@")  # of a URL
+_LOGIN: Final = re.compile(r"//[^/\s@:]*:[^/\s@]*@")  # of a URL
 _SECRET: Final = re.compile(
     r"(?i)token(?!s)|secret|passw|api[_-]?key|credential|authorization|cookie|private|(?<!env)_key$|_pat$"
 )

@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from .anthropic_answer import WIRE
 from .anthropic_history import NAME_LIMIT, Blocks, Json, Messages, Notes, cached
-from .conversation import NO_SAMPLING, Ask, Reasoning, Tool
+from .conversation import NO_SAMPLING, Ask, Reasoning, Tool, first_turn
 from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import Shape, compact, encode
@@ -54,10 +54,10 @@ def encode_request(ask: Ask, target: Target) -> Rendered:
     tools = _tools(ask, able, names, notes)
     blocks = Blocks(ask, names, notes)
     system = blocks.system(ask.system)
-    turns = list(ask.turns)
-    while turns and turns[0].role == "system":
-        system += blocks.system(turns.pop(0).blocks)
-    messages = Messages(blocks, notes, "mid_system" in able).write(turns)
+    first = first_turn(ask)
+    for turn in ask.turns[:first]:
+        system += blocks.system(turn.blocks)
+    messages = Messages(blocks, notes, "mid_system" in able).write(ask.turns[first:])
     body: Json = {"model": target.model}
     if ask.stream:
         body["stream"] = True

@@ -45,6 +45,7 @@ class Collector:
         self.answer = Answer()
         self._open: Text | Thinking | Refusal | ToolCall | None = None
         self._parts: list[str] = []
+        self._signatures: list[str] = []  # of the open block: some come in pieces
 
     def feed(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -64,8 +65,10 @@ class Collector:
             block.arguments = text
         else:
             block.text = text
+        if isinstance(block, Thinking) and self._signatures:
+            block.signature = "".join(self._signatures)
         self._open = None
-        self._parts = []
+        self._parts, self._signatures = [], []
 
     def _enter(self, block: Text | Thinking | Refusal | ToolCall) -> None:
         self._close_block()
@@ -91,7 +94,7 @@ class Collector:
         if not isinstance(self._open, Thinking) or self._open.redacted or event.redacted:
             self._enter(Thinking(redacted=event.redacted, id=event.id))
         assert isinstance(self._open, Thinking)
-        self._open.signature = (self._open.signature or "") + event.signature
+        self._signatures.append(event.signature)
         self._open.wire = event.wire
 
     def _refusal(self, event: RefusalDelta) -> None:

@@ -211,3 +211,8 @@ class Ask(Struct):
     include_usage: bool = False  # the client wants usage in the stream (OpenAI chat)
     wire: str = ""  # the wire it was read from
     extra: dict[str, bytes] = field(default_factory=dict)  # top-level members of that wire with no neutral meaning
+
+
+def first_turn(ask: Ask) -> int:
+    """Where the conversation begins: behind the system turns that lead it."""
+    return next((at for at, turn in enumerate(ask.turns) if turn.role != "system"), len(ask.turns))

@@ -115,7 +115,6 @@ class Usage(Struct, gc=False):
             if value is not None:
                 setattr(self, name, value)
 
-
     def plausible(self) -> Usage:
         """Itself, but without counts that are none: below zero, or beyond what any column or price could hold."""
         for count in astuple(self):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool
+from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool, first_turn
 from .fidelity import Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .gemini_error import WIRE
@@ -60,10 +60,10 @@ class _Request:
         ask = self.ask
         contents = Contents(ask, self.names, self.traits, self.lost)
         self.system = contents.system(ask.system)
-        turns = list(ask.turns)
-        while turns and turns[0].role == "system":
-            self.system += contents.system(turns.pop(0).blocks)
-        body: Json = {"contents": contents.write(turns)}
+        first = first_turn(ask)
+        for turn in ask.turns[:first]:
+            self.system += contents.system(turn.blocks)
+        body: Json = {"contents": contents.write(ask.turns[first:])}
         tools = self._tools()
         if ask.sampling != NO_SAMPLING:
             self._sampling(ask.sampling)

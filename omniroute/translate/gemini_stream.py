@@ -70,6 +70,8 @@ class Decoder(StreamDecoder):
         self._usage: GeminiUsage | None = None
         self._grounding: Raw = ABSENT
         self._citations: Raw = ABSENT
+        self._read = b""  # the data whose parts, as they came, are ``_raw``
+        self._raw: list[Raw] = []
 
     def feed(self, name: bytes, data: bytes) -> Sequence[Event]:
         if self._done:
@@ -201,8 +203,10 @@ class Decoder(StreamDecoder):
         out.append(BlockEnd())
 
     def _opaque(self, place: int, data: bytes, signature: str | None, out: list[Event]) -> None:
-        check_text(data)
-        raw = raw_parts(data)[place]
+        if self._read is not data:
+            check_text(data)
+            self._read, self._raw = data, raw_parts(data)
+        raw = self._raw[place]
         label = label_of(raw)
         if label:
             out.append(OpaquePart(WIRE, label, bytes(raw)))

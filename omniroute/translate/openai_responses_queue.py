@@ -6,6 +6,7 @@ arguments are a whole JSON value, and what other items say meanwhile waits for i
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final, Literal
 
 from msgspec import Raw, Struct, field
@@ -50,7 +51,7 @@ class Queue:
         self.open: Open | None = None
         self.called = False  # there was a call
         self._items: dict[int | str, Open] = {}
-        self._line: list[Open] = []  # those that wait
+        self._line: deque[Open] = deque()  # those that wait: each has something in ``waiting``
         self._all: list[Open] = []
         self._held = 0
 
@@ -85,13 +86,15 @@ class Queue:
 
     def put(self, item: Open, event: Event, out: list[Event]) -> None:
         """One event of *item*: given out if it is its turn, else kept."""
-        if self.open is not item and not self._turn_of(item, out):
-            item.waiting.append(event)
-            self._hold(len(event.text) if isinstance(event, (TextDelta, ThinkingDelta)) else 1)
-            if item not in self._line:
-                self._line.append(item)
+        if self.open is item:
+            self._emit(item, event, out)
             return
-        self._emit(item, event, out)
+        if not item.waiting:
+            self._line.append(item)
+        item.waiting.append(event)  # before its turn can come: a whole call is closed at once
+        self._advance(out)
+        if item.waiting:
+            self._hold(len(event.text) if isinstance(event, (TextDelta, ThinkingDelta)) else 1)
 
     def end(self, item: Open, out: list[Event]) -> None:
         item.done = True
@@ -113,19 +116,6 @@ class Queue:
         item.block = not isinstance(event, _BLOCKLESS)
         out.append(event)
 
-    def _turn_of(self, item: Open, out: list[Event]) -> bool:
-        if self._line:
-            self._advance(out)
-        current = self.open
-        if current is item:
-            return True
-        if self._line or (current is not None and not _gives_way(current)):
-            return False
-        if current is not None:
-            self._close(out)
-        self.open = item
-        return True
-
     def _advance(self, out: list[Event]) -> None:
         """Let out those that wait, as far as the open call allows."""
         while self._line:
@@ -133,7 +123,7 @@ class Queue:
                 if not _gives_way(self.open):
                     return
                 self._close(out)
-            item = self.open = self._line.pop(0)
+            item = self.open = self._line.popleft()
             for event in item.waiting:
                 self._emit(item, event, out)
             item.waiting = []
@@ -144,7 +134,7 @@ class Queue:
         item, self.open = self.open, None
         assert item is not None
         self._part(item, out)
-        item.parts = []
+        item.parts, item.checked = [], 0
 
     def _part(self, item: Open, out: list[Event]) -> None:
         if item.block:

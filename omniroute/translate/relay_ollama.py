@@ -11,7 +11,7 @@ from .events import Failure, Usage
 from .format import BadAnswer
 from .jsonio import is_json
 from .ollama_shapes import Line, read_line
-from .relay import HELD_BYTES, Tap, read_whole
+from .relay import HELD_BYTES, Tap, first_of, read_whole
 from .usage import OllamaUsage, from_ollama
 
 # after the first words only these lines matter; in a JSON string the quotes would be escaped
@@ -43,12 +43,13 @@ class OllamaTap(Tap):
 
     def _look(self, blob: bytes) -> bytes:
         start = 0
+        places = [-1] * len(_WORDS)
         while start < len(blob):
             if self.meaningful:
-                hits = [at for word in _WORDS if (at := blob.find(word, start)) >= 0]
-                if not hits:
+                first = first_of(_WORDS, blob, start, places)
+                if first == len(blob):
                     break
-                start = blob.rfind(b"\n", start, min(hits)) + 1 or start
+                start = blob.rfind(b"\n", start, first) + 1 or start
             end = blob.find(b"\n", start)
             end = len(blob) if end < 0 else end
             self._note(blob[start:end])

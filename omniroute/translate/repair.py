@@ -9,6 +9,7 @@ words are.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from hashlib import sha256
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -90,6 +91,7 @@ class _Repair:
         self.notes: list[Lost] = []
         self.calls: list[ToolCall] = []  # of the last assistant turn
         self.free: dict[str, ToolCall] = {}  # those of them without a result, by id
+        self.queues: defaultdict[tuple[str, bool], deque[ToolCall]] | None = None  # see _first_free
         self.results: dict[str, ToolResult] = {}
         self.later: list[Turn] = []  # what came after that turn, its results taken out
         self.count = 0
@@ -101,7 +103,7 @@ class _Repair:
             turn = self._with_ids(turn)
             self.turns.append(turn)
             self.calls = [block for block in turn.blocks if isinstance(block, ToolCall)]
-            self.free = {call.id: call for call in self.calls}
+            self.free, self.queues = {call.id: call for call in self.calls}, None
         elif turn.role == "tool":
             for block in turn.blocks:
                 if isinstance(block, ToolResult):
@@ -142,8 +144,21 @@ class _Repair:
             return self.free[result.id]
         if result.id and not self.made:
             return None
-        free = (call for call in self.free.values() if not result.id or call.id in self.made)
-        return next((call for call in free if not result.name or call.name == result.name), None)
+        return self._first_free(result.name, only_made=bool(result.id))
+
+    def _first_free(self, name: str, *, only_made: bool) -> ToolCall | None:
+        """The first call of *name* ("" = of any) without a result.  Calls stand in line by name: none is gone over twice."""
+        if self.queues is None:
+            self.queues = defaultdict(deque)
+            for call in self.free.values():
+                for key in {"", call.name}:
+                    self.queues[key, False].append(call)
+                    if call.id in self.made:
+                        self.queues[key, True].append(call)
+        queue = self.queues[name, only_made]
+        while queue and queue[0].id not in self.free:
+            queue.popleft()
+        return queue[0] if queue else None
 
     def _orphan(self, result: ToolResult) -> None:
         self._note(Lost.ORPHAN_TOOL_RESULT)

@@ -9,17 +9,22 @@ A node of the subset has a ``type`` or is nothing but an ``anyOf``: the API refu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from .schema_merge import COUNTS, Node, merge, numeric, type_names
+from .schema_merge import COUNTS, Node, hashable, merge, numeric, type_names
 
 MOST_NODES: Final = 4000  # of one schema with its references inlined; what lies beyond may hold anything
+MOST_COPIES: Final = 200_000  # the same for what is written again at every use: members, values, and texts by 16 characters
 DEEPEST: Final = 64
+_UNIT: Final = 16  # characters of a text that count as one member
+_PATH_UNIT: Final = 256  # and of a path
+_DIGITS: Final = 10  # of a place in a list
 FORMATS: Final = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
 _TEXTS: Final = ("title", "description")
+_SHELVES: Final = ("$defs", "definitions")  # nothing in them is written before something refers to it
 # what says nothing about the values, so that nothing is lost with it
 HARMLESS: Final = frozenset(
     {"$schema", "$id", "$comment", "$anchor", "$defs", "definitions", "default", "example", "examples", "deprecated"}
@@ -89,17 +94,31 @@ class _Reducer:
         self.root = root
         self.removed: list[str] = []
         self.nodes = 0
+        self.copies = 0
 
     def drop(self, path: str, name: str) -> None:
-        self.removed.append(f"{path}/{name}")
+        self.copies += (len(path) + len(name)) // _PATH_UNIT
+        self.removed.append("/*" if self.full else f"{path}/{name}")
+
+    @property
+    def full(self) -> bool:
+        """Whether the schema has become as large as it may."""
+        return self.nodes > MOST_NODES or self.copies > MOST_COPIES
+
+    def copied(self, node: Node, levels: int = 2) -> Node:
+        """*node*, whose members are about to be written at one more place."""
+        self.nodes += 1
+        self.copies += _weight({name: value for name, value in node.items() if name not in _SHELVES}, levels)
+        return node
 
     # ------------------------------------------------------------------ one node
 
     def node(self, schema: object, path: str, refs: tuple[str, ...]) -> Node:
         self.nodes += 1
+        self.copies += len(path) // _PATH_UNIT
         if not isinstance(schema, dict):
             return self._any({})
-        if self.nodes > MOST_NODES or path.count("/") > DEEPEST:
+        if self.full or path.count("/") > DEEPEST:
             self.drop(path, "*")
             return {"type": "OBJECT"} if "object" in type_names(schema) or "properties" in schema else self._any({})
         flat, refs = self._flatten(schema, path, refs)
@@ -113,20 +132,26 @@ class _Reducer:
         for _ in range(DEEPEST):
             if isinstance(ref := schema.get("$ref"), str):
                 rest = {k: v for k, v in schema.items() if k != "$ref"}
+                self.copies += len(ref) // _UNIT
                 target = None if ref in refs else _lookup(self.root, ref)
                 if target is None:
                     self.drop(path, "$ref")
                     target = {"type": "object"} if ref in refs else {}
                 refs = (*refs, ref)
-                schema = merge(target, rest, self._clash(path)) if isinstance(target, dict) else rest
+                whole = self.copied(target, DEEPEST) if isinstance(target, dict) else {}
+                schema = merge(whole, rest, self._clash(path))
             elif isinstance(parts := schema.get("allOf"), list):
                 rest = {k: v for k, v in schema.items() if k != "allOf"}
-                inner: tuple[str, ...] = ()
+                inner = dict.fromkeys(refs)
                 for part in parts:
+                    if self.full:
+                        self.drop(path, "allOf")
+                        break
                     if isinstance(part, dict):
                         whole, seen = self._flatten(part, path, refs)
-                        rest, inner = merge(rest, whole, self._clash(path)), (*inner, *seen)
-                schema, refs = rest, (*refs, *inner)
+                        rest = merge(self.copied(rest), whole, self._clash(path))
+                        inner.update(dict.fromkeys(seen))
+                schema, refs = rest, tuple(inner)
             else:
                 break
         return schema, refs
@@ -149,14 +174,14 @@ class _Reducer:
         """A branch with what the node says of all of them."""
         if branch is True:
             branch = {}
-        if not isinstance(branch, dict):
+        if not isinstance(branch, dict) or self.full:
             return branch
         shared = {k: v for k, v in flat.items() if k not in ("anyOf", "oneOf", "title", "default", "$defs", "definitions")}
         if "type" in branch and isinstance(branch["type"], str):
             shared.pop("type", None)
             if branch["type"] == "null":
                 return branch
-        return merge(shared, branch, self._clash(path))
+        return merge(self.copied(shared), branch, self._clash(path))
 
     def _union(self, branches: list[object], path: str, refs: tuple[str, ...], flat: Node) -> Node:
         out: list[Node] = []
@@ -343,11 +368,23 @@ def _kind_of(value: object) -> str:
 
 
 def _unique(nodes: list[Node]) -> list[Node]:
-    out: list[Node] = []
+    """Each of *nodes* once, where it stood first."""
+    if len(nodes) < 2:
+        return nodes
+    found: dict[Hashable, Node] = {}
     for node in nodes:
-        if node not in out:
-            out.append(node)
-    return out
+        found.setdefault(hashable(node), node)
+    return list(found.values())
+
+
+def _weight(value: object, levels: int) -> int:
+    """How much there is to write when *value* is written once more, without what lies deeper than *levels*."""
+    if isinstance(value, str):
+        return len(value) // _UNIT
+    if not levels or not isinstance(value, (dict, list)):
+        return 0
+    names, items = (value, value.values()) if isinstance(value, dict) else ((), value)
+    return len(value) + sum(map(len, names)) // _UNIT + sum(_weight(one, levels - 1) for one in items)
 
 
 def _merged_enums(branches: list[Node]) -> Node | None:
@@ -368,7 +405,7 @@ def _lookup(root: object, ref: str) -> object | None:
         step = step.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and step in found:
             found = found[step]
-        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+        elif isinstance(found, list) and step.isdecimal() and len(step) < _DIGITS and int(step) < len(found):
             found = found[int(step)]
         else:
             return None

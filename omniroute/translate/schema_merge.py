@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final, TypeGuard
 
 Node = dict[str, Any]
@@ -40,9 +40,10 @@ def merge(first: Node, second: Node, clash: Callable[[str], None]) -> Node:
         elif name == "properties" and isinstance(known, dict) and isinstance(value, dict):
             out[name] = _properties(known, value)
         elif name in ("required", "propertyOrdering") and isinstance(known, list) and isinstance(value, list):
-            out[name] = [*known, *(one for one in value if one not in known)]
+            out[name] = [*known, *_others(value, known)]
         elif name == "enum" and isinstance(known, list) and isinstance(value, list):
-            out[name] = [one for one in known if one in value] or known
+            both = set(map(hashable, value))
+            out[name] = [one for one in known if hashable(one) in both] or known
         elif name in ("$defs", "definitions") and isinstance(known, dict) and isinstance(value, dict):
             out[name] = {**value, **known}
         elif name in _LARGER | _SMALLER and numeric(known) and numeric(value):
@@ -52,6 +53,19 @@ def merge(first: Node, second: Node, clash: Callable[[str], None]) -> Node:
         else:
             clash(name)
     return out
+
+
+def hashable(value: Any) -> Hashable:
+    """Something to look *value*, any JSON, up by: equal values give equal ones, and no others do."""
+    if isinstance(value, dict):
+        return frozenset((name, hashable(one)) for name, one in value.items())
+    return tuple(map(hashable, value)) if isinstance(value, list) else value
+
+
+def _others(values: list[Any], known: list[Any]) -> list[Any]:
+    """Those of *values* that are not *known*."""
+    seen = set(map(hashable, known))
+    return [one for one in values if hashable(one) not in seen]
 
 
 def _common_types(first: Node, second: Node) -> list[str] | str:

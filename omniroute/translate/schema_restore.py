@@ -10,6 +10,7 @@ from .schema_merge import COUNTS, Node
 
 # the vendor's enum "Type": what its Vertex packages write for the words
 _TYPE_NUMBER: Final = {1: "string", 2: "number", 3: "integer", 4: "boolean", 5: "array", 6: "object", 7: "null"}
+_DIGITS: Final = 19  # of a whole number of 64 bits
 _NO_TYPE: Final = (0, "TYPE_UNSPECIFIED")
 
 
@@ -45,7 +46,7 @@ def _type(value: object) -> object:
 
 
 def _count(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS else value
 
 
 def _each(value: object) -> object:

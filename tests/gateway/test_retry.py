@@ -166,3 +166,8 @@ def test_a_profile_is_what_the_settings_say() -> None:
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "9" * 400 + "s"])
 def test_a_time_without_end_is_no_time(text: str) -> None:
     assert parse_span(text) is None
+
+
+def test_a_field_full_of_digits_is_read_at_once() -> None:
+    assert parse_span("7" * 60_000 + "x") is None
+    assert parse_span("7" * 3 + "x 5s") == 5

@@ -83,3 +83,8 @@ def test_a_difference_shows_no_secret() -> None:
 
 def test_a_login_inside_a_url_is_masked() -> None:
     assert masked({"db": "postgres://me:planted@h/x"}) == {"db": "postgres://****@h/x"}
+
+
+def test_a_text_full_of_colons_is_masked_at_once() -> None:
+    assert masked("//" + ":" * 30_000) == "//" + ":" * 30_000
+    assert masked("http://me:a:b@host http://you:c@host") == "http://****@host http://****@host"

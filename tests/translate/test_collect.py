@@ -87,3 +87,11 @@ def test_logprobs_are_kept_in_order() -> None:
 def test_a_long_answer_takes_time_in_proportion() -> None:
     answer = collect([TextDelta("x") for _ in range(200_000)])
     assert len(answer.blocks) == 1
+
+
+def test_a_signature_in_pieces_is_one() -> None:
+    said = [ThinkingDelta("a"), Signature("x", wire="anthropic"), Signature("y", wire="anthropic"), BlockEnd()]
+    assert collect([*said, Signature("z", redacted=True), BlockEnd()]).blocks == [
+        Thinking("a", "xy", wire="anthropic"),
+        Thinking("", "z", redacted=True),
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from omniroute.translate import gemini_stream
 from omniroute.translate.conversation import Media
 from omniroute.translate.events import (
     BlockEnd,
@@ -25,6 +26,7 @@ from omniroute.translate.events import (
     Usage,
 )
 from omniroute.translate.format import BadAnswer
+from omniroute.translate.gemini_shapes import raw_parts
 from omniroute.translate.gemini_stream import Decoder, decode_answer
 
 HEAD = {"modelVersion": "gemini-x", "responseId": "r1"}
@@ -202,3 +204,21 @@ def test_counts_of_one_round_are_not_those_of_the_whole() -> None:
         chunk(finish="STOP", usageMetadata={"promptTokenCount": 80, "thoughtsTokenCount": 70, "totalTokenCount": 150}),
     )
     assert Usage(input=80, output=70, reasoning=70, total=150) in events
+
+
+def test_parts_without_a_word_of_ours_are_read_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer with code, its results and pictures is large: it is not read again for each of its parts."""
+    read: list[bytes] = []
+
+    def counted(data: bytes) -> list[Any]:
+        read.append(data)
+        return raw_parts(data)
+
+    monkeypatch.setattr(gemini_stream, "raw_parts", counted)
+    parts = [{"executableCode": {"code": str(n)}} for n in range(3)]
+    body = json.dumps([chunk(*parts), chunk(*parts[:1])]).encode()
+    labels = [
+        json.loads(event.raw)["executableCode"]["code"] for event in decode_answer(body) if isinstance(event, OpaquePart)
+    ]
+    assert labels == ["0", "1", "2", "0"]
+    assert len(read) == 2

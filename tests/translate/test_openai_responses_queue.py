@@ -38,3 +38,44 @@ def test_many_pieces_of_a_waiting_item_cost_the_open_call_no_second_look() -> No
     queue.flush(out)
     assert out.count(TextDelta("x")) == 1000
     assert out[-1] == BlockEnd()
+
+
+def test_calls_announced_together_keep_their_own_arguments() -> None:
+    queue, out = Queue(), list[Event]()
+    calls = [queue.add(Open(number, "function_call")) for number in range(5)]
+    for number, call in enumerate(calls):
+        queue.put(call, ToolStart(f"c{number}", "look"), out)
+    for number, call in enumerate(calls):
+        queue.put(call, queue.argument(call, f'{{"n":{number}}}'), out)
+    for call in calls:
+        queue.end(call, out)
+    expected: list[Event] = []
+    for number in range(5):
+        expected += [ToolStart(f"c{number}", "look"), ToolArguments(f'{{"n":{number}}}'), BlockEnd()]
+    assert out == expected
+
+
+def test_what_comes_after_a_whole_call_was_closed_is_given_out() -> None:
+    queue, out = Queue(), list[Event]()
+    call, text = queue.add(Open(0, "function_call")), queue.add(Open(1, "message"))
+    queue.put(call, ToolStart("c1", "look"), out)
+    queue.put(call, queue.argument(call, "{}"), out)
+    queue.put(text, TextDelta("x"), out)
+    queue.put(call, ToolArguments(" "), out)
+    queue.put(text, TextDelta("y"), out)
+    queue.flush(out)
+    assert [event for event in out if not isinstance(event, BlockEnd)][2:] == [
+        TextDelta("x"),
+        ToolArguments(" "),
+        TextDelta("y"),
+    ]
+
+
+def test_thousands_of_items_that_wait_do_not_take_long() -> None:
+    queue, out = Queue(), list[Event]()
+    calls = [queue.add(Open(number, "function_call")) for number in range(3000)]
+    for _ in range(2):
+        for call in calls:
+            queue.put(call, queue.argument(call, "["), out)
+    queue.flush(out)
+    assert out.count(ToolArguments("[")) == 6000

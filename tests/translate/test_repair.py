@@ -62,6 +62,19 @@ def test_thousands_of_calls_in_one_turn_do_not_take_long() -> None:
     assert repair([calls(*ids), results(*reversed(ids))]).notes == []
 
 
+def test_thousands_of_calls_without_ids_find_their_results_by_name_at_once() -> None:
+    """No call is gone over twice, whatever the order of the results."""
+    names = [f"f{number}" for number in range(3000)]
+    asked = Turn("assistant", [ToolCall("", name) for name in names])
+    for id_ in ("", "x"):
+        answers = Turn("tool", [ToolResult(id_, [Text(name)], name=name) for name in reversed(names)])
+        repaired = repair([asked, answers])
+        assert [block.blocks for block in repaired.turns[1].blocks if isinstance(block, ToolResult)] == [
+            [Text(n)] for n in names
+        ]
+        assert repaired.notes == []
+
+
 def test_results_of_calls_that_share_an_id_are_all_kept() -> None:
     repaired = repair([calls("1", "1"), results("1", "1")])
     first, second = repaired.turns[0].blocks

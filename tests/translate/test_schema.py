@@ -248,16 +248,16 @@ def test_what_is_written_at_every_use_is_bounded() -> None:
     for one in ({"type": "string", "description": "x" * 20_000}, {"type": "integer", "enum": list(range(5000))}):
         found = reduce({"$defs": {"d": one}, "type": "object", "properties": uses})
         assert_in_subset(found.schema)
-        kept = [node for node in found.schema["properties"].values() if node["type"] == one["type"].upper()]
+        kept = [node for node in found.schema["properties"].values() if node.get("type") == str(one["type"]).upper()]
         assert 10 < len(kept) < 400
     members = {f"x{n}": n for n in range(5000)}
     assert len(reduce({**members, "anyOf": [{"type": "object"}] * 3000}).removed) < 20_000
 
 
 def test_long_names_are_not_repeated_in_the_path_of_every_member_below_them() -> None:
-    inner = {f"p{n}": {"x": 1, "y": 2} for n in range(1000)}
-    found = reduce({"type": "object", "properties": {"n" * 200_000: {"type": "object", "properties": inner}}})
-    assert sum(map(len, found.removed)) < 100_000_000
+    inner = {f"p{n}": {"x": 1, "y": 2} for n in range(1500)}
+    found = reduce({"type": "object", "properties": {"n" * 50_000: {"type": "object", "properties": inner}}})
+    assert sum(map(len, found.removed)) < 80_000_000
 
 
 def test_thousands_of_branches_do_not_take_long() -> None:

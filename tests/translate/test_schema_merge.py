@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omniroute.translate.schema_merge import merge, numeric, type_names
+from omniroute.translate.schema_merge import hashable, merge, numeric, type_names
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,16 @@ def test_type_names_are_read_in_any_case() -> None:
 
 def test_numbers_are_finite_and_no_booleans() -> None:
     assert [numeric(value) for value in (1, 0.5, True, math.inf, math.nan, "1")] == [True, True, False, False, False, False]
+
+
+def test_values_are_looked_up_by_what_equals_what() -> None:
+    values: list[Any] = [1, 1.5, True, None, "1", [], {}, [1], {"a": [1, {"b": None}]}, {"a": 1, "b": 2}, {"b": 2, "a": 1.0}]
+    for one in values:
+        for other in values:
+            assert (hashable(one) == hashable(other)) == (one == other)
+
+
+def test_long_lists_are_merged_at_once() -> None:
+    names: list[Any] = [{"n": n} for n in range(4000)]
+    both = merge({"enum": names, "required": names}, {"enum": names[::-1], "required": [*names[::-1], "z"]}, print)
+    assert both == {"enum": names, "required": [*names, "z"]}

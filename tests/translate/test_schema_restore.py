@@ -27,6 +27,10 @@ def test_numbers_for_types_are_words() -> None:
     assert restore({"type": 0}) == restore({"type": "TYPE_UNSPECIFIED"}) == {}
 
 
+def test_a_count_that_is_no_number_of_64_bits_stays_as_it_is() -> None:
+    assert restore({"minItems": "1" * 5000}) == {"minItems": "1" * 5000}
+
+
 def test_names_in_snake_case_are_read_but_those_of_properties_stay() -> None:
     given = {"type": "OBJECT", "properties": {"any_of": {"any_of": [{"type": "STRING", "max_length": "3"}]}}}
     branch = {"type": "string", "maxLength": 3}
