@@ -1,28 +1,41 @@
 """Fails when a row of ``gates.toml`` is over its limit: ``python -m bench.gate``.
 
-A broken row is measured once more before it fails; noise does not decide, a slow gateway does.
+A broken row is measured up to twice more before it fails, each time with processes of its own: noise does not decide, a slow
+gateway does.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Final
 
 import uvloop
 
 from .rows import GATE, Stage
-from .run import measure, prepare, report
+from .run import Outcome, measure, prepare, report
+
+AGAIN: Final = 2  # a disk that others use too can stop for a minute
 
 
 async def gate() -> int:
     """The number of rows over their limit."""
-    with Stage(GATE) as stage:
-        outcomes = await measure(stage)
-        if broken := [outcome.row for outcome in outcomes if not outcome.ok]:
-            print(f"over the limit, measured once more: {', '.join(broken)}", flush=True)
-            again = {outcome.row: outcome for outcome in await measure(stage, broken)}
-            outcomes = [again.get(outcome.row, outcome) for outcome in outcomes]
+    outcomes = await _measured(())
+    for _ in range(AGAIN):
+        broken = [outcome.row for outcome in outcomes if not outcome.ok]
+        if not broken:
+            break
+        print(f"over the limit, measured again: {', '.join(broken)}", flush=True)
+        again = {outcome.row: outcome for outcome in await _measured(broken)}
+        outcomes = [again.get(outcome.row, outcome) for outcome in outcomes]
     report(outcomes)
     return sum(not outcome.ok for outcome in outcomes)
+
+
+async def _measured(rows: Sequence[str]) -> list[Outcome]:
+    """*rows*, or all where none is named."""
+    with Stage(GATE) as stage:
+        return await measure(stage, rows)
 
 
 if __name__ == "__main__":
