@@ -16,6 +16,7 @@ from ..proto.sse import SSEReader
 from ..translate.collect import collect
 from ..translate.conversation import Ask
 from ..translate.events import Event, Failure, Start
+from ..translate.fidelity import Lost
 from ..translate.format import BadAnswer, Format, Stamp, StreamEncoder
 from ..translate.formats import ARRAY_ENCODERS, ARRAY_TAPS, FORMATS, RELAYS
 from ..translate.peek import Peek
@@ -153,6 +154,8 @@ async def _stream(
 async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.Prepared, call: Call) -> Failure | None:
     redactor = gateway.guard.redactor(job.exchange.request.id)
     pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared), redactor)
+    if redactor is not None and several_choices(job) and Lost.N not in job.dropped:  # texts are redacted in the first alone
+        job.dropped += (Lost.N,)
     fields = head(job, [stream_type(job), (b"cache-control", b"no-cache")])
     told: progress.Progress | None = None
     if progress.wanted(job):
@@ -228,6 +231,12 @@ def one_choice(job: ChatJob) -> bool:
     """Whether the client waits for one chat answer: the only one whose thinking in tags can be moved."""
     assert job.peek is not None
     return job.wire == "openai-chat" and "n" not in job.peek.members
+
+
+def several_choices(job: ChatJob) -> bool:
+    """Whether the client asked for more than one answer at a time."""
+    assert job.peek is not None
+    return job.wire == "openai-chat" and bytes(job.peek.members.get("n", b"1")) not in (b"1", b"null")
 
 
 def thinks_aloud(body: bytes) -> bool:

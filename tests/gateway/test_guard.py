@@ -91,6 +91,13 @@ async def test_personal_data_does_not_reach_the_client(wire: Wire, client: Wire)
     assert gateway.records[1].tokens_out == 5
 
 
+@pytest.mark.parametrize(("count", "told"), [(2, b"n"), (1, None), (None, None)])
+async def test_that_a_redacted_stream_has_one_choice_is_said(count: int | None, told: bytes | None) -> None:
+    gateway = gateway_with(CHAT, (200, SSE, b"".join(CHAT.stream)), redact_answers=True)
+    got = await ask(gateway, CHAT, stream=True, n=count)
+    assert (got.status, got.header(b"x-omniroute-dropped")) == (200, told)
+
+
 async def test_what_is_nested_too_deeply_to_be_looked_at_is_refused_and_an_answer_is_the_vendors_fault() -> None:
     deep: Any = MAIL
     for _ in range(300):
