@@ -28,7 +28,7 @@ from .conversation import (
     Turn,
 )
 from .fidelity import Lost, reject
-from .names import Names, fit, object_text
+from .names import Names, SentIds, fit, object_text
 from .repair import repair
 
 Json = dict[str, Any]
@@ -80,8 +80,7 @@ class Blocks:
         self._own = ask.wire == WIRE
         self._names = names
         self._notes = notes
-        self._ids: dict[str, str] = {}  # of calls: the client's -> the one last written for it
-        self._used: set[str] = set()  # those written
+        self._ids = SentIds(ID_LIMIT)  # of calls
 
     def user(self, blocks: list[Block]) -> list[Written]:
         return [out for block in blocks for out in self._user(block)]
@@ -94,7 +93,7 @@ class Blocks:
         return [out for block in blocks if not isinstance(block, Media) for out in self._user(block)]
 
     def result(self, result: ToolResult) -> Json:
-        out: Json = {"type": "tool_result", "tool_use_id": self._ids.get(result.id) or fit(result.id, ID_LIMIT)}
+        out: Json = {"type": "tool_result", "tool_use_id": self._ids.last(result.id) or fit(result.id, ID_LIMIT)}
         if content := self.user(result.blocks):
             out["content"] = content
         if result.is_error:
@@ -163,17 +162,8 @@ class Blocks:
         if call.namespace:
             self._notes.add(Lost.TOOL_NAMESPACE)
         name = self._names.sent(call.name, call.namespace)
-        out: Json = {"type": "tool_use", "id": self._call_id(call.id), "name": name, "input": Raw(text)}
+        out: Json = {"type": "tool_use", "id": self._ids.new(call.id), "name": name, "input": Raw(text)}
         return cached(out, call.cache)
-
-    def _call_id(self, given: str) -> str:
-        """An id that fits the wire and no earlier call has: some vendors use theirs again in later turns."""
-        sent = fit(given, ID_LIMIT)
-        while sent in self._used:
-            sent = fit(f"{sent}.{len(self._used)}", ID_LIMIT)
-        self._used.add(sent)
-        self._ids[given] = sent
-        return sent
 
     # ----- media
 

@@ -47,6 +47,31 @@ def chosen(tools: Iterable[Tool], names: Iterable[str]) -> list[Tool]:
     return [tool for tool in tools if tool.name in wanted or flat(tool.name, tool.namespace) in wanted]
 
 
+class SentIds:
+    """The ids of one request's calls: each fits the wire, and no other call has it.
+
+    Some vendors use theirs again in later turns; a result belongs to the call that was last written with its id.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._last: dict[str, str] = {}  # the client's -> the one last written for it
+        self._used: set[str] = set()
+
+    def new(self, given: str) -> str:
+        """The id of a call."""
+        sent = fit(given, self._limit)
+        while sent in self._used:
+            sent = fit(f"{sent}.{len(self._used)}", self._limit)
+        self._used.add(sent)
+        self._last[given] = sent
+        return sent
+
+    def last(self, given: str) -> str | None:
+        """The id of the call that a result means; None when no call had it."""
+        return self._last.get(given)
+
+
 class Names:
     """The tool names of one request: ``sent`` fits the wire; ``renamed`` maps it back to the client's own."""
 

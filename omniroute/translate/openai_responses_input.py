@@ -14,7 +14,7 @@ from msgspec import Raw
 from .conversation import Ask, Block, CacheHint, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
 from .fidelity import Lost, reject
 from .format import Target
-from .names import Names, fit
+from .names import Names, SentIds
 from .openai_chat_media import audio_format, url_of_media
 from .openai_responses_error import WIRE
 from .openai_responses_tools import write_tools
@@ -37,8 +37,7 @@ class Input:
         self.lost: list[str] = []
         self.out: list[Item] = []
         self.instructions: str | None = None
-        self._ids: dict[str, str] = {}  # of calls: the client's -> the one last written for it
-        self._used: set[str] = set()  # those written
+        self._ids = SentIds(_ID_LIMIT)  # of calls
 
     def render(self) -> list[Item]:
         self._system_prompt()
@@ -209,7 +208,7 @@ class Input:
         item: dict[str, Any] = {"type": "custom_tool_call" if call.kind == "custom" else "function_call"}
         if self.own and call.item_id:
             item["id"] = call.item_id
-        item["call_id"] = call.id if self.own else self._call_id(call.id)
+        item["call_id"] = call.id if self.own else self._ids.new(call.id)
         if self.own and call.namespace:
             item["namespace"] = call.namespace
         item["name"] = call.name if self.own else self.names.sent(call.name, call.namespace)
@@ -218,15 +217,6 @@ class Input:
         else:
             item["arguments"] = call.arguments or "{}"
         return item
-
-    def _call_id(self, given: str) -> str:
-        """An id that fits the wire and no earlier call has: some vendors use theirs again in later turns."""
-        sent = fit(given, _ID_LIMIT)
-        while sent in self._used:
-            sent = fit(f"{sent}.{len(self._used)}", _ID_LIMIT)
-        self._used.add(sent)
-        self._ids[given] = sent
-        return sent
 
     def _result(self, result: ToolResult) -> dict[str, Any]:
         self._uncached("", result.cache)
@@ -239,7 +229,7 @@ class Input:
         if result.is_error:
             self.lost.append(Lost.TOOL_ERROR)
             output = _as_error(output)
-        return {"type": kind, "call_id": self._ids.get(result.id, result.id), "output": output}
+        return {"type": kind, "call_id": self._ids.last(result.id) or result.id, "output": output}
 
 
 def _raw(text: str) -> Raw:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.translate.conversation import Tool
-from omniroute.translate.names import Names, chosen, fit, flat, object_text
+from omniroute.translate.names import Names, SentIds, chosen, fit, flat, object_text
 
 
 @pytest.mark.parametrize("name", ["look", "mcp__files__read-2", "x" * 64])
@@ -36,6 +36,14 @@ def test_names_are_mapped_back_to_the_clients_own() -> None:
 
 def test_a_namespace_is_joined_to_the_name_but_for_the_implicit_one() -> None:
     assert [flat("look", "crm"), flat("look", "functions"), flat("look", None)] == ["crm__look", "look", "look"]
+
+
+def test_an_id_that_is_used_again_becomes_another_and_results_mean_the_last_call() -> None:
+    ids = SentIds(64)
+    assert ids.last("call") is None
+    first, second = ids.new("call"), ids.new("call")
+    assert (first, fit(second, 64), first != second) == ("call", second, True)
+    assert ids.last("call") == second
 
 
 def test_tools_are_chosen_by_their_bare_or_their_flat_name() -> None:
