@@ -119,21 +119,9 @@ class Admin:
         self.run(self.store.close())
         self.runner.close()
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        json: Any = None,
-        *,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        peer: str = "127.0.0.1",
-        scheme: str = "http",
-        anonymous: bool = False,
-        upload: list[bytes] | None = None,
-    ) -> FakeExchange:
-        """Send a request through the route table and the plane; the route must exist."""
-        exchange = self._exchange(method, path, json, body, headers, peer, scheme, anonymous, upload)
+    def send(self, method: str, path: str, json: Any = None, *, anonymous: bool = False, **more: Any) -> FakeExchange:
+        """Send a request through the route table and the plane; the route must exist.  *more*: see ``_exchange``."""
+        exchange = self._exchange(method, path, json, anonymous=anonymous, **more)
         self.run(self.plane.handle(exchange))
         for value in exchange.header_list(b"set-cookie"):
             name, _, rest = value.decode().partition("=")
@@ -156,6 +144,7 @@ class Admin:
         method: str,
         path: str,
         json: Any = None,
+        *,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         peer: str = "127.0.0.1",

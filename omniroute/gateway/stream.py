@@ -26,8 +26,6 @@ from ..upstream.send import Call
 HELD_BYTES: Final = 1024 * 1024  # before the commit; more than this is committed as it is
 LAST_WORDS: Final = 1.0  # seconds that an upstream has left after it reported an error
 PING: Final = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n', "ndjson": b"", "sse": b": keep-alive\n\n"}
-
-
 _TRIES: Final = 2  # in one read: texts in a row are looked for behind a text, but not each time in vain
 _OPENERS: Final = frozenset({TextDelta, ThinkingDelta})  # without text they only open a block
 
