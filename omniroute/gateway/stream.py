@@ -26,7 +26,8 @@ from ..upstream.send import Call
 HELD_BYTES: Final = 1024 * 1024  # before the commit; more than this is committed as it is
 LAST_WORDS: Final = 1.0  # seconds that an upstream has left after it reported an error
 PING: Final = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n', "ndjson": b"", "sse": b": keep-alive\n\n"}
-_TRIES: Final = 2  # in one read: texts in a row are looked for behind a text, but not each time in vain
+_MANY: Final = 2048  # bytes of a read in which a run of texts is worth a look
+_BITE: Final = 512  # bytes that are read before it is looked for; twice as many the next time, so it is not looked for often
 _OPENERS: Final = frozenset({TextDelta, ThinkingDelta})  # without text they only open a block
 
 
@@ -53,44 +54,45 @@ class Translation:
         self.failure: Failure | None = None
         self.pieces = 0
         self.torn = False
-        self._unsent = b""  # what was understood before what could not be
+        self._unsent = b""  # what was understood of a read, in case that the rest of it cannot be
 
     def feed(self, data: bytes) -> bytes:
+        if len(data) >= _MANY and self._redactor is None:
+            return self._feed_many(data)
+        return self._translate(self._read(data))
+
+    def _feed_many(self, data: bytes) -> bytes:
+        """A read of many events, bite by bite, so that a run of texts behind one of them need not be read one by one."""
+        at, bite = 0, _BITE
+        while (end := data.find(b"\n\n", at + bite) + 2) > 1:
+            pairs = self._read(data[at:end])
+            self._unsent += self._translate(pairs)
+            at, bite = end, 2 * bite
+            if pairs and self.meaningful and self._thinking.over():
+                texts, at = self._decoder.run(pairs[-1], data, end)
+                if texts:  # for nobody but the encoder
+                    self.pieces += len(texts)
+                    self._unsent += self._encoder.texts(texts)
+        out = self._translate(self._read(data[at:]))
+        out, self._unsent = self._unsent + out, b""
+        return out
+
+    def _read(self, data: bytes) -> Sequence[tuple[bytes, bytes]]:
         try:
-            pairs = self._reader.feed(data)
+            return self._reader.feed(data)
         except ValueError as error:
             raise BadAnswer(str(error)) from None
-        return self._translate(pairs)
 
     def _translate(self, pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
         feed = self._decoder.feed
         events: list[Event] = []
-        out = b""
-        at, last = 0, len(pairs) - 1
-        tries = 0 if self._redactor is not None else _TRIES
         try:
-            while at <= last:
-                name, data = pairs[at]
+            for name, data in pairs:
                 events += feed(name, data)
-                at += 1
-                if tries and at < last and events and type(event := events[-1]) is TextDelta and event.text:
-                    out += self._encode(events)
-                    events.clear()
-                    if texts := self._texts(pairs[at:]):
-                        out += self._encoder.texts(texts)
-                        at += len(texts)
-                    else:
-                        tries -= 1
         except BadAnswer:
-            self._unsent = out + self._encode(events)
+            self._unsent += self._encode(events)
             raise
-        return out + self._encode(events) if events else out
-
-    def _texts(self, pairs: Sequence[tuple[bytes, bytes]]) -> Sequence[str]:
-        """The texts that come next, if nothing but the encoder has to see them."""
-        texts = self._decoder.texts(pairs) if self.meaningful and self._thinking.over() else ()
-        self.pieces += len(texts)
-        return texts
+        return self._encode(events) if events else b""
 
     def _encode(self, events: Sequence[Event]) -> bytes:
         events = self._thinking.feed(events)

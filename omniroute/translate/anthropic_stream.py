@@ -92,7 +92,6 @@ class Decoder(StreamDecoder):
         self._done = False
         self._kind = ""  # type of the open block, "" = none
         self._index: int | None = None
-        self._frame: TextFrame | None = None  # of the open text block's deltas
         self._closed: set[int] = set()
         self._whole: dict[str, Any] = {}  # the open block, when it is an unknown one
         self._texts: dict[str, list[str]] = {}  # what its deltas add to its texts; "partial_json" is its input
@@ -127,11 +126,9 @@ class Decoder(StreamDecoder):
             return self._led(handler(self, event, data))
         return self._led(self._error(event, data)) if present(event.error) else ()
 
-    def texts(self, pairs: Sequence[tuple[bytes, bytes]]) -> Sequence[str]:
-        if self._done or self._kind != "text":
-            return ()
-        self._frame = self._frame or self._frame_of(*pairs[0])
-        return self._frame.texts(pairs) if self._frame is not None else ()
+    def run(self, last: tuple[bytes, bytes], data: bytes, at: int) -> tuple[Sequence[str], int]:
+        frame = self._frame_of(*last) if self._kind == "text" and not self._done else None
+        return frame.run(data, at) if frame is not None else ((), at)
 
     def _frame_of(self, name: bytes, data: bytes) -> TextFrame | None:
         """What stands around the text, when *data* is a delta of the open text block."""

@@ -57,12 +57,13 @@ class StreamDecoder(Protocol):
         """One SSE event (its ``event`` field, ``b""`` if none, and its data) or one NDJSON line.  Raises BadAnswer."""
         ...
 
-    def texts(self, pairs: Sequence[tuple[bytes, bytes]]) -> Sequence[str]:
-        """Take the first of *pairs* of which each says one plain piece of text and nothing else; the pieces, none empty.
+    def run(self, last: tuple[bytes, bytes], data: bytes, at: int) -> tuple[Sequence[str], int]:
+        """The texts, none empty, of the server-sent events in *data* from *at* on that say nothing else, and where they end.
 
-        A short way for many at once: what it does not take is for ``feed``.
+        A short way for many at once; ``((), at)`` where there is none.  *last* is the event that ``feed`` had last: what is
+        the same in the next ones need not be read again.
         """
-        return ()
+        return (), at
 
     def eof(self) -> Sequence[Event]:
         """The upstream's body ended cleanly.  Completes what is missing: always ends in Finish or Failure, once."""

@@ -269,8 +269,9 @@ class ResponsesEncoder(StreamEncoder):
             item = self._end_reasoning(out)
         else:
             item = self._end_call(out, status)
-        self._event(out, "response.output_item.done", {"output_index": len(self._done), "item": item})
-        self._done.append(encode(item))
+        done = encode(item)
+        self._event(out, "response.output_item.done", {"output_index": len(self._done), "item": Raw(done)})
+        self._done.append(done)
         self._open = _NONE
 
     def _whole(self, out: list[bytes], item: Json | Raw) -> None:

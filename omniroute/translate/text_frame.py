@@ -7,6 +7,7 @@ around one JSON string is that chunk with another text, and need not be read aga
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -18,7 +19,7 @@ _strings: Final = msgspec.json.Decoder(list[str]).decode
 
 
 class TextFrame:
-    """A chunk without its text."""
+    """A chunk without its text.  ``name``: of its event, b"" for none."""
 
     __slots__ = ("_back", "_ends", "_front", "_name", "_starts")
 
@@ -38,31 +39,38 @@ class TextFrame:
                 pass
         return ""
 
-    def texts(self, pairs: Sequence[tuple[bytes, bytes]]) -> list[str]:
-        """The texts of the first of *pairs* (event name, data), as far as they are the same chunk but for that.
+    def run(self, data: bytes, at: int) -> tuple[list[str], int]:
+        """The texts of the server-sent events of *data* that begin at *at*, and where they end.
 
-        One look in C reads them all: no JSON string holds a line feed, so as many strings as chunks mean one in each.
+        They are the same chunk but for their texts, each behind the last one in its plainest bytes (one data line, ends of
+        LF alone), and another one follows them: that is how the end of the last is known.  ``([], at)`` if there are none.
+
+        One look in C reads them all: a JSON string holds no line feed, so what stands between two texts is never part of
+        one, and as many strings as events mean one in each.
         """
-        name, front, back, start, end = self._name, self._front, self._back, self._starts, -self._ends
-        literals: list[bytes] = []
-        for its_name, data in pairs:
-            if its_name != name or data[:start] != front or data[end:] != back:  # slices are cheaper than startswith here
-                break
-            literals.append(data[start:end])
+        opening = (b"event: %b\ndata: " % self._name if self._name else b"data: ") + self._front
+        closing = self._back + b"\n\n"
+        between = closing + opening
+        end = data.rfind(between, at)
+        if end < 0:
+            return [], at
+        row, literal = data[at:end], itemgetter(slice(len(opening), None))
+        literals = list(map(literal, row.split(closing)))  # cheaper than to search for all of what is between
+        if opening + between.join(literals) != row:
+            return [], at
         try:
             texts = _strings(b"[" + b",\n".join(literals) + b"]")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return []
-        if len(texts) != len(literals):
-            return []
-        return texts if "" not in texts else texts[: texts.index("")]
+            return [], at
+        if len(texts) != len(literals) or "" in texts:
+            return [], at
+        return texts, end + len(closing)
 
 
 def framed(texts: Sequence[str], front: bytes, back: bytes) -> bytes:
     """Each of *texts* as a JSON string between *front* and *back*.  Line feeds stand between strings, never in one."""
     lines = msgspec.json.format(encode(texts), indent=1)  # [\n "a",\n "b"\n]
     return front + lines[3:-2].replace(b",\n ", back + front) + back
-
 
 def frame_of(name: bytes, data: bytes, member: bytes, text: str) -> TextFrame | None:
     """What stands around *text*, the value of the one *member* (``b'"content":'``) in *data*; None if that is not clear."""

@@ -108,47 +108,84 @@ def test_a_stream_whose_chunks_all_differ_stops_looking(monkeypatch: pytest.Monk
 # -- many at once
 
 
-def pairs(*chunks: bytes) -> list[tuple[bytes, bytes]]:
-    return [(b"", data) for data in chunks]
+def sse(*chunks: bytes, name: bytes = b"") -> bytes:
+    return b"".join([(b"event: %b\n" % name if name else b"") + b"data: %b\n\n" % data for data in chunks])
 
 
 HARD = st.sampled_from('a,"\\ \n\x7fn0\u00fc\U0001f600') | st.characters(exclude_categories=["Cs"])
 HARD_TEXTS = st.text(HARD, min_size=1)
+FRAME = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
 
 
-@given(st.lists(HARD_TEXTS, min_size=1))
-def test_texts_in_a_row_are_read_and_written_at_once(texts: list[str]) -> None:
-    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
+@given(st.lists(HARD_TEXTS, min_size=1), st.sampled_from([b"", b"delta"]))
+def test_texts_in_a_row_are_read_and_written_at_once(texts: list[str], name: bytes) -> None:
+    frame = frame_of(name, chunk({"content": "one"}), MEMBER, "one")
     assert frame is not None
-    assert frame.texts(pairs(*(chunk({"content": text}) for text in texts))) == texts
+    before, after = b"event: x\ndata: {}\n\n", sse(chunk({"content": "!"}), name=name)
+    row = sse(*(chunk({"content": text}) for text in texts), name=name)
+    assert frame.run(before + row + after, len(before)) == (texts, len(before + row))
     assert framed(texts, b'{"front,', b',\n "back"}') == b"".join(
         [b'{"front,' + encode(text) + b',\n "back"}' for text in texts]
     )
 
 
+ONE, TWO = chunk({"content": "one"}), chunk({"content": "two"})
+
+
 @pytest.mark.parametrize(
-    ("third", "taken"),
+    "other",
     [
-        (chunk({"content": "three"}, usage={}), 2),
-        (chunk({"content": ""}), 2),
-        (chunk({"content": None}), 0),
-        (chunk({"content": "one"}).replace(b'"one"', b'"two","three"'), 0),
-        (chunk({"content": "one"}).replace(b'"one"', b'"tw\no"'), 0),
-        (chunk({"content": "one"}).replace(b'"one"', b'"\xff"'), 0),
-        (chunk({"content": "one"}).replace(b'"one"', b""), 0),
-        (b"[DONE]", 2),
+        b"data: [DONE]\n\n",
+        sse(TWO, name=b"error"),
+        b"data:" + TWO + b"\n\n",
+        b": " + sse(TWO),
+        b": ping\n\n",
+        b"\n",
     ],
 )
-def test_texts_in_a_row_end_where_a_chunk_says_something_else(third: bytes, taken: int) -> None:
-    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
-    assert frame is not None
-    same = [chunk({"content": "one"}), chunk({"content": "two"})]
-    assert frame.texts(pairs(*same, third, *same)) == ["one", "two", "three"][:taken]
-    assert frame.texts([(b"", same[0]), (b"error", same[1])]) == ["one"]
+def test_texts_in_a_row_end_where_an_event_says_something_else(other: bytes) -> None:
+    assert FRAME is not None
+    three = sse(ONE, TWO, ONE)
+    assert FRAME.run(three + other, 0) == (["one", "two"], len(sse(ONE, TWO)))
+    assert FRAME.run(sse(ONE) + other, 0) == ([], 0)
+    assert FRAME.run(other + three, 0) == ([], 0)
 
 
-def test_a_string_torn_between_two_chunks_is_none() -> None:
-    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
-    assert frame is not None
-    torn = [chunk({"content": "one"}).replace(b'"one"', literal) for literal in (b'"a', b'b"', b'"c","d"')]
-    assert frame.texts(pairs(*torn)) == []
+@pytest.mark.parametrize(
+    "last",
+    [
+        sse(chunk({"content": "three"}, usage={})),
+        sse(chunk({"content": ""})),
+        sse(chunk({"content": None})),
+        sse(TWO)[:-1],
+        sse(TWO)[:-8],
+        sse(TWO).replace(b"\n", b"\r\n"),
+        sse(ONE.replace(b'"one"', b'"two","three"')),
+    ],
+)
+def test_the_last_of_a_row_is_left_because_its_end_is_not_known(last: bytes) -> None:
+    assert FRAME is not None
+    assert FRAME.run(sse(ONE, TWO) + last, 0) == (["one", "two"], len(sse(ONE, TWO)))
+
+
+@pytest.mark.parametrize(
+    "among",
+    [
+        sse(chunk({"content": ""})),
+        sse(chunk({"content": None})),
+        sse(ONE.replace(b'"one"', b'"two","three"')),
+        sse(ONE.replace(b'"one"', b'"tw\no"')),
+        sse(ONE.replace(b'"one"', b'"tw\ro"')),
+        sse(ONE.replace(b'"one"', b'"\xff"')),
+        sse(ONE.replace(b'"one"', b"")),
+        sse(ONE.replace(b'"one"', b'"a'), ONE.replace(b'"one"', b'b"'), ONE.replace(b'"one"', b'"c","d"')),
+        sse(ONE, name=b"error"),
+        b": ping\n\n",
+        b"\n",
+        b"data: [DONE]\n\n",
+    ],
+)
+def test_a_row_with_something_else_among_its_texts_is_none(among: bytes) -> None:
+    assert FRAME is not None
+    row = sse(ONE, TWO)
+    assert FRAME.run(row + among + row, 0) == ([], 0)
