@@ -37,6 +37,7 @@ class RawPipe:
         self.model = ""
         self.meaningful = False
         self.finished = False
+        self.ended = False
         self.failure: Failure | None = None
         self.pieces = 0
         self.torn = True  # nothing of ours may stand between the pieces of a file

@@ -24,7 +24,7 @@ from ..translate.think import ThinkSplitter
 from ..upstream.send import Call
 
 HELD_BYTES: Final = 1024 * 1024  # before the commit; more than this is committed as it is
-LAST_WORDS: Final = 1.0  # seconds that an upstream has left after it reported an error
+LAST_WORDS: Final = 1.0  # seconds that an upstream has left after its last event or an error
 PING: Final = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n', "ndjson": b"", "sse": b": keep-alive\n\n"}
 _MANY: Final = 2048  # bytes of a read in which a run of texts is worth a look
 _BITE: Final = 512  # bytes that are read before it is looked for; twice as many the next time, so it is not looked for often
@@ -51,6 +51,7 @@ class Translation:
         self.model = ""
         self.meaningful = False
         self.finished = False
+        self.ended = False
         self.failure: Failure | None = None
         self.pieces = 0
         self.torn = False
@@ -112,7 +113,7 @@ class Translation:
                 self.meaningful = True
                 self.pieces += 1
                 if kind is Finish:
-                    self.finished = True
+                    self.finished = self.ended = True
         return self._encoder.feed(events)
 
     def _learn(self, usage: Usage) -> None:
@@ -126,6 +127,10 @@ class Translation:
         return out + self._encoder.eof()
 
     def fail(self, failure: Failure) -> bytes:
+        """An answer whose end was told already, as before a usage that never came, is only closed."""
+        ending = self._decoder.eof()
+        if any(type(event) is Finish for event in ending):
+            return self._unsent + self._encode(ending) + self._encoder.eof()
         return self._unsent + self._encoder.fail(failure)
 
 
@@ -144,6 +149,7 @@ class Undecided:
     model = _of_pipe("model")
     meaningful = _of_pipe("meaningful")
     finished = _of_pipe("finished")
+    ended = _of_pipe("ended")
     failure = _of_pipe("failure")
     pieces = _of_pipe("pieces")
     torn = _of_pipe("torn")
@@ -230,6 +236,11 @@ class StreamRelay:
     async def finish(self) -> Failure | None:
         try:
             return await self._done
+        except asyncio.CancelledError:
+            if not (self._exchange.gone or self._pipe.finished):  # the server ends before the answer does
+                self._exchange.write(self._pipe.fail(Failure(503, "Server is shutting down")))
+                self._exchange.end()
+            raise
         finally:
             self.cancel()
 
@@ -256,10 +267,11 @@ class StreamRelay:
                 self._exchange.write(out)
         else:
             self._before_commit(out)
-        if self._pipe.failure is not None and self._sent_head and not self._closing:
+        pipe = self._pipe
+        if (pipe.failure is not None or pipe.ended) and self._sent_head and not self._closing:
             self._closing = True
             self._timer.cancel()
-            self._timer = self._clock.call_later(LAST_WORDS, self._close)
+            self._timer = self._clock.call_later(LAST_WORDS, self._close if pipe.failure is not None else self._on_end)
 
     def _before_commit(self, out: bytes) -> None:
         pipe = self._pipe

@@ -83,7 +83,7 @@ def _without_bulk(members: Mapping[str, Raw]) -> bytes:
     parts = []
     for name, raw in members.items():
         value = memoryview(raw)
-        if len(value) < 256:
+        if len(value) < 256 or name == "model":
             parts.append(b"%b:%b" % (msgspec.json.encode(name), bytes(raw)))
         elif value[0] != 0x22:  # strings have no types inside
             parts.append(b"%b:%b" % (msgspec.json.encode(name), b"[]" if value[0] == 0x5B else b"{}"))

@@ -4,6 +4,8 @@ A tap learns usage and model, sees whether the stream has said anything that mat
 be hidden by another attempt), whether it reached its end, and whether the upstream reported an error.  It lets through whole
 SSE events only, so that a stream that dies in the middle of one can still be ended with a well-formed error.
 
+One thing is ever added: the mark of the end that the vendor left out behind a whole answer, which some clients wait for.
+
 Two things are ever held back.  A usage chunk that we asked for and the client did not is taken out.  And for Anthropic
 clients the true point of no return is the first ``content_block_stop``: a leading thinking block's stop event waits
 until the next block starts or the turn ends, so that an error in between still makes the client try again.
@@ -21,10 +23,11 @@ from msgspec import Raw, Struct
 from .events import Failure, Usage
 from .format import BadAnswer
 from .jsonio import is_json, mended
-from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat
+from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat, with_asides
 
 W = TypeVar("W")
 HELD_BYTES: Final = 64 * 1024  # of one incomplete event; more goes through as it comes
+_SHORT: Final = 32  # bytes: what is shorter is no event with a text, but a comment or an end mark
 READ_BYTES: Final = 16 * 1024 * 1024  # of an event that goes through in parts: a larger one is not read
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what msgspec raises for any bytes
 
@@ -36,8 +39,9 @@ class Pipe(Protocol):
     model: str
     meaningful: bool  # something was said that another attempt could not say again unnoticed
     finished: bool  # the answer reached its end
+    ended: bool  # the wire's own last event has come: nothing can follow it
     failure: Failure | None  # the upstream reported this error in its stream
-    pieces: int  # events so far: about the tokens, when no usage comes
+    pieces: int  # events so far, about: as many as the tokens, when no usage comes
     torn: bool  # part of an event has gone through: nothing may come between
 
     def feed(self, data: bytes) -> bytes:
@@ -118,6 +122,12 @@ def _event_at(blob: bytes, start: int, plain: bool) -> bytes:
     return found[0]
 
 
+def _about(blob: bytes) -> int:
+    """How many events *blob* holds, which has one at least, if all are as long as the first: counting takes far longer."""
+    first = blob.find(b"\n\n") + 2
+    return len(blob) // first if first > _SHORT else 1
+
+
 class Tap:
     """Cuts the stream at event boundaries; subclasses look at the events.  See :class:`Pipe`."""
 
@@ -128,6 +138,7 @@ class Tap:
         self.model = ""
         self.meaningful = False
         self.finished = False
+        self.ended = False
         self.failure: Failure | None = None
         self.pieces = 0
         self._encode_failure = encode_failure
@@ -140,7 +151,7 @@ class Tap:
 
     def feed(self, data: bytes) -> bytes:
         if not (self._tail or self.torn) and data.endswith(b"\n\n"):
-            self.pieces += 1
+            self.pieces += _about(data)
             if self.watch is not None:
                 self.watch(data)
             return self._look(data)
@@ -163,7 +174,7 @@ class Tap:
 
     def _through(self, whole: bytes) -> bytes:
         """Look at whole events on their way, the first of which may be the last part of a torn one."""
-        self.pieces += 1
+        self.pieces += _about(whole)
         done = b""
         if self.torn:
             end = self._first_end(whole)
@@ -268,6 +279,7 @@ class _ChatDelta(Struct):
 class _ChatChoice(Struct):
     delta: _ChatDelta | None = None
     finish_reason: str | None = None
+    usage: ChatUsage | None = None  # Moonshot's place for it
 
 
 class _ChatChunk(Struct):
@@ -299,6 +311,7 @@ def _says_something(choice: _ChatChoice) -> bool:
 
 
 _ENDING: Final = 2048  # what matters stands in the last events of a stream, so of a long read only the end is searched
+_DONE: Final = b"data: [DONE]\n\n"
 _CHAT_WORDS: Final = (b'"usage":{', b'"usage": {', b'finish_reason":"', b'finish_reason": "', b'"error"', b"[DONE]")
 
 
@@ -315,6 +328,7 @@ class ChatTap(Tap):
         self._decode_error = decode_error
         self._strip = strip_usage
         self._unseen = b""  # of the last read, what was too far from its end to be looked at
+        self._done = False  # [DONE] was seen
 
     def _look(self, blob: bytes) -> bytes:
         """Read only the events that may matter: the first ones, then those from the first telling word on."""
@@ -345,7 +359,7 @@ class ChatTap(Tap):
         if not data:
             return True
         if data.strip() == b"[DONE]":
-            self.finished = True
+            self.finished = self.ended = self._done = True
             return True
         try:
             chunk = _chat_chunk.decode(data)
@@ -360,9 +374,10 @@ class ChatTap(Tap):
         if ended or any(map(_says_something, choices)):
             self.meaningful = True
             self.finished = self.finished or ended
-        if chunk.usage is None:
+        usage = chunk.usage or next((choice.usage for choice in choices if choice.usage is not None), None)
+        if usage is None:
             return True
-        self._learn(from_chat(chunk.usage))
+        self._learn(from_chat(usage))
         return bool(choices) or not self._strip
 
     def eof(self) -> bytes:
@@ -372,7 +387,13 @@ class ChatTap(Tap):
         out = super().eof()
         # some vendors end without a finish reason and without [DONE]; their usage is then the only mark of an end
         self.finished = self.finished or (self.meaningful and self.usage is not None)
-        return out
+        return out + self._close()
+
+    def _close(self) -> bytes:
+        if not self.finished or self._done or self.failure is not None:
+            return b""
+        self._done = True
+        return (b"\n\n" if self.torn else b"") + _DONE
 
 
 class _Delta(Struct):
@@ -464,7 +485,7 @@ class AnthropicTap(Tap):
             self._learn(_later(self.usage, event.usage))
         if event.content_block is not None:
             self._thinking = event.content_block.type in _THINKING
-        self._stopped = self._stopped or event.type == "message_stop"
+        self._stopped = self.ended = self._stopped or event.type == "message_stop"
         if self._stopped or (event.delta is not None and event.delta.stop_reason):
             self.finished = True
 
@@ -491,12 +512,15 @@ class AnthropicTap(Tap):
 
 
 def _later(known: Usage | None, counts: AnthropicUsage) -> Usage:
-    """``message_delta`` repeats only some counts; the prompt's total stays where it has no cache counts."""
+    """``message_delta`` repeats only some counts; the prompt's total stays where it has no cache counts.
+
+    It is what the call is charged with, so runs beside the answer are counted in.
+    """
     later = from_anthropic(counts)
     if known is not None and later.input is not None and later.cache_read is None and later.cache_write is None:
         cached = (known.cache_read or 0) + (known.cache_write or 0)
         later.input += cached
-    return later
+    return with_asides(later, counts.iterations)
 
 
 class _ChatWhole(Struct):
@@ -525,7 +549,7 @@ def anthropic_usage(body: bytes) -> tuple[str, Usage | None]:
     """(model, usage) of a whole message.  Raises ``BadAnswer`` when the body is no JSON object."""
     whole = read_whole(_anthropic_whole, body)
     return (
-        (whole.model or "", from_anthropic(whole.usage) if whole.usage is not None else None)
+        (whole.model or "", _later(None, whole.usage) if whole.usage is not None else None)
         if whole is not None
         else ("", None)
     )

@@ -69,7 +69,7 @@ class OllamaTap(Tap):
         usage = from_ollama(line)
         if usage is not None:
             self._learn(usage)
-        self.finished = self.finished or bool(line.done)
+        self.finished = self.ended = self.finished or bool(line.done)
         self.meaningful = self.meaningful or self.finished or _says_something(line)
 
     def eof(self) -> bytes:

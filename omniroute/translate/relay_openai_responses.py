@@ -96,7 +96,7 @@ class ResponsesTap(Tap):
             self.failure = self.failure or known
         else:
             self.meaningful = True
-        self.finished = True
+        self.finished = self.ended = True
 
     def _read(self, raw: Raw) -> None:
         try:

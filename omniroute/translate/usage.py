@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -62,12 +63,17 @@ class AnthropicUsage(Struct):
     cache_creation_input_tokens: Count = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: ThinkingDetails | None = None
+    iterations: Any = None  # the runs that made the answer, and others: see ``with_asides``
 
     def merge(self, later: AnthropicUsage) -> None:
         """Take every count that *later* reports."""
         for name, value in zip(self.__struct_fields__, astuple(later), strict=True):
             if value is not None:
                 setattr(self, name, value)
+
+
+class _Run(AnthropicUsage):
+    type: str = ""
 
 
 class OllamaUsage(Struct):
@@ -148,6 +154,24 @@ def from_anthropic(usage: AnthropicUsage) -> Usage:
         cache_write_1h=created.ephemeral_1h_input_tokens if created else None,
         reasoning=details.thinking_tokens if details else None,
     )
+
+
+_BESIDE: Final = ("compaction", "advisor_message")  # the other kinds are in the answer's own counts
+
+
+def with_asides(usage: Usage, iterations: Any) -> Usage:
+    """*usage* and what is paid beside the answer: the runs in which Anthropic compacted the context or asked an advisor."""
+    for item in iterations if isinstance(iterations, list) and usage.input is not None else ():
+        try:
+            run = msgspec.convert(item, _Run)
+        except msgspec.ValidationError:
+            continue
+        if run.type in _BESIDE:
+            more = from_anthropic(run)
+            for name in ("input", "output", "cache_read", "cache_write", "cache_write_1h"):
+                if count := getattr(more, name):
+                    setattr(usage, name, (getattr(usage, name) or 0) + count)
+    return usage
 
 
 def from_ollama(usage: OllamaUsage) -> Usage | None:

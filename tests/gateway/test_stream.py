@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, cast
 
@@ -387,6 +388,47 @@ async def test_a_chat_stream_for_a_chat_client_is_never_translated() -> None:
     b.call.push(odd, DONE)
     b.call.end()
     assert b.sent == odd + DONE
+
+
+@pairs()
+async def test_an_upstream_that_stays_open_behind_its_last_event_holds_the_client_for_a_moment_only(
+    wire: Wire, client: Wire
+) -> None:
+    b = bench(wire, client)
+    b.call.push(*wire.stream)
+    assert not b.exchange.finished
+    b.clock.advance(stream.LAST_WORDS)
+    assert await b.relay.finish() is None
+    assert client.text(b.sent, True) == SAID
+    assert client.errors(b.sent) == []
+    assert b.exchange.finished
+    assert not b.exchange.aborted
+    assert b.call.cancelled
+
+
+@pairs()
+async def test_a_break_between_the_reason_of_the_end_and_the_last_event_is_no_failure(wire: Wire, client: Wire) -> None:
+    b = bench(wire, client)
+    b.call.push(*wire.stream[:-1])
+    b.call.fail(TransportError("truncated"))
+    assert await b.relay.finish() is None
+    assert client.text(b.sent, True) == SAID
+    assert client.errors(b.sent) == []
+    assert b.exchange.finished
+
+
+@pairs()
+async def test_a_stream_that_the_servers_end_overtakes_says_so(wire: Wire, client: Wire) -> None:
+    b = bench(wire, client)
+    b.begin(wire)
+    running = asyncio.ensure_future(b.relay.finish())
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert len(client.errors(b.sent)) == 1
+    assert b"shutting down" in b.sent
+    assert b.exchange.finished
+    assert b.call.cancelled
 
 
 @BOTH

@@ -53,6 +53,11 @@ def test_a_wrong_type_names_its_member(value: str) -> None:
     assert error.message.startswith("Invalid 'model': expected a string, got ")
 
 
+def test_a_long_model_name_is_read_in_a_large_body_too() -> None:
+    name = "nod/" + "m" * 400
+    assert peek(json.dumps({"model": name, "messages": ["x" * 50_000]}).encode(), CHAT).model == name
+
+
 def test_a_wrong_type_is_found_in_a_large_body_too() -> None:
     messages = json.dumps([{"role": "user", "content": "x" * 50_000}])
     assert refused(f'{{"model": "a", "messages": {messages}, "stream": "yes"}}'.encode()).param == "stream"

@@ -273,6 +273,31 @@ def test_a_vendor_without_finish_and_done_ends_with_its_usage() -> None:
     assert not pipe.finished
 
 
+@pytest.mark.parametrize(
+    ("events", "end"),
+    [
+        ([chunk({}, finish="stop")], DONE),
+        ([chunk(None, usage=CHAT_USAGE)], DONE),
+        ([chunk({}, finish="stop").rstrip()], b"\n\n" + DONE),
+        ([chunk({}, finish="stop"), DONE], b""),
+        ([chunk({}, finish="stop"), DONE.rstrip()], b""),
+        ([sse({"error": {"message": "m"}})], b""),
+        ([], b""),
+    ],
+)
+def test_an_answer_that_lacks_its_mark_of_the_end_gets_it(events: list[bytes], end: bytes) -> None:
+    given = b"".join([CHAT.first, *events])
+    assert play(tap(CHAT), given) == given + end
+
+
+def test_moonshots_usage_stands_in_the_choice() -> None:
+    pipe = tap(CHAT)
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": CHAT_USAGE}]}
+    play(pipe, CHAT.first, sse(last), DONE)
+    assert pipe.usage is not None
+    assert pipe.usage.input == CHAT_USAGE["prompt_tokens"]
+
+
 def test_a_word_inside_the_text_is_not_an_event() -> None:
     """What looks like a telling word is read, not believed."""
     for text in ('"usage":{', 'finish_reason":"stop', '"error"', "[DONE]"):
@@ -338,6 +363,15 @@ def test_counts_of_the_first_and_last_event_are_joined() -> None:
     assert (pipe.usage.input, pipe.usage.output, pipe.usage.cache_read) == (23, 9, 16)
 
 
+def test_what_compacting_the_context_took_is_paid() -> None:
+    pipe = tap(ANTHROPIC)
+    runs = [{"type": "compaction", "input_tokens": 100, "output_tokens": 10}, {"type": "message"}]
+    counts = {"input_tokens": 7, "output_tokens": 9, "iterations": runs}
+    play(pipe, MESSAGE_START, event("message_delta", delta={"stop_reason": "end_turn"}, usage=counts))
+    assert pipe.usage is not None
+    assert (pipe.usage.input, pipe.usage.output, pipe.usage.cache_read) == (123, 19, 16)
+
+
 # -- whole answers
 
 
@@ -370,6 +404,22 @@ def test_odd_members_do_not_stop_an_answer(read: object) -> None:
 
 
 # -- pieces
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 40])
+def test_pieces_are_about_as_many_as_the_events(at_once: int) -> None:
+    said = [sse('{"id":"x","choices":[{"index":0,"delta":{"content":"tok-%d "}}]}' % number) for number in range(400)]
+    pipe = tap(CHAT)
+    for start in range(0, len(said), at_once):
+        pipe.feed(b"".join(said[start : start + at_once]))
+    assert pipe.pieces == pytest.approx(400, rel=0.05)
+
+
+def test_comments_and_other_line_ends_are_one_piece_a_read() -> None:
+    pipe = tap(CHAT)
+    pipe.feed(b": ping\n\n" * 50)
+    pipe.feed(b"data: {}\r\n\r\n" * 50)
+    assert pipe.pieces == 2
 
 
 def test_the_data_of_an_event() -> None:

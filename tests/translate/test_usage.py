@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from omniroute.translate.events import Usage
-from omniroute.translate.usage import AnthropicUsage, ChatUsage, GeminiUsage, from_anthropic, from_chat, from_gemini
+from omniroute.translate.usage import (
+    AnthropicUsage,
+    ChatUsage,
+    GeminiUsage,
+    from_anthropic,
+    from_chat,
+    from_gemini,
+    with_asides,
+)
 
 
 def chat(**counts: Any) -> Usage:
@@ -57,6 +65,15 @@ def test_openais_own_name_wins() -> None:
 def test_anthropic_counts_cached_tokens_beside_the_input() -> None:
     usage = anthropic(input_tokens=5, output_tokens=7, cache_read_input_tokens=16, cache_creation_input_tokens=3)
     assert (usage.input, usage.output, usage.cache_read, usage.cache_write) == (24, 7, 16, 3)
+
+
+def test_runs_beside_the_answer_are_paid_too() -> None:
+    counts = {"input_tokens": 2, "output_tokens": 3, "cache_read_input_tokens": 1, "cache_creation_input_tokens": 0}
+    runs = [{"type": kind, **counts} for kind in ("message", "compaction", "advisor_message", "fallback_message")]
+    usage = with_asides(anthropic(**counts), [*runs, "x", {"type": "compaction", "input_tokens": "x"}])
+    assert (usage.input, usage.output, usage.cache_read) == (9, 9, 3)
+    assert with_asides(anthropic(**counts), "x") == anthropic(**counts)
+    assert with_asides(Usage(), runs) == Usage()
 
 
 def test_the_hour_long_part_of_what_was_cached() -> None:
