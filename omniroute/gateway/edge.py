@@ -38,6 +38,7 @@ _PLAIN_ERRORS: Final = (
     *("/api/chat", "/api/generate", "/api/embed", "/api/tags", "/api/show", "/api/version", "/api/ps"),
     *("/v1/api/", "/api/v1/api/"),
 )
+_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"compress", b"x-compress"})
 _FORWARDING: Final = frozenset({b"x-forwarded-for", b"x-real-ip", b"cf-connecting-ip"})
 _ID_CHARS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:")
 
@@ -126,7 +127,7 @@ class Edge:
         self._ids = RequestIds()
         self._hosts = _LOOPBACK_NAMES | {host.lower() for host in hosts}
         self._any_address = "*" in self._hosts
-        self._origins = frozenset(origins)
+        self._origins = frozenset(map(_origin, origins))
         self._limit = in_flight
         self._trusted = TrustedProxies(trusted_proxies) or None
         self._known_hosts: dict[bytes, bool] = {}
@@ -162,6 +163,8 @@ class Edge:
             raise self._no_method(request, methods, origin)
         if entry.plane.gateway and (self._live.draining or self._live.running >= self._limit):
             raise self._busy(request)
+        if b"content-encoding" in named and request.method not in _SAFE:
+            self._check_coding(request, named[b"content-encoding"])
         request.route = entry.row
         if origin is None and sent_id is None and gate is None and self._trusted is None:
             request.known["admitted"] = Admitted(ref(self._live.snapshot), entry, request.params)
@@ -185,8 +188,8 @@ class Edge:
     def refuse(self, request: Request | None, status: int, message: str) -> tuple[Headers, bytes]:
         """The body of an answer that the HTTP server itself gives."""
         code = wire_words(status).openai_code or "bad_request"
-        headers = [*(request.reply_headers if request is not None else ()), _JSON]
-        return headers, error_body(request, status, message, code)
+        named = request.reply_headers if request is not None else [(b"x-request-id", self._ids.next().encode())]
+        return [*named, _JSON], error_body(request, status, message, code)
 
     def _host_known(self, host: bytes | None) -> bool:
         if host is None:
@@ -214,8 +217,8 @@ class Edge:
             ):
                 raise self._refusal(request, 403, "Origin not allowed", "origin_not_allowed")
             return
-        text = origin.decode("latin-1").lower().rstrip("/")
-        listed = self._origins.union(self._live.snapshot.settings.cors_origins)
+        text = _origin(origin.decode("latin-1"))
+        listed = self._origins.union(map(_origin, self._live.snapshot.settings.cors_origins))
         if text in listed or ("*" in listed and any(entry.plane.gateway for entry in methods.values())):
             asked = request.header(b"access-control-request-headers")
             request.reply_headers += [
@@ -227,6 +230,13 @@ class Edge:
             ]
         elif text not in (f"http://{host.decode('latin-1').lower()}", f"https://{host.decode('latin-1').lower()}"):
             raise self._refusal(request, 403, "Origin not allowed", "origin_not_allowed")
+
+    def _check_coding(self, request: Request, coding: bytes) -> None:
+        """A compressed body would only be called malformed.  Words that are no coding are common and mean nothing."""
+        if coding.lower() in _CODINGS:
+            message = f"Content-Encoding {coding.decode()} is not supported: send the body uncompressed"
+            headers = [*request.reply_headers, (b"accept-encoding", b"identity"), _JSON]  # RFC 9110 section 12.5.3
+            raise Refusal(415, headers, error_body(request, 415, message, "unsupported_content_encoding"))
 
     def _no_method(self, request: Request, methods: dict[str, Entry], origin: bytes | None) -> Refusal:
         allow = (b"allow", RouteTable.allow(methods).encode())
@@ -241,6 +251,11 @@ class Edge:
 
     def _refusal(self, request: Request, status: int, message: str, code: str) -> Refusal:
         return Refusal(status, [*request.reply_headers, _JSON], error_body(request, status, message, code))
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers write it, which is not always how it was typed (RFC 6454 section 6)."""
+    return text.lower().rstrip("/")
 
 
 def _forwarding(request: Request) -> dict[bytes, str]:

@@ -16,6 +16,7 @@ from .record import record
 
 _log = logging.getLogger("omniroute.gateway")
 CLIENT_GONE: Final = 499
+STOPPED: Final = 503
 J = TypeVar("J", bound=Job)
 
 
@@ -34,11 +35,13 @@ async def serve(gateway: Gateway, job: J, work: Callable[[Gateway, J], Awaitable
     except OmniError as error:
         refuse(gateway, job, render.failure_of(error))
     except asyncio.CancelledError:
-        if not exchange.gone:
+        if exchange.gone:
+            if not job.complete:  # many clients close as soon as they have read the last event
+                job.status = CLIENT_GONE
+                job.failure = Failure(CLIENT_GONE, "The client closed the connection")
+        else:
+            _stop(gateway, job)
             raise
-        if not job.complete:  # many clients close as soon as they have read the last event
-            job.status = CLIENT_GONE
-            job.failure = Failure(CLIENT_GONE, "The client closed the connection")
     except Exception:  # noqa: BLE001 - the last line of defence: whatever it is, the client gets an answer
         _log.exception("request %s failed", exchange.request.id, extra={"request_id": exchange.request.id})
         refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
@@ -51,6 +54,15 @@ async def serve(gateway: Gateway, job: J, work: Callable[[Gateway, J], Awaitable
             row = record(gateway, job)
             spend.charge(gateway.live, job, row)
             gateway.live.on_record(row)
+
+
+def _stop(gateway: Gateway, job: Job) -> None:
+    """End a call that the server's own end has overtaken."""
+    if job.complete and job.exchange.started:
+        job.exchange.end()
+        return
+    job.status = STOPPED
+    refuse(gateway, job, Failure(STOPPED, "Server is shutting down", retry_after=1))
 
 
 def admit(gateway: Gateway, job: Job) -> None:

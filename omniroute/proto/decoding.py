@@ -17,7 +17,9 @@ _PIECE: Final = 256 * 1024
 _FREE: Final = 1024 * 1024  # decoded bytes that any answer may have, whatever its ratio
 _RATIO: Final = 100  # decoded bytes per coded byte beyond that; text reaches 10 to 30
 _EITHER: Final = 0  # deflate, with or without the zlib wrapper
-_WINDOWS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": _EITHER}
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_WINDOWS: Final = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": _EITHER}
+_MEMBER: Final = b"\x1f"  # the first byte of each member of a gzip body (RFC 1952 section 2.2)
 
 
 class DecodingError(ValueError):
@@ -38,9 +40,10 @@ def decoder_for(headers: Headers, total: int) -> Decoder | None:
 class Decoder:
     """One coded body.  ``total``: most decoded bytes."""
 
-    __slots__ = ("_inflate", "_pending", "_read", "_total", "_written")
+    __slots__ = ("_gzip", "_inflate", "_pending", "_read", "_total", "_written")
 
     def __init__(self, window: int, total: int) -> None:
+        self._gzip = window == _GZIP
         self._inflate = None if window == _EITHER else zlib.decompressobj(window)
         self._pending = b""  # the first byte of a deflate body, while its second is awaited
         self._total = total
@@ -67,10 +70,10 @@ class Decoder:
 
     def _decode(self, inflate: zlib._Decompress, data: bytes) -> bytes:
         pieces: list[bytes] = []
-        if inflate.eof and data:
-            raise DecodingError("protocol", "bytes after the end of the compressed body")
         full = True
         while full or data:
+            if inflate.eof and data:
+                inflate = self._inflate = self._next_member(data)
             try:
                 piece = inflate.decompress(data, _PIECE)
             except zlib.error:
@@ -79,8 +82,12 @@ class Decoder:
             self._written += len(piece)
             if self._written > min(self._total, max(_FREE, _RATIO * self._read)):
                 raise DecodingError("too_large", "the compressed body expands too far")
-            if inflate.unused_data:
-                raise DecodingError("protocol", "bytes after the end of the compressed body")
             full = len(piece) == _PIECE  # zlib may hold more output even when it has taken all input
-            data = inflate.unconsumed_tail
+            data = inflate.unused_data or inflate.unconsumed_tail
         return b"".join(pieces)
+
+    def _next_member(self, data: bytes) -> zlib._Decompress:
+        """What decodes the bytes behind an end: a gzip body may be a series of members, nothing else goes on."""
+        if not (self._gzip and data.startswith(_MEMBER)):
+            raise DecodingError("protocol", "bytes after the end of the compressed body")
+        return zlib.decompressobj(_GZIP)

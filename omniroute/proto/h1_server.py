@@ -40,6 +40,7 @@ HASTE: Final = 0.1  # the same, and to complete a head, while the server drains
 DISCARD_BYTES: Final = 256 * 1024  # an unread body up to this is read and dropped to keep the connection
 TURN: Final = 16  # steps, each a request or a part of its body, that a connection may take while others wait
 RETRY_AFTER: Final = (b"retry-after", b"1")
+SHUTTING_DOWN: Final = "Server is shutting down"
 
 
 class ServerState:
@@ -100,7 +101,7 @@ class H1Server(asyncio.Protocol):
             self._closing = True
             self.transport.abort()
         elif server.draining or len(server.connections) > server.limits.connections:
-            self._refuse(503, "too many connections")
+            self._refuse(503, SHUTTING_DOWN if server.draining else "too many connections")
         else:
             self._deadline.set(server.limits.head_timeout)
 
@@ -305,12 +306,16 @@ class H1Server(asyncio.Protocol):
                 self.fail(exchange)
 
     def fail(self, exchange: H1Exchange) -> None:
-        """End an exchange whose handler did not: 500 while that can still be said, a visible break otherwise."""
+        """End an exchange whose handler did not: 500 while that can still be said, a visible break otherwise.
+
+        While the server drains it was most likely :meth:`stop` that kept the handler from it.
+        """
         if exchange.started:
             exchange.abort()
         else:
-            headers, body = self.server.app.refuse(exchange.request, 500, "internal error")
-            exchange.respond(500, headers, body)
+            status, message = (503, SHUTTING_DOWN) if self.server.draining else (500, "internal error")
+            headers, body = self.server.app.refuse(exchange.request, status, message)
+            exchange.respond(status, [*headers, RETRY_AFTER] if status == 503 else headers, body)
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
@@ -410,6 +415,13 @@ class H1Server(asyncio.Protocol):
             self._close(linger=False)
         elif not self.transport.get_write_buffer_size():
             self._deadline.set(HASTE)
+
+    def stop(self) -> asyncio.Task[None] | None:
+        """The time for what runs is over: have its handler end it; returns what to wait for."""
+        task = self.exchange.task if self.exchange is not None else None
+        if task is not None:
+            task.cancel()
+        return task
 
     def client_left(self) -> None:
         """The client has closed its side for good."""

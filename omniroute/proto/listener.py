@@ -13,7 +13,7 @@ from contextlib import suppress
 from ..clock import Clock
 from ..settings import Limits
 from .exchange import Application
-from .h1_server import H1Server, ServerState
+from .h1_server import HASTE, H1Server, ServerState
 
 _log = logging.getLogger("omniroute.proto")
 _BACKLOG = 1024
@@ -105,7 +105,10 @@ class Listener:
             self.state.empty.set()
 
     async def drain(self, seconds: float) -> int:
-        """Stop accepting, close what is idle, let running exchanges finish, abort the rest; returns how many it was."""
+        """Stop accepting, close what is idle, let running exchanges finish, end the rest; returns how many it was.
+
+        Handlers that are late are cancelled and may still say why; what then is not answered is cut off.
+        """
         state = self.state
         self._stop_accepting()
         self._servers.clear()
@@ -119,8 +122,11 @@ class Listener:
             await state.empty.wait()
             expiry.cancel()
             late = len(state.connections)
+            stopped = [task for connection in list(state.connections) if (task := connection.stop()) is not None]
+            if stopped:
+                await asyncio.wait(stopped, timeout=HASTE)
             for connection in list(state.connections):
                 connection.client_left()
         if late:
-            _log.warning("aborted %d connections that did not end within %g s", late, seconds)
+            _log.warning("ended %d connections that did not end within %g s", late, seconds)
         return late

@@ -120,13 +120,14 @@ def test_the_own_origin_passes_without_cors_fields() -> None:
     assert len(asked.reply_headers) == 1
 
 
-@pytest.mark.parametrize("how", ["environment", "setting", "any"])
+@pytest.mark.parametrize("how", ["environment", "setting", "any", "typed otherwise"])
 def test_a_listed_origin_gets_cors_fields_on_answers_and_preflight(how: str) -> None:
     origin = b"https://app.example"
     target = {
         "environment": edge(origins=("https://app.example",)),
         "setting": edge(cors_origins=("https://app.example",)),
         "any": edge(origins=("*",)),
+        "typed otherwise": edge(origins=("https://App.Example/",)),
     }[how]
     asked = request("POST", "/v1/messages", (b"origin", origin))
     target.admit(asked)
@@ -164,6 +165,14 @@ def test_a_cross_site_state_change_without_origin_is_refused_and_a_navigation_is
 )
 def test_what_is_not_in_the_table_does_not_exist(path: str) -> None:
     assert refused(edge(), request("GET", path))[0] == 404
+
+
+def test_a_compressed_body_is_refused_by_its_name_and_a_word_that_is_no_coding_is_not() -> None:
+    status, headers, body = refused(edge(), request("POST", "/v1/messages", (b"content-encoding", b"GZip")))
+    assert (status, headers[b"accept-encoding"], body["error"]["code"]) == (415, b"identity", "unsupported_content_encoding")
+    assert "GZip" in body["error"]["message"]
+    for method, path, coding in (("POST", "/v1/messages", b"utf-8"), ("GET", "/v1/models", b"gzip")):
+        edge().admit(request(method, path, (b"content-encoding", coding)))
 
 
 def test_a_wrong_method_names_the_right_ones() -> None:
@@ -227,7 +236,8 @@ def test_the_servers_own_refusals_speak_the_paths_dialect() -> None:
         "type": "error",
         "error": {"message": "Too large", "type": "request_too_large", "code": "PAYLOAD_TOO_LARGE"},
     }
-    _, body = target.refuse(None, 400, "Bad")
+    headers, body = target.refuse(None, 400, "Bad")
+    assert UUID4.fullmatch(dict(headers)[b"x-request-id"].decode())
     assert msgspec.json.decode(body)["error"]["type"] == "invalid_request_error"
     _, body = target.refuse(Request("POST", "/v1beta/models/x:generateContent"), 413, "Too large")
     assert msgspec.json.decode(body)["error"] == {"code": 413, "message": "Too large", "status": "INVALID_ARGUMENT"}

@@ -60,11 +60,17 @@ async def test_a_client_that_leaves_is_logged_as_499_and_no_account_suffers() ->
     assert gateway.live.health.cooling() == {}
 
 
-async def test_being_stopped_is_not_taken_for_a_client_that_left() -> None:
-    gateway = fake_gateway(one_provider(CHAT), asyncio.CancelledError())
+@BOTH
+async def test_being_stopped_is_not_taken_for_a_client_that_left(wire: Wire) -> None:
+    gateway = fake_gateway(one_provider(wire), asyncio.CancelledError())
+    made = exchange(wire, wire.ask(MODEL))
     with pytest.raises(asyncio.CancelledError):
-        await ask(gateway, CHAT)
-    assert len(gateway.records) == 1
+        await pipeline.serve(gateway, made, Line(wire.name))
+    assert (made.status, made.header(b"retry-after")) == (503, b"1")
+    assert wire.error_of(made.text)["message"] == "Server is shutting down"
+    (record,) = gateway.records
+    assert (record.status, record.error) == (503, "Server is shutting down")
+    assert gateway.live.health.cooling() == {}
 
 
 @BOTH

@@ -16,6 +16,7 @@ def raw_deflate(data: bytes) -> bytes:
 
 
 CODED = {b"gzip": gzip.compress(TEXT), b"X-GZip": gzip.compress(TEXT), b"deflate": zlib.compress(TEXT)}
+MEMBERS = b"".join(map(gzip.compress, (TEXT[:1000], b"", TEXT[1000:])))
 
 
 def decoder(coding: bytes, total: int = 64 << 20) -> Decoder:
@@ -29,7 +30,7 @@ def feed_all(unpack: Decoder, data: bytes, step: int) -> bytes:
 
 
 @pytest.mark.parametrize("step", [1, 2, 7, 100_000])
-@pytest.mark.parametrize(("coding", "data"), [*CODED.items(), (b"deflate", raw_deflate(TEXT))])
+@pytest.mark.parametrize(("coding", "data"), [*CODED.items(), (b"deflate", raw_deflate(TEXT)), (b"gzip", MEMBERS)])
 def test_coded_bodies_are_decoded_at_any_split(coding: bytes, data: bytes, step: int) -> None:
     unpack = decoder(coding)
     assert feed_all(unpack, data, step) == TEXT
@@ -66,7 +67,7 @@ def test_damage_is_a_protocol_error(coding: bytes) -> None:
     assert caught.value.reason == "protocol"
 
 
-@pytest.mark.parametrize(("coding", "data"), CODED.items())
+@pytest.mark.parametrize(("coding", "data"), [*CODED.items(), (b"gzip", MEMBERS)])
 def test_early_end_is_noticed(coding: bytes, data: bytes) -> None:
     for cut in (1, len(data) // 2, len(data) - 1):
         unpack = decoder(coding)
@@ -81,6 +82,9 @@ def test_empty_body_is_complete() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 100_000])
-def test_bytes_after_the_end_are_refused(step: int) -> None:
+@pytest.mark.parametrize(
+    ("coding", "data"), [(b"gzip", gzip.compress(TEXT) + b"more"), (b"deflate", zlib.compress(TEXT) + gzip.compress(TEXT))]
+)
+def test_bytes_after_the_end_are_refused(coding: bytes, data: bytes, step: int) -> None:
     with pytest.raises(DecodingError, match="after the end"):
-        feed_all(decoder(b"gzip"), gzip.compress(TEXT) + b"more", step)
+        feed_all(decoder(coding), data, step)

@@ -223,10 +223,35 @@ def test_drain_lets_the_running_finish_and_refuses_the_new() -> None:
     run(scenario())
 
 
-def test_drain_aborts_what_does_not_end_in_time() -> None:
+def test_what_does_not_end_while_the_server_drains_is_told_so() -> None:
     async def scenario() -> None:
         handler = Waiting()
         async with serving(App(handler)) as listener:
+            running = asyncio.ensure_future(exchange(listener, GET))
+            await handler.runs.wait()
+            assert await listener.drain(0.01) == 1
+            assert listener.connections == 0
+            (answer,) = read_answers(await running, ["GET"], closed=True)
+            assert (answer.status, answer.headers[b"retry-after"]) == (503, b"1")
+            assert b"shutting down" in answer.body
+            assert not handler.gone.is_set()  # the client had not left
+
+    run(scenario())
+
+
+def test_drain_cuts_off_what_will_not_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omniroute.proto.listener.HASTE", 0.01)
+
+    async def scenario() -> None:
+        handler = Waiting()
+
+        async def stubborn(ex: Exchange) -> None:
+            try:
+                await handler(ex)
+            except asyncio.CancelledError:
+                await handler.gone.wait()
+
+        async with serving(App(stubborn)) as listener:
             running = asyncio.ensure_future(exchange(listener, GET))
             await handler.runs.wait()
             assert await listener.drain(0.01) == 1
