@@ -34,6 +34,7 @@ _BUDGET_OF_EFFORT: Final = {
 }
 _EFFORT: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _SHOW: Final = {"auto": "summarized", "concise": "summarized", "detailed": "summarized"}
+_HIDDEN: Final = Reasoning(show="omitted")  # says how to show thinking, not that there shall be any
 _SCHEMA_INSTRUCTION: Final = (
     "Answer only with a JSON value that conforms to the following JSON Schema, "
     "without any other text and without code fences.\n%s"
@@ -218,6 +219,8 @@ def _reasoning(
     if wish.enabled is False or wish.effort == "none":
         if ask.wire == WIRE or adaptive:
             body["thinking"] = {"type": "disabled"}
+        return
+    if wish == _HIDDEN:
         return
     if ask.wire == WIRE and wish.enabled is None:  # an effort alone does not switch thinking on here
         _effort(output, wish, adaptive, notes)

@@ -26,9 +26,11 @@ from .events import (
     Usage,
 )
 
+ENDED_BADLY: Final = "The provider ended the answer with an error"
+
 
 class Answer(Struct):
-    """A whole answer.  ``failure`` is set when the upstream reported an error after it had begun."""
+    """A whole answer.  ``failure`` is set when the upstream reported an error after it had begun, or ended it with one."""
 
     start: Start = field(default_factory=Start)
     blocks: list[Block] = field(default_factory=list)
@@ -141,6 +143,8 @@ class Collector:
 
     def _finish(self, event: Finish) -> None:
         self.answer.finish = event
+        if event.reason == "error":  # few wires have a word for it, and a whole answer can still be an error instead
+            self.answer.failure = Failure(502, ENDED_BADLY + (f" ({event.raw})." if event.raw else "."))
 
     def _failure(self, event: Failure) -> None:
         self.answer.failure = event

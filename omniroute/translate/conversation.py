@@ -56,6 +56,7 @@ class Media(Struct):
     citations: bool = False  # the answer shall cite this document
     cache: CacheHint | None = None
     signature: str | None = None
+    raw: bytes | None = None  # the part as it came, where its own wire has several for one thing (OpenAI chat)
 
 
 class Thinking(Struct):

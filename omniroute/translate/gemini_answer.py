@@ -117,8 +117,8 @@ class _Parts:
         self.drop(Lost.MEDIA_OUTPUT)
         return [{"text": media.transcript}] if media.transcript else []
 
-    def citations(self, citations: list[Citation]) -> dict[str, Any]:
-        members, lost = write_citations(citations)
+    def citations(self, citations: list[Citation], text: str = "") -> dict[str, Any]:
+        members, lost = write_citations(citations, text)
         if lost:
             self.drop(Lost.CITATIONS)
         return members
@@ -135,13 +135,14 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
     """A whole response.  An answer that failed must go through ``encode_error`` instead."""
     parts = _Parts(stamp)
     written = [part for block in answer.blocks for part in parts.of(block)]
-    citations = [c for block in answer.blocks if isinstance(block, Text) for c in block.citations]
+    texts = [block for block in answer.blocks if isinstance(block, Text)]
+    citations = [c for block in texts for c in block.citations]
     candidate: dict[str, Any] = {
         "content": {"parts": written or _EMPTY, "role": "model"},
         "finishReason": parts.finish(answer.finish or Finish("stop")),
         "index": 0,
     }
-    candidate |= parts.citations(citations)
+    candidate |= parts.citations(citations, "".join([block.text for block in texts]) if citations else "")
     if (logprobs := write_logprobs(answer.logprobs)) is not None:
         candidate["logprobsResult"] = logprobs
     body: dict[str, Any] = {"candidates": [candidate]}

@@ -1,7 +1,8 @@
 """Sources and log probabilities of Gemini answers, which stand beside the text: read and written.
 
 Shapes: the vendor's reference, "GroundingMetadata", "CitationMetadata", "LogprobsResult".  The wire counts places in the
-text in bytes of UTF-8, our vocabulary in characters: a place is kept only while the text is ASCII, where both are the same.
+text in bytes of UTF-8, our vocabulary in characters; in streams a place is kept only while the text is ASCII, where both
+are the same.
 """
 
 from __future__ import annotations
@@ -77,16 +78,33 @@ _MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _FACTS: Final[Shape[list[dict[str, Any]]]] = Shape(list[dict[str, Any]])
 
 
-def read_citations(grounding: Raw, citations: Raw, ascii_text: bool) -> list[Citation]:
-    """One citation for each supported place and source.  The first carries the vendor's objects for clients of this wire."""
+def read_citations(grounding: Raw, citations: Raw, text: str | None) -> list[Citation]:
+    """One citation for each supported place and source.  The first carries the vendor's objects for clients of this wire.
+
+    *text* is the answer's: "" will do where it is ASCII, None where it is not known.
+    """
     out = [*_grounded(_GROUNDING.get(grounding)), *_cited(_CITATIONS.get(citations))]
-    if not ascii_text:
-        for citation in out:
-            citation.start = citation.end = None
     if out:
+        _in_characters(out, text)
         given = (("groundingMetadata", grounding), ("citationMetadata", citations))
         out[0].raw = encode({name: raw for name, raw in given if bytes(raw) not in (b"", b"null")})
     return out
+
+
+def _in_characters(citations: list[Citation], text: str | None) -> None:
+    if text is not None and text.isascii():
+        return
+    said = text.encode("utf-8", "replace") if text is not None else None
+    for citation in citations:
+        citation.start, citation.end = _characters(said, citation.start), _characters(said, citation.end)
+
+
+def _characters(said: bytes | None, place: int | None) -> int | None:
+    return len(said[: max(0, place)].decode("utf-8", "ignore")) if said is not None and place is not None else None
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _grounded(found: _Grounding | None) -> list[Citation]:
@@ -110,8 +128,12 @@ def _cited(found: _Citations | None) -> list[Citation]:
     return [Citation(s.uri, s.title, None, s.startIndex or 0, s.endIndex, WIRE) for s in sources]
 
 
-def write_citations(citations: Iterable[Citation]) -> tuple[dict[str, Any], bool]:
-    """(members of the candidate, whether a citation had no shape here): the vendor's own objects, or links."""
+def write_citations(citations: Iterable[Citation], text: str = "") -> tuple[dict[str, Any], bool]:
+    """(members of the candidate, whether a citation had no shape here): the vendor's own objects, or links.
+
+    *text* is what they cite, where it is known.
+    """
+    plain = text.isascii()
     members: dict[str, Any] = {}
     chunks: list[dict[str, Any]] = []
     supports: list[dict[str, Any]] = []
@@ -124,7 +146,8 @@ def write_citations(citations: Iterable[Citation]) -> tuple[dict[str, Any], bool
             lost = True
         else:
             if citation.end is not None:
-                segment = {"startIndex": citation.start or 0, "endIndex": citation.end, "text": citation.text or ""}
+                start, end = (at if plain else _bytes(text[:at]) for at in (citation.start or 0, citation.end))
+                segment = {"startIndex": start, "endIndex": end, "text": citation.text or ""}
                 supports.append({"segment": segment, "groundingChunkIndices": [len(chunks)]})
             chunks.append({"web": {"uri": citation.url, "title": citation.title or ""}})
     if chunks:

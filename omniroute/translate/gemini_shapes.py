@@ -208,8 +208,9 @@ def write_finish(finish: Finish) -> str:
 
 def usage_object(usage: Usage) -> dict[str, Any]:
     """``usageMetadata``: the candidates' tokens are given without the thoughts'."""
-    prompt, output, thoughts = usage.input or 0, usage.output or 0, usage.reasoning or 0
-    out: dict[str, Any] = {"promptTokenCount": prompt, "candidatesTokenCount": max(0, output - thoughts)}
+    prompt, output = usage.input or 0, usage.output or 0
+    thoughts = min(usage.reasoning or 0, output)  # some vendors count more thinking than output
+    out: dict[str, Any] = {"promptTokenCount": prompt, "candidatesTokenCount": output - thoughts}
     if usage.cache_read:
         out["cachedContentTokenCount"] = usage.cache_read
     if thoughts:

@@ -65,7 +65,6 @@ class Decoder(StreamDecoder):
         self._said = False  # there was a candidate
         self._finish: Finish | None = None
         self._called = False
-        self._text_open = False
         self._ascii = True  # all text so far
         self._usage: GeminiUsage | None = None
         self._grounding: Raw = ABSENT
@@ -107,12 +106,14 @@ class Decoder(StreamDecoder):
         if counts is not None and counts.promptTokenCount is not None and not self._whole:
             out.append(Usage(input=counts.promptTokenCount, cache_read=counts.cachedContentTokenCount))
 
-    def eof(self) -> Sequence[Event]:
+    def eof(self, said: Sequence[Event] = ()) -> Sequence[Event]:
+        """*said*: all events so far, where they are known: a stream does not keep its text."""
         if self._done:
             return ()
         self._done = True
         out: list[Event] = [] if self._started else [Start()]
-        citations = read_citations(self._grounding, self._citations, self._ascii)
+        text = "" if self._ascii else "".join([e.text for e in said if isinstance(e, TextDelta)]) or None
+        citations = read_citations(self._grounding, self._citations, text)
         out += [CitationDelta(citation) for citation in citations]
         if self._usage is not None:
             out.append(from_gemini(self._usage))
@@ -156,9 +157,10 @@ class Decoder(StreamDecoder):
             for place, part in enumerate(content.parts):
                 text = part.text
                 if text is not None and part.thoughtSignature is None and not part.thought:
-                    self._ascii = self._ascii and text.isascii()
-                    out.append(TextDelta(text, logprobs))
-                    self._text_open, logprobs = True, None
+                    if text or logprobs is not None:  # many a stream ends with an empty text, after a call too
+                        self._ascii = self._ascii and text.isascii()
+                        out.append(TextDelta(text, logprobs))
+                        logprobs = None
                 else:
                     self._part(part, place, data, out)
         if logprobs is not None:
@@ -223,7 +225,7 @@ def decode_answer(body: bytes) -> list[Event]:
     events: list[Event] = []
     for chunk in _chunks(data):
         events += decoder.feed(b"", chunk)
-    return [*events, *decoder.eof()]
+    return [*events, *decoder.eof(events)]
 
 
 def _chunks(data: bytes) -> list[bytes]:

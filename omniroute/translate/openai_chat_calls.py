@@ -107,9 +107,17 @@ class Row:
         function = delta.function or Function()
         key = self._key(delta, position)
         known = self._calls.get(key)
-        if known is not None and function.name and delta.id and known.id and delta.id != known.id:
+        if known is not None and function.name and self._another(known, delta.id, function):
             del self._calls[key]  # a vendor that gives index 0 to every call
         self._arguments(self._call_at(key, delta.id or ""), function.name, function, out)
+
+    def _another(self, known: _Call, id_: str | None, function: Function) -> bool:
+        """Whether a named delta with the key of *known* begins another call: some vendors repeat the name in every one."""
+        if id_ and known.id:
+            return id_ != known.id
+        if id_ or not known.name or not (function.arguments or function.name != known.name):
+            return False
+        return known.state == "closed" or known.complete()
 
     def _key(self, delta: CallDelta, position: int) -> int | str:
         """What tells the calls apart: the index, else the id; a delta with neither continues the last call."""
@@ -136,6 +144,8 @@ class Row:
         text = function.arguments
         if text is not None and not isinstance(text, str):
             text = encode(text).decode()
+        elif text == "null" and not call.parts and call.kind == "function":  # Groq's word for no arguments
+            text = ""
         call.name = call.name or name or ""
         if call.state == "closed" or not (text or call.name):
             return

@@ -2,8 +2,8 @@
 
 OpenAI's shape is ``{"error": {"message", "type", "param", "code"}}``.  Also met: a list around it (Google), ``error`` as a
 bare string (xAI, Ollama, Venice), ``{"detail": …}`` (FastAPI servers), flat ``{"object": "error", "message", …}`` (Mistral),
-``{"message", "type", "code"}`` (llama.cpp's streams), ``{"errors": […]}`` (Cloudflare), SSE frames, HTML pages, plain text,
-nothing at all.
+``{"message", "type", "code"}`` (llama.cpp's streams), ``{"errors": […]}`` (Cloudflare), ``{"base_resp": {"status_code",
+"status_msg"}}`` (MiniMax), SSE frames, HTML pages, plain text, nothing at all.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ _STATUS: Final = {
     "internal_error": 500,
     "api_error": 500,
 }
+_MINIMAX: Final[dict[Any, int]] = {1002: 429, 1004: 401, 1008: 402, 1026: 400, 1039: 400, 2013: 400, 2049: 401}
 
 
 def decode_error(status: int, body: bytes) -> Failure:
@@ -85,6 +86,9 @@ def error_in(value: Any) -> Failure | None:
         return _failure(value, inner)
     if value.get("object") == "error" or value.get("type") == "error" or isinstance(value.get("errors"), list):
         return _failure(value, value.get("message") or value.get("errors"))
+    if isinstance(inner := value.get("base_resp"), dict):
+        code = inner.get("status_code")
+        return _failure({"code": code, "status_code": _MINIMAX.get(code)}, inner.get("status_msg"))
     if value.get("detail") and not {"choices", "content"} & value.keys():
         return _failure(value, value["detail"])
     return None
@@ -122,7 +126,7 @@ def _any_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        for name in ("message", "msg", "error_description", "detail", "title"):
+        for name in ("message", "msg", "err_msg", "error_description", "detail", "title"):
             if value.get(name):
                 return _any_text(value[name])
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):

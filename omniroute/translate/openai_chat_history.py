@@ -61,6 +61,8 @@ class _Part(Struct):
     video_url: Raw = ABSENT
     input_audio: Raw = ABSENT
     file: Raw = ABSENT
+    document_url: Raw = ABSENT
+    document_name: str | None = None
     thinking: Raw = ABSENT
     cache_control: Raw = ABSENT
 
@@ -149,6 +151,14 @@ def _file(part: _Part, path: str) -> Block | None:
     return media
 
 
+def _document_url(part: _Part, path: str) -> Block | None:
+    """Mistral's part for a document: a link or a ``data:`` URL."""
+    media = media_of_url("document", _STRING.read(part.document_url, join(path, "document_url")))
+    media.name = part.document_name
+    media.cache = cache_hint(part.cache_control)
+    return media
+
+
 def _refusal(part: _Part, path: str) -> Block | None:
     return Refusal(_STRING.read(part.refusal, join(path, "refusal")))
 
@@ -168,6 +178,7 @@ _READ: Final[dict[str, tuple[str, Callable[[_Part, str], Block | None]]]] = {
     "video_url": ("video_url", _video),
     "input_audio": ("input_audio", _audio),
     "file": ("file", _file),
+    "document_url": ("document_url", _document_url),
     "refusal": ("refusal", _refusal),
     "thinking": ("thinking", _thinking),
 }
@@ -191,7 +202,10 @@ def _block(raw: Raw, path: str) -> Block:
         return Opaque(WIRE, part.type or "part", data)
     if not said(getattr(part, member)):
         raise missing(join(path, member))
-    return read(part, path) or Opaque(WIRE, part.type or "part", data)
+    block = read(part, path) or Opaque(WIRE, part.type or "part", data)
+    if isinstance(block, Media) and part.type == "document_url":
+        block.raw = data
+    return block
 
 
 # --------------------------------------------------------------------------- messages

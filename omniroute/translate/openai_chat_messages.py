@@ -135,6 +135,8 @@ class Messages:
         raise reject(WIRE, Lost.AUDIO_INPUT if media.kind == "audio" else Lost.VIDEO_INPUT, "messages")
 
     def _document(self, media: Media) -> list[_Part]:
+        if media.raw is not None and self.own:
+            return [Raw(media.raw)]
         before: list[_Part] = []
         if media.citations:
             self.lost.append(Lost.DOCUMENT_CITATIONS)

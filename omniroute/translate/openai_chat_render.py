@@ -1,9 +1,9 @@
 """OpenAI chat requests, written.
 
 What a provider wants beyond plain OpenAI is said by its quirks (``catalog.toml``): ``max_completion_tokens``,
-``developer_role``, ``reasoning_content``, ``cache_control``, ``top_k``, ``no_stream_options``, ``no_sampling``, and
-``custom_tools``, ``allowed_tools`` for the two tool features that only OpenAI itself has.  A request that was read from this
-very wire keeps what it said: its extras, its vendor parts, its file ids.
+``developer_role``, ``reasoning_content``, ``cache_control``, ``top_k``, ``no_stream_options``, ``no_sampling``,
+``sampling_unless_reasoning``, and ``custom_tools``, ``allowed_tools`` for the two tool features that only OpenAI itself has.
+A request that was read from this very wire keeps what it said: its extras, its vendor parts, its file ids.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .names import Names, chosen, tools_by_name
 from .openai_chat_error import WIRE
 from .openai_chat_messages import Messages
 from .openai_chat_request import DIALECTS, EFFORT
+from .schema import with_properties
 
 NAME_LIMIT: Final = 64
 _STOPS: Final = 4
 _USER_LIMIT: Final = 64  # characters
 _TIERS: Final = frozenset(("auto", "default", "flex", "priority"))
-_ANY_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
 _TEXT_SCHEMA: Final = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
 _BANDS: Final = ((0, "none"), (1024, "low"), (10240, "medium"))  # budget up to -> effort; else high (routing-semantics 10.1)
 _OPENAI_WIRES: Final = frozenset((WIRE, "openai-responses"))
@@ -120,7 +120,7 @@ class _Request:
                 function["format"] = Raw(tool.grammar)
             return {"type": "custom", "custom": function}
         self._lose(Lost.CUSTOM_TOOLS, tool.kind == "custom")
-        schema = Raw(tool.schema) if tool.schema is not None else _ANY_SCHEMA
+        schema = Raw(tool.schema) if self.own and tool.schema is not None else with_properties(tool.schema)
         function["parameters"] = _TEXT_SCHEMA if tool.kind == "custom" else schema
         if tool.strict is not None:
             function["strict"] = tool.strict
@@ -194,6 +194,9 @@ class _Request:
             self._lose(Lost.REASONING)  # models that cannot stop thinking refuse the word, others do not think unasked
         elif effort is not None:
             self.body[EFFORT] = effort
+            if self.quirk("sampling_unless_reasoning") and not self.own:
+                self._lose(Lost.TEMPERATURE, self.body.pop("temperature", None) is not None)
+                self._lose(Lost.TOP_P, self.body.pop("top_p", None) is not None)
 
     def _rest(self) -> None:
         ask, body = self.ask, self.body

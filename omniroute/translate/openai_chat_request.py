@@ -91,8 +91,10 @@ class _Thought(Struct):
     enable_thinking: bool | None = None
     thinking: bool | None = None
     summary: str | None = None
+    exclude: bool | None = None
 
 
+_NO_THOUGHT: Final = _Thought()
 _STRING: Final[Shape[str]] = Shape(str)
 _STRINGS: Final[Shape[list[str]]] = Shape(list[str])
 _STRING_OR_STRINGS: Final[Shape[str | list[str]]] = Shape(str | list[str])
@@ -197,22 +199,30 @@ def _set_effort(reasoning: Reasoning, effort: str) -> None:
         reasoning.enabled = False
 
 
+def _set_budget(reasoning: Reasoning, budget: int) -> None:
+    reasoning.budget = budget
+    if budget == 0:
+        reasoning.enabled = False
+
+
 def _thought(ask: Ask, name: str, raw: Raw) -> None:
     """A vendor's way to steer thinking.  Understood as far as it goes, and kept for its own wire."""
     ask.extra[name] = bytes(raw)
-    reasoning = _reasoning(ask)
     if (on := _BOOL.get(raw)) is not None:
-        reasoning.enabled = on
+        _reasoning(ask).enabled = on
     elif (budget := _INT.get(raw)) is not None:
-        reasoning.budget = budget
-    elif (thought := _THOUGHT.get(raw)) is not None:
+        _set_budget(_reasoning(ask), budget)
+    elif (thought := _THOUGHT.get(raw)) is not None and thought != _NO_THOUGHT:
+        reasoning = _reasoning(ask)
         on = next((v for v in (thought.enabled, thought.enable_thinking, thought.thinking) if v is not None), None)
         if thought.type is not None:
             on = thought.type != "disabled"
         reasoning.enabled = on if on is not None else reasoning.enabled
         reasoning.adaptive = reasoning.adaptive or thought.type == "adaptive"
-        reasoning.budget = thought.max_tokens or thought.budget_tokens or reasoning.budget
-        reasoning.show = thought.summary or reasoning.show
+        budget = thought.max_tokens if thought.max_tokens is not None else thought.budget_tokens
+        if budget is not None:
+            _set_budget(reasoning, budget)
+        reasoning.show = "omitted" if thought.exclude else thought.summary or reasoning.show
         if thought.effort is not None and reasoning.effort is None:
             _set_effort(reasoning, thought.effort)
 

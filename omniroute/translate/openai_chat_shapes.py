@@ -46,11 +46,12 @@ class Image(Struct, gc=False):
 
 
 class Part(Struct, gc=False):
-    """Of a content list (Mistral): text, or thinking that is again a list of texts."""
+    """Of a content list: text, or thinking that is again a list of texts (Mistral; ``summary`` at Databricks)."""
 
     type: str | None = None
     text: str | None = None
     thinking: str | list[Part] | None = None
+    summary: list[Part] | None = None
     refusal: str | None = None
     image_url: ImageUrl | str | None = None
 
@@ -91,6 +92,8 @@ class Delta(Struct, gc=False):
     annotations: list[Raw] | None = None
     images: list[Image] | None = None
     audio: Audio | None = None
+    reasoning_text: str | None = None  # GitHub Copilot
+    thinking: str | None = None
 
 
 class Logprobs(Struct, gc=False):
@@ -103,12 +106,15 @@ class Choice(Struct, gc=False):
     message: Delta | None = None
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
+    usage: ChatUsage | None = None  # Moonshot, beside the finish reason
+    error: Raw = ABSENT  # OpenRouter, with the finish reason "error"
 
 
 class VendorUsage(Struct, gc=False):
-    """Groq's ``x_groq``."""
+    """Groq's ``x_groq``; ``error`` says why a stream was stopped."""
 
     usage: ChatUsage | None = None
+    error: str | None = None
 
 
 class Chunk(Struct, gc=False):
@@ -121,6 +127,7 @@ class Chunk(Struct, gc=False):
     x_groq: VendorUsage | None = None
     detail: Raw = ABSENT  # only of error bodies
     message: Raw = ABSENT
+    base_resp: Raw = ABSENT  # MiniMax: beside an answer all is well, without one it is the error
     object: str | None = None
 
 
@@ -162,6 +169,8 @@ def plain_text(chunk: Chunk) -> str:
     if type(text) is not str or delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.reasoning_details:
         return ""
     if delta.refusal or delta.function_call is not None or delta.annotations or delta.images or delta.audio is not None:
+        return ""
+    if delta.reasoning_text or delta.thinking:
         return ""
     return text
 

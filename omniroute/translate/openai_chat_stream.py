@@ -66,6 +66,7 @@ FINISH: Final[dict[str, FinishReason]] = {
     **dict.fromkeys(("function_call_filter", "malformed_function_call"), "error"),
 }
 _CONTENT: Final = b'"content":'
+_NOTHING: Final = (b"", b"null", b'""')
 _FRAMES: Final = 4  # times that a stream's frame is looked for: some have something new in every chunk
 CUT: Final = "The upstream's stream ended before the answer was complete"
 
@@ -126,12 +127,11 @@ class ChatDecoder(StreamDecoder):
             return self.fail(chunk, data)
         return self.take(chunk)
 
-    def texts(self, pairs: Sequence[tuple[bytes, bytes]]) -> Sequence[str]:
-        if self._frame is None or self._ended or not self._row.clear:
-            return ()
-        if texts := self._frame.texts(pairs):
-            self._piece(texts[-1])
-        return texts
+    def run(self, last: tuple[bytes, bytes], data: bytes, at: int) -> tuple[Sequence[str], int]:
+        name, piece = last
+        if self._frame is None or name or not self._frame.text(piece) or not self._row.clear or self._ended:
+            return (), at
+        return self._frame.run(data, at)
 
     def _piece(self, text: str) -> Sequence[Event]:
         self._usage_last = False
@@ -194,15 +194,18 @@ class ChatDecoder(StreamDecoder):
             start.model = start.model or chunk.model or ""
             start.created = start.created or int(chunk.created or 0)
         for choice in chunk.choices or ():
-            if not choice.index:
+            if not choice.index:  # a vendor that numbers none parts one answer into several
                 self._choice(choice, out)
         if chunk.usage is not None:
             self._begin(out)
             out.append(from_chat(chunk.usage))
             self._usage_last = not chunk.choices
             self._vendor_usage = []
-        elif chunk.x_groq is not None and chunk.x_groq.usage is not None:
-            self._vendor_usage = [from_chat(chunk.x_groq.usage)]
+        elif chunk.x_groq is not None:
+            if chunk.x_groq.usage is not None:
+                self._vendor_usage = [from_chat(chunk.x_groq.usage)]
+            if chunk.x_groq.error:
+                self._failure = Failure(502, chunk.x_groq.error, wire=WIRE)
         return out
 
     def _begin(self, out: list[Event]) -> None:
@@ -225,6 +228,8 @@ class ChatDecoder(StreamDecoder):
             content = delta.content
             if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
                 self._reasoning(delta, out)
+            elif text := delta.reasoning_text or delta.thinking:
+                self._row.put(ThinkingDelta(text), out)
             if content:
                 if isinstance(content, str):
                     self._text(content, choice.logprobs, out)
@@ -238,7 +243,15 @@ class ChatDecoder(StreamDecoder):
             self._rest(delta, out)
             self._told = self._told or len(out) > before
         if choice.finish_reason and self._finish is None:
-            self._finish = _finish_of(choice.finish_reason)
+            self._end(choice, choice.finish_reason)
+
+    def _end(self, choice: Choice, word: str) -> None:
+        """What stands beside the finish reason of some vendors: the usage, or why it is "error"."""
+        self._finish = _finish_of(word)
+        if choice.usage is not None:
+            self._vendor_usage = [from_chat(choice.usage)]
+        if self._finish.reason == "error" and bytes(choice.error) not in _NOTHING:
+            self._failure = decode_error(0, b'{"error":%b}' % bytes(choice.error))
 
     def _text(self, text: str, logprobs: Logprobs | None, out: list[Event]) -> None:
         if not self._row.clear:
@@ -262,8 +275,8 @@ class ChatDecoder(StreamDecoder):
 
     def _parts(self, parts: list[Part], out: list[Event]) -> None:
         for part in parts:
-            if part.thinking is not None:
-                inner = part.thinking
+            inner = part.thinking if part.thinking is not None else part.summary
+            if inner is not None:
                 text = inner if isinstance(inner, str) else "".join([p.text or "" for p in inner])
                 if text:
                     self._row.put(ThinkingDelta(text), out)
@@ -325,8 +338,11 @@ def decode_answer(body: bytes) -> list[Event]:
     chunk = read_chunk(data)
     if not chunk.choices and not _is_error(chunk):
         raise BadAnswer("an answer without choices")
-    for choice in chunk.choices or ():  # one vendor puts an empty delta beside the message
-        choice.delta = choice.message or choice.delta
+    number = 0
+    for choice in chunk.choices or ():
+        choice.delta = choice.message or choice.delta  # one vendor puts an empty delta beside the message
+        for call in (choice.delta and choice.delta.tool_calls) or ():
+            call.index, number = number, number + 1  # each is whole, whatever number or id it shares with another
     decoder = ChatDecoder()
     events = decoder.fail(chunk, data) if _is_error(chunk) else decoder.take(chunk)
     return [*events, *decoder.feed(b"", b"[DONE]")]
@@ -346,6 +362,9 @@ _LISTED: Final[Shape[list[_Listed]]] = Shape(list[_Listed])
 
 def _is_error(chunk: Chunk) -> bool:
     """``error`` beside or instead of choices, or an error of another shape instead of them."""
-    if bytes(chunk.error) not in (b"", b"null", b'""'):
+    if bytes(chunk.error) not in _NOTHING:
         return True
-    return chunk.choices is None and (chunk.detail is not ABSENT or chunk.message is not ABSENT or chunk.object == "error")
+    if chunk.choices is not None:
+        return False
+    others = chunk.detail, chunk.message, chunk.base_resp
+    return any(other is not ABSENT for other in others) or chunk.object == "error"

@@ -1,6 +1,7 @@
 """OpenAI Responses requests, written.
 
-Quirks of the target that matter: ``developer_role``, ``no_sampling``, ``reasoning_content`` (takes thinking back as text).
+Quirks of the target that matter: ``developer_role``, ``no_sampling``, ``sampling_unless_reasoning``, ``reasoning_content``
+(takes thinking back as text).
 A request that was read from this very wire keeps what it said: its extras, groups of tools, items of the vendor's own.
 What comes from another wire is not to be stored by the vendor, since no other wire has the vendor store it.
 """
@@ -157,6 +158,9 @@ class _Request:
             self._lose(Lost.REASONING)  # models that cannot stop thinking refuse the word
         elif effort is not None:
             out["effort"] = "xhigh" if effort == "max" and not self.own else effort
+            if "sampling_unless_reasoning" in self.target.quirks and not self.own:
+                self._lose(Lost.TEMPERATURE, self.body.pop("temperature", None) is not None)
+                self._lose(Lost.TOP_P, self.body.pop("top_p", None) is not None)
         shown = said.show or ("auto" if (said.enabled or said.adaptive) and not self.own else None)
         if shown is not None and (show := _SHOW.get(shown, shown)) is not None:
             out["summary"] = show

@@ -132,6 +132,14 @@ def text_of(parts: Raw) -> str:
     return "".join([part.text or "" for part in found]) if found else ""
 
 
+def parts_of(content: Raw) -> list[Part]:
+    """The content of a message; some vendors give a bare text."""
+    found = PARTS.get(content)
+    if found is None and (text := STRING.get(content)) is not None:
+        return [Part(text=text)]
+    return found or []
+
+
 def read_annotation(raw: Raw) -> Citation | None:
     known = _ANNOTATION.get(raw)
     if known is None:

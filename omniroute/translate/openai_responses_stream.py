@@ -41,7 +41,6 @@ from .openai_responses_queue import CALLS, Open, Queue
 from .openai_responses_shapes import (
     ITEM,
     PART,
-    PARTS,
     RESPONSE,
     STRING,
     USAGE,
@@ -51,6 +50,7 @@ from .openai_responses_shapes import (
     StreamEvent,
     array_of,
     free_text,
+    parts_of,
     read_annotation,
     read_event,
     text_of,
@@ -236,7 +236,7 @@ class ResponsesDecoder(StreamDecoder):
 
     def _end_message(self, opened: Open, item: Item, out: list[Event]) -> None:
         """What the deltas did not say: whole texts, and annotations."""
-        for number, part in enumerate(PARTS.get(item.content) or ()):
+        for number, part in enumerate(parts_of(item.content)):
             if not opened.told:
                 for said in read_part(part):
                     self._queue.put(opened, said, out)
@@ -368,7 +368,7 @@ def read_part(part: Part) -> list[Event]:
 def read_item(raw: Raw, item: Item) -> list[Event]:
     """The events of an item that arrived in one piece."""
     if item.type == "message":
-        return [event for part in PARTS.get(item.content) or () for event in read_part(part)]
+        return [event for part in parts_of(item.content) for event in read_part(part)]
     if item.type == "reasoning":
         text = text_of(item.content) or text_of(item.summary)
         out: list[Event] = [ThinkingDelta(text, item.id)] if text else []

@@ -19,6 +19,7 @@ from .names import Names, flat, tools_by_name
 from .openai_chat_history import missing, said, sent
 from .openai_chat_shapes import ABSENT
 from .openai_responses_error import WIRE
+from .schema import with_properties
 
 NAME_LIMIT: Final = 64
 Json = dict[str, Any]
@@ -61,7 +62,6 @@ _GRAMMAR: Final[Shape[_Grammar]] = Shape(_Grammar)
 _CHOICE: Final[Shape[str | _Choice]] = Shape(str | _Choice)
 _PLAIN: Final = {mode: ToolChoice(mode) for mode in ("auto", "none", "required")}
 SEARCH: Final = "tool_search"
-_ANY_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
 
 
 # --------------------------------------------------------------------------- read
@@ -159,7 +159,7 @@ def _write_tool(tool: Tool, names: Names, own: bool) -> Json | Raw | None:
         if tool.grammar is not None:
             out["format"] = _flattened(tool.grammar)
     else:
-        out["parameters"] = Raw(tool.schema) if tool.schema is not None else _ANY_SCHEMA
+        out["parameters"] = Raw(tool.schema) if own and tool.schema is not None else with_properties(tool.schema)
         # this wire makes schemas strict unless told not to; no other does
         if tool.strict is not None or not own:
             out["strict"] = bool(tool.strict)

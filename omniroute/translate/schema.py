@@ -13,7 +13,9 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
+from .jsonio import Shape, encode
 from .schema_merge import COUNTS, Node, hashable, merge, numeric, type_names
 
 MOST_NODES: Final = 4000  # of one schema with its references inlined; what lies beyond may hold anything
@@ -45,6 +47,9 @@ _TELLTALE: Final = (
     ("string", {"pattern", "minLength", "maxLength"}),
     ("number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
 )
+_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
+_OBJECT: Final = Raw(b'"object"')
+_NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
 _ANY_VALUE: Final = ("string", "number", "boolean", "object")
 
 
@@ -87,6 +92,16 @@ def reduce_object(schema: object) -> Reduced:
     if required := [name for name in properties if name in shared]:
         out["required"] = required
     return Reduced(out, (*found.removed, *(("/anyOf",) if len(branches) > 1 else ())))
+
+
+def with_properties(schema: bytes | None) -> Raw:
+    """The parameters of a function with their ``properties``, be there none: OpenAI refuses an object schema without."""
+    if schema is None:
+        return _NO_PARAMETERS
+    found = None if b'"properties"' in schema else _MEMBERS.get(schema)
+    if found is None or bytes(found.setdefault("type", _OBJECT)) != bytes(_OBJECT):
+        return Raw(schema)
+    return Raw(encode({**found, "properties": {}}))
 
 
 class _Reducer:

@@ -137,7 +137,7 @@ def test_models_that_choose_their_own_budget_get_an_effort(
     assert (found["thinking"], found.get("output_config", {}).get("effort")) == (thinking, effort)
 
 
-@pytest.mark.parametrize("wish", [Reasoning(effort="none"), Reasoning(enabled=False)])
+@pytest.mark.parametrize("wish", [Reasoning(effort="none"), Reasoning(enabled=False), Reasoning(show="omitted")])
 def test_thinking_that_is_off_is_not_mentioned_to_models_that_may_not_know_it(wish: Reasoning) -> None:
     assert "thinking" not in body(reasoning=wish)
 

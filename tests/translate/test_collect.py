@@ -95,3 +95,9 @@ def test_a_signature_in_pieces_is_one() -> None:
         Thinking("a", "xy", wire="anthropic"),
         Thinking("", "z", redacted=True),
     ]
+
+
+def test_an_answer_that_ends_with_an_error_has_failed() -> None:
+    answer = collect([Start(), TextDelta("a"), Finish("error", raw="MALFORMED_FUNCTION_CALL")])
+    assert answer.failure == Failure(502, "The provider ended the answer with an error (MALFORMED_FUNCTION_CALL).")
+    assert collect([Start(), Finish("error")]).failure == Failure(502, "The provider ended the answer with an error.")

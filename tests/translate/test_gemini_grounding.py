@@ -23,7 +23,7 @@ def raw(value: object) -> Raw:
 
 
 def test_each_place_and_source_is_a_citation() -> None:
-    found = read_citations(raw(GROUNDING), NONE, ascii_text=True)
+    found = read_citations(raw(GROUNDING), NONE, "")
     assert [(c.url, c.title, c.text, c.start, c.end) for c in found] == [
         ("https://a.test", "A", "It is", 0, 5),
         ("https://b.test", "B", "It is", 0, 5),
@@ -31,24 +31,25 @@ def test_each_place_and_source_is_a_citation() -> None:
     ]
 
 
-def test_places_in_bytes_are_left_out_where_they_are_no_characters() -> None:
-    assert {(c.start, c.end) for c in read_citations(raw(GROUNDING), NONE, ascii_text=False)} == {(None, None)}
+def test_places_in_bytes_are_places_in_characters_where_the_text_is_known() -> None:
+    assert {(c.start, c.end) for c in read_citations(raw(GROUNDING), NONE, None)} == {(None, None)}
+    assert {(c.start, c.end) for c in read_citations(raw(GROUNDING), NONE, "Es übt")} == {(0, 4)}
+    members, _ = write_citations([Citation("https://a.test", "A", "übt", 3, 6, "openai-chat")], "Es übt")
+    assert members["groundingMetadata"]["groundingSupports"][0]["segment"] == {"startIndex": 3, "endIndex": 7, "text": "übt"}
 
 
 def test_sources_without_places() -> None:
-    found = read_citations(raw({"groundingChunks": GROUNDING["groundingChunks"]}), NONE, ascii_text=True)
+    found = read_citations(raw({"groundingChunks": GROUNDING["groundingChunks"]}), NONE, "")
     assert [c.url for c in found] == ["https://a.test", "https://b.test"]
 
 
 def test_recitation_sources() -> None:
-    found = read_citations(
-        NONE, raw({"citationSources": [{"startIndex": 3, "endIndex": 9, "uri": "https://c.test"}]}), ascii_text=True
-    )
+    found = read_citations(NONE, raw({"citationSources": [{"startIndex": 3, "endIndex": 9, "uri": "https://c.test"}]}), "")
     assert [(c.url, c.start, c.end) for c in found] == [("https://c.test", 3, 9)]
 
 
 def test_own_sources_come_out_as_they_were() -> None:
-    found = read_citations(raw(GROUNDING), NONE, ascii_text=True)
+    found = read_citations(raw(GROUNDING), NONE, "")
     members, lost = write_citations(found)
     assert json.loads(bytes(members["groundingMetadata"])) == GROUNDING
     assert not lost
@@ -66,7 +67,7 @@ def test_links_of_other_wires() -> None:
 
 
 def test_nonsense_is_no_source() -> None:
-    assert read_citations(raw([1]), raw("x"), ascii_text=True) == []
+    assert read_citations(raw([1]), raw("x"), "") == []
 
 
 def test_log_probabilities_both_ways() -> None:

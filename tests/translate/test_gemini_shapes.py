@@ -46,6 +46,11 @@ def test_thoughts_are_counted_beside_the_candidates() -> None:
     }  # fmt: skip
 
 
+def test_no_more_thoughts_than_output_are_counted() -> None:
+    counts = usage_object(Usage(input=10, output=7, reasoning=9))
+    assert (counts["candidatesTokenCount"], counts["thoughtsTokenCount"], counts["totalTokenCount"]) == (0, 7, 17)
+
+
 def test_files_of_the_vendors_own_storage_are_ids() -> None:
     assert media_of_file(FileData("image/png", "https://a.test/i.png")).url == "https://a.test/i.png"
     own = "https://generativelanguage.googleapis.com/v1beta/files/abc"

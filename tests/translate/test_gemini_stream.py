@@ -85,6 +85,11 @@ def test_signatures_follow_what_they_sign() -> None:
     assert events == [BEGIN, ThinkingDelta("a"), *signed, Finish("stop")]
 
 
+def test_the_empty_text_that_ends_a_stream_is_no_block_of_its_own() -> None:
+    events = stream(chunk({"functionCall": {"name": "look"}}), chunk({"text": ""}, finish="STOP"))
+    assert events == [BEGIN, ToolStart("", "look"), ToolArguments("{}"), BlockEnd(), Finish("tool_calls")]
+
+
 def test_a_part_with_nothing_but_a_signature() -> None:
     assert Signature("x", wire="gemini") in stream(chunk({"thoughtSignature": "x"}, finish="STOP"))
 

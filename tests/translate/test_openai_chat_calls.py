@@ -100,6 +100,17 @@ def test_a_vendor_that_gives_every_call_the_index_0() -> None:
     assert joined(play(*steps)) == [("1", "f", "{}"), ("2", "g", "{}")]
 
 
+def test_calls_with_the_index_0_and_no_ids_end_where_their_arguments_do() -> None:
+    steps = [delta(index=0, name=name, arguments=text) for name, text in (("f", '{"a":1}'), ("f", '{"a":2}'), ("g", ""))]
+    assert [call[1:] for call in joined(play(*steps))] == [("f", '{"a":1}'), ("f", '{"a":2}'), ("g", "")]
+    repeated = [delta(index=0, name="f", arguments=text) for text in ('{"a"', ":{}", "}", "")]
+    assert [call[1:] for call in joined(play(*repeated))] == [("f", '{"a":{}}')]
+
+
+def test_null_for_arguments_is_none() -> None:
+    assert joined(play(delta(index=0, id="1", name="f", arguments="null"))) == [("1", "f", "")]
+
+
 def test_id_and_name_repeated_or_null_in_continuations() -> None:
     steps = (
         delta(index=0, id="1", name="f"),

@@ -16,6 +16,7 @@ SHAPES = [
     (b'[{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT"}}]', ("bad", "INVALID_ARGUMENT", "400", None)),
     (b'{"error":"model not found"}', ("model not found", "", "", None)),
     (b'{"code":"Client error","error":"Bad key"}', ("Bad key", "", "Client error", None)),
+    (b'{"err_code":"INVALID_AUTH","err_msg":"Invalid credentials."}', ("Invalid credentials.", "", "", None)),
     (b'{"detail":"Invalid API Key"}\n', ("Invalid API Key", "", "", None)),
     (b'{"detail":[{"loc":["body"],"msg":"field required"},{"msg":"too long"}]}', ("field required; too long", "", "", None)),
     (b'{"object":"error","message":"Nope","type":"bad","code":"3051"}', ("Nope", "bad", "3051", None)),

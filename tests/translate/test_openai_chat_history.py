@@ -71,7 +71,6 @@ def test_parts(fields: dict[str, Any], block: Block) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"type": "document_url", "document_url": "https://e.com"},
         {"type": "input_audio", "input_audio": "AA"},
         {"x": 1},
         {"type": "file", "file": {}},
@@ -81,6 +80,19 @@ def test_parts_that_are_not_understood_travel_as_they_are(fields: dict[str, Any]
     block = part(**fields)
     assert isinstance(block, Opaque)
     assert (block.wire, msgspec.json.decode(block.raw)) == ("openai-chat", fields)
+
+
+@pytest.mark.parametrize(
+    ("url", "media"),
+    [
+        ("https://e.com/a.pdf", Media("document", url="https://e.com/a.pdf", name="a")),
+        ("data:application/pdf;base64,AA", Media("document", "application/pdf", "AA", name="a")),
+    ],
+)
+def test_mistrals_documents(url: str, media: Media) -> None:
+    fields = {"type": "document_url", "document_url": url, "document_name": "a"}
+    media.raw = msgspec.json.encode(fields)
+    assert part(**fields) == media
 
 
 def test_an_assistant_turn_with_everything() -> None:

@@ -85,6 +85,12 @@ def test_content(blocks: list[Block], expected: Any) -> None:
     assert content(*blocks) == expected
 
 
+def test_a_part_of_this_wire_stays_as_it_came() -> None:
+    document = Media("document", "application/pdf", data="AA", raw=b'{"type":"document_url"}')
+    assert content(document, wire="openai-chat") == [{"type": "document_url"}]
+    assert content(document)[0]["type"] == "file"
+
+
 def test_cache_hints_go_only_to_those_who_take_them() -> None:
     hinted = Text("a", CacheHint("1h"))
     assert content(hinted, quirks="cache_control") == [

@@ -44,7 +44,7 @@ def test_streams_always_ask_for_usage_but_where_that_is_refused() -> None:
 def test_tools() -> None:
     assert body(tools=[F, G], tool_choice=ToolChoice("required"), parallel_tools=False) == {
         "tools": [
-            {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},
+            {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}},
             {
                 "type": "function",
                 "function": {
@@ -88,6 +88,25 @@ def test_names_outside_the_grammar_are_renamed_everywhere_and_reversibly() -> No
     assert rendered.names[name] == "crm.look"
     assert sent["tool_choice"]["function"]["name"] == sent["messages"][1]["tool_calls"][0]["function"]["name"] == name
     assert all(len(sent_name) <= 64 and sent_name.replace("_", "").isalnum() for sent_name in rendered.names)
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        (None, {"type": "object", "properties": {}}),
+        ({}, {"type": "object", "properties": {}}),
+        ({"type": "object", "title": "T"}, {"type": "object", "title": "T", "properties": {}}),
+        ({"type": "object", "properties": {"a": {}}}, {"type": "object", "properties": {"a": {}}}),
+        ({"type": "string"}, {"type": "string"}),
+        (True, True),
+        ([], []),
+    ],
+)
+def test_parameters_of_another_client_have_properties(given: object, written: object) -> None:
+    tool = Tool("f", schema=None if given is None else msgspec.json.encode(given))
+    assert body(tools=[tool], wire="anthropic")["tools"][0]["function"]["parameters"] == written
+    if given is not None:
+        assert body(tools=[tool], wire="openai-chat")["tools"][0]["function"]["parameters"] == given
 
 
 def test_custom_and_server_tools() -> None:
@@ -158,6 +177,15 @@ def test_sampling_that_the_model_refuses_is_left_out() -> None:
     assert body(sampling=said, quirks="top_k")["top_k"] == 3
     refused = write(sampling=said, quirks="no_sampling")
     assert {"temperature", "top_p", "top_k"} == set(refused.dropped)
+
+
+def test_sampling_that_the_model_refuses_while_it_reasons() -> None:
+    said, quirks = Sampling(temperature=0.5, top_p=0.9), "sampling_unless_reasoning"
+    assert body(sampling=said, quirks=quirks, reasoning=Reasoning(enabled=False)) == {"temperature": 0.5, "top_p": 0.9}
+    refused = write(sampling=said, quirks=quirks, reasoning=Reasoning(budget=2000))
+    assert refused.dropped == ("reasoning_budget", "temperature", "top_p")
+    assert {"temperature", "top_p"}.isdisjoint(msgspec.json.decode(refused.body))
+    assert body(wire="openai-chat", sampling=said, quirks=quirks, reasoning=Reasoning(effort="low"))["top_p"] == 0.9
 
 
 def test_how_many_logprobs_is_only_said_with_the_wish_for_them() -> None:

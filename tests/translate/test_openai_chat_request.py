@@ -128,9 +128,14 @@ def test_tool_choices(choice: Any, expected: ToolChoice | None) -> None:
         ({"thinking": {"type": "disabled"}}, Reasoning(enabled=False)),
         ({"enable_thinking": True, "thinking_budget": 7}, Reasoning(enabled=True, budget=7)),
         ({"chat_template_kwargs": {"enable_thinking": False}}, Reasoning(enabled=False)),
+        ({"chat_template_kwargs": {"x": 1}}, None),
+        ({"reasoning": {}}, None),
+        ({"reasoning": {"exclude": True}}, Reasoning(show="omitted")),
+        ({"reasoning": {"max_tokens": 0}}, Reasoning(enabled=False, budget=0)),
+        ({"thinking_budget": 0}, Reasoning(enabled=False, budget=0)),
     ],
 )
-def test_reasoning_in_every_dialect(fields: dict[str, Any], expected: Reasoning) -> None:
+def test_reasoning_in_every_dialect(fields: dict[str, Any], expected: Reasoning | None) -> None:
     ask = read(**fields)
     assert ask.reasoning == expected
     assert set(ask.extra) == set(fields) - {"reasoning_effort"}

@@ -101,6 +101,8 @@ def test_azures_first_chunk_does_not_begin_the_answer() -> None:
         ([chunk(finish="sensitive")], Finish("content_filter")),
         ([chunk(finish="model_context_window_exceeded")], Finish("length")),
         ([chunk(finish="network_error")], Finish("error")),
+        ([chunk(finish="error", choice={"error": {"code": 502, "message": "m"}})], "m"),
+        ([chunk(x_groq={"error": "over capacity"})], "over capacity"),
         ([chunk(finish="stop"), chunk(finish="length")], Finish("stop")),
         ([chunk(finish="strange")], Finish("other", raw="strange")),
         ([chunk(finish=""), b"[DONE]"], Finish("stop")),
@@ -108,8 +110,9 @@ def test_azures_first_chunk_does_not_begin_the_answer() -> None:
         ([chunk({"content": "b"}, usage=USAGE)], Failure(502, CUT)),  # usage in every chunk proves nothing
     ],
 )
-def test_endings(last: list[bytes], ending: Event) -> None:
-    assert play(chunk({"content": "a"}), *last)[-1] == ending
+def test_endings(last: list[bytes], ending: Event | str) -> None:
+    found = play(chunk({"content": "a"}), *last)[-1]
+    assert (found.message if isinstance(found, Failure) and isinstance(ending, str) else found) == ending
 
 
 def test_a_stream_without_any_choice_has_failed() -> None:
@@ -157,7 +160,7 @@ def test_an_error_inside_a_chunk_comes_after_the_chunks_content() -> None:
     assert events[1].status == 503
 
 
-@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content", "reasoning_text", "thinking"])
 def test_thinking_under_either_name(name: str) -> None:
     assert play(chunk({name: "hm"}), chunk({"content": "a"}, "stop")) == [
         ThinkingDelta("hm"),
@@ -224,6 +227,11 @@ def test_only_the_first_choice_is_the_answer() -> None:
     assert play(both, end=False) == [TextDelta("a")]
 
 
+def test_moonshots_usage_stands_in_the_choice() -> None:
+    last = chunk(finish="stop", choice={"usage": USAGE})
+    assert play(chunk({"content": "a"}), last)[1:] == [Usage(input=3, output=2, total=5), Finish("stop")]
+
+
 def test_groqs_usage_counts_where_there_is_no_other() -> None:
     assert play(chunk({"content": "a"}), chunk(finish="stop", x_groq={"usage": USAGE}))[-2] == Usage(
         input=3, output=2, total=5
@@ -278,7 +286,14 @@ def test_a_whole_answer_is_the_same_events() -> None:
     ]
 
 
-@pytest.mark.parametrize("body", [b'{"error":{"message":"m","code":400}}', b'[{"error":{"message":"m","code":400}}]'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error":{"message":"m","code":400}}',
+        b'[{"error":{"message":"m","code":400}}]',
+        b'{"choices":null,"base_resp":{"status_code":2013,"status_msg":"m"}}',
+    ],
+)
 def test_an_error_under_status_200_is_a_failure(body: bytes) -> None:
     start, failure = decode_answer(body)
     assert start == Start()
@@ -292,3 +307,16 @@ def test_an_error_under_status_200_is_a_failure(body: bytes) -> None:
 def test_what_is_no_answer_is_a_bad_answer(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         decode_answer(body)
+
+
+def test_each_call_of_a_whole_answer_is_one_whatever_it_shares_with_another() -> None:
+    calls = [{"index": 0, "id": "1", "function": {"name": name, "arguments": '{"a":1}'}} for name in "ff"]
+    choices = [{"message": {"content": "a", "tool_calls": calls}}, {"message": {"tool_calls": calls[:1]}}]
+    events = decode_answer(msgspec.json.encode({"id": "c", "choices": choices}))
+    assert [e.id == "1" for e in events if isinstance(e, ToolStart)] == [True, False, False]
+    assert [e.text for e in events if isinstance(e, ToolArguments)] == ['{"a":1}'] * 3
+
+
+def test_a_summary_in_the_content_is_thinking() -> None:
+    parts = [{"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}, {"type": "text", "text": "a"}]
+    assert play(chunk({"content": parts}, "stop")) == [ThinkingDelta("hm"), TextDelta("a"), Finish("stop")]

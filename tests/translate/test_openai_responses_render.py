@@ -69,6 +69,9 @@ def test_a_tiny_limit_is_raised_to_what_the_wire_takes() -> None:
 def test_sampling_is_left_out_where_the_model_refuses_it() -> None:
     assert "temperature" not in sent(sampling=Sampling(temperature=0.1), quirks=("no_sampling",))
     assert sent(sampling=Sampling(temperature=0.1, top_p=0.5))["top_p"] == 0.5
+    calm: dict[str, Any] = {"sampling": Sampling(temperature=0.1, top_p=0.5), "quirks": ("sampling_unless_reasoning",)}
+    assert sent(**calm)["temperature"] == 0.1
+    assert {"temperature", "top_p"}.isdisjoint(sent(**calm, reasoning=Reasoning(effort="low")))
 
 
 def test_a_choice_without_tools_is_not_sent() -> None:

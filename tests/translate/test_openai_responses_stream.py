@@ -140,9 +140,10 @@ def test_parts_of_a_message_are_blocks_with_their_annotations() -> None:
     assert said == [TextDelta("one"), *both, BlockEnd(), RefusalDelta("no"), BlockEnd(), Finish("stop")]
 
 
-def test_output_that_only_the_final_response_has() -> None:
+@pytest.mark.parametrize("content", [[{"type": "output_text", "text": "hi"}], "hi"])
+def test_output_that_only_the_final_response_has(content: Any) -> None:
     output = [
-        {"type": "message", "content": [{"type": "output_text", "text": "hi"}]},
+        {"type": "message", "content": content},
         {**CALL, "arguments": "{}"},
     ]
     usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5, "input_tokens_details": {"cached_tokens": 1}}
