@@ -23,7 +23,8 @@ function setUp(now) {
 
 export async function call(method, path, body, signal) {
   const init = { method, signal, credentials: "same-origin", headers: { accept: "application/json" } };
-  if (body !== undefined) {
+  if (body instanceof FormData) init.body = body;
+  else if (body !== undefined) {
     init.headers["content-type"] = "application/json";
     init.body = JSON.stringify(body);
   }

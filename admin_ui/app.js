@@ -20,6 +20,7 @@ import * as tools from "./pages/tools.js";
 import * as usage from "./pages/usage.js";
 
 const HOME = "/dashboard";
+const KNOCK_MS = 1000; // while the gateway does not answer
 const PAGES = new Map([
   ["", overview],
   ["providers", providers],
@@ -89,7 +90,7 @@ function frame() {
   const account = h("div", { class: "account" });
   const state = h("div", { class: "line", role: "status" });
   const banner = (down) => redraw(state, down && lamp("bad", "The gateway does not answer. Trying again…"));
-  line.addEventListener("down", () => banner(true));
+  line.addEventListener("down", () => (banner(true), knock()));
   line.addEventListener("up", () => banner(false));
   document.body.append(
     h("a", { class: "skip", href: "#main" }, "Skip to the content"),
@@ -113,6 +114,9 @@ function frame() {
   line.addEventListener("login", () => showAccount(account));
   showAccount(account);
 }
+
+// Until it answers: not every page asks for something by itself.
+const knock = () => setTimeout(() => api.get("/api/auth/status").catch((error) => error.status === 0 && knock()), KNOCK_MS);
 
 async function showAccount(host) {
   try {

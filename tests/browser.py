@@ -103,7 +103,7 @@ class Browser:
         return str(self.run("document.body.innerText"))
 
     def sees(self, text: str) -> None:
-        self.until(f"document.body.innerText.includes({json.dumps(text)})")
+        self.until(f"document.body?.innerText.includes({json.dumps(text)})")  # there is no body while a page is loaded
 
     def click(self, label: str) -> None:
         """Click the last shown button or link with this text, as a dialog's stand after the page's."""

@@ -2,6 +2,7 @@
 
 import { api } from "../api.js";
 import { figure } from "../parts/activity.js";
+import { providerNames } from "../parts/catalog.js";
 import { confirm, dialog } from "../parts/dialog.js";
 import { h, redraw } from "../parts/dom.js";
 import { action, failure, notice, toast } from "../parts/feedback.js";
@@ -34,8 +35,8 @@ export function show({ host, signal }) {
   const again = live({
     signal,
     seconds: 5,
-    load: async () => [await api.get("/api/sessions", signal), await api.get("/api/providers", signal)],
-    draw: ([{ sessions }, { connections }]) => redraw(talks, conversations(sessions, connections)),
+    load: async () => [await api.get("/api/sessions", signal), await api.get("/api/providers", signal), await providerNames()],
+    draw: ([{ sessions }, { connections }, providers]) => redraw(talks, conversations(sessions, connections, providers)),
     failed: (error) => redraw(talks, failure(error, () => again())),
   });
 }
@@ -88,9 +89,9 @@ async function forget(refresh) {
   });
 }
 
-function conversations(sessions, connections) {
+function conversations(sessions, connections, providers) {
   if (!sessions.length) return h("p", { class: "muted" }, "No conversation is running. Each one appears with its first request.");
-  const names = new Map(connections.map(({ id, name, provider }) => [id, { name, provider }]));
+  const names = new Map(connections.map(({ id, name, provider }) => [id, { name, provider: providers[provider] ?? provider }]));
   const account = ({ connectionId }) => names.get(connectionId) ?? { name: connectionId ? "deleted" : "–" };
   const columns = [
     { label: "Conversation", cell: ({ sessionId }) => h("code", { class: "breakable" }, sessionId) },

@@ -2,6 +2,7 @@
 
 import { api } from "../api.js";
 import { activity } from "../parts/activity.js";
+import { providerNames } from "../parts/catalog.js";
 import { codeBlock, copyButton } from "../parts/copy.js";
 import { h, redraw } from "../parts/dom.js";
 import { failure, notice } from "../parts/feedback.js";
@@ -35,15 +36,16 @@ export function show({ host, tools, signal }) {
     seconds: 5,
     load: () => api.get("/api/monitoring/health", signal),
     draw: (health) => redraw(tools, lamp("ok", "Running"), h("span", { class: "muted num" }, `${health.version} · up ${span(health.uptime ?? 0)}`)),
+    keep: false,
     failed: () => redraw(tools, lamp("bad", "No answer")),
   });
   const refresh = live({
     signal,
     seconds: 3,
-    load: () => api.get("/api/usage/history?range=1d", signal),
-    draw: (history) => {
+    load: async () => [await api.get("/api/usage/history?range=1d", signal), await providerNames()],
+    draw: ([history, names]) => {
       redraw(recent, activity(history.last10Minutes));
-      redraw(calls, liveCalls(history.activeRequests));
+      redraw(calls, liveCalls(history.activeRequests, names));
     },
     failed: (error) => redraw(recent, failure(error, () => refresh())),
   });
@@ -127,13 +129,13 @@ function clientTabs(origin, names, model) {
   return [picker, place, note];
 }
 
-function liveCalls(active) {
+function liveCalls(active, names) {
   if (!active.length) return h("p", { class: "muted" }, "Nothing is running right now. Calls show up here while they are answered.");
   return h(
     "ul",
     { class: "rows" },
     active.map(({ model, provider, account, count }) =>
-      h("li", null, lamp("busy", h("code", null, model)), h("span", { class: "muted" }, `${provider} · ${account}`), h("span", { class: "num" }, `× ${count}`)),
+      h("li", null, lamp("busy", h("code", { class: "breakable" }, model)), h("span", { class: "muted" }, `${names[provider] ?? provider} · ${account}`), h("span", { class: "num" }, `× ${count}`)),
     ),
   );
 }

@@ -53,6 +53,7 @@ function accountForm({ provider, taken, close, done }) {
 
   async function tryKey(values) {
     redraw(result);
+    if (provider.needsKey && !values.apiKey) throw { fields: [{ field: "apiKey", message: "API key is required" }] };
     const { valid, error } = await api.post("/api/providers/validate", { provider: provider.id, apiKey: values.apiKey, ...some({ baseUrl: values.baseUrl }) });
     redraw(result, valid ? notice("good", h("p", null, "The key works.")) : notice("bad", h("p", null, error || "The key does not work.")));
   }

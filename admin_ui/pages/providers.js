@@ -9,6 +9,7 @@ import { ago, milliseconds, plural } from "../parts/format.js";
 import { connectionLamp, stateOf } from "../parts/lamp.js";
 import { live } from "../parts/poll.js";
 import { addProvider, editProvider } from "./provider_form.js";
+import { showModels } from "./provider_models.js";
 
 export const title = "Providers";
 const BASE = "/api/providers";
@@ -125,6 +126,7 @@ function card(connection, provider, members, place, refresh) {
       "div",
       { class: "actions" },
       members.length > 1 && order(members, place, refresh, full),
+      button("Models", () => showModels(connection, provider)),
       button("Test", async () => (await test(connection), refresh())),
       button(isActive ? "Disable" : "Enable", () => change({ isActive: !isActive }), { "data-key": `${id} switch` }),
       button("Edit", () => editProvider({ connection, title: name, done: refresh })),
@@ -133,7 +135,7 @@ function card(connection, provider, members, place, refresh) {
   );
 }
 
-function details({ priority, defaultModel, lastTested, lastUsedAt, providerSpecificData }, ranked) {
+function details({ priority, defaultModel, lastTested, lastUsedAt, lastError, testStatus, providerSpecificData }, ranked) {
   const known = [
     ranked && `priority ${priority}`,
     defaultModel && `default model ${defaultModel}`,
@@ -141,7 +143,7 @@ function details({ priority, defaultModel, lastTested, lastUsedAt, providerSpeci
     lastUsedAt && `used ${ago(lastUsedAt)}`,
     lastTested && `tested ${ago(lastTested)}`,
   ];
-  return known.filter(Boolean).join(" · ") || "not used yet";
+  return known.filter(Boolean).join(" · ") || (testStatus === "unknown" && !lastError && "not used yet");
 }
 
 function trouble({ lastError, lastErrorAt, errorCode }) {

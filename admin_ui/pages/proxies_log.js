@@ -6,7 +6,7 @@ import { confirm } from "../parts/dialog.js";
 import { h, redraw } from "../parts/dom.js";
 import { action, failure, toast } from "../parts/feedback.js";
 import { choice } from "../parts/form.js";
-import { clock, milliseconds, moment } from "../parts/format.js";
+import { milliseconds, moment, when } from "../parts/format.js";
 import { lamp } from "../parts/lamp.js";
 import { live } from "../parts/poll.js";
 import { section, table } from "../parts/table.js";
@@ -33,7 +33,7 @@ export function logSection(host, signal) {
 
 function logTable(rows, names) {
   const columns = [
-    { label: "Time", class: "num", cell: ({ timestamp }) => h("time", { datetime: timestamp, title: moment(timestamp) }, clock(timestamp)) },
+    { label: "Time", class: "num", cell: ({ timestamp }) => h("time", { datetime: timestamp, title: moment(timestamp) }, when(timestamp)) },
     { label: "Status", cell: ({ status }) => lamp(...(LAMPS[status] ?? ["bad", "Failed"])) },
     { label: "Asked for", cell: ({ targetUrl, provider, error }) => [h("code", { class: "breakable" }, modelOf(targetUrl, provider)), error && h("span", { class: "trouble under" }, error)] },
     { label: "Account", cell: ({ provider, account }) => [names[provider] ?? (provider || "–"), account && h("span", { class: "muted under" }, account)] },

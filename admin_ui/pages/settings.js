@@ -6,6 +6,8 @@ import { failure, toast } from "../parts/feedback.js";
 import { field, form } from "../parts/form.js";
 import { section } from "../parts/table.js";
 import { passwordSection } from "./settings_access.js";
+import { auditSection } from "./settings_audit.js";
+import { backupsSection } from "./settings_backups.js";
 import { networkSection } from "./settings_network.js";
 import { requestsSection } from "./settings_requests.js";
 import { systemSection } from "./settings_system.js";
@@ -22,11 +24,13 @@ const STRATEGIES = [
 ];
 
 export async function show({ host, signal }) {
-  const places = { password: h("div"), settings: h("div"), requests: h("div"), network: h("div"), system: h("div") };
+  const places = { password: h("div"), settings: h("div"), requests: h("div"), network: h("div"), backups: h("div"), system: h("div"), audit: h("div") };
   redraw(host, Object.values(places));
   requestsSection(places.requests, signal);
   networkSection(places.network, signal);
+  backupsSection(places.backups, signal);
   systemSection(places.system, signal);
+  auditSection(places.audit, signal);
   async function load() {
     try {
       const values = await api.get("/api/settings", signal);
@@ -61,20 +65,23 @@ function settingsSection(values) {
       field({ name: "instanceName", label: "Name of this gateway", optional: true, value: values.instanceName }),
       field({ name: "baseUrl", label: "Public address", kind: "url", optional: true, value: values.baseUrl, placeholder: location.origin, hint: "Shown on the overview when programs reach it by another address than this page." }),
       field({ name: "logRetentionDays", label: "Days to keep the log", kind: "number", min: 1, max: 365, value: values.logRetentionDays, placeholder: "90" }),
+      field({ name: "enableRequestLogs", label: "Keep what is asked and answered", kind: "check", value: values.enableRequestLogs, hint: "Of the newest 500 calls, without secrets. Usage shows it with each call." }),
     ),
   ];
   const fields = groups.flatMap((one) => one.fields);
   const body = groups.map((one) => h("div", { class: "set", role: "group", "aria-label": one.title }, h("h3", null, one.title), h("div", { class: "set-fields" }, one.fields.map((part) => part.element))));
-  return section("Behaviour", {}, form({ fields, body, yes: "Save settings", submit: save }).element);
+  return section("Behaviour", {}, form({ fields, body, yes: "Save settings", submit: (given) => save(given, values) }).element);
 }
 
-async function save(values) {
+async function save({ enableRequestLogs, ...values }, before) {
   const aliases = values.wildcardAliases.map((row, at) => {
     const [pattern, target, ...rest] = row.split("=").map((part) => part.trim());
     if (!pattern || !target || rest.length) throw { fields: [{ field: "wildcardAliases", message: `Line ${at + 1} must read: pattern = model` }] };
     return { pattern, target };
   });
   // An empty number means "as before": JSON leaves out what is undefined.
-  await api.patch("/api/settings", { ...values, wildcardAliases: aliases });
+  // Left as it was, the environment goes on deciding about the bodies.
+  const bodies = enableRequestLogs === before.enableRequestLogs ? {} : { enableRequestLogs };
+  Object.assign(before, await api.patch("/api/settings", { ...values, ...bodies, wildcardAliases: aliases }));
   toast("Settings saved. They are in force now.");
 }

@@ -4,13 +4,14 @@ import { api } from "../api.js";
 import { providerNames } from "../parts/catalog.js";
 import { figure } from "../parts/activity.js";
 import { h, redraw, svg } from "../parts/dom.js";
-import { empty, failure } from "../parts/feedback.js";
+import { action, empty, failure } from "../parts/feedback.js";
 import { choice } from "../parts/form.js";
-import { clock, integer, milliseconds, moment, money, tokens } from "../parts/format.js";
+import { integer, milliseconds, moment, money, tokens, when } from "../parts/format.js";
 import { lamp } from "../parts/lamp.js";
 import { live } from "../parts/poll.js";
 import { section, table } from "../parts/table.js";
 import { tabs } from "../parts/tabs.js";
+import { showCall } from "./usage_call.js";
 
 export const title = "Usage";
 const RANGES = [["1d", "24 hours"], ["7d", "7 days"], ["30d", "30 days"], ["90d", "90 days"], ["ytd", "This year"], ["all", "All"]];
@@ -112,7 +113,7 @@ function requestLog(host, signal) {
   const filter = choice("Which calls", STATES, wanted, (event) => ((wanted = event.target.value), draw()));
   const follow = h("input", { type: "checkbox", id: "follow", checked: true, change: (event) => ((following = event.target.checked), following && refresh()) });
   const aside = [filter, h("span", { class: "check" }, follow, h("label", { htmlFor: "follow" }, "Follow"))];
-  redraw(host, section("Request log", { aside, note: "The newest 200 calls." }, place));
+  redraw(host, section("Request log", { aside, note: "The newest 200 calls. Choose a time to see the whole call." }, place));
 }
 
 function logTable(rows, wanted, names) {
@@ -120,11 +121,11 @@ function logTable(rows, wanted, names) {
     return h("p", { class: "muted" }, wanted === "all" ? "No call yet. Each one appears here as soon as it is answered." : "No such call among the newest.");
   }
   const columns = [
-    { label: "Time", class: "num", cell: ({ timestamp }) => h("time", { datetime: timestamp, title: moment(timestamp) }, clock(timestamp)) },
+    { label: "Time", class: "num", cell: ({ id, timestamp }) => action(when(timestamp), () => showCall(id, names), { class: "link num", title: moment(timestamp), "data-key": id, "aria-label": `Call of ${moment(timestamp)}` }) },
     { label: "Status", cell: ({ status }) => lamp(status < 400 ? "ok" : status === 499 ? "off" : "bad", status === 499 ? "499 left" : status) },
     { label: "Model", cell: ({ model, requestedModel, error }) => [h("code", { class: "breakable", title: requestedModel }, model || requestedModel || "–"), error && h("span", { class: "trouble under" }, error)] },
-    { label: "Account", cell: ({ provider, account }) => [names[provider] ?? (provider || "–"), account && h("span", { class: "muted under" }, account)] },
-    { label: "Key", cell: ({ apiKeyName }) => apiKeyName || h("span", { class: "muted" }, "–") },
+    { label: "Account", cell: ({ provider, account }) => [names[provider] ?? (provider || "–"), account && h("span", { class: "muted under breakable" }, account)] },
+    { label: "Key", cell: ({ apiKeyName }) => h("span", { class: apiKeyName ? "breakable" : "muted" }, apiKeyName || "–") },
     { label: "Tokens", class: "num", cell: ({ tokens: used }) => `${tokens(used.in)} → ${tokens(used.out)}` },
     { label: "Cost", class: "num", cell: ({ cost }) => (cost === null ? "–" : money(cost)) },
     { label: "Time taken", class: "num", cell: ({ duration }) => milliseconds(duration) },

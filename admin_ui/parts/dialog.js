@@ -1,6 +1,6 @@
 // Modal dialogs on the browser's own <dialog>: it keeps the focus inside and closes on Escape.
 
-import { h, uniqueId } from "./dom.js";
+import { byKey, h, uniqueId } from "./dom.js";
 import { action, report } from "./feedback.js";
 
 // Opens at once.  *build* gets a function that closes it, and returns what it shows.
@@ -15,7 +15,8 @@ export function dialog(title, build, { closed } = {}) {
   );
   element.addEventListener("close", () => {
     element.remove();
-    if (back?.isConnected) back.focus({ preventScroll: true });
+    const place = back?.isConnected ? back : back?.dataset?.key && byKey(document, back.dataset.key); // its list may be drawn anew
+    place?.focus?.({ preventScroll: true });
     closed?.();
   });
   document.body.append(element);

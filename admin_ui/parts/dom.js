@@ -24,13 +24,15 @@ function append(element, children) {
   }
 }
 
-// Replace what *host* shows.  The focus survives when the new content has an element with the same data-key.
+export const byKey = (host, key) => host.querySelector(`[data-key="${CSS.escape(key)}"]`);
+
+// Replace what *host* shows.  The focus goes to the new element with the same data-key, or, where that is gone, to the heading.
 export function redraw(host, ...children) {
   const focused = host.contains(document.activeElement) ? document.activeElement.closest("[data-key]") : null;
   const key = focused?.dataset.key;
   host.replaceChildren();
   append(host, children);
-  if (key) host.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  if (key) (byKey(host, key) ?? document.querySelector("h1"))?.focus({ preventScroll: true });
   return host;
 }
 

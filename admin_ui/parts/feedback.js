@@ -1,17 +1,27 @@
 // What the user is told: notices in place, and short messages that pass.
 
+import { line } from "../api.js";
 import { h } from "./dom.js";
 
 let host;
 
 // The region must exist before the first message, or screen readers stay silent.
 export function toastHost() {
-  host = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
+  host = h("div", { class: "toasts", role: "status", "aria-live": "polite", popover: "manual" });
+  queueMicrotask(lift);
   return host;
+}
+
+// Above a dialog that was opened since.  Browsers without popovers show it below.
+function lift() {
+  if (!host.showPopover) return;
+  if (host.matches(":popover-open")) host.hidePopover();
+  host.showPopover();
 }
 
 export function toast(text, kind = "ok") {
   const item = h("p", { class: `toast ${kind}` }, text);
+  if (document.querySelector("dialog[open]")) lift();
   host.append(item);
   setTimeout(() => item.remove(), kind === "bad" ? 9000 : 4500);
 }
@@ -24,14 +34,19 @@ export const notice = (kind, ...children) => h("div", { class: `notice ${kind}`,
 export const empty = (title, text, ...actions) =>
   h("div", { class: "empty" }, h("h3", null, title), h("p", null, text), actions.length > 0 && h("div", { class: "actions" }, actions));
 
-export const failure = (error, retry) =>
-  notice("bad", h("p", null, error.message), retry && h("button", { type: "button", click: retry }, "Try again"));
+// Where the gateway did not answer at all, what is missing comes by itself once it does.
+export function failure(error, retry) {
+  const element = notice("bad", h("p", null, error.message), retry && h("button", { type: "button", click: retry }, "Try again"));
+  if (retry && error.status === 0) line.addEventListener("up", () => element.isConnected && retry(), { once: true });
+  return element;
+}
 
 // A button that does something slow: busy while it runs, errors told.
 export function action(label, work, props = {}) {
   const button = h("button", { type: "button", ...props, click: run }, label);
   async function run() {
     if (button.getAttribute("aria-busy")) return;
+    const page = location.pathname;
     button.setAttribute("aria-busy", "true");
     try {
       await work(button);
@@ -39,6 +54,8 @@ export function action(label, work, props = {}) {
       report(error);
     } finally {
       button.removeAttribute("aria-busy");
+      // What it opened so late belongs to a page that was left.
+      if (location.pathname !== page) document.querySelectorAll("dialog[open]").forEach((element) => element.close());
     }
   }
   return button;

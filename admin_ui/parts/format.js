@@ -39,9 +39,11 @@ export function ago(iso) {
 const clockOf = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayOf = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
-export const clock = (iso) => clockOf.format(new Date(iso));
 export const day = (iso) => dayOf.format(new Date(iso));
+// The time alone says enough only today.
+const shortDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+export const when = (iso) => (day(iso) === day(Date.now()) ? "" : `${shortDay.format(new Date(iso))}, `) + clockOf.format(new Date(iso));
 export const moment = (iso) => `${dayOf.format(new Date(iso))}, ${clockOf.format(new Date(iso))}`;
 
-export const bytes = (value) => `${(value / 1_048_576).toFixed(0)} MB`;
+export const bytes = (value) => (value < 1_048_576 ? `${Math.ceil(value / 1024)} KB` : `${(value / 1_048_576).toFixed(value < 10_485_760 ? 1 : 0)} MB`);
 export const plural = (count, one, many = one + "s") => `${integer(count)} ${count === 1 ? one : many}`;

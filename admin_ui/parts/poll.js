@@ -1,7 +1,8 @@
 // Keep something fresh while its page is shown and the tab is looked at.
 
 // Calls *load*, hands what changed to *draw*, and again every *seconds*.  Returns a function that refreshes at once.
-export function live({ signal, seconds, load, draw, failed, paused = () => false }) {
+// While the gateway is away what was drawn stays, as the frame says so; with *keep* off that, too, goes to *failed*.
+export function live({ signal, seconds, load, draw, failed, keep = true, paused = () => false }) {
   let last;
   let timer = 0;
   let turn = 0;
@@ -19,8 +20,10 @@ export function live({ signal, seconds, load, draw, failed, paused = () => false
       }
     } catch (error) {
       if (signal.aborted || mine !== turn || error.name === "AbortError") return;
-      last = undefined;
-      failed?.(error);
+      if (!keep || last === undefined || error.status !== 0) {
+        last = undefined;
+        failed?.(error);
+      }
     }
     schedule();
   }

@@ -83,7 +83,7 @@ def test_from_the_first_visit_to_a_key(server: Process, browser: Browser) -> Non
     browser.click("Create a key")
     browser.click("Create")
     browser.sees("Name is required")
-    browser.fill("Name", "editor")
+    browser.fill("Name", "editor" * 30)
     browser.click("Create")
     browser.sees("Copy the key now")
     text = browser.run("document.querySelector('dialog code').textContent")
@@ -91,10 +91,13 @@ def test_from_the_first_visit_to_a_key(server: Process, browser: Browser) -> Non
     browser.click("Done")
     browser.sees("editor")
     assert text not in browser.text()
+    assert browser.run("document.documentElement.scrollWidth") == 1200
+    browser.run("document.querySelector('.grave').focus()")
     browser.click("Revoke")
-    browser.sees("Revoke editor?")
+    browser.sees("Revoke editor")
     browser.click("Revoke")
     browser.sees("No key yet")
+    assert browser.run("document.activeElement.tagName") == "H1"  # what had the focus is gone
     assert browser.run("document.title") == "Keys · OmniRoute"
 
 
@@ -230,6 +233,46 @@ def test_a_suite_is_looked_at_and_run(server: Process, browser: Browser) -> None
     browser.resize(360, 800, True)
     assert browser.run("document.documentElement.scrollWidth") == 360
     browser.click("Done")
+
+
+def test_what_happened_is_found_again_and_a_copy_is_put_back(server: Process, browser: Browser) -> None:
+    server.add_node("lab", "http://127.0.0.1:9/v1", "openai-compatible", "k")
+    server.request("POST", "/v1/chat/completions", CALL)
+    browser.open(f"{server.url}/dashboard/usage")
+    browser.until("!!document.querySelector('.link')")
+    browser.run("document.querySelector('.link').click()")
+    browser.sees("Request id")
+    browser.sees("What was asked and answered is not kept.")
+    browser.click("Done")
+    browser.click("Providers")
+    browser.click("Models")
+    browser.sees("Could not reach 127.0.0.1")
+    browser.click("Settings")
+    browser.sees("provider.create")
+    browser.click("Make a copy")
+    browser.sees("made by hand")
+    browser.click("Put back")
+    browser.sees("Replace everything?")
+    browser.click("Replace")
+    browser.sees("It is in force: 1 account, 0 keys.")
+    browser.sees("backup.restore")
+
+
+def test_what_is_shown_stays_while_the_gateway_is_away_and_the_rest_comes_by_itself(
+    server: Process, browser: Browser
+) -> None:
+    server.add_node("lab", "http://127.0.0.1:9/v1", "openai-compatible", "k")
+    browser.open(f"{server.url}/dashboard/providers")
+    browser.sees("Not tried yet")
+    browser.run("(() => { window.real = fetch; window.fetch = () => Promise.reject(new TypeError('away')); })()")
+    browser.click("Test")
+    browser.sees("Trying again")
+    browser.sees("Not tried yet")
+    browser.click("Tools")
+    browser.sees("Is it running?")
+    browser.run("window.fetch = window.real, 1")
+    browser.sees("Continue")
+    assert "Trying again" not in browser.text()
 
 
 def test_a_password_closes_the_door_and_opens_it(server: Process, browser: Browser) -> None:

@@ -29,8 +29,9 @@ def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     static.assets.cache_clear()
 
 
-def test_home_leads_to_the_dashboard(admin: Admin) -> None:
-    answer = admin.send("GET", "/")
+@pytest.mark.parametrize("path", ["/", "/dashboard/"])
+def test_home_leads_to_the_dashboard(admin: Admin, path: str) -> None:
+    answer = admin.send("GET", path)
     assert (answer.status, answer.header(b"location")) == (307, b"/dashboard")
 
 

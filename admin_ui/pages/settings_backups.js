@@ -1,0 +1,72 @@
+// Copies of the database: made, fetched, and put in the place of what is there.
+
+import { api } from "../api.js";
+import { confirm } from "../parts/dialog.js";
+import { h, redraw } from "../parts/dom.js";
+import { action, failure, toast } from "../parts/feedback.js";
+import { bytes, moment, plural } from "../parts/format.js";
+import { live } from "../parts/poll.js";
+import { section, table } from "../parts/table.js";
+
+const BASE = "/api/db-backups";
+const REASONS = { manual: "made by hand", auto: "made by itself", "pre-restore": "before a copy was put back", "pre-import": "before a file was taken in", "pre-migration": "before an update" };
+const NOTE = "Accounts, keys, settings and usage. What is secret in a copy can be read only where the key file of this data directory, or STORAGE_ENCRYPTION_KEY, is the same.";
+
+export function backupsSection(host, signal) {
+  const place = h("div");
+  const file = h("input", { type: "file", accept: ".sqlite", hidden: true, change: () => file.files[0] && takeIn(file) });
+  const aside = [
+    action("Make a copy", () => make(() => refresh())),
+    h("a", { class: "button", href: `${BASE}/export`, download: true }, "Download"),
+    h("button", { type: "button", click: () => file.click() }, "Take in a file"),
+    file,
+  ];
+  redraw(host, section("Copies of the database", { note: NOTE, aside }, place));
+  const refresh = live({
+    signal,
+    seconds: 30,
+    load: () => api.get(BASE, signal),
+    draw: ({ backups }) => redraw(place, backups.length ? list(backups) : h("p", { class: "muted" }, "No copy yet. While it is used, the gateway makes one of its own every hour.")),
+    failed: (error) => redraw(place, failure(error, () => refresh())),
+  });
+}
+
+function list(backups) {
+  const button = (copy) => action("Put back", () => putBack(copy), { class: "link", "data-key": copy.id, "aria-label": `Put back the copy of ${moment(copy.createdAt)}` });
+  const columns = [
+    { label: "Made", cell: ({ createdAt, reason }) => [h("time", { datetime: createdAt }, moment(createdAt)), h("span", { class: "muted under" }, REASONS[reason] ?? reason)] },
+    { label: "Size", class: "num", cell: ({ size }) => bytes(size) },
+    { label: "Accounts", class: "num", cell: ({ connectionCount }) => connectionCount ?? "–" },
+    { label: "", class: "num", cell: button },
+  ];
+  return table("Copies, newest first", columns, backups);
+}
+
+async function make(refresh) {
+  const { created, message } = await api.put(BASE);
+  toast(created ? "The copy is made." : message);
+  refresh();
+}
+
+const putBack = ({ id, createdAt }) => replace(`the copy of ${moment(createdAt)}`, () => api.post(BASE, { backupId: id }));
+
+function takeIn(input) {
+  const file = input.files[0];
+  const body = new FormData();
+  body.append("file", file);
+  input.value = ""; // the same file may be chosen again
+  replace(file.name, () => api.post(`${BASE}/import`, body));
+}
+
+function replace(what, work) {
+  confirm({
+    title: "Replace everything?",
+    text: `Accounts, keys, combos, settings and the password become those of ${what}. A copy of what is there now is made first.`,
+    yes: "Replace",
+    work: async () => {
+      const { connectionCount, apiKeyCount } = await work();
+      toast(`It is in force: ${plural(connectionCount, "account")}, ${plural(apiKeyCount, "key")}.`);
+      setTimeout(() => location.reload(), 1500); // nothing on the page is true any more
+    },
+  });
+}
