@@ -8,6 +8,7 @@ import click
 
 from ..clock import iso
 from ..settings import Settings
+from ..upstream.providers import MEDIA
 from .backend import connect
 from .output import as_json, say, shared, table
 
@@ -15,7 +16,9 @@ from .output import as_json, say, shared, table
 @click.command()
 @click.argument("model")
 @click.option("--provider", default="", help="As under /v1/providers/PROVIDER: only this one.")
-@click.option("--operation", default="chat", show_default=True, help="chat, embeddings, images, transcriptions, …")
+@click.option(
+    "--operation", default="chat", show_default=True, type=click.Choice(("chat", *MEDIA)), help="What the model is to do."
+)
 @shared
 def explain(settings: Settings, model: str, provider: str, operation: str, json_out: bool) -> None:
     """Show which way a request would take, without sending it."""

@@ -41,7 +41,7 @@ def choose(snapshot: Snapshot, live: Live, route: Route, prefer: str = "") -> Ch
     accounts = snapshot.connections.get(route.provider.id, ())
     blocked: tuple[Blocked, ...] = ()
     if not live.health.calm:
-        accounts, blocked = _sift(accounts, live, route.model)
+        accounts, blocked = _sift(accounts, live, route.kept_as)
     order = ORDERS.get(snapshot.settings.fallback_strategy)
     if order is not None and len(accounts) > 1:
         accounts = order(accounts, live, snapshot.settings)

@@ -19,6 +19,8 @@ from .snapshot import Connection
 
 _log = logging.getLogger("omniroute.gateway")
 _BREAKING: Final = frozenset({500, 502, 503, 504, 529})  # statuses that say something of the provider, not of an account
+_NOT_HERE: Final = frozenset({403, 501})  # of a model asked for what it is not made for: no fault of the account
+_MONEY: Final = ("quota", "billing", "credit", "balance")
 _LONGEST: Final = 16 * 1024  # characters of a vendor's words that are read, kept and logged: some repeat the whole request
 _SECRET_LENGTH: Final = 8  # shorter ones ("ollama", "none") are words, not secrets
 
@@ -106,12 +108,15 @@ def blame(
     verdict = retry.judge(0 if network else failure.status, failure.message, route.model)
     if verdict.rule is None:
         return verdict.retry
+    rule = verdict.rule
+    if route.aside and failure.status in _NOT_HERE and not any(word in failure.message.lower() for word in _MONEY):
+        rule = rule._replace(scope="model")
     profile = profile_of(gateway, route)
     live.health.fail(
         account.id,
         provider.id,
-        route.model,
-        verdict.rule,
+        route.kept_as,
+        rule,
         status=failure.status,
         message=failure.message,
         hint=failure.retry_after,
@@ -121,7 +126,7 @@ def blame(
         live.breakers.fail(provider.id, profile)
     if failure.status == 429 and account.rate_limit_protection:
         live.limiter.refused(account.id, failure.retry_after)
-    if verdict.rule.scope == "account":
+    if rule.scope == "account":
         live.limiter.dismiss(account.id)
     about = {"request_id": request_id}
     words = failure.message[:_LONGEST]  # an error within a stream has any length

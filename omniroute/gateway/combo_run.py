@@ -233,10 +233,10 @@ async def within(
 def resting(gateway: Gateway, route: Route) -> bool:
     """No account of the provider may be asked for the model now."""
     live = gateway.live
-    if live.health.closed_until(route.provider.id, route.model) is not None:
+    if live.health.closed_until(route.provider.id, route.kept_as) is not None:
         return True
     accounts = live.snapshot.connections.get(route.provider.id, ())
-    return all(live.health.blocked_until(account.id, route.model) is not None for account in accounts)
+    return all(live.health.blocked_until(account.id, route.kept_as) is not None for account in accounts)
 
 
 async def reachable(gateway: Gateway, route: Route, seconds: float) -> bool:

@@ -123,7 +123,7 @@ def _obstacle(gateway: Gateway, route: Route, known: list[AccountStep]) -> tuple
         return "circuit breaker open", now + wait
     if not known:
         return NO_ACCOUNT, None
-    if (until := live.health.closed_until(route.provider.id, route.model)) is not None:
+    if (until := live.health.closed_until(route.provider.id, route.kept_as)) is not None:
         return "model unavailable: every account failed", until
     if all(account.position is None for account in known):
         return "every account is cooling", min(account.until for account in known if account.until is not None)

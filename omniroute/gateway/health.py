@@ -86,7 +86,9 @@ class Health:
         return not self._troubled and not self._locks and not self.shut
 
     def restore(self, connection_id: str, state: AccountHealth) -> None:
-        """Put back what an earlier run of the process stored."""
+        """What is stored holds: put back at the start, or set by hand."""
+        self._accounts.pop(connection_id, None)
+        self._troubled.discard(connection_id)
         if state != AccountHealth():
             self._accounts[connection_id] = state
             if state.troubled:
@@ -138,6 +140,10 @@ class Health:
         """The model may be asked for again; tells whether it was unavailable."""
         closed = self.shut.pop((provider, model), None)
         return closed is not None and closed.until > self._clock.time()
+
+    def reopen(self, provider: str) -> None:
+        """An account came or is another now: what none of the provider's could serve may be served."""
+        self.shut = {key: closed for key, closed in self.shut.items() if key[0] != provider}
 
     def closed_until(self, provider: str, model: str) -> float | None:
         """Unix time until which no account of the provider is asked for *model*; None = available."""

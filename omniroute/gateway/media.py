@@ -7,17 +7,22 @@ Everything around an attempt (accounts, cooldowns, fallback, records) is that of
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from ..errors import OmniError
 from ..media import embeddings, moderations, rerank
-from ..media.codec import Got, Mark, Refused, Sent
+from ..media.codec import UNREADABLE, Got, Mark, Refused, Sent
 from ..media.codecs import CODECS
 from ..media.operations import EMBEDDINGS, MODERATIONS, RERANK, MediaOperation
 from ..proto.exchange import Exchange
 from ..proto.headers import Headers
 from ..translate.events import Failure
+from ..translate.format import BadAnswer
 from ..translate.formats import FORMATS
+from ..translate.openai_chat_error import error_in
 from ..upstream.credentials import base_url_of, call_headers, media_endpoint, with_login
 from ..upstream.providers import serves
 from ..upstream.send import Template, template
@@ -30,6 +35,8 @@ from .plan import Plan
 from .resolve import Route
 from .snapshot import Connection
 
+A = TypeVar("A")
+T = TypeVar("T")
 Handler = Callable[[Gateway, Exchange, Any], Coroutine[Any, Any, None]]
 Decode = Callable[[bytes], Any]
 """A client's body -> an ask, which has at least ``model``.  Raises ``OmniError``."""
@@ -85,6 +92,23 @@ def handler(row: MediaOperation, decode: Decode, wire: str = _CHAT_WIRE) -> Hand
 embed: Final = handler(EMBEDDINGS, embeddings.decode_openai)
 embed_native: Final = handler(EMBEDDINGS, embeddings.decode_ollama, "ollama")
 embed_legacy: Final = handler(EMBEDDINGS, embeddings.decode_ollama_legacy, "ollama")
+
+
+def embed_content(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
+    """Gemini's way, the model in the path."""
+    return _embed_gemini(gateway, exchange, batch=False)
+
+
+def embed_contents(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
+    """The same for several requests at once."""
+    return _embed_gemini(gateway, exchange, batch=True)
+
+
+def _embed_gemini(gateway: Gateway, exchange: Exchange, *, batch: bool) -> Coroutine[Any, Any, None]:
+    decode = partial(embeddings.decode_gemini, model=exchange.request.params["model"], batch=batch)
+    return serve(gateway, exchange, EMBEDDINGS, decode, wire="gemini")
+
+
 rank: Final = handler(RERANK, rerank.decode)
 moderate: Final = handler(MODERATIONS, moderations.decode)
 
@@ -112,7 +136,7 @@ async def attempt(gateway: Gateway, job: MediaJob, route: Route, account: Connec
     if status >= 300:
         return refused(gateway, route, status, received, body)
     try:
-        got = codec.read(body, job.ask, mark(gateway, job, route))
+        got = understood(codec.read, body, job.ask, mark(gateway, job, route))
     except Refused as error:
         return Failure(error.status, error.message)
     deliver(gateway, job, got, received)
@@ -153,6 +177,28 @@ def refused(gateway: Gateway, route: Route, status: int, received: Headers, body
     if wire == _CHAT_WIRE and route.wire != "openai":
         failure.raw = None
     return failure
+
+
+def understood(read: Callable[[bytes, Any, A], T], body: bytes, ask: Any, more: A) -> T:
+    """What *read*, of a codec, makes of an answer.
+
+    Raises ``Refused`` for an error that came with a good status, ``BadAnswer`` for what is neither.
+    """
+    try:
+        return read(body, ask, more)
+    except BadAnswer:
+        if (failure := reported(body)) is None:
+            raise
+        raise Refused(failure.status, failure.message) from None
+
+
+def reported(body: bytes) -> Failure | None:
+    """The error that an answer with a good status has in place of what was asked for, if it has one."""
+    try:
+        said = error_in(msgspec.json.decode(body))
+    except UNREADABLE:
+        return None
+    return said and Failure(said.status, said.message)
 
 
 def mark(gateway: Gateway, job: Job, route: Route) -> Mark:

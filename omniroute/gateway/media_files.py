@@ -34,7 +34,7 @@ from .answer import head
 from .blame import says
 from .fallback import place
 from .job import Gateway
-from .media import MediaJob, body_of, deliver, door, mark, plan_of, refused
+from .media import MediaJob, body_of, deliver, door, mark, plan_of, refused, reported, understood
 from .resolve import Route
 from .snapshot import Connection
 from .spool import Spool, receive
@@ -110,7 +110,8 @@ async def _attempt_edit(gateway: Gateway, job: FileJob, route: Route, account: C
     codec = codec_of(job, route)
     if not codec.form and not job.ask.pictures:
         if job.ask.verb != "edits":
-            raise not_served(job.row, route.provider.id, f"{route.provider.id}/{route.model}")
+            row = job.row._replace(endpoint="image variation")
+            raise not_served(row, route.provider.id, f"{route.provider.id}/{route.model}")
         job.ask = job.ask._replace(pictures=await _inlined(job, gateway.limits.gateway_body))
     return await attempt(gateway, job, route, account)
 
@@ -251,11 +252,11 @@ async def _read(
     if call.status >= 300:
         return refused(gateway, route, call.status, call.headers, body)
     if codec.raw:
-        return Failure(502, "The provider answered with JSON instead of sound")
+        return reported(body) or Failure(502, "The provider answered with JSON instead of sound")
     last = await _follow(gateway, job, route, account, codec, body) if codec.follow is not None else body
     if isinstance(last, Failure):
         return last
-    got = codec.read(last, job.ask, mark(gateway, job, route))
+    got = understood(codec.read, last, job.ask, mark(gateway, job, route))
     if got.urls:
         job.usage, job.units = got.usage, got.units  # it is to be paid for, whatever comes of the rest
         home = door(job.row.name, route, account, Sent(b"")).origin
@@ -276,7 +277,7 @@ async def _follow(
     assert codec.follow is not None
     clock = gateway.clock
     due = clock.monotonic() + STEPS_SECONDS
-    while (step := codec.follow(body, job.ask, route.model)) is not None:
+    while (step := understood(codec.follow, body, job.ask, route.model)) is not None:
         form = door(job.row.name, route, account, Sent(step.body, path=step.path), method=step.method)
         while True:
             if clock.monotonic() + step.wait > due:

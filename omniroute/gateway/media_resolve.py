@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..errors import OmniError
 from ..media.codecs import CODECS
 from ..media.operations import MediaOperation, invalid_model, missing_model, no_credentials, not_served
-from ..upstream.providers import Provider, quirks_of, serves
+from ..upstream.providers import Model, Provider, quirks_of, serves
 from .cost import price_of
 from .resolve import ALIAS_DEPTH, LONGEST_NAME, Route, alias_target, narrowed
 from .snapshot import Snapshot
@@ -62,9 +62,11 @@ def offers(provider: Provider | None, operation: MediaOperation, model: str) -> 
     if provider is None or serves(provider, operation.name) is None:
         return False
     known = provider.models.get(model)
-    if known is None:
-        return True
-    return known.kind == operation.kind and (not operation.ability or operation.ability in known.abilities)
+    return known is None or _made_for(known, operation)
+
+
+def _made_for(model: Model, operation: MediaOperation) -> bool:
+    return model.kind == operation.kind and (not operation.ability or operation.ability in model.abilities)
 
 
 def _only_one(snapshot: Snapshot, offers: tuple[str, ...], model: str) -> str:
@@ -92,7 +94,10 @@ def _route(snapshot: Snapshot, operation: MediaOperation, provider_id: str, mode
         raise not_served(operation, label, f"{label}/{model}")
     if not snapshot.connections.get(provider_id):
         raise no_credentials(operation, label)
-    return Route(provider, model, served.codec, via, price_of(snapshot, provider, model), quirks_of(provider, model))
+    known = provider.models.get(model)
+    aside = "" if known is not None and _made_for(known, operation) else operation.name
+    price, quirks = price_of(snapshot, provider, model), quirks_of(provider, model)
+    return Route(provider, model, served.codec, via, price, quirks, aside)
 
 
 def _dedicated(snapshot: Snapshot, operation: MediaOperation, prefix: str, name: str) -> Route:

@@ -177,6 +177,6 @@ def health_of(snapshot: Snapshot, live: Live, route: Route) -> float:
     scores = [0.0]
     for account in snapshot.connections.get(route.provider.id, ()):
         state = live.health.view(account.id)
-        cooling = live.health.blocked_until(account.id, route.model) is not None
+        cooling = live.health.blocked_until(account.id, route.kept_as) is not None
         scores.append(100.0 - 10 * state.backoff_level - 20 * (state.last_error is not None) - 30 * cooling)
     return max(scores)

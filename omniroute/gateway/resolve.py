@@ -29,6 +29,12 @@ class Route(NamedTuple):
     via: str
     price: Price | None
     quirks: frozenset[str]
+    aside: str = ""  # an operation beside chat that the model is not known to be made for
+
+    @property
+    def kept_as(self) -> str:
+        """What the model is called where failures are remembered: one that cannot do this may well chat."""
+        return f"{self.model} ({self.aside})" if self.aside else self.model
 
 
 class RouteCache:
@@ -80,9 +86,11 @@ def _resolve(snapshot: Snapshot, name: str, depth: int) -> Route:
             raise OmniError("invalid_request", message, param="model")
         route = _resolve(snapshot, target, depth + 1)
         return route._replace(via=f"{via} {name}")
-    if slash:
-        return _unknown(snapshot, head, rest)
-    return _bare(snapshot, name)
+    if not slash:
+        return _bare(snapshot, name)
+    if not (head and rest):
+        raise OmniError("invalid_request", "Invalid model format", param="model")
+    return _unknown(snapshot, head, rest)
 
 
 def alias_target(snapshot: Snapshot, name: str) -> str | None:

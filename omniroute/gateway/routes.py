@@ -77,6 +77,8 @@ _GEMINI: Final = tuple(
         DataRoute("POST", f"{model}:generateContent", generate, "gemini"),
         DataRoute("POST", f"{model}:streamGenerateContent", stream_generate, "gemini"),
         DataRoute("POST", f"{model}:countTokens", count_tokens.serve, "gemini"),
+        DataRoute("POST", f"{model}:embedContent", media.embed_content, "gemini"),
+        DataRoute("POST", f"{model}:batchEmbedContents", media.embed_contents, "gemini"),
     )
 )
 _ROWS: Final = (

@@ -79,7 +79,7 @@ async def _walk(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> F
                 continue
         else:
             account = left.pop(0)
-        if (failures or lane is not None) and live.health.blocked_until(account.id, route.model) is not None:
+        if (failures or lane is not None) and live.health.blocked_until(account.id, route.kept_as) is not None:
             if lane is not None:  # it began to cool while this call waited
                 live.limiter.leave(lane)
             continue
@@ -155,7 +155,7 @@ async def _once(
         job.final = blame(gateway, route, account, failure, network=network, count=False, request_id=id) is Retry.NONE
         return failure
     if job.failure is None:
-        live.health.succeed(account.id, route.provider.id, route.model)
+        live.health.succeed(account.id, route.provider.id, route.kept_as)
         if not live.breakers.calm:
             live.breakers.succeed(route.provider.id)
     return None
@@ -168,9 +168,9 @@ def nothing_free(gateway: Gateway, route: Route, choice: accounts.Choice) -> Fai
         return Failure(400, f"No credentials for provider: {name}", code="bad_request", param="model")
     health, now = gateway.live.health, gateway.clock.time()
     first = min(choice.blocked, key=lambda blocked: blocked.until)
-    until = max(first.until, health.closed_until(route.provider.id, route.model) or 0.0)
+    until = max(first.until, health.closed_until(route.provider.id, route.kept_as) or 0.0)
     wait = max(1.0, until - now)
-    status, reason = _last_words(gateway, first, route.model)
+    status, reason = _last_words(gateway, first, route.kept_as)
     label = f"{route.provider.prefix or route.provider.alias}/{route.model}"
     return Failure(status, f"[{label}] {reason} (reset after {retry.span_text(wait)})", retry_after=wait)
 
@@ -196,7 +196,7 @@ def limited(gateway: Gateway, account: Connection) -> Failure:
 
 def closed(gateway: Gateway, job: Job, route: Route) -> Failure | None:
     """Why the model may not be asked for at this provider at all, if it may not."""
-    until = gateway.live.health.closed_until(route.provider.id, route.model)
+    until = gateway.live.health.closed_until(route.provider.id, route.kept_as)
     if until is None:
         return None
     wait = max(1.0, until - gateway.clock.time())
@@ -215,4 +215,4 @@ def _close(gateway: Gateway, route: Route, failures: list[Failure]) -> None:
         return
     if all(failure.status in _NO_CAPACITY for failure in failures):
         wait = min(CLOSED_SECONDS if failure.retry_after is None else failure.retry_after for failure in failures)
-        live.health.close_model(route.provider.id, route.model, gateway.clock.time() + min(wait, CLOSED_SECONDS))
+        live.health.close_model(route.provider.id, route.kept_as, gateway.clock.time() + min(wait, CLOSED_SECONDS))

@@ -247,6 +247,8 @@ MODEL_SUMMARIES: Final[dict[str, str]] = {
     ":generateContent": "Chat in the Gemini format",
     ":streamGenerateContent": "Chat in the Gemini format, streamed: events with alt=sse, one JSON array without",
     ":countTokens": "The tokens of a request, counted by the provider or estimated",
+    ":embedContent": "A vector for one text, in the Gemini format",
+    ":batchEmbedContents": "Vectors for texts, in the Gemini format",
     "/api/chat": "Chat in the Ollama format, streamed unless told otherwise",
     "/api/generate": "One prompt in the Ollama format",
     "/api/embed": "Vectors for texts, in the Ollama format",

@@ -1,13 +1,14 @@
-"""Embeddings: OpenAI's and Ollama's clients, and the vendors' formats.
+"""Embeddings: the clients of OpenAI, Ollama and Gemini, and the vendors' formats.
 
-Clients: OpenAI ``POST /v1/embeddings``; Ollama ``/api/embed`` and the older ``/api/embeddings`` (one ``prompt``).  Where
-both sides speak OpenAI's format the bytes are relayed and only looked at: two thousand vectors are forty megabytes.
+Clients: OpenAI ``POST /v1/embeddings``; Ollama ``/api/embed`` and the older ``/api/embeddings`` (one ``prompt``); Gemini's
+two.  Where both sides speak OpenAI's format the bytes are relayed and only looked at: two thousand vectors are forty
+megabytes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -17,13 +18,13 @@ from ..errors import OmniError
 from ..translate.events import Usage
 from ..translate.format import BadAnswer
 from ..translate.peek import Peek, patch
+from . import embeddings_gemini as gemini
 from . import embeddings_vendors as vendors
 from .codec import UNREADABLE, Codec, Got, Mark, Sent, look, member, others
 from .vectors import as_base64, as_floats
 
 encode: Final = msgspec.json.encode
-Form = Literal["openai", "ollama", "ollama-legacy"]
-NOTHING: Final[Mapping[str, str]] = {}
+Form = Literal["openai", "ollama", "ollama-legacy", "gemini", "gemini-batch"]
 _CHARACTERS_A_TOKEN: Final = 4
 
 _inputs: Final = msgspec.json.Decoder(str | list[str | int | list[int]])
@@ -46,6 +47,8 @@ class EmbeddingsAsk(Struct):
     base64: bool = False
     user: bool = False
     extra: dict[str, Raw] = {}
+    requests: list[gemini.Request] = []  # of a Gemini client, as they came
+    plain: bool = True  # nothing but text is to be embedded
 
     @property
     def size(self) -> int:
@@ -95,6 +98,21 @@ def _decode_ollama(body: bytes, form: Form, name: str) -> EmbeddingsAsk:
     return ask
 
 
+def decode_gemini(body: bytes, model: str, batch: bool) -> EmbeddingsAsk:
+    """``POST /v1beta/models/{model}:embedContent``, ``:batchEmbedContents``.  Raises ``OmniError("invalid_request")``."""
+    found, requests = gemini.requests_of(body, batch)
+    texts, plain = gemini.texts_of(requests)
+    dimensions, extra = gemini.wishes_of(requests[0])
+    ask = EmbeddingsAsk(found, model, "gemini-batch" if batch else "gemini", texts, dimensions=dimensions, extra=extra)
+    ask.requests, ask.plain = requests, plain
+    return ask
+
+
+def _only_text(ask: EmbeddingsAsk) -> None:
+    if not ask.plain:
+        raise OmniError("invalid_request", "This provider embeds text alone: send parts with 'text'", param="content")
+
+
 def _dimensions(found: Peek) -> int | None:
     dimensions = member(found, "dimensions", _integer, "a whole number")
     if dimensions is not None and dimensions < 1:
@@ -119,20 +137,46 @@ def _read_inputs(ask: EmbeddingsAsk, value: str | list[Any] | None, name: str) -
 # --------------------------------------------------------------------------- OpenAI upstream
 
 
-def _render_openai(ask: EmbeddingsAsk, model: str, more: Mapping[str, str] = NOTHING) -> Sent:
+def _render_openai(ask: EmbeddingsAsk, model: str) -> Sent:
     if ask.form == "openai":
         return Sent(patch(ask.found, {"model": encode(model)}))
+    return _anew(ask, model, "dimensions", {}, ask.extra)
+
+
+def _anew(ask: EmbeddingsAsk, model: str, dimensions: str, more: Mapping[str, str], dropped: Iterable[str]) -> Sent:
+    """For a client of another wire; *dimensions* is what the vendor calls them."""
+    _only_text(ask)
     body: dict[str, Any] = {"model": model, "input": ask.texts, "encoding_format": "float", **more}
     if ask.dimensions is not None:
-        body["dimensions"] = ask.dimensions
-    return Sent(encode(body), tuple(ask.extra))
+        body[dimensions] = ask.dimensions
+    return Sent(encode(body), tuple(dropped))
+
+
+_SIDES: Final = {"query": "query", "document": "passage"}
 
 
 def _render_asymmetric(ask: EmbeddingsAsk, model: str) -> Sent:
     """The same for models that must be told whether a text is a query or a passage."""
-    if ask.form == "openai" and "input_type" not in ask.extra:
-        return Sent(patch(ask.found, {"model": encode(model), "input_type": b'"passage"'}))
-    return _render_openai(ask, model, {} if ask.form == "openai" else {"input_type": "passage"})
+    found = vendors.purpose_of(ask.extra, _SIDES)
+    member, word = found or ("", "passage")
+    if ask.form != "openai":
+        dropped = [name for name in ask.extra if name != member]
+        return _anew(ask, model, "dimensions", {"input_type": word}, dropped)
+    if found is None and "input_type" in ask.extra:  # a word of its own, or none that we know
+        return _render_openai(ask, model)
+    other = {member: None} if member not in ("", "input_type") else {}
+    return Sent(patch(ask.found, {"model": encode(model), **other, "input_type": encode(word)}))
+
+
+def _render_mistral(ask: EmbeddingsAsk, model: str) -> Sent:
+    """https://docs.mistral.ai/api/endpoint/embeddings: the same but for one name, and what is unknown there is refused."""
+    if ask.form != "openai":
+        return _anew(ask, model, "output_dimension", {}, ask.extra)
+    changes: dict[str, bytes | None] = {"model": encode(model)}
+    changes |= {name: None for name in ("dimensions", "user") if name in ask.found.members}
+    if ask.dimensions is not None:
+        changes["output_dimension"] = encode(ask.dimensions)
+    return Sent(patch(ask.found, changes), ("user",) if ask.user else ())
 
 
 class _Counts(Struct):
@@ -161,19 +205,29 @@ _answer: Final = msgspec.json.Decoder(_Answer)
 _counts: Final = msgspec.json.Decoder(_Counts)
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*(\{(?:[^{}]|\{[^{}]*\})*\})')
 _MODEL: Final = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+_NUMBERS: Final = re.compile(rb'"embedding"\s*:\s*\[')
 _EDGE: Final = 2048  # bytes at either end of an answer: what is not vectors stands there
 
 
 def _read_openai(body: bytes, ask: EmbeddingsAsk, mark: Mark) -> Got:
     if ask.form != "openai":
         answer = _whole(body)
-        items = sorted(enumerate(answer.data), key=lambda pair: pair[1].index if pair[1].index >= 0 else pair[0])
-        return write(ask, mark, [item.embedding for _, item in items], _usage_of(answer.usage), answer.model)
+        return write(ask, mark, _in_order(answer), _usage_of(answer.usage), answer.model)
     if body[:64].lstrip()[:1] != b"{" or b'"data"' not in body:
         raise BadAnswer("no embeddings")
     usage = _usage_of(_glance(body))
+    if ask.base64 and _NUMBERS.search(
+        body, 0, _EDGE
+    ):  # many servers know numbers alone, and packages take what was asked for
+        answer = _whole(body)
+        return write(ask, mark, _in_order(answer), usage, answer.model)
     body, model = _renamed(body, mark.model)
     return Got(body, usage or _estimate(ask), model=model)
+
+
+def _in_order(answer: _Answer) -> list[Raw]:
+    items = sorted(enumerate(answer.data), key=lambda pair: pair[1].index if pair[1].index >= 0 else pair[0])
+    return [item.embedding for _, item in items]
 
 
 def _whole(body: bytes) -> _Answer:
@@ -224,8 +278,17 @@ def _estimate(ask: EmbeddingsAsk) -> Usage:
 # --------------------------------------------------------------------------- other vendors
 
 
-def _vendor(vendor: vendors.Vendor) -> Codec:
+def _vendor(name: str, vendor: vendors.Vendor) -> Codec:
+    def same(ask: EmbeddingsAsk) -> bool:
+        return name == "gemini" and bool(ask.requests)
+
     def render(ask: EmbeddingsAsk, model: str) -> Sent:
+        if same(ask):
+            batch = ask.form == "gemini-batch"
+            return Sent(
+                gemini.relayed(ask.requests, model, batch), path=vendors.GOOGLE_MANY if batch else vendors.GOOGLE_ONE
+            )
+        _only_text(ask)
         if ask.texts is None:
             message = "This provider takes no token ids: send 'input' as text"
             raise OmniError("invalid_request", message, param="input")
@@ -237,6 +300,8 @@ def _vendor(vendor: vendors.Vendor) -> Codec:
         found = vendor.read(body)
         if len(found.items) != len(ask.texts or ()):
             raise BadAnswer(f"{len(found.items)} embeddings for {len(ask.texts or ())} inputs")
+        if same(ask):
+            return Got(body, found.usage or _estimate(ask), model=found.model)
         return write(ask, mark, found.items, found.usage, found.model)
 
     return Codec(render, read)
@@ -245,7 +310,8 @@ def _vendor(vendor: vendors.Vendor) -> Codec:
 CODECS: Final[Mapping[str, Codec]] = {
     "openai": Codec(_render_openai, _read_openai),
     "openai-asymmetric": Codec(_render_asymmetric, _read_openai),
-    **{name: _vendor(vendor) for name, vendor in vendors.VENDORS.items()},
+    "mistral": Codec(_render_mistral, _read_openai),
+    **{name: _vendor(name, vendor) for name, vendor in vendors.VENDORS.items()},
 }
 
 
@@ -261,8 +327,10 @@ def write(ask: EmbeddingsAsk, mark: Mark, items: list[Raw], usage: Usage | None,
         counts = encode({"total_duration": 0, "load_duration": 0, "prompt_eval_count": usage.input})
         vectors = b",".join(map(as_floats, items))
         body = b'{"model":%b,"embeddings":[%b],%b' % (encode(mark.model), vectors, counts[1:])
-    else:
+    elif ask.form == "ollama-legacy":
         body = b'{"embedding":%b}' % as_floats(items[0])
+    else:
+        body = gemini.answer(list(map(as_floats, items)), ask.form == "gemini-batch")
     return Got(body, usage, model=model)
 
 

@@ -231,6 +231,8 @@ def _usage(tokens: int | None, total: int | None = None) -> Usage | None:
 
 # --------------------------------------------------------------------------- Gemini
 
+GOOGLE_ONE: Final = "./{model}:embedContent"
+GOOGLE_MANY: Final = "./{model}:batchEmbedContents"
 _GOOGLE_WORDS: Final = {
     "query": "RETRIEVAL_QUERY",
     "document": "RETRIEVAL_DOCUMENT",
@@ -256,8 +258,8 @@ def _render_google(wish: Wish) -> Sent:
     dropped = tuple(extra for extra in wish.extra if extra not in (taken, found[0] if found else ""))
     requests = [{**settings, "content": {"parts": [{"text": text}]}} for text in wish.texts]
     if len(requests) == 1:
-        return Sent(encode(requests[0]), dropped, "./{model}:embedContent")
-    return Sent(encode({"requests": requests}), dropped, "./{model}:batchEmbedContents")
+        return Sent(encode(requests[0]), dropped, GOOGLE_ONE)
+    return Sent(encode({"requests": requests}), dropped, GOOGLE_MANY)
 
 
 VENDORS: Final[Mapping[str, Vendor]] = {

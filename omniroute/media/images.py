@@ -74,9 +74,20 @@ class ImageAsk(NamedTuple):
         part = gcd(*self.size)
         return f"{self.size[0] // part}:{self.size[1] // part}"
 
-    def has(self, *names: str) -> tuple[str, ...]:
-        """Those of *names* that the request has, for ``dropped``."""
-        return tuple(name for name in names if name in self.found.members)
+    def lost(self, *names: str, pictures: int | None = None) -> tuple[str, ...]:
+        """For ``dropped``: those of *names* that the request has, and what vendors unlike OpenAI take from nobody.
+
+        *pictures*: how many are taken, None for any number.
+        """
+        members = self.found.members
+        masked = "mask" in members or (self.form is not None and self.form.file("mask") is not None)
+        more = (
+            ("user", "user" in members),
+            ("mask", masked),
+            ("stream", self.stream),
+            ("image", pictures is not None and len(self.pictures) > pictures),
+        )
+        return tuple(name for name in names if name in members) + tuple(name for name, given in more if given)
 
     def extra(self) -> dict[str, Raw]:
         """What the client said beyond the common members: the vendor's own settings."""
@@ -262,6 +273,13 @@ def _render_openai(ask: ImageAsk, model: str) -> Sent:
     return Sent(body.pieces, path=f"./images/{ask.verb}", content_type=body.content_type)
 
 
+def only_words(ask: ImageAsk, model: str) -> None:
+    """For models that change no pictures.  Raises ``OmniError("invalid_request")``."""
+    if ask.pictures:
+        message = f"Invalid image model: {model}. It makes pictures from words and changes none"
+        raise OmniError("invalid_request", message, param="model")
+
+
 def always_base64(model: str) -> bool:
     """Whether OpenAI's *model* gives base64 and nothing else."""
     return model.startswith(("gpt-image", "chatgpt-image"))
@@ -274,7 +292,7 @@ def _render_xai(ask: ImageAsk, model: str) -> Sent:
         members["n"] = ask.n
     if ask.format:
         members["response_format"] = ask.format
-    gone = ask.has("quality", "style")
+    gone = ask.lost("quality", "style")
     if ask.pictures:
         members["images"] = [{"type": "image_url", "url": picture.url} for picture in ask.pictures]
     if ask.size is not None and "aspect_ratio" not in members:
@@ -295,7 +313,7 @@ def _render_together(ask: ImageAsk, model: str) -> Sent:
         members["response_format"] = "base64" if ask.format == "b64_json" else "url"
     if ask.pictures:
         members["image_url"] = ask.pictures[0].url
-    return Sent(msgspec.json.encode(members), ask.has("quality", "style"), "./images/generations")
+    return Sent(msgspec.json.encode(members), ask.lost("quality", "style", pictures=1), "./images/generations")
 
 
 def _render_nebius(ask: ImageAsk, model: str) -> Sent:
@@ -305,7 +323,7 @@ def _render_nebius(ask: ImageAsk, model: str) -> Sent:
     }  # fmt: skip
     if ask.format:
         members["response_format"] = ask.format
-    return Sent(msgspec.json.encode(members), ask.has("quality", "style") + (("n",) if ask.n > 1 else ()))
+    return Sent(msgspec.json.encode(members), ask.lost("quality", "style") + (("n",) if ask.n > 1 else ()))
 
 
 def _sides(ask: ImageAsk) -> dict[str, int]:

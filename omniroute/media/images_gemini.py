@@ -14,7 +14,7 @@ from msgspec import Struct
 from ..errors import OmniError
 from ..translate.events import Usage
 from .codec import Codec, Got, Mark, Refused, Sent, decoded
-from .images import Image, ImageAsk, got
+from .images import Image, ImageAsk, got, only_words
 
 _RATIOS: Final = frozenset({"1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"})
 _IMAGEN_RATIOS: Final = frozenset({"1:1", "3:4", "4:3", "9:16", "16:9"})
@@ -26,12 +26,13 @@ def _imagen(model: str) -> bool:
 
 def _render(ask: ImageAsk, model: str) -> Sent:
     name = quote(model.removeprefix("models/"), safe="")
-    gone = ask.has("quality", "style")
+    gone = ask.lost("quality", "style")
     ratios = _IMAGEN_RATIOS if _imagen(model) else _RATIOS
     ratio = ask.aspect if ask.aspect in ratios else None
     if ask.size is not None and ratio is None:
         gone += ("size",)
     if _imagen(model):
+        only_words(ask, model)
         parameters: dict[str, Any] = {"sampleCount": ask.n, **ask.extra()}
         if ratio is not None:
             parameters.setdefault("aspectRatio", ratio)

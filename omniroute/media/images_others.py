@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ..translate.format import BadAnswer
 from .codec import Codec, Got, Mark, Next, Refused, Sent, decoded
-from .images import Image, ImageAsk, got
+from .images import Image, ImageAsk, got, only_words
 
 _EVERY: Final = 2.0  # seconds between looks
 
@@ -39,7 +39,9 @@ def _is_job(model: str) -> bool:
 def _render_fireworks(ask: ImageAsk, model: str) -> Sent:
     name = quote(_fireworks_name(model), safe="/")
     members: dict[str, Any] = {"prompt": ask.prompt, **ask.extra()}
-    gone = ask.has("quality", "style")
+    gone = ask.lost("quality", "style", pictures=1)
+    if not _is_job(model):
+        only_words(ask, model)
     if "flux" not in model:
         members["samples"] = ask.n
         if ask.size is not None:
@@ -110,7 +112,7 @@ def _render_hyperbolic(ask: ImageAsk, model: str) -> Sent:
     members["width"], members["height"] = ask.size or (1024, 1024)
     if ask.n > 1:
         members["num_images"] = ask.n
-    return Sent(msgspec.json.encode(members), ask.has("quality", "style"), "./image/generation")
+    return Sent(msgspec.json.encode(members), ask.lost("quality", "style"), "./image/generation")
 
 
 class _HyperbolicImage(Struct):
@@ -132,7 +134,7 @@ def _render_nanobanana(ask: ImageAsk, model: str) -> Sent:
     pictures = [picture.url for picture in ask.pictures]
     members: dict[str, Any] = {"prompt": ask.prompt, **ask.extra()}
     members.setdefault("callBackUrl", "https://localhost/")  # demanded; we look for ourselves
-    gone = ask.has("quality", "style")
+    gone = ask.lost("quality", "style")
     if pictures:
         members["imageUrls"] = pictures
     if "pro" in model:

@@ -20,17 +20,18 @@ class MediaOperation(NamedTuple):
     default_model: str = ""  # when the request names none
     missing_status: int = 400  # when the provider has no account
     body_limit: int | None = None  # bytes; None = the gateway's
+    endpoint: str = ""  # in refusals, where it is another word than ``noun``
 
 
 _SOUND: Final = 100 * 1024 * 1024
 
 EMBEDDINGS: Final = MediaOperation("embeddings", "embedding", "embedding", "embeddings")
 IMAGES: Final = MediaOperation("images", "image", "image", "images", guess=False)
-IMAGE_EDITS: Final = MediaOperation("image_edits", "image", "image", "images", guess=False, body_limit=_SOUND)
+IMAGE_EDITS: Final = IMAGES._replace(name="image_edits", body_limit=_SOUND, endpoint="image edit")
 TRANSCRIPTIONS: Final = MediaOperation(
     "transcriptions", "audio", "transcription", "transcriptions", "transcription", missing_status=401, body_limit=_SOUND
 )
-TRANSLATIONS: Final = TRANSCRIPTIONS._replace(name="translations")
+TRANSLATIONS: Final = TRANSCRIPTIONS._replace(name="translations", endpoint="translation")
 SPEECH: Final = MediaOperation("speech", "audio", "speech", "speech", "speech")
 RERANK: Final = MediaOperation("rerank", "rerank", "rerank", "rerank")
 MODERATIONS: Final = MediaOperation(
@@ -62,5 +63,6 @@ def no_credentials(operation: MediaOperation, provider: str) -> OmniError:
 
 def not_served(operation: MediaOperation, provider: str, label: str) -> OmniError:
     """The provider is known, and has no such endpoint."""
-    message = f"Invalid {operation.noun} model: {label}. Provider '{provider}' has no {operation.noun} endpoint"
+    endpoint = operation.endpoint or operation.noun
+    message = f"Invalid {operation.noun} model: {label}. Provider '{provider}' has no {endpoint} endpoint"
     return OmniError("invalid_request", message, param="model")

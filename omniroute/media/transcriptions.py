@@ -83,6 +83,16 @@ def no_translation(ask: TranscriptionAsk, model: str) -> None:
         raise OmniError("invalid_request", message, param="model")
 
 
+_COMMON: Final = ("model", "response_format", "language", "timestamp_granularities")  # what answers are written from
+
+
+def lost(ask: TranscriptionAsk, *taken: str) -> tuple[str, ...]:
+    """For ``dropped``: what a vendor with a form of its own makes nothing of; it takes the fields *taken*."""
+    known = {*_COMMON, *taken} | (set() if ask.stream else {"stream"})
+    names = dict.fromkeys(name for name, value in ask.form.fields if value and name.removesuffix("[]") not in known)
+    return (*names, *(("response_format",) if ask.format == _MORE else ()))
+
+
 # -- OpenAI and those who do as it does
 
 

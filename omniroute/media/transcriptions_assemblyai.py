@@ -12,7 +12,7 @@ import msgspec
 
 from ..translate.format import BadAnswer
 from .codec import Codec, Got, Mark, Next, Refused, Sent, Units, decoded
-from .transcriptions import TranscriptionAsk, no_translation, spans
+from .transcriptions import TranscriptionAsk, lost, no_translation, spans
 from .transcripts import Transcript, written
 
 _BEST: Final = "universal-3-pro"
@@ -22,10 +22,8 @@ _EVERY: Final = 2.0  # seconds between looks
 
 def _render(ask: TranscriptionAsk, model: str) -> Sent:
     no_translation(ask, model)
-    dropped = tuple(name for name in ("temperature", "stream") if ask.form.first(name))
-    if ask.prompt and not _takes_prompt(model):
-        dropped += ("prompt",)
-    return Sent((ask.file,), dropped, "./upload", b"application/octet-stream")
+    taken = ("prompt",) if _takes_prompt(model) else ()
+    return Sent((ask.file,), lost(ask, *taken), "./upload", b"application/octet-stream")
 
 
 def _takes_prompt(model: str) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 
 from .codec import Codec, Got, Mark, Sent, Units, decoded
 from .sounds import TYPES
-from .transcriptions import TranscriptionAsk, no_translation, spans
+from .transcriptions import TranscriptionAsk, lost, no_translation, spans
 from .transcripts import Transcript, written
 
 
@@ -20,8 +20,7 @@ def _render(ask: TranscriptionAsk, model: str) -> Sent:
     no_translation(ask, model)
     query = {"model": model, "smart_format": "true", "utterances": "true"}
     query |= {"language": ask.language} if ask.language else {"detect_language": "true"}  # else it takes all for English
-    dropped = tuple(name for name in ("prompt", "temperature", "stream") if ask.form.first(name))
-    return Sent((ask.file,), dropped, f"./listen?{urlencode(query)}", TYPES[ask.kind].encode())
+    return Sent((ask.file,), lost(ask), f"./listen?{urlencode(query)}", TYPES[ask.kind].encode())
 
 
 class _Alternative(msgspec.Struct):

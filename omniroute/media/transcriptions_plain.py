@@ -11,33 +11,32 @@ import msgspec
 
 from .codec import Codec, Got, Mark, Sent, Units, decoded
 from .forms import write
-from .transcriptions import TranscriptionAsk, no_translation, spans
+from .transcriptions import TranscriptionAsk, lost, no_translation, spans
 from .transcripts import Transcript, written
 
-_GONE: Final = ("prompt", "stream")
+_MISTRAL: Final = ("language", "temperature", "diarize", "context_bias", "timestamp_granularities")
 
 
-def _sent(ask: TranscriptionAsk, fields: list[tuple[str, str]], path: str, gone: tuple[str, ...]) -> Sent:
+def _sent(ask: TranscriptionAsk, fields: list[tuple[str, str]], path: str, *taken: str) -> Sent:
     body = write(fields, [("file", ask.file)], ask.boundary)
-    dropped = tuple(name for name in gone if ask.form.first(name))
-    return Sent(body.pieces, dropped, path, body.content_type)
+    return Sent(body.pieces, lost(ask, *taken), path, body.content_type)
 
 
 def _render_mistral(ask: TranscriptionAsk, model: str) -> Sent:
     no_translation(ask, model)
-    taken = ("language", "temperature", "diarize", "context_bias", "timestamp_granularities", "timestamp_granularities[]")
-    fields = [("model", model), *((name.removesuffix("[]"), value) for name, value in ask.form.fields if name in taken)]
+    plain = [(name.removesuffix("[]"), value) for name, value in ask.form.fields]
+    fields = [("model", model), *(field for field in plain if field[0] in _MISTRAL)]
     # times cannot be had together with a language
     if ask.format in ("srt", "vtt", "verbose_json") and not (ask.granularities or ask.language):
         fields.append(("timestamp_granularities", "segment"))
-    return _sent(ask, fields, "./audio/transcriptions", _GONE)
+    return _sent(ask, fields, "./audio/transcriptions", *_MISTRAL)
 
 
 def _render_xai(ask: TranscriptionAsk, model: str) -> Sent:
     """There is one model, which is not named; numbers are written as numbers only in a known language."""
     no_translation(ask, model)
     fields = [("language", ask.language), ("format", "true")] if ask.language else []
-    return _sent(ask, fields, "./stt", (*_GONE, "temperature"))
+    return _sent(ask, fields, "./stt")
 
 
 class _Answer(msgspec.Struct):

@@ -23,3 +23,9 @@ def test_a_name_that_leads_nowhere_is_an_error(omniroute: Command) -> None:
     told = omniroute("explain", "nobody/x")
     assert told.exit_code == 1
     assert "nobody" in told.stderr
+
+
+def test_an_operation_that_is_none_is_a_wrong_option(omniroute: Command) -> None:
+    told = omniroute("explain", "openai/gpt-4o", "--operation", "painting")
+    assert told.exit_code == 2
+    assert "embeddings" in told.stderr

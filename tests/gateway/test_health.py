@@ -112,6 +112,15 @@ def test_restored_state_blocks_until_its_time_and_forget_removes_it() -> None:
     assert health.blocked_until("a", "m") is None
 
 
+def test_a_state_that_is_restored_goes_over_the_one_before() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    for state in (AccountHealth(), AccountHealth(test_status="active")):
+        fail(health, 429)
+        health.restore("a", state)
+        assert (health.view("a"), health.calm) == (state, True)
+
+
 def test_model_locks_are_bounded_because_clients_make_up_the_names_of_models() -> None:
     clock = FakeClock()
     health = Health(clock)

@@ -235,6 +235,60 @@ def test_ollama_clients_have_their_own_endpoints_and_errors() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("codec", ["openai", "gemini"])
+def test_gemini_clients_have_their_own_endpoints_and_errors(codec: str) -> None:
+    async def main() -> None:
+        async with served(ANSWERS[codec], codec=codec) as (plane, upstream):
+            texts = [{"model": "models/up/m", "content": {"parts": [{"text": text}]}} for text in "ab"]
+            status, _fields, answer = await ask(plane, "/v1beta/models/up/m:batchEmbedContents", {"requests": texts})
+            assert (status, answer["embeddings"]) == (200, [{"values": vector} for vector in VECTORS])
+            assert upstream.requests[0].path == PATHS.get(codec, "/v1/embeddings")
+            status, _fields, answer = await ask(plane, "/v1beta/models/up/m:embedContent", {})
+            told = answer["error"]
+            assert (status, told["status"], told["message"]) == (400, "INVALID_ARGUMENT", "Missing content")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "text"),
+    [
+        ({"error": {"message": "No provider answered", "code": 404}}, 404, "No provider answered"),
+        ({"detail": "The key has expired"}, 502, "The key has expired"),
+        ({"object": "list"}, 502, "could not be read"),
+    ],
+)
+def test_an_error_that_comes_with_a_good_status_keeps_its_words(answer: Any, status: int, text: str) -> None:
+    async def main() -> None:
+        async with served(said(answer)) as (plane, _):
+            got, _fields, body = await ask(plane, "/v1/embeddings", {"model": "up/m", "input": "a"})
+            assert (got, text in body["error"]["message"]) == (status, True)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "chat"),
+    [
+        (403, "You are not allowed to generate embeddings from this model", 200),
+        (404, "No such model", 200),
+        (501, "This server embeds nothing", 200),
+        (403, "Your credit is used up", 403),
+        (401, "Bad key", 401),
+    ],
+)
+def test_a_model_that_cannot_embed_may_still_chat(status: int, text: str, chat: int) -> None:
+    async def main() -> None:
+        refusal = said({"error": {"message": text}}, status)
+        async with served(refusal, said(json.loads(CHAT.whole))) as (plane, upstream):
+            for _ in range(2):  # the second time nobody is asked
+                assert (await ask(plane, "/v1/embeddings", {"model": "up/chatty", "input": "x"}))[0] == status
+            assert len(upstream.requests) == 1
+            assert (await ask(plane, "/v1/chat/completions", CHAT.ask("up/chatty")))[0] == chat
+
+    asyncio.run(main())
+
+
 def test_what_the_vendor_cannot_hold_is_said_in_the_head() -> None:
     async def main() -> None:
         async with served(ANSWERS["cohere"], codec="cohere") as (plane, _):

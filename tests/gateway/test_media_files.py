@@ -356,7 +356,7 @@ async def test_a_form_of_pictures_becomes_json_for_vendors_without_forms() -> No
 @on_each_loop
 async def test_who_cannot_change_pictures_says_so() -> None:
     async with media_plane("hyperbolic", reply({})) as (plane, upstream), sdk(plane) as client:
-        with pytest.raises(openai.BadRequestError, match="has no image endpoint"):
+        with pytest.raises(openai.BadRequestError, match="has no image edit endpoint"):
             await client.images.edit(model="hyperbolic/SDXL1.0-base", image=("a.png", PNG), prompt="green")
         assert upstream.requests == []
 

@@ -34,6 +34,7 @@ TABLE = RouteTable(DATA_ROUTES)
         ("POST", "/v1/models/up/m:streamGenerateContent", "gemini"),
         ("POST", "/v1/models/up/m:countTokens", "gemini"),
         ("POST", "/v1beta/up/vendor/m:streamGenerateContent", "gemini"),
+        ("POST", "/v1beta/models/up/m:embedContent", "gemini"),
         ("POST", "/openai/v1/chat/completions", "openai-chat"),
         ("POST", "/openai/v1/audio/transcriptions", "openai-chat"),
         ("GET", "/openai/v1/models", "openai-chat"),
@@ -45,7 +46,7 @@ def test_the_path_alone_decides_the_wire(method: str, path: str, wire: str) -> N
     assert found[0][method].wire == wire
 
 
-@pytest.mark.parametrize("action", ["generateContent", "streamGenerateContent", "countTokens"])
+@pytest.mark.parametrize("action", ["generateContent", "streamGenerateContent", "countTokens", "batchEmbedContents"])
 @pytest.mark.parametrize("path", ["/v1beta/models/up/vendor/m", "/v1/models/up/vendor/m", "/v1beta/up/vendor/m"])
 def test_gemini_models_are_the_same_with_and_without_their_collection(path: str, action: str) -> None:
     """The AI SDK and Google's older package send a name with a slash as it is."""
@@ -101,6 +102,7 @@ _FORM = b"".join(
 _BODY = {
     "model": "up/m", "messages": [{"role": "user", "content": "x"}], "input": "x", "prompt": "x", "query": "x",
     "max_tokens": 5, "documents": ["x"], "voice": "v", "contents": [{"parts": [{"text": "x"}]}],
+    "content": {"parts": [{"text": "x"}]}, "requests": [{"content": {"parts": [{"text": "x"}]}}],
 }  # fmt: skip
 _ASKING = [row for row in DATA_ROUTES if row.method == "POST" and not row.path.startswith(("/api/v1", "/v1/v1"))]
 

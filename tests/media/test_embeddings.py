@@ -104,6 +104,18 @@ def test_models_that_must_know_what_the_text_is_for_are_told() -> None:
     assert json.loads(codec.render(asked(input="x"), "m").body) == {"model": "m", "input": "x", "input_type": "passage"}
     told = asked(input="x", input_type="query")
     assert json.loads(codec.render(told, "m").body)["input_type"] == "query"
+    foreign = asked(input="x", task="retrieval.query")
+    assert json.loads(codec.render(foreign, "m").body) == {"model": "m", "input": "x", "input_type": "query"}
+    assert json.loads(codec.render(asked(input="x", input_type="search_query"), "m").body)["input_type"] == "query"
+    assert json.loads(codec.render(asked(input="x", input_type="odd"), "m").body)["input_type"] == "odd"
+
+
+def test_mistral_has_a_word_of_its_own_for_the_dimensions() -> None:
+    sent = CODECS["mistral"].render(asked(input="x", dimensions=256, user="u", output_dtype="int8"), "m")
+    assert json.loads(sent.body) == {"model": "m", "input": "x", "output_dtype": "int8", "output_dimension": 256}
+    assert sent.dropped == ("user",)
+    body = decode_openai(b'{"model":"p/m", "input":"x"}')
+    assert CODECS["mistral"].render(body, "m").body == b'{"model":"m", "input":"x"}'
 
 
 def test_an_ollama_client_gets_its_own_form_in_the_order_of_its_inputs() -> None:
@@ -134,6 +146,17 @@ def test_base64_from_upstream_becomes_numbers_for_clients_that_know_only_those()
     body = json.dumps({"data": [{"embedding": text, "index": 0}]}).encode()
     got = OPENAI.read(body, decode_ollama(b'{"model":"m","input":"a"}'), MARK)
     assert json.loads(got.body)["embeddings"] == [[0.5, -1.0]]
+
+
+def test_numbers_from_upstream_become_base64_for_clients_that_asked_for_it() -> None:
+    """The Node.js package asks for base64 unless told otherwise, and takes whatever comes for that."""
+    ask = asked(input=["a", "b"], encoding_format="base64")
+    got = json.loads(OPENAI.read(ANSWER, ask, MARK).body)
+    texts = [base64.b64encode(struct.pack("<2f", *vector)).decode() for vector in ((1, 2), (3, 4))]
+    assert [(item["index"], item["embedding"]) for item in got["data"]] == [*enumerate(texts)]
+    assert (got["model"], got["usage"]) == ("p/m", {"prompt_tokens": 7, "total_tokens": 7})
+    body = ANSWER.replace(b"[1,2]", b'"%b"' % texts[0].encode()).replace(b"[3,4]", b'"%b"' % texts[1].encode())
+    assert OPENAI.read(body, ask, MARK).body == body.replace(b'"model":"m"', b'"model":"p/m"')
 
 
 @needs_shared

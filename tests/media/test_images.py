@@ -86,12 +86,22 @@ def test_xai_takes_a_ratio_it_knows() -> None:
 def test_settings_of_the_vendor_are_passed_on() -> None:
     assert sent(TOGETHER, ask(steps=4, seed=1, quality="hd", user="u")) == (
         {"model": "m", "prompt": "a cat", "n": 1, "steps": 4, "seed": 1},
-        ("quality",),
+        ("quality", "user"),
     )
     assert sent(NEBIUS, ask(n=2, num_inference_steps=28, response_extension="webp")) == (
         {"model": "m", "prompt": "a cat", "num_inference_steps": 28, "response_extension": "webp"},
         ("n",),
     )
+
+
+def test_what_only_openai_takes_is_named_elsewhere() -> None:
+    two = (Picture("data:,a"), Picture("data:,b"))
+    one = read_edit(b'{"prompt": "x", "images": ["data:,a", "data:,b"], "mask": "data:,m", "user": "u", "stream": true}')
+    assert sent(XAI, one)[1] == ("user", "mask", "stream")
+    assert sent(TOGETHER, one)[1] == ("user", "mask", "stream", "image")
+    form = Form((("prompt", "x"),), (FILE, FILE._replace(name="mask")))
+    assert sent(XAI, read_form(form, "edits", "b")._replace(pictures=two))[1] == ("mask",)
+    assert sent(TOGETHER, ask()._replace(pictures=two[:1]))[1] == ()
 
 
 def test_answers_have_what_was_wanted() -> None:

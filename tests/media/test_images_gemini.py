@@ -63,6 +63,11 @@ def test_no_picture_is_a_refusal_with_its_reason(body: Any, why: str) -> None:
     assert (caught.value.status, caught.value.message) == (400, f"The provider made no picture: {why}")
 
 
+def test_imagen_changes_no_pictures() -> None:
+    with pytest.raises(OmniError, match="changes none"):
+        GEMINI.render(ask()._replace(pictures=(Picture("data:image/png;base64,aGk="),)), "imagen-4.0-generate-001")
+
+
 def test_pictures_to_be_changed_must_be_there() -> None:
     with pytest.raises(OmniError, match="data: URL"):
         GEMINI.render(ask()._replace(pictures=(Picture("https://a.test/1"),)), "gemini-2.5-flash-image")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from omniroute.errors import OmniError
 from omniroute.media.codec import Codec, Mark, Next, Refused
 from omniroute.media.images import ImageAsk, Picture, read_ask
 from omniroute.media.images_others import FIREWORKS, HYPERBOLIC, NANOBANANA
@@ -49,6 +50,14 @@ def test_fireworks_has_three_places() -> None:
         {"prompt": "a cat", "input_image": "data:,x"},
         (),
     )
+
+
+@pytest.mark.parametrize("model", ["flux-1-dev-fp8", "stable-diffusion-xl-1024-v1-0"])
+def test_what_fireworks_cannot_change_is_refused_and_what_it_cannot_take_is_named(model: str) -> None:
+    two = (Picture("data:,x"), Picture("data:,y"))
+    with pytest.raises(OmniError, match=f"Invalid image model: {model}. It makes pictures from words and changes none"):
+        FIREWORKS.render(ask()._replace(pictures=two), model)
+    assert sent(FIREWORKS, ask()._replace(pictures=two), KONTEXT)[2] == ("image",)
 
 
 def test_fireworks_answers() -> None:

@@ -4,9 +4,11 @@ import pytest
 
 from omniroute.media.operations import (
     EMBEDDINGS,
+    IMAGE_EDITS,
     IMAGES,
     OPERATIONS,
     TRANSCRIPTIONS,
+    TRANSLATIONS,
     MediaOperation,
     invalid_model,
     missing_model,
@@ -43,3 +45,6 @@ def test_missing_credentials_are_400_and_401_for_transcription() -> None:
 
 def test_a_provider_without_the_endpoint_is_named() -> None:
     assert "'p' has no image endpoint" in not_served(IMAGES, "p", "p/m").message
+    told = "Invalid image model: p/m. Provider 'p' has no image edit endpoint"  # it may well draw from words
+    assert not_served(IMAGE_EDITS, "p", "p/m").message == told
+    assert "'p' has no translation endpoint" in not_served(TRANSLATIONS, "p", "p/m").message

@@ -24,6 +24,14 @@ def test_what_the_query_cannot_hold_is_named() -> None:
     sent = DEEPGRAM.render(ask(prompt="p", temperature="0", language="de"), "nova-3")
     assert (sent.body, sent.dropped, sent.content_type) == ((ask().file,), ("prompt", "temperature"), b"audio/wav")
     assert sent.path == "./listen?model=nova-3&smart_format=true&utterances=true&language=de"
+    more = {
+        "include[]": "logprobs",
+        "timestamp_granularities[]": "word",
+        "stream": "false",
+        "response_format": "diarized_json",
+    }
+    assert DEEPGRAM.render(ask(**more), "nova-3").dropped == ("include[]", "response_format")
+    assert DEEPGRAM.render(ask(stream="true"), "nova-3").dropped == ("stream",)
 
 
 def test_it_does_not_translate() -> None:
