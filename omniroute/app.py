@@ -14,7 +14,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Coroutine, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -51,6 +51,7 @@ from .upstream.token_endpoint import TokenEndpoint
 
 T = TypeVar("T")
 _log = logging.getLogger("omniroute.app")
+_RENEWAL_SECONDS: Final = 5.0  # how long a stop waits for tokens that are being renewed
 DEMO = "demo"
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; binding to one demands a password
 WEAK_PASSWORDS = frozenset({"changeme", "change-me", "123456", "password", "admin"})  # of sample files; lower case
@@ -122,10 +123,14 @@ class App:
         clock = clock or Clock()
         catalog = load_catalog()
         store = await Store.open(settings, clock, catalog, owner=owner)
-        app = cls(settings, clock, catalog, store)
-        await app._restore_health()
-        store.on_publish = app._publish
-        app._publish(store.snapshot)
+        try:
+            app = cls(settings, clock, catalog, store)
+            await app._restore_health()
+            store.on_publish = app._publish
+            app._publish(store.snapshot)
+        except BaseException:
+            await store.close()
+            raise
         return app
 
     async def listen(self, sockets: Sequence[socket.socket] = ()) -> int:
@@ -182,6 +187,11 @@ class App:
         # an answer that came after its account was gone has left a lane behind
         for id in (before | self.live.limiter.lanes.keys()) - known:
             self.live.forget(id)
+        if self.live.health.shut:
+            tried = {(c.id, c.secret) for group in self.live.snapshot.connections.values() for c in group}
+            for provider, group in snapshot.connections.items():
+                if not tried.issuperset((c.id, c.secret) for c in group):
+                    self.live.health.reopen(provider)
         self.live.snapshot = snapshot
 
     async def _restore_health(self) -> None:
@@ -243,6 +253,7 @@ class App:
             await self._echo.drain(0.1)
         if self._sweeping is not None:
             await cancel(self._sweeping)
+        await self.live.tokens.finish(min(self.settings.limits.shutdown_timeout, _RENEWAL_SECONDS))
         await self.cloud.stop()
         if self.services.evals is not None:
             await self.services.evals.runs.close()
@@ -286,7 +297,8 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(settings.tls_cert, settings.tls_key or None)
     except OSError as error:
-        raise SettingsError(f"TLS certificate or key cannot be read: {error}") from None
+        names = " and ".join(filter(None, (settings.tls_cert, settings.tls_key)))
+        raise SettingsError(f"TLS certificate or key cannot be read ({names}): {error}") from None
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,7 @@ from omniroute.gateway.usage import CallRecord
 from omniroute.proto.h1_client import Origin
 from omniroute.settings import Settings, SettingsError
 from omniroute.store.budgets import BudgetRow
+from omniroute.tasks import cancel, spawn
 from omniroute.upstream.providers import Provider
 
 JSON = [(b"content-type", b"application/json")]
@@ -103,6 +105,20 @@ def test_the_demo_provider_is_added_to_a_snapshot_and_nothing_else_changes() -> 
     assert [c.id for c in after.connections["demo"]] == ["demo"]
 
 
+async def test_a_start_that_fails_at_what_is_stored_leaves_nothing_running(tmp_path: Path) -> None:
+    async with an_app(tmp_path) as app:
+        made = await app.store.connections.create("openai", name="a", api_key="k")
+        async with app.store.db.log() as tx:
+            await tx.execute("UPDATE provider_connections SET backoff_level = 'high' WHERE id = ?", (made.id,))
+    before = {*threading.enumerate()}
+    with pytest.raises(TypeError):
+        await App.open(Settings(data_dir=tmp_path / "data"))
+    for thread in {*threading.enumerate()} - before:
+        if "_connection_worker" in thread.name:
+            thread.join(2)
+            assert not thread.is_alive()
+
+
 async def test_an_address_that_others_reach_needs_a_password(tmp_path: Path) -> None:
     async with an_app(tmp_path, host="0.0.0.0") as app:
         with pytest.raises(SettingsError, match="password is needed first"):
@@ -170,9 +186,24 @@ async def test_what_becomes_of_an_account_is_kept_for_the_next_start(tmp_path: P
         (row,) = await app.store.connections.list()
         app._health_changed("demo", health)  # it has no row
         app._health_changed(row.id, health)
+
+        answer = asyncio.Event()
+
+        async def renewed(connection_id: str) -> None:  # at the last moment, by a server that forgets the old tokens
+            await answer.wait()
+            await app.store.connections.update(connection_id, access_token="at-2")
+
+        app.live.tokens.refresher = renewed
+        asking = spawn(app.live.tokens.refresh(row.id), "a call whose client leaves")
+        await asyncio.sleep(0)
+        await cancel(asking)
+        asyncio.get_running_loop().call_later(0.03, answer.set)
     async with an_app(tmp_path) as app:
         restored = app.live.health.view(row.id)
         assert (restored.test_status, restored.last_error) == ("error", "No credit")
+        record = await app.store.db.fetch_one("SELECT access_token FROM provider_connections")
+        assert record is not None
+        assert record["access_token"]
 
 
 async def test_trouble_and_the_last_use_of_accounts_outlive_a_restart(tmp_path: Path) -> None:
@@ -219,6 +250,11 @@ async def test_a_change_in_the_store_is_in_force_for_the_next_request(tmp_path: 
     async with an_app(tmp_path, provider_keys={"openai": "sk-seeded"}) as app:
         (row,) = await app.store.connections.list()
         assert "openai" in app.live.snapshot.connections
+        app.live.health.close_model("openai", "m", app.clock.time() + 60)
+        await app.store.connections.update(row.id, priority=2)
+        assert app.live.health.closed_until("openai", "m")
+        await app.store.connections.update(row.id, api_key="sk-2")  # which nobody has tried yet
+        assert app.live.health.closed_until("openai", "m") is None
         await app.store.connections.delete(row.id)
         assert "openai" not in app.live.snapshot.connections
         assert app.live.snapshot is app.store.snapshot

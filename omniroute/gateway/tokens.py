@@ -69,6 +69,11 @@ class Tokens:
         if error is not None:
             raise error
 
+    async def finish(self, seconds: float) -> None:
+        """Wait up to *seconds* for the renewals that run: a token that the server has rotated must still be stored."""
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=seconds)
+
     def paused(self, connection_id: str) -> bool:
         """A renewal failed not long ago."""
         return self._clock.time() < self._paused.get(connection_id, 0.0)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from .call import Call, Reply
+from .call import Call, Reply, one_at_a_time
 from .refusals import Invalid, refused
 
 _Text = Annotated[str, Meta(max_length=200)]
@@ -41,6 +41,7 @@ async def write(call: Call) -> Reply:
     return await _store(call, model, alias)
 
 
+@one_at_a_time
 async def claim(call: Call) -> Reply:
     """``PUT /api/models``: the same, but an alias of another model stays."""
     model, alias = _named(call.body)

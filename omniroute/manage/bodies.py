@@ -29,6 +29,7 @@ Rank = Annotated[int, Meta(ge=1, le=100)]
 
 _WORDS: Final = {"str": "string", "int": "number", "float": "number", "bool": "boolean"}
 _LABELS: Final = {"apiKey": "API key", "baseUrl": "Base URL", "apiType": "API type"}
+_LARGEST: Final = 2**53  # above it not every whole number has a float of its own
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _BOUND = re.compile(r"Expected `(\w+)[^`]*`(?: of length)? (>=|<=|>|<) (\S+)")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
@@ -64,13 +65,33 @@ def fit(value: Mapping[str, Any], kind: type[T]) -> T:
                 problems.append((name, texts.get(name) or _required(name)))
             continue
         try:
-            fields[field.name] = msgspec.convert(value[name], field.type)
+            fields[field.name] = _converted(value[name], field.type)
         except msgspec.ValidationError as error:
             path, message = _explain(name, field.type, value[name], str(error), patterns)
             problems.append((path, texts.get(re.sub(r"\.\d+", ".*", path)) or message))
     if problems:
         raise Invalid(*problems)
     return kind(**fields)
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+        return msgspec.convert(_whole(value), kind)
+
+
+def _whole(value: Any) -> Any:
+    """*value* with ``7.0`` as 7: JSON has one kind of number, and not every client writes whole ones without a point."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= _LARGEST else value
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    return value
 
 
 def _required(name: str) -> str:
@@ -101,7 +122,8 @@ def _explain(name: str, kind: Any, value: object, complaint: str, patterns: Mapp
     if found := _KINDS.match(complaint):
         if options := _options(kind):
             return path, f"Invalid option: expected one of {options}"
-        wanted = re.sub(r"\w+", lambda word: _WORDS.get(word[0], word[0]), found[1])
+        words = _WORDS if found[2] != "float" else {**_WORDS, "int": "int"}  # a number is not what it lacks
+        wanted = " | ".join(dict.fromkeys(words.get(word, word) for word in found[1].split(" | ")))
         return path, f"Invalid input: expected {wanted}, received {_WORDS.get(found[2], found[2])}"
     return path, patterns.get(path) or f"Invalid value for {path}"
 

@@ -32,7 +32,7 @@ class WeightedModel(Struct):
     """One entry with its share in a weighted draw."""
 
     model: _ModelName
-    weight: Annotated[float, Meta(ge=0, le=100)] = 0
+    weight: Annotated[int, Meta(ge=0, le=100)] | Annotated[float, Meta(ge=0, le=100)] = 0  # shown as it was given
 
 
 def _type(name: str) -> Any:

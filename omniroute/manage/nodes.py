@@ -13,6 +13,7 @@ from ..upstream.providers import node_provider
 from .bodies import Name, ShortName, clean_key
 from .call import Call, Reply
 from .connection_view import Validity
+from .providers import start_afresh
 from .proxies import probe_of
 from .refusals import Invalid, refused
 
@@ -132,6 +133,9 @@ async def change(call: Call) -> Reply:
     )
     if row is None:
         raise refused(404, "Provider node not found")
+    if (row.base_url, row.api_type) != (before.base_url, before.api_type):
+        for connection in await call.store.connections.list(provider=row.id):
+            await start_afresh(call, connection, moved=True)
     await call.audit("node.update", row.id, {"name": row.name, "baseUrl": row.base_url})
     return Reply(200, OneNode(view(row)))
 

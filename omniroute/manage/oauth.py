@@ -46,7 +46,7 @@ class DeviceLogin(DeviceCodes, kw_only=True):
 
 
 class PollBody(Struct, rename="camel", kw_only=True):
-    """``extraData`` is what other gateways need to be told again; here it is not looked at."""
+    """``extraData`` is taken and not looked at: nothing of a device login has to be told again."""
 
     device_code: _Text = ""
     code_verifier: _Text | None = None
@@ -79,7 +79,11 @@ async def _exchange(call: Call, client: OAuthClient) -> Reply:
         raise refused(400, "Missing required fields")
     if body.state is not None:
         login = call.services.oauth.logins.take(body.state, client.provider)
-        if login is None or (login.verifier, login.redirect_uri) != (body.code_verifier, body.redirect_uri):
+        if (
+            login is None
+            or login.redirect_uri != body.redirect_uri
+            or (client.pkce and login.verifier != body.code_verifier)
+        ):
             raise refused(400, "Invalid state")
     try:
         grant = await call.services.oauth.endpoint.exchange(client, body.code, body.redirect_uri, body.code_verifier)

@@ -59,6 +59,7 @@ class ClientView(Struct, rename="camel", kw_only=True):
     refresh_url: str
     scopes: list[str]
     pkce: bool
+    device_pkce: bool
     token_auth: str
     extra_auth_params: dict[str, str]
 
@@ -105,8 +106,7 @@ async def import_token(call: Call) -> Reply:
     ends = _moment(body.expires_at)
     if ends is not None and ends <= call.now and not refresh_token:
         raise Invalid(("expiresAt", "The token has expired"))
-    seconds = None if ends is None else max(1, int(ends - call.now))
-    grant = Grant(access_token=access, refresh_token=refresh_token, expires_in=seconds)
+    grant = Grant(access_token=access, refresh_token=refresh_token, expires_at=ends)
     return await keep(call, provider, grant, "import")
 
 
@@ -194,6 +194,7 @@ async def _shown(call: Call, provider: str) -> Any:
         refresh_url=client.refresh_url,
         scopes=list(client.scopes),
         pkce=client.pkce,
+        device_pkce=client.device_pkce,
         token_auth=client.token_auth or ("post" if client.client_secret else "none"),
         extra_auth_params=client.extra,
     )

@@ -78,9 +78,9 @@ async def keep(call: Call, provider: str, grant: Grant, via: str) -> Reply:
 
     The same provider and e-mail (or name of the account, for a lasting key) is the same connection.
     """
-    row = await (_keep_key if grant.api_key else _keep_tokens)(call, provider, grant)
-    call.services.live.tokens.forget(row.id)
-    row = await start_afresh(call, row)
+    async with call.services.editing:  # two at once would take the same name
+        row = await (_keep_key if grant.api_key else _keep_tokens)(call, provider, grant)
+        row = await start_afresh(call, row)
     await call.audit("oauth.login", row.id, {"provider": provider, "name": row.name, "via": via})
     return Reply(200, LoginDone(Account(row.id, row.provider, row.email, row.display_name)))
 

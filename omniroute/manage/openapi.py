@@ -228,6 +228,8 @@ def _is_chat(row: DataRow) -> bool:
 
 def _operation(method: str, path: str, group: str, summary: str) -> dict[str, Any]:
     words = re.sub(r"\W+", "_", _template(path)).strip("_") or "home"
+    if path.endswith("/") and path != "/":
+        words += "_"  # the same without it is another operation
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in _VARIABLE.findall(path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ..gateway.health import AccountHealth
+from ..gateway.health import AccountHealth, Health
 from ..store.connections import HEALTH, ConnectionRow
 from ..upstream.credentials import check_base_url, needs_secret
 from ..upstream.providers import Provider
@@ -29,7 +30,7 @@ class ConnectionBody(Struct, rename="camel", kw_only=True):
     global_priority: Rank | None = None
     default_model: Text200 | None = None
     display_name: Text200 | None = None
-    test_status: Text50 = "unknown"
+    test_status: Text50 | None = None
     is_active: bool | None = None
     base_url: Text500 | None = None
     provider_specific_data: _Data | None = None
@@ -80,7 +81,7 @@ async def create(call: Call) -> Reply:
     _check_place(call, body.base_url, body.provider_specific_data)
     api_key = clean_key(body.api_key or "")
     twins = await call.store.connections.list(provider=provider.id)
-    twin = next((row for row in twins if row.name == body.name.strip()), None)
+    twin = next((row for row in twins if row.name == body.name.strip() and row.auth_type != "oauth"), None)
     if provider.node and twins and twin is None and not call.services.settings.multi_connections_per_node:
         raise refused(400, f"Only one connection is allowed for this {_node_kind(provider.id)} node")
     kept = twin is not None and twin.has_api_key and "****" in api_key
@@ -91,8 +92,8 @@ async def create(call: Call) -> Reply:
     values = given(body) | {"name": body.name.strip(), "api_key": "" if kept else api_key}
     values = {name: value for name, value in values.items() if value is not None and name != "provider"}
     row = await call.store.connections.create(provider.id, **values)
-    if twin is not None and not kept:
-        row = await start_afresh(call, row)
+    if twin is not None and (not kept or _place(row) != _place(twin)):
+        row = await start_afresh(call, row, moved=_place(row) != _place(twin), test_status=body.test_status)
     await call.audit("provider.create" if twin is None else "provider.update", row.id, _named(row))
     return Reply(201, OneConnection(_shown(call, row)))
 
@@ -120,27 +121,52 @@ async def change(call: Call) -> Reply:
     for name, shown in _TIMES.items():
         if changes.get(name) and unix(changes[name]) is None:
             raise Invalid((shown, "Invalid ISO 8601 date-time"))
+    health = {name: changes[name] for name in changes.keys() & HEALTH}
     row = await call.store.connections.update(before.id, **changes) if changes else before
     if row is None:
         raise refused(404, "Connection not found")
-    if "api_key" in changes and not changes.keys() & HEALTH:
-        row = await start_afresh(call, row)
-    elif changes.keys() & HEALTH:
-        call.services.live.health.restore(row.id, health_of(row))
+    if "api_key" in changes or _place(row) != _place(before):
+        row = await start_afresh(call, row, moved=_place(row) != _place(before), **health)
+    elif health:
+        _set_health(call.services.live.health, row, health.keys())
     await call.audit("provider.update", row.id, {**_named(row), "changed": sorted(changes)})
     return Reply(200, OneConnection(_shown(call, row)))
 
 
-async def start_afresh(call: Call, row: ConnectionRow) -> ConnectionRow:
-    """New credentials: what the old one suffered is forgotten, in memory and in the table."""
-    call.services.live.forget(row.id)
-    return await call.store.connections.update(row.id, **_FRESH) or row
+def _place(row: ConnectionRow) -> dict[str, Any]:
+    """What says where an account's calls go."""
+    return {name: value for name, value in row.provider_specific_data.items() if value}
+
+
+async def start_afresh(call: Call, row: ConnectionRow, *, moved: bool = False, **health: Any) -> ConnectionRow:
+    """New credentials, or (*moved*) another address: what came of the old ones is forgotten, in memory and in the table.
+
+    *health* was said with them.
+    """
+    live = call.services.live
+    live.forget(row.id)
+    if moved:
+        live.breakers.succeed(row.provider)
+        live.health.reopen(row.provider)
+    row = await call.store.connections.update(row.id, **{**_FRESH, **health}) or row
+    live.health.restore(row.id, health_of(row))
+    return row
 
 
 _FRESH: Final = {
     "test_status": "unknown", "last_error": None, "last_error_at": None, "last_error_type": None, "last_error_source": None,
     "error_code": None, "backoff_level": 0, "rate_limited_until": None, "last_tested": None,
 }  # fmt: skip
+
+
+def _set_health(live: Health, row: ConnectionRow, sent: Collection[str]) -> None:
+    """Put the *sent* columns of *row* in force; the others are newer in memory, where anything is known."""
+    state, known = health_of(row), live.view(row.id)
+    if known != AccountHealth():
+        for name in AccountHealth.__struct_fields__:
+            if name not in sent:
+                setattr(state, name, getattr(known, name))
+    live.restore(row.id, state)
 
 
 def health_of(row: ConnectionRow) -> AccountHealth:

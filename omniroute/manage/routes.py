@@ -295,6 +295,7 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/api/metrics", metrics.read, "M", None, None, "Same"),
     Route("GET", "/", static.home, "P", None, None, "To the dashboard"),
     Route("GET", "/dashboard", static.dashboard, "P", None, None, "The admin pages"),
+    Route("GET", "/dashboard/", static.home, "P", None, None, "To the dashboard"),
     Route("GET", "/dashboard/{page*}", static.dashboard, "P", None, None, "The admin pages"),
     Route("GET", "/login", static.login_page, "P", None, None, "The login page"),
     Route("GET", "/admin_ui/{file*}", static.asset_file, "P", None, None, "A file of the admin pages"),

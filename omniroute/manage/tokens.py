@@ -104,7 +104,8 @@ def is_due(row: ConnectionRow, now: float) -> bool:
 
 def token_columns(grant: Grant, now: float) -> dict[str, Any]:
     """What a grant changes in the row of a connection; what it does not say of scope and refresh token stays."""
-    ends = None if grant.expires_in is None else iso(now + grant.expires_in)
+    end = grant.expires_at if grant.expires_in is None else now + grant.expires_in
+    ends = None if end is None else iso(end)
     said = {
         "refresh_token": grant.refresh_token,
         "id_token": grant.id_token,

@@ -283,12 +283,15 @@ def _stored(column: str, value: Any) -> Any:
 
 
 async def _twin(tx: Transaction, provider: str, values: Mapping[str, Any]) -> Row | None:
-    column = "email" if values.get("auth_type") == "oauth" else "name"
+    """The row that the same account has: logins have theirs by e-mail, keys by name, whatever a login is called."""
+    login = values.get("auth_type") == "oauth"
+    column = "email" if login else "name"
     if not values.get(column):
         return None
     return await tx.fetch_one(
-        f"SELECT id, provider_specific_data FROM provider_connections WHERE provider = ? AND {column} = ? ORDER BY priority",
-        (provider, values[column]),
+        "SELECT id, provider_specific_data FROM provider_connections"
+        f" WHERE provider = ? AND {column} = ? AND (coalesce(auth_type, '') = 'oauth') = ? ORDER BY priority",
+        (provider, values[column], login),
     )
 
 

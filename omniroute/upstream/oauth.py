@@ -240,7 +240,11 @@ class Refused(Exception):
 
 
 class Grant(Struct, frozen=True, kw_only=True):
-    """What a login or a refresh gave: tokens, or a lasting ``api_key``.  ``expires_in`` is in seconds, None = not said."""
+    """What a login or a refresh gave: tokens, or a lasting ``api_key``.
+
+    ``expires_in`` is the life of the access token in seconds, None = not said; ``expires_at`` (Unix) is the end of one whose
+    life is not known, because it is older than its grant.
+    """
 
     access_token: str = ""
     refresh_token: str = ""
@@ -249,6 +253,7 @@ class Grant(Struct, frozen=True, kw_only=True):
     token_type: str = ""
     scope: str = ""
     expires_in: int | None = None
+    expires_at: float | None = None
     email: str = ""
     name: str = ""
 

@@ -91,6 +91,20 @@ async def test_a_client_that_leaves_does_not_stop_the_renewal() -> None:
     assert (found.secret, world.calls) == ("new1", ["c1"])
 
 
+async def test_the_end_waits_for_a_renewal_that_runs_but_not_for_ever() -> None:
+    world = World()
+    await world.tokens.finish(60)
+    world.gate.clear()
+    impatient = spawn(world.tokens.renew(world.account), "t")
+    await world.asked.wait()
+    await cancel(impatient)
+    await world.tokens.finish(0)
+    assert world.account.secret == "old"
+    asyncio.get_running_loop().call_soon(world.gate.set)
+    await world.tokens.finish(60)
+    assert world.account.secret == "new1"
+
+
 @pytest.mark.parametrize(("code", "pause"), [(None, 60), (REAUTH, 3600)])
 async def test_a_failed_renewal_is_not_tried_again_at_once(code: str | None, pause: int) -> None:
     world = World()

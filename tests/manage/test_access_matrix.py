@@ -34,6 +34,7 @@ LISTED: Final = {
         GET /api/docs
         GET /
         GET /dashboard
+        GET /dashboard/
         GET /dashboard/{page*}
         GET /login
         GET /admin_ui/{file*}

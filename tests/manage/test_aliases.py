@@ -69,6 +69,9 @@ def test_a_stranger_is_refused_even_where_management_is_open(make_admin: Callabl
 def test_models_put_takes_free_aliases_only(admin: Admin) -> None:
     assert admin.send("PUT", "/api/models", FAST).json == {"success": True, **FAST}
     assert admin.send("PUT", "/api/models", FAST).status == 200
+    asked = (("PUT", "/api/models", {"model": f"openai/o{number}", "alias": "new"}) for number in (1, 2))
+    assert [answer.status for answer in admin.at_once(*asked)] == [200, 400]
+    admin.send("DELETE", "/api/models/alias?alias=new")
     answer = admin.send("PUT", "/api/models", FAST | {"model": "openai/o1"})
     assert (answer.status, answer.json) == (400, {"error": "Alias already in use"})
     assert admin.store.snapshot.aliases == {"fast": "openai/gpt-4o"}

@@ -29,6 +29,7 @@ class Body(Struct, rename="camel", kw_only=True):
     tags: list[str] = []
     items: list[Item] = []
     short: Annotated[str, Meta(min_length=4, max_length=6)] = "1234"
+    share: int | float | None = 0
 
 
 def problems(raw: bytes) -> list[tuple[str, str]]:
@@ -76,6 +77,10 @@ def test_every_missing_field_is_named_in_order() -> None:
         ({"short": "abc"}, ("short", "Too small: expected string to have >=4 characters")),
         ({"priority": 0}, ("priority", "Too small: expected number to be >=1")),
         ({"priority": 101}, ("priority", "Too big: expected number to be <=100")),
+        ({"priority": 101.0}, ("priority", "Too big: expected number to be <=100")),
+        ({"priority": 1.5}, ("priority", "Invalid input: expected int | null, received number")),
+        ({"priority": 1e30}, ("priority", "Invalid input: expected int | null, received number")),
+        ({"share": "x"}, ("share", "Invalid input: expected number | null, received string")),
         ({"on": "yes"}, ("on", "Invalid input: expected boolean, received string")),
         ({"on": 1}, ("on", "Invalid input: expected boolean, received number")),
         ({"mode": "zz"}, ("mode", 'Invalid option: expected one of "a"|"b"')),
@@ -88,6 +93,11 @@ def test_every_missing_field_is_named_in_order() -> None:
 )
 def test_what_is_wrong_with_a_field(fields: dict[str, object], expected: tuple[str, str]) -> None:
     assert one(**fields) == [expected]
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    assert decode(b'{"name":"n","baseUrl":"u","priority":7.0}', Body).priority == 7
+    assert decode(b'{"name":"n","baseUrl":"u","priority":1e2}', Body).priority == 100
 
 
 def test_null_and_absent_are_told_apart() -> None:

@@ -91,9 +91,13 @@ def test_private_addresses_can_be_forbidden(make_admin: Callable[..., Admin]) ->
 def test_put_changes_a_node_and_its_connections_follow(admin: Admin) -> None:
     node = admin.node()
     made = admin.connection(node)
+    admin.fail(made["id"])
     change = {"name": "New", "prefix": "new", "baseUrl": "http://127.0.0.1:8/v1/", "apiType": "responses"}
+    admin.send("PUT", f"{PATH}/{node}", {**BODY, "name": "New"})
+    assert admin.live.health.blocked_until(made["id"], "m")
     answer = admin.send("PUT", f"{PATH}/{node}", change)
     assert answer.status == 200
+    assert admin.live.health.blocked_until(made["id"], "m") is None  # nothing is known of the new address
     assert {name: answer.json["node"][name] for name in change} == {**change, "baseUrl": "http://127.0.0.1:8/v1"}
     data = admin.send("GET", f"/api/providers/{made['id']}").json["connection"]["providerSpecificData"]
     assert data == {"prefix": "new", "apiType": "responses", "baseUrl": "http://127.0.0.1:8/v1", "nodeName": "New"}

@@ -122,6 +122,16 @@ def test_the_state_must_be_exactly_ours(ready: Admin, server: AuthServer, change
     assert (answer.status, answer.json) == (400, {"error": "Invalid state"})
 
 
+def test_a_login_without_pkce_needs_no_verifier(admin: Admin, server: AuthServer) -> None:
+    admin.send("PUT", PATH + "/client", server.fields(pkce=False))
+    start = admin.send("GET", PATH + "/authorize").json
+    body = {"code": "c", "redirectUri": REDIRECT, "state": start["state"]}
+    assert start["flowType"] == "authorization_code"
+    assert admin.send("POST", PATH + "/exchange", body | {"state": "x"}).json == {"error": "Invalid state"}
+    admin.send("POST", PATH + "/exchange", body)
+    assert "code_verifier" not in server.state.asked[-1][1]
+
+
 def test_a_state_serves_once(ready: Admin, server: AuthServer) -> None:
     start = ready.send("GET", PATH + "/authorize").json
     back = server.login(start["authUrl"])

@@ -72,16 +72,24 @@ def test_a_token_can_be_pasted(admin: Admin, ends: object) -> None:
     made = answer.json["connection"]
     assert (answer.status, answer.json["success"], made["provider"]) == (200, True, "openai")
     shown = admin.send("GET", f"/api/providers/{made['id']}").json["connection"]
-    assert (shown["authType"], shown["expiresAt"], shown["expiresIn"]) == ("oauth", "2025-06-15T16:06:40.000Z", 3600)
+    assert (shown["authType"], shown["expiresAt"]) == ("oauth", "2025-06-15T16:06:40.000Z")
     (connection,) = admin.store.snapshot.connections["openai"]
     assert (connection.secret, connection.refreshable) == ("at-1", True)
     assert "at-1" not in str(admin.run(admin.store.audit.list(10)))
     assert admin.audit()[-1] == "oauth.login"
 
 
+@pytest.mark.parametrize(("left", "due"), [(320, False), (280, True), (20, True), (-20, True)])
+def test_a_pasted_token_that_ends_soon_is_renewed_before_its_first_call(admin: Admin, left: int, due: bool) -> None:
+    """How long it lived before is not known, so what is left of its life is not its life."""
+    ends = admin.clock.time() + left
+    admin.send("POST", PATH + "/import", {"accessToken": "at-1", "refreshToken": "rt-1", "expiresAt": ends})
+    (connection,) = admin.store.snapshot.connections["openai"]
+    assert admin.services.live.tokens.due(connection) is due
+
+
 def test_pasted_tokens_have_names_of_their_own(admin: Admin) -> None:
-    for token in ("at-1", "at-2"):
-        admin.send("POST", PATH + "/import", {"accessToken": token})
+    admin.at_once(*(("POST", PATH + "/import", {"accessToken": token}) for token in ("at-1", "at-2")))
     names = {row["name"] for row in admin.send("GET", "/api/providers").json["connections"]}
     assert names == {"OpenAI login", "OpenAI login 2"}
 
@@ -107,14 +115,14 @@ def test_what_cannot_be_a_token_is_refused(admin: Admin, body: dict[str, object]
 
 
 def test_a_client_is_shown_without_its_secret(admin: Admin, server: AuthServer) -> None:
-    shown = admin.send("PUT", PATH + "/client", server.fields(extraAuthParams={"prompt": "consent"}))
+    shown = admin.send("PUT", PATH + "/client", server.fields(extraAuthParams={"prompt": "consent"}, devicePkce=True))
     assert shown.status == 200
     client = shown.json["client"]
     assert client == {
         "provider": "openai", "configured": True, "missing": [], "clientId": "app-1", "hasClientSecret": True,
         "authorizeUrl": server.url + "/authorize", "tokenUrl": server.url + "/token",
         "deviceAuthorizationUrl": server.url + "/device", "refreshUrl": "", "scopes": ["chat"], "pkce": True,
-        "tokenAuth": "post", "extraAuthParams": {"prompt": "consent"},
+        "devicePkce": True, "tokenAuth": "post", "extraAuthParams": {"prompt": "consent"},
     }  # fmt: skip
     assert admin.send("GET", PATH + "/client").json == {"client": client}
     assert "oauthClients" not in admin.send("GET", "/api/settings").json

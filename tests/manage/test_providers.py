@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 from fakes_manage import Admin, fields_of
 
+from omniroute.gateway.retry import PROFILES
+
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -153,6 +155,16 @@ def test_the_same_name_updates_the_connection(admin: Admin) -> None:
     assert len(admin.send("GET", "/api/providers").json["connections"]) == 1
 
 
+def test_a_key_does_not_become_part_of_a_login_that_has_its_name(admin: Admin) -> None:
+    login = admin.send("POST", "/api/oauth/anthropic/import", {"accessToken": "at-1"}).json["connection"]["id"]
+    name = admin.send("GET", f"/api/providers/{login}").json["connection"]["name"]
+    made = [admin.connection("anthropic", name, apiKey=f"sk-{number}") for number in (1, 2)]
+    assert made[0]["id"] == made[1]["id"] != login
+    assert (made[1]["authType"], made[1]["priority"]) == ("apikey", 2)
+    secrets = {c.auth_type: c.secret for c in admin.store.snapshot.connections["anthropic"]}
+    assert secrets == {"oauth": "at-1", "apikey": "sk-2"}
+
+
 def test_an_update_by_name_keeps_the_key_when_the_preview_comes_back(admin: Admin) -> None:
     first = admin.connection("openai", "main")
     admin.connection("openai", "main", apiKey="sk-g****od-1")
@@ -251,6 +263,33 @@ def test_a_new_key_takes_effect_at_once_and_forgives_the_old_ones_failures(admin
     assert admin.live.health.blocked_until(made["id"], "m") is None
 
 
+def test_health_that_is_said_with_a_new_key_counts(admin: Admin) -> None:
+    made = admin.connection()
+    admin.fail(made["id"])
+    one = f"/api/providers/{made['id']}"
+    after = admin.send("PUT", one, {"apiKey": "sk-new", "testStatus": "active", "lastTested": None}).json["connection"]
+    assert (after["testStatus"], after.get("lastError"), after.get("rateLimitedUntil")) == ("active", None, None)
+    assert admin.live.health.blocked_until(made["id"], "m") is None
+    assert admin.connection(apiKey="sk-newer", testStatus="error")["testStatus"] == "error"
+    assert admin.send("GET", one).json["connection"]["testStatus"] == "error"
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/api/providers/{id}"), ("POST", "/api/providers")])
+def test_another_address_is_forgiven_what_the_one_before_did(admin: Admin, method: str, path: str) -> None:
+    made = admin.connection(baseUrl="http://127.0.0.1:8/v1")
+    live, path = admin.live, path.format(id=made["id"])
+    admin.fail(made["id"])
+    live.breakers.fail("openai", PROFILES["apikey"])
+    live.health.close_model("openai", "m", admin.clock.time() + 60)
+    same = {"provider": "openai", "name": made["name"], "apiKey": "sk-g****od-1", "baseUrl": "http://127.0.0.1:8/v1"}
+    admin.send(method, path, same)
+    assert live.health.blocked_until(made["id"], "m")
+    after = admin.send(method, path, same | {"baseUrl": "http://127.0.0.1:9/v1"}).json["connection"]
+    assert (after["id"], after["testStatus"], after.get("lastError")) == (made["id"], "unknown", None)
+    assert (live.health.blocked_until(made["id"], "m"), live.health.closed_until("openai", "m")) == (None, None)
+    assert live.breakers.calm
+
+
 def test_the_health_of_this_moment_is_shown(admin: Admin) -> None:
     made = admin.connection()
     admin.fail(made["id"])
@@ -274,6 +313,17 @@ def test_health_written_by_hand_is_in_force(admin: Admin) -> None:
     until = "2035-01-01T00:00:00.000Z"
     admin.send("PUT", f"/api/providers/{made['id']}", {"rateLimitedUntil": until, "errorCode": 429})
     assert admin.live.health.blocked_until(made["id"], "m") == 2051222400.0
+    admin.send("PUT", f"/api/providers/{made['id']}", {"testStatus": "unknown", "rateLimitedUntil": None, "errorCode": None})
+    assert admin.live.health.blocked_until(made["id"], "m") is None
+
+
+def test_health_that_is_not_sent_stays_however_new_it_is(admin: Admin) -> None:
+    made = admin.connection()
+    admin.fail(made["id"])
+    until = admin.live.health.blocked_until(made["id"], "m")
+    after = admin.send("PUT", f"/api/providers/{made['id']}", {"errorCode": None}).json["connection"]
+    assert (after.get("errorCode"), after["lastError"]) == (None, "Too many requests")
+    assert admin.live.health.blocked_until(made["id"], "m") == until
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])

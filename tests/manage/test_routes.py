@@ -21,6 +21,7 @@ PUBLIC = {
     ("GET", "/api/oauth/{provider}/callback"),  # a redirect from elsewhere: its state has to be ours
     ("GET", "/"),
     ("GET", "/dashboard"),
+    ("GET", "/dashboard/"),
     ("GET", "/dashboard/{page*}"),
     ("GET", "/login"),
     ("GET", "/admin_ui/{file*}"),
