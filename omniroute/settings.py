@@ -164,6 +164,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h", "socks")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+/?")
 _GUARD_MODES = ("warn", "block", "redact")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -275,6 +276,28 @@ def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
         except ValueError:
             raise SettingsError(f"{name}: {word!r} is neither an IP address nor a range such as 10.0.0.0/8") from None
     return words
+
+
+def _origins(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Web origins as browsers send them (RFC 6454), perhaps with a slash behind; ``*`` is every one."""
+    words = _words(env.get(name, ""))
+    for word in words:
+        if word not in ("*", "null") and _ORIGIN.fullmatch(word) is None:
+            raise SettingsError(f"{name}: {word!r} is not an origin such as https://example.com, nor *")
+    return words
+
+
+def _own_address(env: Mapping[str, str]) -> str:
+    """The gateway's own URL; of old a host alone will do."""
+    name = "BASE_URL" if env.get("BASE_URL") else "NEXT_PUBLIC_BASE_URL"
+    text = env.get(name, "")
+    try:
+        good = not text or bool(urlsplit(text if "//" in text else f"//{text}").hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise SettingsError(f"{name} must be an address such as https://gateway.example.com, not {text!r}")
+    return text
 
 
 def _either_case(env: Mapping[str, str], name: str) -> tuple[str, str]:
@@ -408,8 +431,8 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         api_key_secret=_secret(env, "API_KEY_SECRET", 16),
         storage_encryption_key=env.get("STORAGE_ENCRYPTION_KEY", ""),
         auth_cookie_secure=_flag(env, "AUTH_COOKIE_SECURE", base.auth_cookie_secure),
-        cors_origins=_words(env.get("CORS_ORIGIN", "")),
-        base_url=env.get("BASE_URL") or env.get("NEXT_PUBLIC_BASE_URL") or base.base_url,
+        cors_origins=_origins(env, "CORS_ORIGIN"),
+        base_url=_own_address(env) or base.base_url,
         machine_id_salt=env.get("MACHINE_ID_SALT") or base.machine_id_salt,
         log_retention_days=_number(env, "LOG_RETENTION_DAYS", base.log_retention_days, 1, 3650),
         multi_connections_per_node=_flag(env, "ALLOW_MULTI_CONNECTIONS_PER_COMPAT_NODE", base.multi_connections_per_node),

@@ -242,6 +242,18 @@ def test_a_proxy_that_cannot_be_used_is_refused_without_being_shown(value: str) 
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["http://", "http://[::1", "//", "/gateway"])
+def test_the_gateways_own_address_names_a_host(value: str) -> None:
+    with pytest.raises(SettingsError, match="BASE_URL must be an address such as https://"):
+        load({"BASE_URL": value})
+
+
+@pytest.mark.parametrize("value", ["example.com", "https://", "https://a.example/path", "https://a.example b"])
+def test_an_origin_that_no_browser_would_send_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match=f"CORS_ORIGIN: '{value}'"):
+        load({"CORS_ORIGIN": f"https://b.example/, *, null, chrome-extension://abc,{value}"})
+
+
 def test_a_trusted_proxy_is_an_address_or_a_range() -> None:
     with pytest.raises(SettingsError, match="TRUSTED_PROXIES: 'nginx'"):
         load({"TRUSTED_PROXIES": "127.0.0.1, nginx"})

@@ -27,6 +27,7 @@ from ..upstream.send import Call
 from . import progress, render, shape, signatures
 from .answer import head, respond
 from .blame import blame, says, secret_bytes, upstream_failure, without_secret
+from .count_tokens import tokens_of
 from .job import ChatJob, Gateway
 from .resolve import Route
 from .snapshot import Connection
@@ -118,15 +119,27 @@ async def _whole(
     if route.wire != job.wire:
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
     job.upstream_model, job.usage = RELAYS[job.wire].usage(body)
-    if not job.upstream_model and job.usage is None:  # an error said with 200, perhaps
-        answer = collect(FORMATS[route.wire].decode_answer(body))
-        if answer.failure is not None:
-            return answer.failure
+    if job.usage is None and (failure := _without_usage(job, body)) is not None:
+        return failure
     if b"think" in body and one_choice(job) and thinks_aloud(body):
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
     if gateway.guard.answers:
         body = gateway.guard.answer(body, job.exchange.request.id)
     respond(gateway, job, status, [render.JSON_TYPE, *fields], body)
+    return None
+
+
+def _without_usage(job: ChatJob, body: bytes) -> Failure | None:
+    """A whole answer that says no usage: its tokens are estimated.  One that says no model either may be an error."""
+    try:
+        answer = collect(FORMATS[job.wire].decode_answer(body))
+    except BadAnswer:
+        if job.upstream_model:
+            return None
+        raise
+    if answer.failure is not None and not job.upstream_model:
+        return answer.failure
+    job.pieces = tokens_of(answer.blocks)
     return None
 
 
@@ -271,6 +284,8 @@ def _answer_events(
     if answer.failure is not None:
         return answer.failure
     job.usage, job.upstream_model = answer.usage, answer.start.model
+    if job.usage is None:
+        job.pieces = tokens_of(answer.blocks)
     mark = stamp(gateway, job, prepared)
     extra = render.answer_fields(received) if route.wire == job.wire else []
     assert job.peek is not None

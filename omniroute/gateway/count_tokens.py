@@ -6,6 +6,7 @@ An estimate says so: ``"estimated": true`` in the body and ``X-OmniRoute-Estimat
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from ..errors import OmniError
 from ..proto.exchange import Exchange
 from ..proto.h1_client import TransportError
-from ..translate.conversation import Ask, Block, Media, Text, Thinking, ToolCall, ToolResult
+from ..translate.conversation import Ask, Block, Media, Refusal, Text, Thinking, ToolCall, ToolResult
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek, peek
 from ..upstream.credentials import PATHS, base_url_of, call_headers, endpoint, with_login
@@ -111,9 +112,14 @@ def estimate(ask: Ask) -> int:
     return math.ceil(size / CHARACTERS_A_TOKEN) + frames
 
 
+def tokens_of(blocks: Iterable[Block]) -> int:
+    """Tokens of what is said, by its characters."""
+    return math.ceil(sum(map(_size, blocks)) / CHARACTERS_A_TOKEN)
+
+
 def _size(block: Block) -> float:
     """Characters of a block, or as many as its tokens are worth."""
-    if isinstance(block, Text | Thinking):
+    if isinstance(block, Text | Thinking | Refusal):
         return len(block.text)
     if isinstance(block, ToolCall):
         return len(block.name) + len(block.arguments)

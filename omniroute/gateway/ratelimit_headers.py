@@ -14,13 +14,14 @@ from ..proto.headers import Headers
 from .retry import parse_span
 
 _PARTS: Final = ("limit", "remaining", "reset")
-_KINDS: Final[dict[str, tuple[bytes, ...]]] = {  # what is limited -> names of limit, remaining, reset
+# what is limited -> names of limit, remaining, reset.  Calls come first: that many are left lifts no limit on tokens
+_KINDS: Final[dict[str, tuple[bytes, ...]]] = {
+    "all": tuple(f"x-ratelimit-{part}".encode() for part in _PARTS),
     **{kind: tuple(f"x-ratelimit-{part}-{kind}".encode() for part in _PARTS) for kind in ("requests", "tokens")},
     **{
         f"anthropic {kind}": tuple(f"anthropic-ratelimit-{kind}-{part}".encode() for part in _PARTS)
         for kind in ("requests", "tokens", "input-tokens", "output-tokens")
     },
-    "all": tuple(f"x-ratelimit-{part}".encode() for part in _PARTS),
 }
 OVER_LIMIT: Final = b"x-ratelimit-over-limit"
 _NAMES: Final = frozenset((*(name for names in _KINDS.values() for name in names), OVER_LIMIT))

@@ -76,7 +76,15 @@ _BY_TEXT: Final[tuple[tuple[str, Rule], ...]] = (
     ("overloaded", _CAPACITY),
     ("resource exhausted", _CAPACITY),
 )
-_MONEY: Final = ("quota", "billing")  # a rate limit with one of these words ends with the next bill, or a day
+_REASONS: Final[tuple[tuple[str, Reason], ...]] = (  # words that tell more than a status, which vendors choose freely
+    ("quota", "quota_exhausted"),
+    ("billing", "quota_exhausted"),
+    ("rate limit", "rate_limit_exceeded"),
+    ("too many requests", "rate_limit_exceeded"),
+    ("unauthorized", "auth_error"),
+    ("invalid api key", "auth_error"),
+    ("server error", "server_error"),
+)
 _BY_STATUS: Final[dict[int, Rule]] = {
     401: _AUTH,
     402: Rule(120.0, False, 120.0, "quota_exhausted"),
@@ -103,9 +111,10 @@ def judge(status: int, message: str, model: str = "") -> Verdict:
     rule = _BY_STATUS.get(status, _OTHER)
     if status in _TEXT_STATUSES or status >= 500:
         text = message.lower()
-        rule = next((found for words, found in _BY_TEXT if words in text), rule)
-        if rule is _RATE and any(word in text for word in _MONEY):
-            rule = rule._replace(reason="quota_exhausted")
+        named = next((found for words, found in _BY_TEXT if words in text), None)
+        rule = named or rule
+        if named is None or named is _RATE:
+            rule = rule._replace(reason=next((reason for words, reason in _REASONS if words in text), rule.reason))
         if status == 429 and rule.backoff and _names(text, model):
             rule = rule._replace(scope="model")
     return Verdict(Retry.NEXT_ACCOUNT, rule)

@@ -5,10 +5,11 @@ Breakers stand in the reference's table ``domain_circuit_breakers`` (times in Un
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import orjson
+from msgspec import Meta, Struct
 
 from ..gateway.breakers import Breaker
 from ..gateway.health import ModelLock
@@ -27,6 +28,13 @@ _KEPT: Final = 24 * 3600.0  # seconds that an expired lock stays
 _COMBO: Final = "combo:"  # the reference keeps a second breaker of each provider under such a name
 
 
+class _Options(Struct, rename="camel"):
+    """What a breaker goes by, in the reference's words; times in milliseconds."""
+
+    failure_threshold: Annotated[int, Meta(ge=1)] = Breaker().threshold
+    reset_timeout: Annotated[float, Meta(ge=0)] = Breaker().reset * 1000
+
+
 class Trouble:
     """Reads all at the start; after that it is told of each change."""
 
@@ -41,7 +49,9 @@ class Trouble:
             at = row["last_failure_time"]
             if row["state"] in _STATES and not row["name"].startswith(_COMBO) and isinstance(row["failure_count"], int):
                 last = at / 1000 if isinstance(at, int | float) else None
-                found[row["name"]] = Breaker(row["state"], row["failure_count"], last)
+                options = _options(row["options"])
+                reset, threshold = options.reset_timeout / 1000, options.failure_threshold
+                found[row["name"]] = Breaker(row["state"], row["failure_count"], last, reset, threshold)
         return found
 
     def put_breaker(self, provider: str, breaker: Breaker) -> None:
@@ -78,3 +88,10 @@ class Trouble:
             async with self._db.log() as tx:
                 for lock in old:
                     await keyvalue.write(tx, NAMESPACE, f"{lock.provider}:{lock.connection_id}:{lock.model}", None)
+
+
+def _options(text: str | None) -> _Options:
+    try:
+        return msgspec.json.decode(text or "{}", type=_Options)
+    except msgspec.MsgspecError:
+        return _Options()

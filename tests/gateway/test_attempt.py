@@ -56,6 +56,14 @@ async def test_an_answer_reaches_the_client_and_the_books(wire: Wire, client: Wi
     assert gateway.live.in_flight == {}
 
 
+@pytest.mark.parametrize("client", WIRES, ids=repr)
+async def test_what_an_answer_without_usage_says_is_its_estimate(client: Wire) -> None:
+    gateway = fake_gateway(one_provider(CHAT), (200, JSON, chat_message({"content": "word " * 80}, usage=None)))
+    made = ready(gateway, client)
+    assert await run(gateway, made) is None
+    assert (made.usage, made.pieces) == (None, 100)
+
+
 @pytest.mark.parametrize("text", ["<think>why</think>so", "\n<think>\nwhy\n</think>\n\nso"])
 async def test_thinking_in_tags_at_the_start_of_a_whole_answer_moves_to_its_own_member(text: str) -> None:
     gateway = fake_gateway(one_provider(CHAT), (200, JSON, chat_message({"content": text})))

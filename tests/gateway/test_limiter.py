@@ -197,6 +197,13 @@ async def test_used_up_tokens_hold_all_calls_back_and_few_tokens_none() -> None:
     assert bench.state() == "xx"
 
 
+async def test_calls_that_are_left_do_not_make_up_for_tokens_that_are_used_up() -> None:
+    bench = Bench()
+    calls = [(b"x-ratelimit-limit", b"100"), (b"x-ratelimit-remaining", b"99")]
+    bench.limiter.learn("c1", [*calls, (b"x-ratelimit-remaining-tokens", b"0"), (b"x-ratelimit-reset-tokens", b"6s")])
+    assert bench.limiter.wait("c1") == 6.0
+
+
 async def test_over_limit_means_five_calls_a_second() -> None:
     bench = Bench()
     bench.limiter.learn("c1", [(b"x-ratelimit-over-limit", b"yes")])

@@ -34,6 +34,12 @@ def test_request_scoped_statuses_are_never_retried_and_never_blame_the_account(s
         (429, "You exceeded your current quota, please check your plan", "quota_exhausted", "account"),
         (429, "Rate limit of your plan: see billing", "quota_exhausted", "account"),
         (429, "Resource exhausted. Please try again later.", "model_capacity", "model"),
+        (403, "Invalid API key provided", "auth_error", "account"),
+        (402, "Unauthorized", "auth_error", "account"),
+        (401, "Billing hard limit has been reached", "quota_exhausted", "account"),
+        (503, "Your monthly quota is used up", "quota_exhausted", "account"),
+        (520, "Internal server error", "server_error", "account"),
+        (429, "Rate limit of unauthorized callers", "rate_limit_exceeded", "account"),
     ],
 )
 def test_a_failure_moves_to_the_next_account_and_names_its_reason(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from fakes import FakeClock
 from fakes_store import a_store
 
@@ -15,17 +16,17 @@ async def test_breakers_are_kept_in_the_references_table(tmp_path: Path) -> None
     clock = FakeClock()
     async with a_store(tmp_path, clock) as store:
         for failures in range(1, 6):  # only the last state is written
-            store.trouble.put_breaker("openai", Breaker("OPEN", failures, clock.now))
+            store.trouble.put_breaker("openai", Breaker("OPEN", failures, clock.now, reset=60.0, threshold=3))
         store.trouble.put_breaker("groq", Breaker())
         await store.usage.flush()
         rows = await store.db.fetch("SELECT * FROM domain_circuit_breakers ORDER BY name DESC")
         assert [tuple(row) for row in rows] == [
-            ("openai", "OPEN", 5, round(clock.now * 1000), '{"failureThreshold":5,"resetTimeout":30000}'),
+            ("openai", "OPEN", 5, round(clock.now * 1000), '{"failureThreshold":3,"resetTimeout":60000}'),
             ("groq", "CLOSED", 0, None, '{"failureThreshold":5,"resetTimeout":30000}'),
         ]
     async with a_store(tmp_path, clock) as store:
         found = await store.trouble.breakers()
-        assert (found["openai"].state, found["openai"].failures, found["openai"].last_failure) == ("OPEN", 5, clock.now)
+        assert found["openai"] == Breaker("OPEN", 5, clock.now, reset=60.0, threshold=3)
 
 
 async def test_rows_of_others_are_left_out(tmp_path: Path) -> None:
@@ -34,6 +35,19 @@ async def test_rows_of_others_are_left_out(tmp_path: Path) -> None:
             for name, state in (("combo:openai", "OPEN"), ("groq", "AJAR")):
                 await tx.execute("INSERT INTO domain_circuit_breakers (name, state) VALUES (?, ?)", (name, state))
         assert await store.trouble.breakers() == {}
+
+
+@pytest.mark.parametrize(
+    "options", [None, "{", "[1]", '{"resetTimeout":"soon"}', '{"resetTimeout":-1}', '{"failureThreshold":0}']
+)
+async def test_a_breaker_without_numbers_of_use_has_the_usual_ones(tmp_path: Path, options: str | None) -> None:
+    async with a_store(tmp_path, FakeClock()) as store:
+        async with store.db.transaction() as tx:
+            row = ("groq", "OPEN", 5, options)
+            await tx.execute(
+                "INSERT INTO domain_circuit_breakers (name, state, failure_count, options) VALUES (?, ?, ?, ?)", row
+            )
+        assert await store.trouble.breakers() == {"groq": Breaker("OPEN", 5)}
 
 
 async def test_locks_are_kept_until_they_are_lifted_or_long_past(tmp_path: Path) -> None:
