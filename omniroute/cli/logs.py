@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -50,8 +50,9 @@ def logs(settings: Settings, follow: bool, lines: int, json_out: bool, **filters
     with suppress(KeyboardInterrupt):
         if running is not None:
             with backend.connect(settings) as api:
+                prefixes = {node["id"]: node["prefix"] for node in api("GET", "/api/provider-nodes")["nodes"]}
                 for call in calls(api, wanted, lines, follow):
-                    click.echo(msgspec.json.encode(call).decode() if json_out else call_line(call))
+                    click.echo(msgspec.json.encode(call).decode() if json_out else call_line(call, prefixes))
             return
         for line in file_lines(_log_file(settings), wanted.values(), lines, follow):
             click.echo(msgspec.json.encode({"line": line}).decode() if json_out else plain(line))
@@ -73,15 +74,15 @@ def calls(api: backend.Api, filters: dict[str, str], count: int, follow: bool) -
             del seen[old]
 
 
-def call_line(call: dict[str, Any]) -> str:
-    """One call on one line: when, status, who and what, how long, tokens, what went wrong."""
+def call_line(call: dict[str, Any], prefixes: Mapping[str, str]) -> str:
+    """One call on one line: when, status, who and what, how long, tokens, what went wrong.  Nodes go by their prefix."""
     status = str(call["status"])
     colour = "green" if call["status"] < 400 else "red"
     tokens = call["tokens"]
     fields = [
         call["timestamp"],
         click.style(status, fg=colour),
-        plain(f"{call['provider'] or '-'}/{call['model'] or '-'}"),
+        plain(f"{prefixes.get(call['provider'], call['provider']) or '-'}/{call['model'] or '-'}"),
         plain(call["account"] or "-"),
         f"{call['duration']} ms",
         f"{tokens['in'] or 0}→{tokens['out'] or 0} tokens",

@@ -46,7 +46,7 @@ def _state(connection: dict[str, Any]) -> str:
 @providers.command()
 @click.argument("provider", required=False)
 @click.option("--key", help="API key. Left out: asked for, or read from standard input (there other users cannot see it).")
-@click.option("--name", help="A name of your own for the account.  [default: default]")
+@click.option("--name", help="A name of your own; one in use gets a new key.  [default: default]")
 @click.option("--url", help="Base URL of your own endpoint, instead of a known provider.")
 @click.option("--prefix", help="With --url: models are called PREFIX/MODEL.")
 @click.option(
@@ -78,17 +78,37 @@ def add(
         raise click.UsageError("Name a provider, or give --url for an endpoint of your own.")
     if bool(url) != bool(prefix):
         raise click.UsageError("--url and --prefix belong together: models are then called PREFIX/MODEL.")
-    secret = key if key is not None else _ask_key(optional=bool(url))
     with connect(settings) as api:
+        known = {c["id"] for c in api("GET", "/api/providers")["connections"]}
         if url and prefix:
+            secret = key if key is not None else _ask_key(optional=True)
             connection = _add_own(api, url, prefix, kind, name or prefix, secret)
         else:
-            connection = _add(api, provider, name or "default", secret)
+            row = _catalogued(api, str(provider))
+            if key is None and not (row and not row["takesKey"]):
+                key = _ask_key(optional=bool(row and not row["needsKey"]))
+            connection = _add(api, provider, name or "default", key or "")
     if json_out:
         as_json(connection)
         return
-    good(f"Added {_provider(connection)} account '{connection['name']}' ({connection['id'][:8]})")
+    account = f"{_provider(connection)} account '{connection['name']}' ({connection['id'][:8]})"
+    if connection["id"] in known:
+        good(f"Replaced what was stored for {account}; another account needs another --name")
+    else:
+        good(f"Added {account}")
     say(f"Check it with: omniroute providers test {connection['id'][:8]}")
+
+
+def _catalogued(api: Api, provider: str) -> dict[str, Any] | None:
+    """The built-in provider of this id, None for a node.  Ends the command for what is neither."""
+    rows = {row["id"]: row for row in api("GET", "/admin_ui/catalog.json")["providers"]}
+    if provider not in rows and all(node["id"] != provider for node in api("GET", "/api/provider-nodes")["nodes"]):
+        from difflib import get_close_matches
+
+        near = [id for id, row in rows.items() if row["alias"] == provider] or get_close_matches(provider.lower(), rows, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else "An endpoint of your own: --url and --prefix."
+        fail(f"Invalid provider '{provider}'. {hint} The built-in ones: {', '.join(rows)}")
+    return rows.get(provider)
 
 
 def _add(api: Api, provider: str | None, name: str, secret: str) -> Any:
@@ -110,8 +130,12 @@ def _add_own(api: Api, url: str, prefix: str, kind: str, name: str, secret: str)
         raise
 
 
+def _on_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
 def _ask_key(*, optional: bool) -> str:
-    if sys.stdin.isatty():
+    if _on_terminal():
         hint = "API key (Enter for none)" if optional else "API key"
         text: str = click.prompt(hint, hide_input=True, default="" if optional else None, show_default=False, err=True)
         return text.strip()

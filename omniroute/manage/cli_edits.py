@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """``apply`` and ``undo`` change the documents; ``undo`` tells whether there was anything of ours."""
+    """``apply`` and ``undo`` change the documents; ``remember`` says what of the user's ``apply`` would replace."""
 
     apply: Callable[[Documents, Wanted], None]
     undo: Callable[[Documents, Before], None]
@@ -129,13 +129,29 @@ def _codex_apply(docs: Documents, wanted: Wanted) -> None:
     # without requires_openai_auth the key in auth.json would not be sent
     section = {"name": TITLE, "base_url": wanted.base_url, "wire_api": "responses", "requires_openai_auth": True}
     providers = _child(config, "model_providers", lambda: tomlkit.table(is_super_table=True))
-    _child(providers, NAME, tomlkit.table).update(section)
+    _child(providers, NAME, tomlkit.inline_table if _headless(config) else tomlkit.table).update(section)
     docs[_AUTH]["OPENAI_API_KEY"] = wanted.api_key
+
+
+def _headless(config: Document) -> bool:
+    """Whether the providers stand without headers, in one inline table or under dotted keys.
+
+    A header among them would take in every line that follows.
+    """
+    from tomlkit import TOMLDocument
+    from tomlkit.items import InlineTable
+
+    dotted = isinstance(config, TOMLDocument) and any(
+        key is not None and key.is_dotted() and key.key == "model_providers" for key, _ in config.body
+    )
+    return dotted or isinstance(config["model_providers"], InlineTable)
 
 
 def _codex_remember(docs: Documents) -> Before:
     config = docs[_TOML]
     plain = {name: config[name].unwrap() for name in ("model", "model_provider") if name in config}
+    if plain.get("model_provider") == NAME:  # written by hand, or remembered elsewhere: no choice to go back to
+        plain = {}
     return {**plain, "OPENAI_API_KEY": docs[_AUTH].get("OPENAI_API_KEY")}
 
 
@@ -214,7 +230,10 @@ def _claw_apply(docs: Documents, wanted: Wanted) -> None:
 
 def _claw_remember(docs: Documents) -> Before:
     model = _get(docs[_CLAW], *_CLAW_MODEL)
-    return {"model": model} if isinstance(model, str) else {"primary": _get(model, "primary")}
+    primary = model if isinstance(model, str) else _get(model, "primary")
+    if str(primary or "").startswith(NAME + "/"):  # as above
+        return {}
+    return {"model": model} if isinstance(model, str) else {"primary": primary}
 
 
 def _claw_undo(docs: Documents, before: Before) -> None:

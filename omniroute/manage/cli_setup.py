@@ -66,26 +66,31 @@ class CliSetup:
             try:
                 documents[file.name] = parse(file, self.home.read(file))
             except Malformed as error:
-                raise refused(409, f"{self.home.path(file)} is left as it is: {error}") from error
+                raise self._left_alone(file, error) from error
         return documents
+
+    def _left_alone(self, file: File, error: Exception) -> Exception:
+        return refused(409, f"{self.home.path(file)} is left as it is: {error}")
 
     async def configure(self, tool: Tool, wanted: Wanted, *, preview: bool = False) -> str:
         """Write our part; returns the differences.  With *preview* nothing is written."""
         async with self._turn:
             kept = await self._state.before(tool.id)
-            changes, found = await asyncio.to_thread(self._plan, tool, wanted)
+            changes, before = await asyncio.to_thread(self._plan, tool, wanted, kept)
             if not preview:
-                before = {**(kept if found is None else found), WRITTEN: wanted.api_key}
-                await self._state.save(tool.id, iso(self._clock.time()), before)
+                await self._state.save(tool.id, iso(self._clock.time()), {**before, WRITTEN: wanted.api_key})
                 await self._write(tool, changes)
         return "".join(change.diff for change in changes)
 
-    def _plan(self, tool: Tool, wanted: Wanted) -> tuple[list[Change], Before | None]:
-        """The changes, and what of the user's gives way; None when that happened at an earlier time."""
+    def _plan(self, tool: Tool, wanted: Wanted, kept: Before) -> tuple[list[Change], Before]:
+        """The changes, and what of the user's gives way: *kept* where that happened at an earlier time."""
         edit = EDITS[tool.id]
         documents = self._documents(tool)
-        before = None if edit.has_ours(documents) else edit.remember(documents)
-        edit.apply(documents, wanted)
+        before = kept if kept and edit.has_ours(documents) else edit.remember(documents)
+        try:
+            edit.apply(documents, wanted)
+        except OmniError as error:
+            raise self._left_alone(tool.files[0], error) from error
         return self._changes(tool, documents), before
 
     async def reset(self, tool: Tool, *, preview: bool = False) -> str:
@@ -110,6 +115,9 @@ class CliSetup:
             if document == parse(file, old):
                 continue
             text = render(file, document)
+            same = document == parse(file, text)  # tomlkit's documents know no !=
+            if not same:
+                raise self._left_alone(file, Malformed("the change cannot be written into it; make it by hand"))
             changes.append(Change(file, text, difference(file, old, text)))
         return changes
 

@@ -127,6 +127,7 @@ def test_what_others_wrote_cannot_steer_the_terminal() -> None:
         "timestamp": "t", "status": 500, "provider": "p", "model": "m\x1b[2J", "account": None, "duration": 1,
         "tokens": {"in": None, "out": None}, "id": "r", "requestId": None, "error": "bad\x07",
     }  # fmt: skip
-    line = logs.call_line(call)
+    line = logs.call_line(call, {"p": "mine"})
     assert "\x1b[2J" not in line
     assert "\x07" not in line
+    assert " mine/m" in line  # a node goes by its prefix

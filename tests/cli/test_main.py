@@ -73,6 +73,11 @@ def test_what_is_unknown_is_a_usage_error(omniroute: Command, words: tuple[str, 
     assert "Usage:" in refused.stderr
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("doctr", "doctor"), ("serv", "serve"), ("provider", "providers")])
+def test_a_command_written_wrong_is_guessed(omniroute: Command, typed: str, meant: str) -> None:
+    assert f"Did you mean '{meant}'?" in omniroute(typed).stderr
+
+
 def test_a_variable_that_cannot_be_used_ends_every_command_with_its_name(omniroute: Command) -> None:
     refused = omniroute("keys", "list", PORT="many")
     assert (refused.exit_code, refused.stderr) == (1, "Error: PORT='many' is not a whole number\n")

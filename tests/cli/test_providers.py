@@ -100,8 +100,42 @@ def test_what_does_not_belong_together_is_a_usage_error(omniroute: Command, word
 def test_what_the_gateway_refuses_is_said_in_its_words(omniroute: Command) -> None:
     refused = omniroute("providers", "add", "nosuch", "--key", "k", "--json")
     assert refused.exit_code == 1
-    assert refused.stderr == "Error: Invalid provider\n"
+    assert refused.stderr.startswith("Error: Invalid provider 'nosuch'. An endpoint of your own: --url")
     assert refused.stdout == ""
+    long = omniroute("providers", "add", "openai", "--key", "k", "--name", "x" * 300)
+    assert long.stderr.startswith("Error: name: ")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("grok", "groq"), ("OpenAI", "openai"), ("ds", "deepseek")])
+def test_a_provider_written_wrong_is_guessed(omniroute: Command, typed: str, meant: str) -> None:
+    assert f"Did you mean '{meant}'?" in omniroute("providers", "add", typed, "--key", "k").stderr
+
+
+def test_the_same_name_again_is_said_to_replace_what_was_there(omniroute: Command) -> None:
+    omniroute("providers", "add", "openai", "--key", "a")
+    again = omniroute("providers", "add", "openai", "--key", "b").stdout
+    assert "Replaced what was stored for openai account 'default'" in again
+    assert "another --name" in again
+    assert "Added openai account 'b'" in omniroute("providers", "add", "openai", "--key", "b", "--name", "b").stdout
+
+
+@pytest.mark.parametrize(
+    ("provider", "asked"), [("openai", "API key"), ("vllm", "API key (Enter for none)"), ("ollama", "")]
+)
+def test_a_key_is_asked_for_only_where_there_is_one(
+    omniroute: Command, monkeypatch: pytest.MonkeyPatch, provider: str, asked: str
+) -> None:
+    questions: list[str] = []
+
+    def prompt(text: str, **options: Any) -> str:
+        questions.append(text)
+        assert (options["default"] is None) == (provider == "openai")  # click asks again and again then
+        return "k"
+
+    monkeypatch.setattr("omniroute.cli.providers._on_terminal", lambda: True)
+    monkeypatch.setattr("click.prompt", prompt)
+    assert omniroute("providers", "add", provider).exit_code == 0
+    assert "".join(questions) == asked
 
 
 @pytest.mark.usefixtures("either_way")

@@ -132,6 +132,32 @@ def test_codex_keeps_other_providers_and_gets_its_old_choice_and_key_back() -> N
     assert docs["auth.json"] == {"OPENAI_API_KEY": "sk-mine"}
 
 
+@pytest.mark.parametrize(
+    "toml",
+    [
+        'model_providers = { mine = { name = "Mine" } }\nmodel = "m"\n',
+        "model_providers = {}\n",
+        'model_providers.mine.name = "Mine"\nmodel = "m"\n[tools]\nweb_search = true\n',
+        'model = "m"\nmodel_providers.mine.name = "Mine"\n[tools]\nweb_search = true\n',
+        '[model_providers]\nmine.name = "Mine"\n[tools]\nweb_search = true\n',
+        '[model_providers.mine]\nname = "Mine"\n[tools]\nweb_search = true\n[model_providers.more]\nname = "More"\n',
+    ],
+)
+def test_codex_means_the_same_as_before_in_whichever_way_its_providers_are_written(toml: str) -> None:
+    docs, edit = documents("codex", {"config.toml": toml}), EDITS["codex"]
+    before = tomllib.loads(toml)
+    found = edit.remember(docs)
+    edit.apply(docs, WANTED)
+    section = {"name": "OmniRoute", "base_url": URL, "wire_api": "responses", "requires_openai_auth": True}
+    providers = {**before.get("model_providers", {}), "omniroute": section}
+    chosen = {"model": "openai/gpt-4o", "model_provider": "omniroute", "model_providers": providers}
+    assert plain(docs)["config.toml"] == {**before, **chosen}
+    again = {**docs, "config.toml": parse(TOOLS["codex"].files[0], render(TOOLS["codex"].files[0], docs["config.toml"]))}
+    edit.undo(again, found)
+    before.pop("model_providers") if not before["model_providers"] else None
+    assert plain(again)["config.toml"] == before
+
+
 def test_codex_keeps_a_key_and_a_choice_that_the_user_made_since() -> None:
     docs = documents("codex")
     EDITS["codex"].apply(docs, WANTED)

@@ -48,6 +48,24 @@ def test_undoing_puts_the_users_own_values_back_even_after_two_writings(admin: A
     assert admin.run(setup.configured_at()) == {}
 
 
+def test_a_key_beside_a_provider_that_the_user_wrote_by_hand_comes_back(admin: Admin, setup: CliSetup, folder: Path) -> None:
+    """The section is named as ours is, but nothing was remembered when it was written."""
+    by_hand = 'model = "p/m"\nmodel_provider = "omniroute"\n[model_providers.omniroute]\nenv_key = "OMNIROUTE_KEY"\n'
+    (folder / "config.toml").write_text(by_hand)
+    for _ in range(2):
+        admin.run(setup.configure(CODEX, WANTED))
+    admin.run(setup.reset(CODEX))
+    assert json.loads((folder / "auth.json").read_text()) == {"OPENAI_API_KEY": "sk-mine"}
+    assert (folder / "config.toml").read_text().strip() == ""
+
+
+def test_what_is_in_the_way_is_named_with_its_file(admin: Admin, setup: CliSetup, folder: Path) -> None:
+    (folder / "config.toml").write_text('model_providers = "none"\n')
+    with pytest.raises(OmniError, match=r'config\.toml is left as it is: "model_providers" is not an object'):
+        admin.run(setup.configure(CODEX, WANTED))
+    assert (folder / "config.toml").read_text() == 'model_providers = "none"\n'
+
+
 def test_a_preview_shows_and_writes_nothing(admin: Admin, setup: CliSetup, folder: Path) -> None:
     diff = admin.run(setup.configure(CODEX, WANTED, preview=True))
     assert '+base_url = "http://127.0.0.1:20128/v1"' in diff
