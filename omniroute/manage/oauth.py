@@ -106,16 +106,21 @@ async def _device_code(call: Call, client: OAuthClient) -> Reply:
 
 
 async def _poll(call: Call, client: OAuthClient) -> Reply:
-    """Whether the user has agreed on the other device."""
+    """Whether the user has agreed on the other device.
+
+    A server in trouble has not said no: the client asks again, but less often (RFC 8628 section 3.5).
+    """
     body: PollBody = call.body
     if not body.device_code:
         raise refused(400, "Missing device code")
     try:
         grant = await call.services.oauth.endpoint.poll(client, body.device_code, body.code_verifier or "")
     except Refused as error:
-        if not error.pending:
-            await call.audit("oauth.login.failed", client.provider, {"error": error.error})
-        return Reply(200, NotYet(error=error.error, error_description=error.description, pending=error.pending))
+        if error.pending or error.passing:
+            code = error.error if error.pending else "slow_down"
+            return Reply(200, NotYet(error=code, error_description=error.description, pending=True))
+        await call.audit("oauth.login.failed", client.provider, {"error": error.error})
+        return Reply(200, NotYet(error=error.error, error_description=error.description, pending=False))
     return await keep(call, client.provider, grant, "device")
 
 

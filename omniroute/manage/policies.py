@@ -20,8 +20,8 @@ _MOST_TOKENS = 10_000_000
 _MOST_POLICIES = 1000  # each is looked at in every call
 
 
-class ConditionsBody(Struct):
-    """Globs (``*``, ``?``), all of which must match."""
+class ConditionsBody(Struct, forbid_unknown_fields=True):
+    """Globs (``*``, ``?``), all of which must match.  An unknown one is refused: without it the policy would cover more."""
 
     model_pattern: _Glob | None = None
     provider: _Glob | None = None
@@ -42,7 +42,10 @@ class ActionsBody(Struct):
 class PolicyBody(Struct, kw_only=True):
     """A policy; with ``action`` instead: lift the lock of ``identifier``."""
 
-    PATTERNS: ClassVar = {"id": "Id can only contain letters, numbers, -, _ and ."}
+    PATTERNS: ClassVar = {
+        "id": "Id can only contain letters, numbers, -, _ and .",
+        "conditions": "conditions can only be model_pattern, provider and api_key_id",
+    }
     action: str | UnsetType = UNSET
     identifier: Annotated[str, Meta(max_length=200)] = ""
     id: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$(?!\n)")] | UnsetType = UNSET

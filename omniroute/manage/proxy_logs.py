@@ -15,8 +15,10 @@ class Cleared(Struct):
 
 
 async def read(call: Call) -> Reply:
-    """Newest first; filters narrow each other."""
+    """Newest first; filters narrow each other.  A provider may be named by its id, alias or prefix."""
     asked = {name: value for name in _FILTERS if (value := call.query.get(name)) and value != "all"}
+    if provider := asked.get("provider"):
+        asked["provider"] = call.services.snapshot.prefixes.get(provider, provider)
     return Reply(200, await call.store.proxy_logs.list(whole(call.query.get("limit"), 300, 1, KEPT), **asked))
 
 

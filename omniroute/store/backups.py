@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -44,6 +44,13 @@ class BackupRow(Struct, rename="camel", kw_only=True):
     size: int
     reason: str
     connection_count: int
+
+
+class Restored(NamedTuple):
+    """What is in force now, and the copy of what was."""
+
+    counts: Counts
+    before: Path
 
 
 class Backups:
@@ -91,7 +98,7 @@ class Backups:
             raise Unfit(f"Backup not found: {backup_id}")
         return path
 
-    async def restore(self, source: Path, reason: str = "pre-restore") -> Counts:
+    async def restore(self, source: Path, reason: str = "pre-restore") -> Restored:
         """Put the content of the file *source* in force, after a copy of the present one.  Raises ``Unfit``.
 
         What follows from the new content (hashing clear texts, publishing) is the store's: ``Store.restore``.
@@ -99,10 +106,15 @@ class Backups:
         async with self._one, self.workplace() as folder:
             staged = await asyncio.to_thread(prepare, source, folder, self._db.path, self._clock)
             async with self._db.standstill():
-                await self._copy(reason)
+                before = await self._copy(reason)
                 await asyncio.to_thread(overwrite, staged, self._db.path)
             self._seen = None
-            return await asyncio.to_thread(count, staged)
+            return Restored(await asyncio.to_thread(count, staged), before)
+
+    async def undo(self, restored: Restored) -> None:
+        """Put back what was there before it."""
+        async with self._one, self._db.standstill():
+            await asyncio.to_thread(overwrite, restored.before, self._db.path)
 
     async def snapshot(self) -> Path:
         """A consistent copy named ``storage.sqlite`` in a private folder, which the caller removes."""

@@ -16,7 +16,7 @@ from .db import Database, Row, Transaction
 
 SELECT: Final = "SELECT * FROM domain_budgets ORDER BY api_key_id"
 KEPT_DAYS: Final = 62  # of the cost history: the longest window twice
-_COLUMNS: Final = ("api_key_id", "cost", "timestamp")
+_COLUMNS: Final = ("api_key_id", "cost", "timestamp", "calls")
 _SET: Final = """
 INSERT INTO domain_budgets (api_key_id, daily_limit_usd, weekly_limit_usd, monthly_limit_usd, warning_threshold,
   reset_interval, reset_time) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -29,7 +29,7 @@ SELECT api_key_id, total(cost) FILTER (WHERE timestamp >= ?1), total(cost) FILTE
   total(cost) FILTER (WHERE timestamp >= ?3)
 FROM domain_cost_history WHERE timestamp >= min(?2, ?3) GROUP BY api_key_id
 """
-_COUNT: Final = "SELECT count(*) FROM domain_cost_history WHERE api_key_id = ?"
+_COUNT: Final = "SELECT ifnull(sum(calls), 0) FROM domain_cost_history WHERE api_key_id = ?"
 _PRUNE: Final = "DELETE FROM domain_cost_history WHERE timestamp < ?"
 
 
@@ -88,15 +88,16 @@ def _dollars(value: Any) -> float:
 
 def cost_rows(records: Iterable[CallRecord]) -> list[tuple[Any, ...]]:
     """What one batch took from each purse: a row for each purse and day, at the time of its last call."""
-    sums: dict[tuple[str, int], list[float]] = {}
+    sums: dict[tuple[str, int], list[Any]] = {}
     for record in records:
         if record.charged and record.cost:
             at = record.at + record.duration_ms / 1000  # when it was charged
             for id in record.charged:
-                group = sums.setdefault((id, int(at // DAY)), [0.0, 0.0])
+                group = sums.setdefault((id, int(at // DAY)), [0.0, 0.0, 0])
                 group[0] += record.cost
                 group[1] = max(group[1], at)
-    return [(id, cost, int(at * 1000)) for (id, _), (cost, at) in sums.items()]
+                group[2] += 1
+    return [(id, cost, int(at * 1000), calls) for (id, _), (cost, at, calls) in sums.items()]
 
 
 async def add(tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
@@ -134,7 +135,7 @@ class Budgets:
         """Dollars by purse in the running day, week and month; with *waiting*, also what is not yet in the books."""
         since = [int(begin * 1000) for begin in windows(self._clock.time())]
         found = {row[0]: [row[1], row[2], row[3]] for row in await self._db.fetch(_SPENT, tuple(since))}
-        for id, cost, at in cost_rows(waiting):
+        for id, cost, at, _ in cost_rows(waiting):
             sums = found.setdefault(id, [0.0, 0.0, 0.0])
             for place, begin in enumerate(since):
                 if at >= begin:
@@ -142,7 +143,7 @@ class Budgets:
         return found
 
     async def entries(self, id: str) -> int:
-        """How many rows the history has of a purse."""
+        """How many calls the history has of a purse."""
         return int((await self._db.fetch(_COUNT, (id,)))[0][0])
 
     async def prune(self) -> None:

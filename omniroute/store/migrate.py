@@ -25,8 +25,9 @@ class Migration(NamedTuple):
     sql: str
 
 
+ADOPTED: Final = "adopted"  # db_meta: the usage of an earlier installation is yet to be priced (store/adopted.py)
 _TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-_LAST: Final = 3  # the highest number; saves reading the files at each start
+_LAST: Final = 4  # the highest number; saves reading the files at each start
 
 
 def migrations() -> list[Migration]:
@@ -46,7 +47,8 @@ def apply(connection: sqlite3.Connection, path: Path, clock: Clock) -> bool:
         raise OmniError("internal", f"Database {path.name} was made by a newer version of OmniRoute: install that version")
     if version == _LAST:
         return False
-    if connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0]:
+    filled = bool(connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0])
+    if filled:
         online_backup(connection, path.parent / FOLDER, clock.time(), "pre-migration")
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -57,6 +59,8 @@ def apply(connection: sqlite3.Connection, path: Path, clock: Clock) -> bool:
                 _add_missing_columns(connection, migration.number)
         if version < CHAINED:
             chain_all(connection)
+        if version == 0 and filled:
+            connection.execute("INSERT OR REPLACE INTO db_meta VALUES (?, '1')", (ADOPTED,))
         connection.execute(f"PRAGMA user_version = {_LAST}")
         connection.execute("COMMIT")
     except BaseException:
@@ -97,8 +101,30 @@ def restore_triggers(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
 
 
+def missing_columns(connection: sqlite3.Connection) -> list[str]:
+    """What an up-to-date database has and this one lacks, as ``table.column``."""
+    return [f"{column.table}.{column.name}" for column in _missing(connection, _LAST)]
+
+
 def _add_missing_columns(connection: sqlite3.Connection, number: int) -> None:
     """Those that the tables have after migration *number*."""
+    for column in _missing(connection, number):
+        if not column.key:
+            connection.execute(f"ALTER TABLE {column.table} ADD COLUMN {column.name} {column.definition}")
+
+
+class _Column(NamedTuple):
+    """One of ours; ``key``: part of the primary key."""
+
+    table: str
+    name: str
+    definition: str
+    key: bool
+
+
+def _missing(connection: sqlite3.Connection, number: int) -> list[_Column]:
+    """Columns that the tables have after migration *number*, and not in *connection*."""
+    found: list[_Column] = []
     with closing(sqlite3.connect(":memory:")) as model:
         for migration in migrations():
             if migration.number <= number:
@@ -106,6 +132,7 @@ def _add_missing_columns(connection: sqlite3.Connection, number: int) -> None:
         for (table,) in model.execute(_TABLES).fetchall():
             present = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
             for _, column, kind, required, default, key in model.execute(f"PRAGMA table_info({table})").fetchall():
-                if column not in present and not key:
+                if column not in present:
                     limits = (" NOT NULL" if required else "") + (f" DEFAULT {default}" if default is not None else "")
-                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}{limits}")
+                    found.append(_Column(table, column, kind + limits, bool(key)))
+    return found

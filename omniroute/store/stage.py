@@ -14,6 +14,7 @@ from . import migrate
 REQUIRED: Final = ("provider_connections", "provider_nodes", "combos", "api_keys")
 STAGED: Final = "staged.sqlite"
 _BUSY_SECONDS: Final = 30.0
+_NAMED: Final = 5  # of what is missing
 _RUNNING: Final = "INSERT INTO db_meta VALUES ('state', 'running') ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
@@ -45,6 +46,8 @@ def prepare(source: Path, folder: Path, live: Path, clock: Clock) -> Path:
             origin.backup(copy)
             _tame(copy)
             migrate.apply(copy, staged, clock)
+            if missing := migrate.missing_columns(copy):  # it said it was of this version
+                raise Unfit(f"Invalid OmniRoute database. Missing columns: {', '.join(missing[:_NAMED])}")
             migrate.restore_triggers(copy)
             copy.execute(_RUNNING)
             _fit_pages(copy, live)

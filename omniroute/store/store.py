@@ -17,6 +17,7 @@ from ..gateway.snapshot import Snapshot
 from ..settings import Settings
 from ..tasks import cancel, spawn
 from ..upstream.providers import Catalog
+from .adopted import price_usage
 from .aliases import Aliases
 from .analytics import Analytics
 from .audit import Audit
@@ -102,16 +103,25 @@ class Store:
         prepare_folder(settings.data_dir)
         vault = make_vault(settings.data_dir, settings.storage_encryption_key)
         db, _ = await asyncio.gather(Database.open(settings.database, clock, owner=owner), asyncio.to_thread(vault.prepare))
-        store = cls(settings, clock, catalog, db, vault)
-        await store.keys.hash_clear_texts()
-        await store.connections.seal_clear_texts()
-        await store.proxies.seal_clear_texts()
-        if owner:
-            await store._seed()
-            store._housekeeping = spawn(store._keep_house(), "housekeeping")
-            store._sweeping = spawn(store.semantic_cache.keep_house(), "cache sweep")
-        await store.publish()
+        store: Store | None = None
+        try:
+            store = cls(settings, clock, catalog, db, vault)
+            await store._begin(owner)
+        except BaseException:  # the threads of an open database would keep the process from ending
+            await (db if store is None else store).close()
+            raise
         return store
+
+    async def _begin(self, owner: bool) -> None:
+        await self.keys.hash_clear_texts()
+        await self.connections.seal_clear_texts()
+        await self.proxies.seal_clear_texts()
+        if owner:
+            await self._seed()
+            self._housekeeping = spawn(self._keep_house(), "housekeeping")
+            self._sweeping = spawn(self.semantic_cache.keep_house(), "cache sweep")
+        await self.publish()
+        await price_usage(self.db, self.snapshot)
 
     async def publish(self) -> None:
         """Build the snapshot again and swap it in."""
@@ -137,16 +147,27 @@ class Store:
         await self.usage.flush()
         await self.semantic_cache.flush()
         try:
-            counts = await self.backups.restore(source, reason)
+            restored = await self.backups.restore(source, reason)
         except Unfit as error:
             return error
+        try:
+            await self._take_up(then)
+        except Exception as error:  # noqa: BLE001 - a gateway whose database it cannot use would never start again
+            _log.exception("the database that was to be restored cannot be used: the one before it is put back")
+            await self.backups.undo(restored)
+            await self._take_up(then)
+            return Unfit(f"Invalid database file: what it holds cannot be used ({type(error).__name__}: {error})")
+        return restored.counts
+
+    async def _take_up(self, then: Callable[[], Awaitable[None]] | None) -> None:
+        """Go on with what the database holds now."""
         await self.keys.hash_clear_texts()
         await self.connections.seal_clear_texts()
         await self.proxies.seal_clear_texts()
         await self.publish()
+        await price_usage(self.db, self.snapshot)
         if then is not None:
             await then()
-        return counts
 
     async def _prepare(self, tx: Transaction) -> Callable[[], None]:
         snapshot = await self._publisher.build(tx, self.snapshot.version + 1)

@@ -111,7 +111,7 @@ AND (:provider IS NULL OR provider = :provider) AND (:account IS NULL OR account
 AND (:key IS NULL OR api_key_id = :key OR api_key_name = :key COLLATE NOCASE)
 AND (:combo = 0 OR combo_name IS NOT NULL) AND (:search IS NULL"""
     + "".join(rf" OR {column} LIKE :search ESCAPE '\'" for column in _SEARCHED)
-    + """) ORDER BY rowid DESC LIMIT :limit"""
+    + """) ORDER BY timestamp DESC, rowid DESC LIMIT :limit"""
 )
 _DETAIL: Final = (
     _LOG
@@ -221,9 +221,11 @@ class Usage:
 
 def _values(record: Row) -> dict[str, Any]:
     values = {name: record[name] for name in _STORED if record[name] is not None}  # an adopted row may lack what we require
+    status, duration = values.get("status"), values.get("duration")
     return {
         **values,
-        "status": int(values.get("status") or 0),
+        "status": int(status) if isinstance(status, int | float) else 0,  # a text would make the whole log unreadable
+        "duration": duration if isinstance(duration, int | float) else 0.0,
         "has_request_body": bool(record["has_request_body"]),
         "has_response_body": bool(record["has_response_body"]),
     }

@@ -16,6 +16,8 @@ from fakes_exchange import FakeExchange
 from fakes_manage import Admin, fields_of
 from fakes_store import a_call
 
+from omniroute.store.migrate import migrations
+
 PATH = "/api/db-backups"
 BOUNDARY = "----form"
 
@@ -194,7 +196,8 @@ def test_a_database_of_the_reference_can_be_imported(admin: Admin, tmp_path: Pat
     assert (answer.json["connectionCount"], answer.json["apiKeyCount"]) == (1, 1)
     assert admin.store.snapshot.connections["openai"][0].secret == "sk-clear-text"
     assert [key.name for key in admin.store.snapshot.keys.values()] == ["laptop"]
-    assert admin.send("GET", "/api/usage/history").json["totalPromptTokens"] == 5
+    history = admin.send("GET", "/api/usage/history").json
+    assert (history["totalPromptTokens"], history["totalCost"]) == (5, pytest.approx((5 * 2.5 + 6 * 10) / 1e6))
     with closing(sqlite3.connect(admin.settings.database)) as db:
         [(sealed, extra)] = db.execute("SELECT api_key, extra FROM provider_connections").fetchall()
         assert "clear" not in sealed
@@ -243,6 +246,26 @@ def test_a_database_of_a_newer_version_is_refused(admin: Admin, tmp_path: Path) 
     answer = _import(admin, _reference(tmp_path / "new.sqlite", "PRAGMA user_version = 999;"))
     assert answer.status == 400
     assert "newer version" in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        (f"PRAGMA user_version = {len(migrations())};", "Invalid OmniRoute database. Missing columns: "),
+        ("ALTER TABLE provider_connections ADD COLUMN backoff_level; UPDATE provider_connections SET backoff_level = 'x';",
+         "Invalid database file: what it holds cannot be used (TypeError: "),
+    ],
+)  # fmt: skip
+def test_a_database_that_cannot_be_used_changes_nothing(admin: Admin, tmp_path: Path, statement: str, text: str) -> None:
+    """Found out before it is put in force, or after: a gateway that went on with it would not start again."""
+    admin.connection(name="kept")
+    answer = _import(admin, _reference(tmp_path / "odd.sqlite", statement))
+    assert answer.status == 400
+    assert answer.json["error"].startswith(text)
+    assert _names(admin) == ["kept"]
+    assert admin.send("PUT", "/api/settings", {"theme": "dark"}).status == 200
+    assert set(admin.store.snapshot.connections) == {"openai"}
+    assert _leftovers(admin) == []
 
 
 def test_an_upload_that_is_no_form_is_refused(admin: Admin) -> None:

@@ -171,6 +171,20 @@ def test_device_login_waits_for_the_user(ready: Admin, server: AuthServer) -> No
     assert ready.audit()[-1] == "oauth.login"
 
 
+def test_device_login_goes_on_after_trouble_at_the_server(ready: Admin, server: AuthServer) -> None:
+    """RFC 8628 section 3.5: ask again, but less often."""
+    codes = ready.send("GET", PATH + "/device-code").json
+    body = {"deviceCode": codes["device_code"]}
+    server.state.approved[codes["user_code"]] = True
+    server.state.broken = 503
+    waiting = ready.send("POST", PATH + "/poll", body).json
+    assert (waiting["success"], waiting["error"], waiting["pending"]) == (False, "slow_down", True)
+    assert "503" in waiting["errorDescription"]
+    assert "oauth.login.failed" not in ready.audit()
+    server.state.broken = 0
+    assert ready.send("POST", PATH + "/poll", body).json["success"] is True
+
+
 def test_device_login_that_the_user_denies_is_over(ready: Admin, server: AuthServer) -> None:
     codes = ready.send("GET", PATH + "/device-code").json
     server.state.approved[codes["user_code"]] = False

@@ -49,6 +49,7 @@ def test_a_policy_without_an_id_gets_one(admin: Admin) -> None:
     ({"name": "x", "actions": {"daily_budget": 0}}, "actions.daily_budget"),
     ({"name": "x", "actions": {"block_model": "gpt"}}, "actions.block_model"),
     ({"name": "x", "conditions": {"provider": ""}}, "conditions.provider"),
+    ({"name": "x", "conditions": {"apiKeyId": "k"}, "actions": {"block_model": ["*"]}}, "conditions"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_named(admin: Admin, body: dict[str, Any], field: str) -> None:
     assert [*fields_of(admin.send("POST", PATH, body))] == [field]

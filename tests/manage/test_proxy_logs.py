@@ -23,6 +23,9 @@ def test_the_log_is_read_filtered_and_emptied(admin: Admin) -> None:
     assert b"s3cret" not in reply.text
     assert len(admin.send("GET", f"{PATH}?status=error&type=http&provider=openai&level=global&search=p.test").json) == 1
     assert admin.send("GET", f"{PATH}?status=all&level=key").json == []
+    admin.store.proxy_logs.put(CALL._replace(provider="deepseek"))
+    for name in ("deepseek", "ds"):
+        assert [row["provider"] for row in admin.send("GET", f"{PATH}?provider={name}").json] == ["deepseek"]
     assert len(admin.send("GET", f"{PATH}?limit=2").json) == 2
     assert admin.send("DELETE", PATH).json == {"cleared": True}
     assert admin.send("GET", PATH).json == []

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,17 @@ async def test_a_file_that_is_no_database_ends_the_start_with_a_remedy(tmp_path:
     (tmp_path / "storage.sqlite").write_bytes(b"rubbish" * 1000)
     with pytest.raises(OmniError, match="restore a copy"):
         await Store.open(Settings(data_dir=tmp_path), FakeClock(), small_catalog())
+
+
+async def test_a_start_that_fails_leaves_nothing_that_would_keep_the_process_alive(tmp_path: Path) -> None:
+    (tmp_path / "jwt.key").touch()
+    before = {*threading.enumerate()}
+    with pytest.raises(OmniError, match=r"Key file jwt\.key in the data directory is empty"):
+        await Store.open(Settings(data_dir=tmp_path), FakeClock(), small_catalog())
+    for thread in {*threading.enumerate()} - before:
+        if "_connection_worker" in thread.name:
+            thread.join(2)
+            assert not thread.is_alive()
 
 
 def test_the_machine_id_is_16_hex_digits_of_host_and_salt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,22 @@ async def test_filters(tmp_path: Path, filters: dict[str, Any], expected: str) -
         assert "".join(str(call.request_id) for call in await store.usage.recent(**filters)) == expected
 
 
+async def test_the_newest_call_is_the_one_that_began_last(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        for id, at in (("short", NOW + 2), ("long", NOW), ("later", NOW + 2)):
+            store.usage.put(a_call(id, at=at))
+        await store.usage.flush()
+        assert [call.request_id for call in await store.usage.recent()] == ["later", "short", "long"]
+
+
+async def test_an_adopted_row_with_words_for_numbers_is_shown(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        async with store.db.log() as tx:
+            await tx.execute("INSERT INTO call_logs (id, status, duration) VALUES ('a', 'FAILED', 'long')", ())
+        [call] = await store.usage.recent()
+        assert (call.status, call.duration) == (0, 0.0)
+
+
 async def test_history_sums_by_provider_model_account_and_key(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
         store.usage.put(a_call("1", at=NOW - 100, tokens_in=10, tokens_out=1, cost=0.5))
