@@ -16,7 +16,7 @@ from ..proto.exchange import Exchange
 from ..proto.h1_client import TransportError
 from ..proto.headers import Headers
 from ..settings import Limits
-from ..translate.events import Event, Failure, Finish, Start, TextDelta, ThinkingDelta, Usage
+from ..translate.events import Event, Failure, Finish, Start, TextDelta, ThinkingDelta, Usage, merged
 from ..translate.format import BadAnswer, StreamDecoder, StreamEncoder
 from ..translate.pii import Redactor
 from ..translate.relay import Pipe
@@ -117,9 +117,7 @@ class Translation:
         return self._encoder.feed(events)
 
     def _learn(self, usage: Usage) -> None:
-        if self.usage is None:
-            self.usage = Usage()
-        self.usage.merge(usage)
+        self.usage = merged(self.usage, usage)
 
     def eof(self) -> bytes:
         out = self._translate(self._reader.finish())

@@ -1,1 +1,1 @@
-"""Wires to the neutral vocabulary and back: pure functions over bytes.  The list of wires is in ``formats.py``."""
+"""Wire formats to the neutral vocabulary and back: pure functions over bytes.  ``formats.py`` lists the wires."""

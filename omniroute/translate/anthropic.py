@@ -16,17 +16,17 @@ from .format import Format
 from .jsonio import encode
 from .openai_chat_error import decode_error as decode_any_error
 
-_LONGEST: Final = 2000  # characters of a foreign body in a message
+_LONGEST: Final = 2000  # characters of a body of unknown shape that are kept as the error message
 _SCRIPT: Final = re.compile(r"<(script|style)\b.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^<>]*>")
 
 
 def decode_error(status: int, body: bytes) -> Failure:
-    """What an upstream's error answer says, whatever its shape; never raises.  ``status`` 0: the one that its words mean."""
+    """Read an upstream's error body of any shape; never raises.  ``status`` 0: derive the status from the error's words."""
     failure = read_error(body, status)
     if failure is not None:
         return failure
-    if body.lstrip()[:1] in (b"{", b"["):  # clouds and proxies before the vendor have shapes of their own
+    if body.lstrip()[:1] in (b"{", b"["):  # clouds and proxies in front of the vendor use shapes of their own
         failure = decode_any_error(status, body)
         failure.wire = WIRE
         return failure
@@ -38,7 +38,7 @@ def decode_error(status: int, body: bytes) -> Failure:
 
 
 def encode_error(failure: Failure) -> bytes:
-    """The body of an HTTP error answer; an error of this wire's own upstream as it came."""
+    """Return the body of an HTTP error answer.  An error that came from an upstream of this wire is returned unchanged."""
     if failure.wire == WIRE and failure.raw is not None and is_error(failure.raw):
         return failure.raw
     return encode(error_body(failure))

@@ -1,6 +1,6 @@
-"""Anthropic Messages answers: whole bodies both ways, and the vocabulary shared with ``anthropic_stream.py``.
+"""Anthropic Messages answers: whole bodies, read and written, and what the streaming modules share with them.
 
-Shapes: the vendor's API reference, "Messages" (response, usage, stop reasons), and what its clients send back.
+Source: the vendor's API reference, "Messages" (response, usage, stop reasons), and what its clients send back.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from .usage import AnthropicUsage, from_anthropic
 
 WIRE: Final = "anthropic"
 ABSENT: Final = Raw(b"")
-_ID: Final = 64  # longest tool call id
+_ID: Final = 64  # characters; the longest tool call id
 
 
 def present(raw: Raw) -> bool:
-    """Whether a member was given, and not as null."""
+    """Whether the member is there and not null."""
     return bytes(raw) not in (b"", b"null")
 
 
@@ -76,7 +76,7 @@ _ERROR_BODY: Final[Shape[_ErrorBody]] = Shape(_ErrorBody)
 
 
 def read_error(data: bytes, status: int = 0) -> Failure | None:
-    """The error object in *data*, or None.  Without *status* (inside a stream) its type decides, else 500."""
+    """Read the error object in *data*; None if there is none.  ``status`` 0 (in a stream): taken from its type, else 500."""
     body = _ERROR_BODY.get(data)
     if body is None:
         return None
@@ -114,7 +114,7 @@ USAGE: Final[Shape[AnthropicUsage]] = Shape(AnthropicUsage)
 
 
 def write_usage(usage: Usage | None) -> dict[str, Any]:
-    """The usage object.  The wire demands whole numbers: what is unknown is 0."""
+    """Return the usage object.  The wire requires whole numbers, so unknown counts are 0."""
     usage = usage or Usage()
     read, write = usage.cache_read or 0, usage.cache_write or 0
     out: dict[str, Any] = {
@@ -157,13 +157,13 @@ _PLAIN: Final = frozenset({"end_turn", "max_tokens", "tool_use", "refusal", "pau
 
 
 def read_finish(reason: str, stop_sequence: str | None) -> Finish:
-    """``raw`` is kept where our own word says less."""
+    """Return the neutral reason.  ``raw`` keeps the vendor's word where the neutral one is less specific."""
     raw = "" if reason in _PLAIN else reason
     return Finish(_FINISH.get(reason, "other"), stop_sequence, "" if raw == "stop_sequence" else raw)
 
 
 def write_finish(finish: Finish | None, tools: bool, refused: bool) -> tuple[str, str | None]:
-    """``(stop_reason, stop_sequence)``; some vendors say "stop" after a tool call or a refusal."""
+    """Return ``(stop_reason, stop_sequence)``.  *tools* and *refused*: some vendors report a plain "stop" for these."""
     finish = finish or Finish("stop")
     if refused:
         return "refusal", None
@@ -232,7 +232,7 @@ def read_citation(raw: Raw) -> Citation:
 
 
 def read_block(raw: Raw, kind: str) -> Iterator[Event]:
-    """The events of a block that arrived in one piece, without its end."""
+    """The events of a block that arrived in one piece, but for its ``BlockEnd``."""
     if kind == "text":
         text = _TEXT.answer(raw)
         yield TextDelta(text.text)
@@ -273,7 +273,7 @@ MESSAGE: Final[Shape[Message]] = Shape(Message)
 
 
 def decode_answer(body: bytes) -> list[Event]:
-    """A whole answer.  An error object is a Failure.  Raises BadAnswer."""
+    """Return the events of a whole answer; an error object becomes a Failure.  Raises BadAnswer."""
     body = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if body[:1] != b"{" or not is_utf8(body):
         raise BadAnswer("not a JSON object in UTF-8")
@@ -296,14 +296,14 @@ def decode_answer(body: bytes) -> list[Event]:
 
 
 def message_id(upstream: str, stamp: Stamp) -> str:
-    """An id that the wire's clients know: ``msg_…``."""
+    """Return *upstream* if it is an id of this wire (``msg_…``), else one made from the stamp."""
     if upstream.startswith("msg_"):
         return upstream
     return stamp.id if stamp.id.startswith("msg_") else f"msg_{fit(stamp.id, 60)}"
 
 
 class CallIds:
-    """Ids of tool calls, fit for the wire and unique in one answer."""
+    """Tool call ids that the wire accepts, unique within one answer."""
 
     def __init__(self, stamp: Stamp) -> None:
         self._stem = fit(stamp.id.removeprefix("msg_") or "call", 48)
@@ -319,7 +319,7 @@ class CallIds:
 
 
 def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
-    """A whole message object."""
+    """Return a whole message object."""
     dropped: list[str] = []
     ids = CallIds(stamp)
     content = [written for block in answer.blocks if (written := _write_block(block, stamp, ids, dropped)) is not None]

@@ -1,8 +1,8 @@
-"""Anthropic Messages streams, written: only legal sequences can come out.
+"""Anthropic Messages streams, written: whatever comes in, the sequence that comes out is legal.
 
-``message_start``, whole blocks with contiguous indexes, one ending.  Clients of this wire retry a broken stream only until
-they have seen a ``content_block_stop``.  So the stop of a thinking block that leads the answer is held back until the next
-block starts or the turn ends well: an error in between is then still a retry and not a lost turn.
+A stream is ``message_start``, complete blocks with contiguous indexes, and one ending.  Clients of this wire retry a broken
+stream only until they have seen a ``content_block_stop``.  The stop of a leading thinking block is therefore held back until
+the next block starts or the turn ends well, so that after an error in between the client can still retry.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .events import (
     ToolArguments,
     ToolStart,
     Usage,
+    merged,
 )
 from .fidelity import THREAD_NOT_FOUND, Lost
 from .format import Stamp, StreamEncoder
@@ -46,23 +47,23 @@ _ARGUMENTS_DELTA: Final = b'"input_json_delta","partial_json":'
 
 
 def sse(name: str, payload: object) -> bytes:
-    """One server-sent event of this wire: its name is also its payload's type."""
+    """Return one server-sent event.  On this wire the event's name is also the ``type`` in its payload."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), encode(payload))
 
 
 def error_body(failure: Failure) -> dict[str, Any]:
-    """The error object: the vendor's own type if it is one of this wire, else the word for the status."""
+    """Return the error object, with the failure's own type if this wire knows it, else with the type for its status."""
     kind = failure.type if failure.type in STATUS_OF_TYPE else wire_words(failure.status).anthropic_type
     error: dict[str, Any] = {"type": kind, "message": failure.message}
     if failure.code:
         error["code"] = failure.code
-    if failure.code == THREAD_NOT_FOUND:  # where the vendor's package looks for it
+    if failure.code == THREAD_NOT_FOUND:  # the vendor's SDK looks for the code here
         error["details"] = {"error_code": failure.code}
     return {"type": "error", "error": error}
 
 
 class Encoder(StreamEncoder):
-    """One stream.  ``_open`` is the one state: which kind of block is open."""
+    """Encodes one stream.  ``_open`` says which kind of block is open."""
 
     def __init__(self, stamp: Stamp) -> None:
         self.dropped: list[str] = []
@@ -73,13 +74,13 @@ class Encoder(StreamEncoder):
         self._done = False
         self._open = _NONE
         self._index = 0
-        self._prefix = b""  # of a delta of the open block, up to its text
+        self._prefix = b""  # the bytes of the open block's deltas that precede their text
         self._committed = False  # a content_block_stop has been written
-        self._held = b""  # the stop of a leading thinking block
+        self._held = b""  # the stop event of a leading thinking block
         self._usage: Usage | None = None
         self._tools = False
         self._refused = False
-        self._arguments = False  # the open tool call has had some
+        self._arguments = False  # the open tool call has received arguments
 
     def feed(self, events: Sequence[Event]) -> bytes:
         out: list[bytes] = []
@@ -99,11 +100,11 @@ class Encoder(StreamEncoder):
         return framed(texts, self._prefix, _END) if self._open == _TEXT and not self._done else super().texts(texts)
 
     def eof(self) -> bytes:
-        """Every decoder ends with Finish or Failure; events that just stop are a cut."""
+        """Report an error if the events stopped without Finish or Failure, which every decoder gives: they were cut off."""
         return self.fail(Failure(502, _CUT))
 
     def fail(self, failure: Failure) -> bytes:
-        """``event: error`` and nothing else: no stop of the open block, no ``message_stop``."""
+        """Write ``event: error`` alone: the open block is not stopped and no ``message_stop`` follows."""
         if self._done:
             return b""
         self._done = True
@@ -127,7 +128,7 @@ class Encoder(StreamEncoder):
         out.append(sse("message_start", {"type": "message_start", "message": message}))
 
     def _close(self, out: list[bytes], hold: bool = False) -> None:
-        """End the open block.  *hold*: a leading thinking block's end waits for what comes next."""
+        """End the open block.  *hold*: keep back the stop event if it ends a leading thinking block."""
         if self._open:
             kind, self._open = self._open, _NONE
             if kind == _CUSTOM:
@@ -141,7 +142,7 @@ class Encoder(StreamEncoder):
             self._committed = True
 
     def _enter(self, out: list[bytes], kind: int, block: object, delta: bytes = b"") -> None:
-        """End the open block and start another, with the first event of the message before it if need be."""
+        """End the open block and start another; write ``message_start`` first if it is still missing."""
         if not self._begun:
             self._begin(out)
         self._close(out)
@@ -151,8 +152,8 @@ class Encoder(StreamEncoder):
         self._prefix = _DELTA % self._index + delta
 
     def _whole(self, out: list[bytes], block: object) -> None:
-        """A block that is complete in its first event."""
-        self._enter(out, _THINKING, block)  # the kind matters only for holding back
+        """Write a block that is complete in its start event."""
+        self._enter(out, _THINKING, block)  # any kind will do: it only decides whether the stop may be held back
         self._close(out, hold=isinstance(block, dict) and block.get("type") == "redacted_thinking")
 
     def _enter_text(self, out: list[bytes]) -> None:
@@ -167,7 +168,7 @@ class Encoder(StreamEncoder):
         if name not in self.dropped:
             self.dropped.append(name)
 
-    # ----- one method per event of ours
+    # ----- one method per neutral event
 
     def _on_start(self, event: Start, out: list[bytes]) -> None:
         self._start = event
@@ -205,7 +206,7 @@ class Encoder(StreamEncoder):
         name = self._stamp.names.get(event.name, event.name)
         block = {"type": "tool_use", "id": self._ids.next(event.id), "name": name, "input": {}}
         self._enter(out, _CUSTOM if event.kind == "custom" else _TOOL, block, _ARGUMENTS_DELTA)
-        if event.kind == "custom":  # free text becomes the one member of an object
+        if event.kind == "custom":  # free text becomes the only member of an object
             out.append(self._prefix + encode('{"input":"') + _END)
 
     def _on_arguments(self, event: ToolArguments, out: list[bytes]) -> None:
@@ -213,7 +214,7 @@ class Encoder(StreamEncoder):
         if self._open == _CUSTOM:
             text = encode(text)[1:-1].decode()
         elif not self._arguments and text.strip() in ("", "null"):
-            return  # some vendors say null for no arguments
+            return  # some vendors send null when there are no arguments
         if self._open in (_TOOL, _CUSTOM):
             self._arguments = True
             out.append(self._prefix + encode(text) + _END)
@@ -250,9 +251,7 @@ class Encoder(StreamEncoder):
         self._close(out, hold=True)
 
     def _on_usage(self, event: Usage, out: list[bytes]) -> None:
-        if self._usage is None:
-            self._usage = Usage()
-        self._usage.merge(event)
+        self._usage = merged(self._usage, event)
 
     def _on_finish(self, event: Finish, out: list[bytes]) -> None:
         if event.reason == "error":

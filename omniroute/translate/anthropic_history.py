@@ -1,9 +1,9 @@
 """A conversation as Anthropic messages, repaired where the API would refuse it.
 
-The API's rules (its "Messages" reference, release notes and error texts): there is a message, since October 2024 not always
-the user's; every ``tool_use`` is answered in the very next message, whose ``tool_result`` blocks come first; no empty text;
-thinking only with this vendor's signature; ids and names in ``[a-zA-Z0-9_-]``; a final assistant text does not end in white
-space.
+The API's rules (its "Messages" reference, release notes and error texts): at least one message, the first of which need not
+be the user's since October 2024; every ``tool_use`` is answered in the very next message, whose ``tool_result`` blocks come
+first; no empty text; thinking only with this vendor's signature; ids and names in ``[a-zA-Z0-9_-]``; no white space at the
+end of a final assistant text.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Written = Json | Raw
 
 ID_LIMIT: Final = 64
 NAME_LIMIT: Final = 128
-_OPENING: Final = "Begin."  # where the system prompt is all there is
+_OPENING: Final = "Begin."  # the user message of a request that has nothing but a system prompt
 _REMINDER: Final = "<system-reminder>\n%s\n</system-reminder>"
 _MIME_BY_HEAD: Final = {
     "/9j/": "image/jpeg",
@@ -49,7 +49,7 @@ _TEXT_LIKE: Final = ("text/", "application/json", "application/xml", "applicatio
 
 
 class Notes:
-    """Names of what was lost, each once, in order."""
+    """Names of what was lost, without repetition, in order of appearance."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -69,18 +69,18 @@ def cached(block: Json, cache: CacheHint | None) -> Json:
 
 
 def text_block(text: str, cache: CacheHint | None = None) -> list[Written]:
-    """The block, or none: the API refuses text without anything but white space."""
+    """Return the block in a list; an empty list for blank text, which the API refuses."""
     return [cached({"type": "text", "text": text}, cache)] if text.strip() else []
 
 
 class Blocks:
-    """Blocks of one request, written."""
+    """Writes the blocks of one request."""
 
     def __init__(self, ask: Ask, names: Names, notes: Notes) -> None:
         self._own = ask.wire == WIRE
         self._names = names
         self._notes = notes
-        self._ids = SentIds(ID_LIMIT)  # of calls
+        self._ids = SentIds(ID_LIMIT)  # of tool calls
 
     def user(self, blocks: list[Block]) -> list[Written]:
         return [out for block in blocks for out in self._user(block)]
@@ -89,7 +89,7 @@ class Blocks:
         return [out for block in blocks for out in self._assistant(block)]
 
     def system(self, blocks: list[Block]) -> list[Written]:
-        """Texts; in mid-conversation also what this vendor itself puts into system messages."""
+        """Write texts and, in mid-conversation, the other blocks that this vendor itself allows in system messages."""
         return [out for block in blocks if not isinstance(block, Media) for out in self._user(block)]
 
     def result(self, result: ToolResult) -> Json:
@@ -206,7 +206,7 @@ class Blocks:
 
 
 def _plain_text(data: str, mime: str) -> str:
-    """Base64 of a text, as the text.  Raises the error of the DOCUMENTS row for anything else."""
+    """Decode a base64 text document.  Raises the error of the DOCUMENTS row for any other type."""
     if mime.startswith(_TEXT_LIKE):
         try:
             return binascii.a2b_base64(data).decode()
@@ -219,16 +219,16 @@ def _plain_text(data: str, mime: str) -> str:
 
 
 class Messages:
-    """Turns -> messages.  All that stands between two assistant messages is one user message, its tool results first."""
+    """Turns -> messages.  What stands between two assistant messages becomes one user message, tool results first."""
 
     def __init__(self, blocks: Blocks, notes: Notes, system_role: bool) -> None:
         self._blocks = blocks
         self._notes = notes
-        self._system_role = system_role  # the target has the role "system" in mid-conversation
+        self._system_role = system_role  # the target accepts the role "system" in mid-conversation
         self.out: list[Json] = []
         self._results: list[Written] = []
         self._rest: list[Written] = []
-        self._system: list[Written] = []  # system text that nothing has followed yet
+        self._system: list[Written] = []  # system text that no other message has followed yet
 
     def write(self, turns: list[Turn]) -> list[Json]:
         repaired, notes = repair(turns, WIRE)
@@ -277,7 +277,7 @@ class Messages:
         self._results, self._rest, self._system = [], [], []
 
     def _fold_system(self) -> None:
-        """Where the role is not legal: a marked text in the user's message, at its place."""
+        """Where the role is not allowed here: put the system text into the user message, marked, at its place."""
         for block in self._system:
             if isinstance(block, dict):
                 self._notes.add(Lost.SYSTEM_TURNS)

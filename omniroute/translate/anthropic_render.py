@@ -1,8 +1,8 @@
 """Anthropic Messages requests, written (the vendor's API reference, "Messages").
 
-Quirks and abilities of the target that matter here: ``reasoning`` (may think), ``adaptive_thinking`` (takes an effort and
-chooses its own budget), ``output_format`` or ``json_schema`` (structured outputs), ``mid_system`` (the role ``system`` in
-mid-conversation), ``no_sampling`` (refuses temperature, top_p and top_k).
+Quirks and abilities of the target that matter here: ``reasoning`` (can think), ``adaptive_thinking`` (accepts an effort and
+chooses its own budget), ``output_format`` or ``json_schema`` (structured outputs), ``mid_system`` (accepts the role
+``system`` in mid-conversation), ``no_sampling`` (refuses temperature, top_p and top_k).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .jsonio import Shape, compact, encode
 from .names import Names, flat
 
 DEFAULT_MAX_TOKENS: Final = 4096
-_THINKING_MAX_TOKENS: Final = 32_000  # when neither the client nor the catalogue says more
+_THINKING_MAX_TOKENS: Final = 32_000  # used for thinking models when neither the client nor the catalogue says
 _LEAST_BUDGET: Final = 1024
 _BREAKPOINTS: Final = 4
 _BUDGET_OF_EFFORT: Final = {
@@ -34,7 +34,7 @@ _BUDGET_OF_EFFORT: Final = {
 }
 _EFFORT: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _SHOW: Final = {"auto": "summarized", "concise": "summarized", "detailed": "summarized"}
-_HIDDEN: Final = Reasoning(show="omitted")  # says how to show thinking, not that there shall be any
+_HIDDEN: Final = Reasoning(show="omitted")  # how to show thinking, without asking for any
 _SCHEMA_INSTRUCTION: Final = (
     "Answer only with a JSON value that conforms to the following JSON Schema, "
     "without any other text and without code fences.\n%s"
@@ -48,7 +48,7 @@ _MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
-    """A whole request body.  Raises ``OmniError("invalid_request")`` for what must not be left out in silence."""
+    """Return the request body.  Raises ``OmniError("invalid_request")`` for what must be rejected (``fidelity.py``)."""
     refuse_state(ask, WIRE)
     notes, names = Notes(), Names(NAME_LIMIT)
     able = target.abilities | target.quirks
@@ -119,7 +119,7 @@ def _tool(tool: Tool, able: frozenset[str], names: Names, notes: Notes) -> Json 
 
 
 def _input_schema(schema: bytes | None) -> Raw:
-    """The schema; the API wants ``"type": "object"`` in it."""
+    """Return the schema with the ``"type": "object"`` that the API requires."""
     members = _MEMBERS.get(schema) if schema is not None else None
     if not members:
         return _EMPTY_SCHEMA
@@ -159,7 +159,7 @@ def _structured(able: frozenset[str]) -> bool:
 
 
 def _response_format(ask: Ask, able: frozenset[str], system: list[Any], notes: Notes) -> Json:
-    """``output_config`` with the schema; where that is not possible the system prompt says it."""
+    """Return ``output_config`` with the schema; where that is not possible, add an instruction to the system prompt."""
     wish = ask.response_format
     if wish is None or wish.kind == "text":
         return {}
@@ -180,7 +180,7 @@ _REFUSED: Final = frozenset(
 
 
 def _is_strict(schema: bytes | None) -> bool:
-    """Whether the schema is in the subset that structured outputs take: closed objects, no numeric or length limits."""
+    """Whether structured outputs accept the schema: closed objects only, no numeric or length limits."""
     value = _ANY.get(schema) if schema is not None else None
     return isinstance(value, dict) and _closed(value)
 
@@ -204,7 +204,7 @@ def _closed(value: object) -> bool:
 def _reasoning(
     body: Json, output: Json, ask: Ask, target: Target, messages: list[Json], choice: Json | None, notes: Notes
 ) -> None:
-    """``max_tokens``, which is always sent, and thinking with the budget that must stay below it."""
+    """Set ``max_tokens``, which the API requires, and thinking, whose budget must stay below it."""
     most = target.max_output
     body["max_tokens"] = (most or DEFAULT_MAX_TOKENS) if ask.max_tokens is None else ask.max_tokens
     if most and body["max_tokens"] > most:
@@ -222,7 +222,7 @@ def _reasoning(
         return
     if wish == _HIDDEN:
         return
-    if ask.wire == WIRE and wish.enabled is None:  # an effort alone does not switch thinking on here
+    if ask.wire == WIRE and wish.enabled is None:  # on this wire an effort alone does not switch thinking on
         _effort(output, wish, adaptive, notes)
         return
     if target.abilities and not adaptive and "reasoning" not in able:
@@ -252,7 +252,7 @@ def _effort(output: Json, wish: Reasoning, adaptive: bool, notes: Notes) -> None
 
 
 def _budget(body: Json, ask: Ask, wish: Reasoning, target: Target, notes: Notes) -> int:
-    """The budget, 1024 or more; raises ``max_tokens`` above it where the client's own limit leaves no room."""
+    """Return the budget, at least 1024.  Increases ``max_tokens`` where the client's limit leaves no room for it."""
     if wish.budget is None:
         notes.add(Lost.REASONING_EFFORT)
         limit = ask.max_tokens or target.max_output or _THINKING_MAX_TOKENS
@@ -273,14 +273,14 @@ def _budget(body: Json, ask: Ask, wish: Reasoning, target: Target, notes: Notes)
 
 
 def _forced(choice: Json | None) -> bool:
-    """The API refuses thinking with forced tools; some models take both when the thinking is adaptive."""
+    """Whether the choice forces a tool.  The API then refuses thinking, but for some models with adaptive thinking."""
     return choice is not None and choice["type"] in ("any", "tool")
 
 
 def _must_not_think(messages: list[Json], adaptive: bool) -> bool:
-    """The API refuses thinking with an answer begun by the client, and, unless adaptive, when the last call of a tool does
-    not stand in a message that begins with its thinking.  A message that ends in a call of the vendor's own tools was paused
-    by the vendor and is continued."""
+    """Whether the API would refuse thinking: the client has begun the answer or, unless thinking is adaptive, the message
+    with the last tool call does not begin with its thinking.  A final message that ends in a block of the vendor's own is a
+    turn that the vendor paused, not a begun answer."""
     last: list[Any] = next((message["content"] for message in reversed(messages) if message["role"] == "assistant"), [])
     if messages[-1]["role"] == "assistant" and not isinstance(last[-1], Raw):
         return True
@@ -319,7 +319,7 @@ def _sampling(body: Json, ask: Ask, able: frozenset[str], notes: Notes) -> None:
             body["temperature"] = clamped
     if sampling.top_p is not None:
         if fixed or (thinking and sampling.top_p < 0.95) or (ask.wire != WIRE and "temperature" in body):
-            notes.add(Lost.TOP_P)  # newer models refuse both at once
+            notes.add(Lost.TOP_P)  # newer models refuse temperature and top_p together
         else:
             body["top_p"] = sampling.top_p
     if sampling.top_k is not None:
@@ -362,7 +362,7 @@ def _rest(body: Json, output: Json, ask: Ask, notes: Notes) -> None:
 
 
 def _limit_breakpoints(body: Json, notes: Notes) -> None:
-    """At most four cache breakpoints; the last ones cover the most."""
+    """Keep the last four cache breakpoints, which cover the most; the API accepts no more."""
     messages = chain.from_iterable(m["content"] for m in body["messages"] if isinstance(m["content"], list))
     marked: list[Json] = []
     for block in chain(body.get("tools", ()), body.get("system", ()), messages):

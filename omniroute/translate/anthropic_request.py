@@ -1,7 +1,7 @@
 """Anthropic Messages requests, read (the vendor's API reference, "Messages").
 
-Open world: unknown top-level members travel in ``Ask.extra``, unknown blocks as Opaque, unknown tools as server tools.  A
-known thing of a wrong type is the client's mistake and is named with its path (``messages.0.content.1.source``).
+Unknown top-level members are kept in ``Ask.extra``, unknown blocks as Opaque, unknown tools as server tools.  A known member
+of a wrong type is the client's mistake; the error names its path (``messages.0.content.1.source``).
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class _Metadata(Struct):
     user_id: str | None = None
 
 
-_DEEPEST: Final = 24  # steps in the path of a block; the API itself takes two levels of content
+_DEEPEST: Final = 24  # steps in the path of a block; the API itself accepts two levels of content
 _ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
 _TEXT_OR_ITEMS: Final[Shape[str | list[Raw]]] = Shape(str | list[Raw])
 _TYPE: Final[Shape[_Typed]] = Shape(_Typed)
@@ -262,7 +262,7 @@ _READ: Final[dict[str, Callable[[Raw, str], Block]]] = {
 
 
 def _opaque(raw: Raw, kind: str) -> Opaque:
-    """A block of no neutral meaning.  Some can be told in words: what a search found, and the summary of what was said."""
+    """Return a block without a neutral meaning.  Search results and compaction summaries get a text for other wires."""
     text = ""
     if kind == "tool_reference" and (tool := _REFERENCE.get(raw)) is not None:
         text = f"Tool found: {tool.tool_name}"
@@ -274,7 +274,7 @@ def _opaque(raw: Raw, kind: str) -> Opaque:
 
 
 def _blocks(raw: Raw, path: str) -> list[Block]:
-    """Content: a string, or a list of blocks."""
+    """Read content, which is a string or a list of blocks."""
     if not present(raw):
         return []
     if path.count(".") > _DEEPEST:
@@ -306,7 +306,7 @@ def _turns(raw: Raw) -> list[Turn]:
             at = join(path, "role")
             raise bad(at, f"Invalid value for '{at}': expected user, assistant or system.")
         blocks = _blocks(message.content, join(path, "content"))
-        # The wire puts results into user messages, before anything else.
+        # On this wire tool results stand in user messages, before anything else.
         results: list[Block] = [block for block in blocks if isinstance(block, ToolResult)]
         rest: list[Block] = [block for block in blocks if not isinstance(block, ToolResult)]
         if results:
@@ -406,7 +406,7 @@ def _metadata(ask: Ask, raw: Raw) -> None:
 
 
 def _member(name: str) -> Callable[[Ask, Raw], None]:
-    """Members that are one field of Ask."""
+    """Return a reader for a member that maps to one field of Ask."""
     shape, attribute = _FIELDS[name]
 
     def read(ask: Ask, raw: Raw) -> None:
@@ -458,7 +458,7 @@ _TOP: Final[dict[str, Callable[[Ask, Raw], None]]] = {
 
 
 def decode_request(body: bytes) -> Ask:
-    """A whole request.  Raises ``OmniError("invalid_request")``."""
+    """Read a whole request.  Raises ``OmniError("invalid_request")`` naming the member."""
     top = members(body)
     for name in ("model", "messages"):
         if name not in top:

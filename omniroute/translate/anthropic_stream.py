@@ -1,6 +1,6 @@
 """Anthropic Messages streams, read (the vendor's "Streaming messages" page).
 
-Takes what real vendors send: missing or repeated parts, ``[DONE]``, counts that are null, no ``message_stop``.
+Tolerates what real vendors send: missing or repeated parts, ``[DONE]``, null counts, no ``message_stop``.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Delta(Struct, gc=False):
 
 
 class _Event(Struct, gc=False):
-    """Every event's members at once: cheaper than a union, and order does not matter."""
+    """The members of all events in one struct: cheaper than a tagged union, and ``type`` need not come first."""
 
     type: str = ""
     index: int | None = None
@@ -74,7 +74,7 @@ _OBJECT: Final[Shape[dict[str, Any]]] = Shape(dict[str, Any])
 _LOOSE: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _LOOSE_TYPE: Final[Shape[str]] = Shape(str)
 _KNOWN_DELTAS: Final = frozenset({"text_delta", "thinking_delta", "signature_delta", "citations_delta", "input_json_delta"})
-HELD_BYTES: Final = 32 * 1024 * 1024  # of one answer's blocks that must be gathered whole; an answer is never that long
+HELD_BYTES: Final = 32 * 1024 * 1024  # for blocks gathered whole; no real answer is that long
 _TEXT: Final = b'"text":'
 _CUT: Final = "The provider's stream ended before the answer was complete."
 
@@ -85,7 +85,7 @@ def _delta_type(event: dict[str, Raw]) -> str | None:
 
 
 class Decoder(StreamDecoder):
-    """One stream.  Unknown blocks are gathered whole, with their deltas, into an OpaquePart."""
+    """Decodes one stream.  An unknown block is gathered with its deltas into one OpaquePart."""
 
     def __init__(self) -> None:
         self._started = False
@@ -93,11 +93,11 @@ class Decoder(StreamDecoder):
         self._kind = ""  # type of the open block, "" = none
         self._index: int | None = None
         self._closed: set[int] = set()
-        self._whole: dict[str, Any] = {}  # the open block, when it is an unknown one
-        self._texts: dict[str, list[str]] = {}  # what its deltas add to its texts; "partial_json" is its input
-        self._held = 0  # characters of them
+        self._whole: dict[str, Any] = {}  # the open block, if its type is unknown
+        self._texts: dict[str, list[str]] = {}  # what its deltas add, by member; "partial_json" is its input
+        self._held = 0  # characters gathered
         self._call = ToolUse()  # the open tool call
-        self._arguments = False  # it has had some
+        self._arguments = False  # the open call has received arguments
         self._tools = False
         self._usage = AnthropicUsage()
         self._stop = ""
@@ -131,7 +131,7 @@ class Decoder(StreamDecoder):
         return frame.run(data, at) if frame is not None else ((), at)
 
     def _frame_of(self, name: bytes, data: bytes) -> TextFrame | None:
-        """What stands around the text, when *data* is a delta of the open text block."""
+        """Return the frame around the text if *data* is a delta of the open text block."""
         try:
             event = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -147,7 +147,7 @@ class Decoder(StreamDecoder):
         return self._led(self._finish() if self._stop else self._fail(Failure(502, _CUT)))
 
     def _led(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Start comes first, also where the vendor did not say it."""
+        """Put a Start before the first events if the vendor sent none."""
         if self._started or not events:
             return events
         self._started = True
@@ -156,7 +156,7 @@ class Decoder(StreamDecoder):
     # ----- one method per event of the wire
 
     def _odd(self, data: bytes, error: Exception) -> Sequence[Event]:
-        """Data that does not fit: an end mark, an event of a kind that we do not know, or rubbish."""
+        """Handle data that does not parse: an end mark, an event of an unknown type, or garbage."""
         text = data.strip()
         if text in (b"", b"[DONE]"):
             return ()
@@ -175,7 +175,7 @@ class Decoder(StreamDecoder):
 
     def _message_start(self, event: _Event, data: bytes) -> Sequence[Event]:
         if self._started:
-            return ()  # some proxies say it twice
+            return ()  # some proxies send it twice
         message = MESSAGE.answer(event.message) if present(event.message) else Message()
         events: list[Event] = [Start(message.id or "", message.model or "")]
         events += self._note_usage(message.usage)
@@ -206,14 +206,14 @@ class Decoder(StreamDecoder):
         return events
 
     def _delta(self, event: _Event, delta: _Delta, data: bytes) -> Sequence[Event]:
-        """Everything but a plain delta of the open block."""
+        """Handle every delta but a plain one of the open block."""
         if event.index != self._index and event.index in self._closed:
             raise BadAnswer("interleaved content blocks")
         if self._whole:
             return self._gather(data)
         events: list[Event] = []
         kind = _BLOCK_OF_DELTA.get(delta.type, "")
-        if kind and kind != self._kind:  # no block start, or that of another kind
+        if kind and kind != self._kind:  # the delta came without a block start, or with the start of another kind
             events += self._close()
             self._kind, self._index = kind, event.index
         match delta.type:
@@ -291,7 +291,7 @@ class Decoder(StreamDecoder):
         return encode(whole)
 
     def _gather(self, data: bytes) -> Sequence[Event]:
-        """Add a delta to the unknown block: ``partial_json`` to its input, citations to its list, texts to its own texts."""
+        """Add a delta to the unknown block: ``partial_json`` to its input, citations to its list, texts to their member."""
         delta = _OBJECT.answer(data).get("delta")
         self._held += len(data)
         if self._held > HELD_BYTES:

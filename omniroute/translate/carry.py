@@ -1,6 +1,6 @@
-"""The carry table: what each of the 25 pairs of wires holds, as a page made from :mod:`.fidelity`.
+"""The page ``docs/fidelity.md``: what is carried between each of the 25 pairs of wires, generated from :mod:`.fidelity`.
 
-``python -m omniroute.translate.carry > docs/fidelity.md`` writes it; a test holds the page to it.
+``python -m omniroute.translate.carry > docs/fidelity.md`` writes it; a test checks that the page is current.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ _MARK: Final = {"reject": "✗", "drop": "−", "emulate": "~"}
 _INTRO: Final = """\
 # What is carried between the wires
 
-A client speaks one wire, the provider that answers another: 25 pairs. On the same wire a request goes through as it came
-but for the model, and its answer byte for byte. Between two wires everything is carried that the other one can hold; the
-rest is said, never swallowed: a request that would mean something else without it is refused with a 400, and what is left
-out or said in another way is named in the header field `X-OmniRoute-Dropped`.
+The client speaks one wire format, the provider possibly another: 25 pairs. On the same wire a request goes through unchanged
+except for the model, and its answer byte for byte. Between two wires everything is carried that the other wire can
+represent, and no loss is silent. A request that would mean something else without the missing part is refused with a 400.
+What is left out or expressed in another way is named in the header field `X-OmniRoute-Dropped`.
 
 | | |
 | --- | --- |
-| `=` | the same wire: goes through as it came |
-| blank | carried, as far as the client's wire has it |
-| `~` | emulated: said in another way, and named |
+| `=` | the same wire: goes through unchanged |
+| blank | carried, if the client's wire has it at all |
+| `~` | emulated: expressed in another way, and named |
 | `−` | dropped: left out, and named |
 | `✗` | rejected: 400, and nothing is sent |
 
-A mark stands for the case in which the wire cannot hold something; the reasons, which follow the tables, say when that is.
-Signatures and encrypted reasoning go back only to the account, model and effort that made them, also on the same wire.
+A mark says what happens when the target wire cannot represent something; the reasons after the tables say when that is.
+Even on the same wire, signatures and encrypted reasoning go back only to the account, model and effort that made them.
 
 This page is generated from `omniroute/translate/fidelity.py` by `python -m omniroute.translate.carry`.
 """
 _TITLES: Final[dict[Way, tuple[str, str, str]]] = {
     "request": (
         "Requests",
-        "What a client asks, written for a provider of another wire.",
+        "What a client asks, translated for a provider of another wire.",
         "client → provider",
     ),
     "answer": (
         "Answers",
-        "What a provider answers, whole or streamed, written for a client of another wire.",
+        "What a provider answers, whole or streamed, translated for a client of another wire.",
         "provider → client",
     ),
 }
 
 
 def _rows(way: Way) -> dict[Lost, dict[str, Row]]:
-    """Feature -> wire that is written -> its row, features in the order of their definition."""
+    """Feature -> target wire -> its row, features in the order of their definition."""
     rows = [row for row in FIDELITY if row.way == way]
     named = {name: {row.wire: row for row in rows if row.name == name} for name in Lost}
     return {name: found for name, found in named.items() if found}
@@ -61,7 +61,7 @@ def _line(*cells: str) -> str:
 
 
 def _matrix(source: str, features: dict[Lost, dict[str, Row]]) -> Iterator[str]:
-    """One wire's pairs: a row for each feature, a column for each wire that is written."""
+    """The pairs of one source wire: a row for each feature, a column for each target wire."""
     yield _line("feature", *(f"`{wire}`" for wire in WIRES))
     yield _line(*["---"] * (len(WIRES) + 1))
     for name, rows in features.items():
@@ -76,7 +76,7 @@ def _reasons(features: dict[Lost, dict[str, Row]]) -> Iterator[str]:
 
 
 def page() -> str:
-    """The whole page, Markdown."""
+    """Return the whole page as Markdown."""
     lines = [_INTRO]
     for way, (title, about, arrow) in _TITLES.items():
         features = _rows(way)

@@ -1,4 +1,4 @@
-"""Events folded into a whole answer.  One code path for streams and whole bodies."""
+"""Events collected into a whole answer: one code path for streams and whole bodies."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ from .events import (
     ToolArguments,
     ToolStart,
     Usage,
+    merged,
 )
 
 ENDED_BADLY: Final = "The provider ended the answer with an error"
+# Reasons by which a provider means itself; the others are for what the model made, such as a call that is not JSON.
+_OUTAGES: Final = frozenset(("", "error", "abort", "network_error", "insufficient_system_resource"))
 
 
 class Answer(Struct):
-    """A whole answer.  ``failure`` is set when the upstream reported an error after it had begun, or ended it with one."""
+    """A whole answer.  ``failure`` is set if the upstream reported an error after the answer began, or as its ending."""
 
     start: Start = field(default_factory=Start)
     blocks: list[Block] = field(default_factory=list)
@@ -41,20 +44,20 @@ class Answer(Struct):
 
 
 class Collector:
-    """Feed it every event in order, then take ``answer``.  Text is joined once per block: linear in its length."""
+    """Feed it every event in order, then call ``close``.  Text is joined once per block, so the cost is linear."""
 
     def __init__(self) -> None:
         self.answer = Answer()
         self._open: Text | Thinking | Refusal | ToolCall | None = None
         self._parts: list[str] = []
-        self._signatures: list[str] = []  # of the open block: some come in pieces
+        self._signatures: list[str] = []  # of the open block: some vendors send a signature in pieces
 
     def feed(self, events: Iterable[Event]) -> None:
         for event in events:
             _FOLD[type(event)](self, event)
 
     def close(self) -> Answer:
-        """The answer so far, with the open block complete."""
+        """Complete the open block and return the answer."""
         self._close_block()
         return self.answer
 
@@ -137,14 +140,13 @@ class Collector:
         self._close_block()
 
     def _usage(self, event: Usage) -> None:
-        if self.answer.usage is None:
-            self.answer.usage = Usage()
-        self.answer.usage.merge(event)
+        self.answer.usage = merged(self.answer.usage, event)
 
     def _finish(self, event: Finish) -> None:
         self.answer.finish = event
-        if event.reason == "error":  # few wires have a word for it, and a whole answer can still be an error instead
-            self.answer.failure = Failure(502, ENDED_BADLY + (f" ({event.raw})." if event.raw else "."))
+        if event.reason == "error":  # few wires have this reason, and an error can still replace a whole answer
+            message = ENDED_BADLY + (f" ({event.raw})." if event.raw else ".")
+            self.answer.failure = Failure(502, message, slip=event.raw not in _OUTAGES)
 
     def _failure(self, event: Failure) -> None:
         self.answer.failure = event
@@ -169,7 +171,7 @@ _FOLD: Final[dict[type, Callable[[Collector, Any], None]]] = {
 
 
 def collect(events: Iterable[Event]) -> Answer:
-    """Fold a complete sequence of events."""
+    """Return the answer that a complete sequence of events makes."""
     collector = Collector()
     collector.feed(events)
     return collector.close()

@@ -1,8 +1,8 @@
-"""The request vocabulary: what a client asks, in no vendor's dialect.
+"""The neutral request vocabulary: what a client asks, independent of any vendor.
 
-Each wire decodes its request into an :class:`Ask` and encodes an :class:`Ask` into its own request.  JSON that only travels
-(tool schemas, tool arguments, response schemas, vendor data) is kept as the bytes or text that arrived and is never parsed
-by this module.  ``None`` means *not said*, which is not the same as a default.
+Each wire decodes its request into an :class:`Ask` and encodes an :class:`Ask` into its own request.  JSON that is merely
+passed on (tool schemas, tool arguments, response schemas, vendor data) is kept as the bytes or text that arrived, unparsed.
+``None`` means that the client did not say, which is not the same as a default.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 
 class CacheHint(Struct, frozen=True, gc=False):
-    """Everything up to and including the bearer may be cached by the provider (Anthropic ``cache_control``)."""
+    """The provider may cache the prompt up to and including the block that has this hint (Anthropic ``cache_control``)."""
 
     ttl: str | None = None  # "5m", "1h"
 
 
 class Citation(Struct, gc=False):
-    """Where a piece of text comes from.  ``raw`` is the vendor's own object, emitted again only to ``wire``."""
+    """Where a piece of text comes from.  ``raw`` is the vendor's own object, written again only on ``wire``."""
 
     url: str | None = None
     title: str | None = None
     text: str | None = None  # the cited words
-    start: int | None = None  # characters of the answer's text that it supports
+    start: int | None = None  # the span of the answer's text that it supports, in characters
     end: int | None = None
     wire: str = ""
     raw: bytes | None = None
@@ -40,7 +40,7 @@ class Text(Struct):
 
 
 class Media(Struct):
-    """An image, sound, film or document; exactly one of ``data``, ``url``, ``file_id``, ``text``, ``blocks`` is set."""
+    """An image, audio, video or document; exactly one of ``data``, ``url``, ``file_id``, ``text``, ``blocks`` is set."""
 
     kind: Literal["image", "audio", "video", "document"]
     mime: str = ""  # "image/png"; "" when the wire did not say
@@ -53,14 +53,14 @@ class Media(Struct):
     context: str | None = None  # a document's context note (Anthropic)
     detail: str | None = None  # OpenAI image detail: low, high, auto
     transcript: str | None = None  # of audio answers
-    citations: bool = False  # the answer shall cite this document
+    citations: bool = False  # the client wants the answer to cite this document
     cache: CacheHint | None = None
     signature: str | None = None
-    raw: bytes | None = None  # the part as it came, where its own wire has several for one thing (OpenAI chat)
+    raw: bytes | None = None  # the part as it came, where its wire has several shapes for one thing (OpenAI chat)
 
 
 class Thinking(Struct):
-    """Reasoning the model showed.  ``signature`` is proof of ``wire``'s own making and worthless elsewhere.
+    """Reasoning that the model showed.  ``signature`` is the vendor's proof of it, valid only on ``wire``.
 
     ``redacted``: the text is withheld and ``signature`` holds the encrypted data.
     """
@@ -93,7 +93,7 @@ class ToolResult(Struct):
     name: str = ""  # Gemini and Ollama address results by the tool's name
     kind: Literal["function", "custom", "search"] = "function"
     cache: CacheHint | None = None
-    raw: bytes | None = None  # Gemini's object, where it is more than the text; emitted again only there
+    raw: bytes | None = None  # Gemini's object, if it holds more than the text; written again only on that wire
 
 
 class Refusal(Struct):
@@ -101,9 +101,9 @@ class Refusal(Struct):
 
 
 class Opaque(Struct):
-    """Vendor data without a neutral meaning: emitted again only to ``wire``, named as dropped elsewhere.
+    """Vendor data without a neutral meaning: written again only on ``wire``, reported as dropped on any other.
 
-    ``label`` is the vendor's own type, for the note; ``text`` is what a reader elsewhere should know of it, if anything.
+    ``label`` is the vendor's type, for the report; ``text`` is what other wires are sent in its place, if anything.
     """
 
     wire: str
@@ -116,7 +116,7 @@ Block = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Opaque
 
 
 class Turn(Struct):
-    """``tool`` turns hold only :class:`ToolResult` blocks; a ``system`` turn stands in mid-conversation."""
+    """One turn.  ``tool`` turns hold only :class:`ToolResult` blocks; a ``system`` turn stands in mid-conversation."""
 
     role: Role
     blocks: list[Block]
@@ -141,13 +141,13 @@ class Tool(Struct):
     cache: CacheHint | None = None
     wire: str = ""
     raw: bytes | None = None
-    group: str | None = None  # what the namespace is said to hold
-    placed: int | None = None  # declared in the conversation, behind so many turns (Responses ``additional_tools``)
+    group: str | None = None  # the description of the namespace
+    placed: int | None = None  # declared in mid-conversation, after this many turns (Responses ``additional_tools``)
     found: bool = False
 
 
 class ToolChoice(Struct, frozen=True):
-    """``tool``: exactly ``names[0]``; ``allowed``: any of ``names``, ``required`` says whether one must be called."""
+    """``tool``: exactly ``names[0]``; ``allowed``: any of ``names``, one of which must be called if ``required``."""
 
     mode: Literal["auto", "none", "required", "tool", "allowed"]
     names: tuple[str, ...] = ()
@@ -169,7 +169,7 @@ class Reasoning(Struct):
     effort: str | None = None
     budget: int | None = None
     adaptive: bool = False
-    show: str | None = None  # auto, concise, detailed, summarized, omitted: how much of it to return
+    show: str | None = None  # how much of it to return: auto, concise, detailed, summarized, omitted
 
 
 class Sampling(Struct):
@@ -186,7 +186,7 @@ class Sampling(Struct):
     n: int | None = None
 
 
-NO_SAMPLING: Final = Sampling()  # the usual case: nothing is said
+NO_SAMPLING: Final = Sampling()  # shared by the many requests that set nothing
 
 
 class Ask(Struct):
@@ -215,5 +215,5 @@ class Ask(Struct):
 
 
 def first_turn(ask: Ask) -> int:
-    """Where the conversation begins: behind the system turns that lead it."""
+    """Return the index of the first turn after the leading system turns."""
     return next((at for at, turn in enumerate(ask.turns) if turn.role != "system"), len(ask.turns))

@@ -1,17 +1,18 @@
-"""The answer vocabulary: what a model says, as a sequence of events.
+"""The neutral answer vocabulary: what a model says, as a sequence of events.
 
-A whole answer is the same sequence (``collect.py`` folds it).  The rules that every decoder keeps, so that no encoder has to
-cope with less:
+A whole answer is the same sequence (``collect.py`` joins it).  Every decoder keeps these rules, and every encoder relies on
+them:
 
 * ``Start`` first and once; ``Finish`` or ``Failure`` last and once; ``Usage`` anywhere between, later fields win.
-* Blocks never interleave.  A delta of another kind, ``ToolStart``, ``MediaPart`` or ``OpaquePart`` ends the open block; two
-  of the same kind in a row are parted by ``BlockEnd``.  ``TextDelta("")`` and ``ThinkingDelta("")`` open an empty one.
-* ``ToolArguments`` follow their ``ToolStart``; a wire that interleaves parallel calls is straightened by its decoder.
+* Blocks never interleave.  A delta of another kind, ``ToolStart``, ``MediaPart`` or ``OpaquePart`` ends the open block;
+  ``BlockEnd`` separates two of the same kind.  ``TextDelta("")`` and ``ThinkingDelta("")`` open an empty one.
+* ``ToolArguments`` follow their ``ToolStart``; where a wire interleaves parallel calls, its decoder puts them in sequence.
 * ``Signature`` belongs to the open thinking block, or opens one.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -25,7 +26,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusa
 
 
 class Start(Struct, gc=False):
-    """The answer begins.  Empty fields mean the upstream did not say; ``created`` in Unix seconds."""
+    """The answer begins.  Empty fields: the upstream did not say.  ``created`` is in Unix seconds."""
 
     id: str = ""
     model: str = ""
@@ -43,7 +44,7 @@ class ThinkingDelta(Struct, gc=False):
 
 
 class Signature(Struct, gc=False):
-    """Proof (or, redacted, the encrypted content) of the open thinking block, made by ``wire``."""
+    """The signature (if redacted: the encrypted content) of the open thinking block, made by the vendor of ``wire``."""
 
     signature: str
     redacted: bool = False
@@ -65,7 +66,7 @@ class ToolStart(Struct, gc=False):
 
 
 class ToolArguments(Struct, gc=False):
-    """A piece of the JSON text (of custom tools: free text) of the open call."""
+    """A piece of the open call's arguments: JSON text, or free text for custom tools."""
 
     text: str
 
@@ -77,13 +78,13 @@ class MediaPart(Struct, gc=False):
 
 
 class CitationDelta(Struct, gc=False):
-    """A source of the open text block."""
+    """A source that the open text block cites."""
 
     citation: Citation
 
 
 class OpaquePart(Struct, gc=False):
-    """A vendor's block without a neutral meaning (server tool calls and results …), for ``wire`` alone."""
+    """A vendor's block without a neutral meaning (server tool calls and results …), written on ``wire`` only."""
 
     wire: str
     label: str
@@ -116,7 +117,7 @@ class Usage(Struct, gc=False):
                 setattr(self, name, value)
 
     def plausible(self) -> Usage:
-        """Itself, but without counts that are none: below zero, or beyond what any column or price could hold."""
+        """Return these counts without the impossible ones: below zero, or too large for any column or price."""
         for count in astuple(self):
             if count is not None and not 0 <= count <= MOST_TOKENS:
                 counts = zip(self.__struct_fields__, astuple(self), strict=True)
@@ -124,8 +125,16 @@ class Usage(Struct, gc=False):
         return self
 
 
+def merged(known: Usage | None, later: Usage) -> Usage:
+    """Both in one, *later* first.  May be *known* itself, but never *later*."""
+    if known is None:
+        return copy(later)
+    known.merge(later)
+    return known
+
+
 class Finish(Struct, gc=False):
-    """The answer is complete.  ``raw`` is the vendor's own word when it is not one of ours."""
+    """The answer is complete.  ``raw`` is the vendor's own reason where the neutral one does not say as much."""
 
     reason: FinishReason
     stop_sequence: str | None = None
@@ -135,8 +144,8 @@ class Finish(Struct, gc=False):
 class Failure(Struct, gc=False):
     """An error the upstream reported, or that happened on the way.
 
-    ``status`` is the HTTP status (for an error inside a stream: the one its type means); ``type`` and ``code`` are the
-    vendor's words; ``retry_after`` in seconds; ``raw`` the error body as received, for clients of the same ``wire``.
+    ``status`` is the HTTP status (for an error inside a stream: derived from its type); ``type`` and ``code`` are the
+    vendor's words; ``retry_after`` is in seconds; ``raw`` is the error body as received, for clients of the same ``wire``.
     """
 
     status: int
@@ -148,6 +157,7 @@ class Failure(Struct, gc=False):
     wire: str = ""
     raw: bytes | None = None
     headers: list[tuple[bytes, bytes]] = []  # of the error answer, for clients of the same ``wire``
+    slip: bool = False  # the model's own: another attempt may do better, but the provider is well
 
 
 Event = (

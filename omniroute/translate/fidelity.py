@@ -1,9 +1,9 @@
-"""What each wire cannot hold, and what is done about it.
+"""What each wire cannot represent, and what is done about it.
 
-``reject``: the request would mean something else without it, so the client gets a 400 that says so.  ``drop``: left out and
-named in ``X-OmniRoute-Dropped``.  ``emulate``: said in another way (also named, since it is not the same).
+``reject``: without it the request would mean something else, so the client gets a 400 that says so.  ``drop``: left out and
+named in ``X-OmniRoute-Dropped``.  ``emulate``: expressed in another way, and named too, since it is not the same.
 
-Encoders take the names from :class:`Lost`, never from literals; ``tests/translate/test_fidelity.py`` has one case per row.
+Encoders use the names in :class:`Lost`, never literals; ``tests/translate/test_fidelity.py`` has one case per row.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Way = Literal["request", "answer"]
 
 
 class Lost(StrEnum):
-    """The names, as they stand in ``X-OmniRoute-Dropped``."""
+    """What may be lost, by the names that ``X-OmniRoute-Dropped`` uses."""
 
     # prompt and history
     AUDIO_INPUT = "audio_input"
     VIDEO_INPUT = "video_input"
-    DOCUMENTS = "documents"  # a document in a form that the wire has no place for
+    DOCUMENTS = "documents"  # a document in a form that the wire does not accept
     DOCUMENT_CITATIONS = "document_citations"
     DOCUMENT_CONTEXT = "document_context"
-    IMAGE_URL = "image_url"  # images by link, where the wire takes bytes only
+    IMAGE_URL = "image_url"  # images by link, where the wire accepts bytes only
     IMAGE_DETAIL = "image_detail"
     FILE_ID = "file_id"  # the id of a file at another vendor
     CACHE_CONTROL = "cache_control"
@@ -39,7 +39,7 @@ class Lost(StrEnum):
     REDACTED_THINKING = "redacted_thinking"
     REFUSAL = "refusal"
     SERVER_BLOCKS = "server_blocks"  # results of tools that run at the vendor
-    SYSTEM_TURNS = "system_turns"  # system text in mid-conversation
+    SYSTEM_TURNS = "system_turns"  # system messages in mid-conversation
     PARTICIPANT_NAME = "participant_name"
     PREFILL = "prefill"  # an answer begun by the client
     TOOL_ERROR = "tool_error"  # the is_error mark of a tool result
@@ -56,7 +56,7 @@ class Lost(StrEnum):
     TOOL_CHOICE = "tool_choice"
     ALLOWED_TOOLS = "allowed_tools"
     PARALLEL_TOOLS = "parallel_tools"
-    TOOL_SCHEMA = "tool_schema"  # what a tool's schema says that the wire's subset of JSON Schema cannot
+    TOOL_SCHEMA = "tool_schema"  # the part of a tool's schema that the wire's subset of JSON Schema cannot express
     # sampling and limits
     TEMPERATURE = "temperature"
     TOP_P = "top_p"
@@ -84,7 +84,7 @@ class Lost(StrEnum):
     SERVICE_TIER = "service_tier"
     EXTRA = "extra"  # top-level members that only their own wire knows; see extra_names
     MEDIA_OUTPUT = "media_output"
-    PAUSE = "pause"  # the vendor paused the turn and waits to be asked again
+    PAUSE = "pause"  # the vendor paused the turn and waits for a request that continues it
 
 
 class Row(NamedTuple):
@@ -98,7 +98,7 @@ class Row(NamedTuple):
 _CHAT, _RESPONSES, _MESSAGES, _GEMINI, _OLLAMA = "openai-chat", "openai-responses", "anthropic", "gemini", "ollama"
 
 FIDELITY: Final[tuple[Row, ...]] = (
-    # ----------------------------------------------------------------- anthropic, what is asked
+    # ----------------------------------------------------------------- anthropic, requests
     Row(_MESSAGES, "request", Lost.AUDIO_INPUT, "reject", "no audio block; a transcript, if there is one, is sent instead"),
     Row(_MESSAGES, "request", Lost.VIDEO_INPUT, "reject", "no video block"),
     Row(_MESSAGES, "request", Lost.DOCUMENTS, "reject", "base64 documents are PDF or plain text"),
@@ -107,11 +107,11 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_MESSAGES, "request", Lost.CACHE_CONTROL, "drop", "four breakpoints at most; the last four are kept"),
     Row(_MESSAGES, "request", Lost.CITATIONS, "drop", "citations of another vendor are not accepted in history"),
     Row(_MESSAGES, "request", Lost.THINKING, "drop", "thinking without a signature of this vendor is refused in history"),
-    Row(_MESSAGES, "request", Lost.REASONING, "drop", "no thinking with a begun answer, forced tools or a bare tool turn"),
+    Row(_MESSAGES, "request", Lost.REASONING, "drop", "not with a prefill, a forced tool, or calls without thinking"),
     Row(_MESSAGES, "request", Lost.REFUSAL, "emulate", "sent as text"),
     Row(_MESSAGES, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
     Row(_MESSAGES, "request", Lost.MEDIA_OUTPUT, "drop", "answers in history are text; a transcript is kept"),
-    Row(_MESSAGES, "request", Lost.SYSTEM_TURNS, "emulate", "only newer models have the role; else a marked user text"),
+    Row(_MESSAGES, "request", Lost.SYSTEM_TURNS, "emulate", "only newer models accept the role; else marked user text"),
     Row(_MESSAGES, "request", Lost.PARTICIPANT_NAME, "drop", "messages have no name"),
     Row(_MESSAGES, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, the API refuses it otherwise"),
     Row(_MESSAGES, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result, the API refuses it otherwise"),
@@ -119,7 +119,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_MESSAGES, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
     Row(_MESSAGES, "request", Lost.CUSTOM_TOOLS, "emulate", "a function with one string; the grammar is not enforced"),
     Row(_MESSAGES, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name"),
-    Row(_MESSAGES, "request", Lost.STRICT_TOOLS, "drop", "the model or the schema is not fit for it"),
+    Row(_MESSAGES, "request", Lost.STRICT_TOOLS, "drop", "the model or the schema does not support it"),
     Row(_MESSAGES, "request", Lost.DEFERRED_TOOLS, "drop", "only together with this vendor's own tool search"),
     Row(_MESSAGES, "request", Lost.TOOL_CHOICE, "drop", "nothing to choose from when no tool is sent"),
     Row(_MESSAGES, "request", Lost.ALLOWED_TOOLS, "emulate", "only the allowed tools are sent"),
@@ -133,17 +133,17 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_MESSAGES, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
     Row(_MESSAGES, "request", Lost.LOGPROBS, "drop", "no such setting"),
     Row(_MESSAGES, "request", Lost.N, "drop", "one answer only"),
-    Row(_MESSAGES, "request", Lost.MAX_TOKENS, "emulate", "no more than the model can give"),
+    Row(_MESSAGES, "request", Lost.MAX_TOKENS, "emulate", "lowered to the model's limit"),
     Row(_MESSAGES, "request", Lost.STOP, "drop", "stop sequences of white space alone are refused"),
-    Row(_MESSAGES, "request", Lost.RESPONSE_FORMAT, "emulate", "an instruction, where the model has no output format"),
-    Row(_MESSAGES, "request", Lost.REASONING_EFFORT, "emulate", "a budget, where the model does not choose for itself"),
-    Row(_MESSAGES, "request", Lost.REASONING_BUDGET, "emulate", "at least 1024; an effort, where the model takes only that"),
+    Row(_MESSAGES, "request", Lost.RESPONSE_FORMAT, "emulate", "an instruction, where the model has no structured output"),
+    Row(_MESSAGES, "request", Lost.REASONING_EFFORT, "emulate", "a budget, where the model does not choose its own"),
+    Row(_MESSAGES, "request", Lost.REASONING_BUDGET, "emulate", "at least 1024; an effort, if the model accepts only that"),
     Row(_MESSAGES, "request", Lost.VERBOSITY, "drop", "no such setting"),
     Row(_MESSAGES, "request", Lost.MODALITIES, "drop", "text only"),
     Row(_MESSAGES, "request", Lost.METADATA, "drop", "only a user id"),
     Row(_MESSAGES, "request", Lost.SERVICE_TIER, "drop", "auto or standard_only"),
     Row(_MESSAGES, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- anthropic, what is answered
+    # ----------------------------------------------------------------- anthropic, answers
     Row(_MESSAGES, "answer", Lost.CITATIONS, "drop", "citations of another vendor have no shape here"),
     Row(_MESSAGES, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
     Row(_MESSAGES, "answer", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
@@ -151,13 +151,13 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_MESSAGES, "answer", Lost.LOGPROBS, "drop", "no such member"),
     Row(_MESSAGES, "answer", Lost.MEDIA_OUTPUT, "drop", "answers are text; a transcript is kept"),
     Row(_MESSAGES, "answer", Lost.TOOL_ARGUMENTS, "emulate", "input must be an object; other text is wrapped in one"),
-    # ----------------------------------------------------------------- openai-chat, what is asked
+    # ----------------------------------------------------------------- openai-chat, requests
     Row(
         _CHAT,
         "request",
         Lost.AUDIO_INPUT,
         "reject",
-        "audio is bytes; a transcript, if there is one, is sent instead of a link",
+        "audio by link; a transcript, if there is one, is sent instead",
     ),
     Row(_CHAT, "request", Lost.VIDEO_INPUT, "reject", "no video part"),
     Row(_CHAT, "request", Lost.DOCUMENTS, "reject", "documents by link have no part; texts and blocks are sent as text"),
@@ -166,7 +166,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_CHAT, "request", Lost.DOCUMENT_CONTEXT, "emulate", "sent as text before the document"),
     Row(_CHAT, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic"),
     Row(_CHAT, "request", Lost.CITATIONS, "drop", "no place in history"),
-    Row(_CHAT, "request", Lost.THINKING, "drop", "no place in history, but for providers that want it back"),
+    Row(_CHAT, "request", Lost.THINKING, "drop", "no place in history, except for providers that want it back"),
     Row(_CHAT, "request", Lost.THINKING_SIGNATURE, "drop", "no such member"),
     Row(_CHAT, "request", Lost.REDACTED_THINKING, "drop", "no such member"),
     Row(_CHAT, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor; search results become text"),
@@ -178,29 +178,29 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_CHAT, "request", Lost.DEFERRED_TOOLS, "drop", "all tools are loaded at once"),
     Row(_CHAT, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name"),
     Row(_CHAT, "request", Lost.MEDIA_OUTPUT, "drop", "answers in history are text"),
-    Row(_CHAT, "request", Lost.CUSTOM_TOOLS, "emulate", "a function with one string, but for providers that have them"),
-    Row(_CHAT, "request", Lost.ALLOWED_TOOLS, "emulate", "only the allowed tools are sent, but for providers that have it"),
+    Row(_CHAT, "request", Lost.CUSTOM_TOOLS, "emulate", "a function with one string, except for providers that have them"),
+    Row(_CHAT, "request", Lost.ALLOWED_TOOLS, "emulate", "only the allowed tools are sent, unless the provider has it"),
     Row(_CHAT, "request", Lost.TEMPERATURE, "drop", "some models refuse it"),
     Row(_CHAT, "request", Lost.TOP_P, "drop", "some models refuse it"),
     Row(_CHAT, "request", Lost.TOP_K, "drop", "no such setting"),
     Row(_CHAT, "request", Lost.MIN_P, "drop", "no such setting"),
     Row(_CHAT, "request", Lost.STOP, "drop", "four at most"),
-    Row(_CHAT, "request", Lost.REASONING, "drop", "no word for off that all models take; some do not think"),
+    Row(_CHAT, "request", Lost.REASONING, "drop", "no way to turn it off on every model; some models do not think"),
     Row(_CHAT, "request", Lost.REASONING_BUDGET, "emulate", "an effort"),
     Row(_CHAT, "request", Lost.REASONING_DISPLAY, "drop", "no such setting"),
     Row(_CHAT, "request", Lost.USER, "emulate", "64 characters; a longer id is hashed"),
     Row(_CHAT, "request", Lost.METADATA, "drop", "strings only, sixteen at most"),
     Row(_CHAT, "request", Lost.SERVICE_TIER, "drop", "other vendors' tiers"),
     Row(_CHAT, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- openai-chat, what is answered
+    # ----------------------------------------------------------------- openai-chat, answers
     Row(_CHAT, "answer", Lost.THINKING_SIGNATURE, "drop", "no such member"),
     Row(_CHAT, "answer", Lost.REDACTED_THINKING, "drop", "no such member"),
     Row(_CHAT, "answer", Lost.CITATIONS, "drop", "annotations are links; citations of documents have no shape"),
     Row(_CHAT, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
-    Row(_CHAT, "answer", Lost.MEDIA_OUTPUT, "drop", "answers hold text, images and one sound"),
+    Row(_CHAT, "answer", Lost.MEDIA_OUTPUT, "drop", "answers hold text, images and one audio clip"),
     Row(_CHAT, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
     Row(_CHAT, "answer", Lost.PAUSE, "emulate", "reported as stop"),
-    # ----------------------------------------------------------------- openai-responses, what is asked
+    # ----------------------------------------------------------------- openai-responses, requests
     Row(_RESPONSES, "request", Lost.AUDIO_INPUT, "reject", "no audio part; a transcript, if there is one, is sent instead"),
     Row(_RESPONSES, "request", Lost.VIDEO_INPUT, "reject", "no video part"),
     Row(_RESPONSES, "request", Lost.FILE_ID, "reject", "file ids belong to the vendor that gave them"),
@@ -208,19 +208,19 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_RESPONSES, "request", Lost.DOCUMENT_CONTEXT, "emulate", "sent as text before the document"),
     Row(_RESPONSES, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic"),
     Row(_RESPONSES, "request", Lost.CITATIONS, "drop", "citations of another vendor are not accepted in history"),
-    Row(_RESPONSES, "request", Lost.THINKING, "drop", "no place in history, but for providers that want it back"),
+    Row(_RESPONSES, "request", Lost.THINKING, "drop", "no place in history, except for providers that want it back"),
     Row(_RESPONSES, "request", Lost.THINKING_SIGNATURE, "drop", "only encrypted content of this vendor"),
     Row(_RESPONSES, "request", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
     Row(_RESPONSES, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor; search results become text"),
     Row(_RESPONSES, "request", Lost.MEDIA_OUTPUT, "drop", "answers in history are text"),
     Row(_RESPONSES, "request", Lost.PARTICIPANT_NAME, "drop", "messages have no name"),
-    Row(_RESPONSES, "request", Lost.PREFILL, "emulate", "an earlier message; answers cannot be begun by the client"),
+    Row(_RESPONSES, "request", Lost.PREFILL, "emulate", "sent as an earlier message; the client cannot begin the answer"),
     Row(_RESPONSES, "request", Lost.TOOL_ERROR, "emulate", "said in the result's text"),
     Row(_RESPONSES, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, the API refuses it otherwise"),
     Row(_RESPONSES, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result, the API refuses it otherwise"),
     Row(_RESPONSES, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
     Row(_RESPONSES, "request", Lost.DEFERRED_TOOLS, "drop", "only together with this vendor's own tool search"),
-    Row(_RESPONSES, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name, but for requests of this wire"),
+    Row(_RESPONSES, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name, except for requests of this wire"),
     Row(_RESPONSES, "request", Lost.TEMPERATURE, "drop", "some models refuse it"),
     Row(_RESPONSES, "request", Lost.TOP_P, "drop", "some models refuse it"),
     Row(_RESPONSES, "request", Lost.TOP_K, "drop", "no such setting"),
@@ -232,14 +232,14 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_RESPONSES, "request", Lost.N, "drop", "one answer only"),
     Row(_RESPONSES, "request", Lost.MAX_TOKENS, "emulate", "at least 16"),
     Row(_RESPONSES, "request", Lost.STOP, "drop", "no such setting"),
-    Row(_RESPONSES, "request", Lost.REASONING, "drop", "no word for off that all models take; some do not think"),
+    Row(_RESPONSES, "request", Lost.REASONING, "drop", "no way to turn it off on every model; some models do not think"),
     Row(_RESPONSES, "request", Lost.REASONING_BUDGET, "emulate", "an effort"),
     Row(_RESPONSES, "request", Lost.MODALITIES, "drop", "text only"),
     Row(_RESPONSES, "request", Lost.USER, "emulate", "64 characters; a longer id is hashed"),
     Row(_RESPONSES, "request", Lost.METADATA, "drop", "strings only, sixteen at most"),
     Row(_RESPONSES, "request", Lost.SERVICE_TIER, "drop", "other vendors' tiers"),
     Row(_RESPONSES, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- openai-responses, what is answered
+    # ----------------------------------------------------------------- openai-responses, answers
     Row(_RESPONSES, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
     Row(_RESPONSES, "answer", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
     Row(_RESPONSES, "answer", Lost.CITATIONS, "drop", "annotations are links; citations of documents have no shape"),
@@ -247,14 +247,14 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_RESPONSES, "answer", Lost.MEDIA_OUTPUT, "drop", "answers hold text, and images as bytes; a transcript is kept"),
     Row(_RESPONSES, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
     Row(_RESPONSES, "answer", Lost.PAUSE, "emulate", "reported as completed"),
-    # ----------------------------------------------------------------- gemini, what is asked
-    Row(_GEMINI, "request", Lost.AUDIO_INPUT, "emulate", "a transcript, where there is nothing else"),
-    Row(_GEMINI, "request", Lost.IMAGE_URL, "emulate", "a link needs a type; where it does not tell it, the usual one"),
+    # ----------------------------------------------------------------- gemini, requests
+    Row(_GEMINI, "request", Lost.AUDIO_INPUT, "emulate", "the transcript is sent, where there is nothing else"),
+    Row(_GEMINI, "request", Lost.IMAGE_URL, "emulate", "a link needs a media type; the usual one, where it is not known"),
     Row(_GEMINI, "request", Lost.FILE_ID, "reject", "file ids belong to the vendor that gave them"),
     Row(_GEMINI, "request", Lost.IMAGE_DETAIL, "drop", "no such setting"),
     Row(_GEMINI, "request", Lost.DOCUMENT_CITATIONS, "drop", "no such setting"),
     Row(_GEMINI, "request", Lost.DOCUMENT_CONTEXT, "emulate", "sent as text before the document"),
-    Row(_GEMINI, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic, or by a resource of its own"),
+    Row(_GEMINI, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic, or uses a separate resource"),
     Row(_GEMINI, "request", Lost.CITATIONS, "drop", "no place in history"),
     Row(_GEMINI, "request", Lost.THINKING, "drop", "thoughts of another vendor"),
     Row(_GEMINI, "request", Lost.THINKING_SIGNATURE, "drop", "only signatures of this vendor"),
@@ -264,7 +264,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_GEMINI, "request", Lost.MEDIA_OUTPUT, "drop", "answers of others in history are text; a transcript is kept"),
     Row(_GEMINI, "request", Lost.SYSTEM_TURNS, "emulate", "a marked user text"),
     Row(_GEMINI, "request", Lost.PARTICIPANT_NAME, "drop", "contents have no name"),
-    Row(_GEMINI, "request", Lost.TOOL_RESULT_MEDIA, "emulate", "where the model takes none in a result they follow it"),
+    Row(_GEMINI, "request", Lost.TOOL_RESULT_MEDIA, "emulate", "sent after the result, where the model accepts none in it"),
     Row(_GEMINI, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, the API refuses it otherwise"),
     Row(_GEMINI, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result, the API refuses it otherwise"),
     Row(_GEMINI, "request", Lost.TOOL_ARGUMENTS, "emulate", "args must be an object; other text is wrapped in one"),
@@ -273,37 +273,37 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_GEMINI, "request", Lost.STRICT_TOOLS, "drop", "no such setting"),
     Row(_GEMINI, "request", Lost.DEFERRED_TOOLS, "drop", "all tools are loaded at once"),
     Row(_GEMINI, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name"),
-    Row(_GEMINI, "request", Lost.TOOL_SCHEMA, "emulate", "the vendor's subset, where the model takes no JSON Schema"),
+    Row(_GEMINI, "request", Lost.TOOL_SCHEMA, "emulate", "the vendor's subset, where the model accepts no JSON Schema"),
     Row(_GEMINI, "request", Lost.TOOL_CHOICE, "drop", "nothing to choose from when no tool is sent"),
-    Row(_GEMINI, "request", Lost.ALLOWED_TOOLS, "emulate", "only the allowed tools are sent, if none must be called"),
+    Row(_GEMINI, "request", Lost.ALLOWED_TOOLS, "emulate", "only the allowed tools are sent, unless one must be called"),
     Row(_GEMINI, "request", Lost.PARALLEL_TOOLS, "drop", "no such setting"),
     Row(_GEMINI, "request", Lost.MIN_P, "drop", "no such setting"),
-    Row(_GEMINI, "request", Lost.SEED, "emulate", "32 bits; a longer one is shortened"),
+    Row(_GEMINI, "request", Lost.SEED, "emulate", "32 bits; a longer one is truncated"),
     Row(_GEMINI, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
-    Row(_GEMINI, "request", Lost.MAX_TOKENS, "emulate", "no more than the model can give"),
+    Row(_GEMINI, "request", Lost.MAX_TOKENS, "emulate", "lowered to the model's limit"),
     Row(_GEMINI, "request", Lost.STOP, "drop", "five at most"),
-    Row(_GEMINI, "request", Lost.RESPONSE_FORMAT, "emulate", "on older models a subset, or with tools an instruction"),
-    Row(_GEMINI, "request", Lost.REASONING, "drop", "the model does not think, or cannot stop: then as little as it can"),
-    Row(_GEMINI, "request", Lost.REASONING_BUDGET, "emulate", "a level, where the model takes only that"),
-    Row(_GEMINI, "request", Lost.REASONING_EFFORT, "emulate", "a budget, where the model takes only that"),
+    Row(_GEMINI, "request", Lost.RESPONSE_FORMAT, "emulate", "on older models a subset or, with tools, an instruction"),
+    Row(_GEMINI, "request", Lost.REASONING, "drop", "the model does not think, or cannot stop; then its minimum"),
+    Row(_GEMINI, "request", Lost.REASONING_BUDGET, "emulate", "a level, where the model accepts only that"),
+    Row(_GEMINI, "request", Lost.REASONING_EFFORT, "emulate", "a budget, where the model accepts only that"),
     Row(_GEMINI, "request", Lost.REASONING_DISPLAY, "drop", "thoughts are shown or not"),
     Row(_GEMINI, "request", Lost.VERBOSITY, "drop", "no such setting"),
-    Row(_GEMINI, "request", Lost.MODALITIES, "drop", "sound needs settings of its own"),
+    Row(_GEMINI, "request", Lost.MODALITIES, "drop", "audio output needs settings that other wires do not have"),
     Row(_GEMINI, "request", Lost.USER, "drop", "no such member"),
     Row(_GEMINI, "request", Lost.METADATA, "drop", "no such member"),
     Row(_GEMINI, "request", Lost.SERVICE_TIER, "drop", "other vendors' tiers"),
     Row(_GEMINI, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- gemini, what is answered
+    # ----------------------------------------------------------------- gemini, answers
     Row(_GEMINI, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
     Row(_GEMINI, "answer", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
     Row(_GEMINI, "answer", Lost.CITATIONS, "drop", "sources are links; citations of documents have no shape"),
     Row(_GEMINI, "answer", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
-    Row(_GEMINI, "answer", Lost.MEDIA_OUTPUT, "drop", "sound without bytes or link; a transcript is kept"),
+    Row(_GEMINI, "answer", Lost.MEDIA_OUTPUT, "drop", "audio without bytes or link; a transcript is kept"),
     Row(_GEMINI, "answer", Lost.REFUSAL, "emulate", "sent as text"),
     Row(_GEMINI, "answer", Lost.TOOL_ARGUMENTS, "emulate", "args must be an object; other text is wrapped in one"),
     Row(_GEMINI, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
     Row(_GEMINI, "answer", Lost.PAUSE, "emulate", "reported as STOP"),
-    # ----------------------------------------------------------------- ollama, what is asked
+    # ----------------------------------------------------------------- ollama, requests
     Row(_OLLAMA, "request", Lost.AUDIO_INPUT, "reject", "no audio; a transcript, if there is one, is sent instead"),
     Row(_OLLAMA, "request", Lost.VIDEO_INPUT, "reject", "no video"),
     Row(_OLLAMA, "request", Lost.DOCUMENTS, "reject", "no documents but texts"),
@@ -311,7 +311,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_OLLAMA, "request", Lost.DOCUMENT_CONTEXT, "emulate", "sent as text before the document"),
     Row(_OLLAMA, "request", Lost.IMAGE_URL, "reject", "images are bytes"),
     Row(_OLLAMA, "request", Lost.IMAGE_DETAIL, "drop", "no such setting"),
-    Row(_OLLAMA, "request", Lost.FILE_ID, "reject", "there is no place to upload files to"),
+    Row(_OLLAMA, "request", Lost.FILE_ID, "reject", "there is no file storage"),
     Row(_OLLAMA, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic"),
     Row(_OLLAMA, "request", Lost.CITATIONS, "drop", "no place in history"),
     Row(_OLLAMA, "request", Lost.THINKING_SIGNATURE, "drop", "no such member"),
@@ -322,7 +322,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_OLLAMA, "request", Lost.PARTICIPANT_NAME, "drop", "messages have no name"),
     Row(_OLLAMA, "request", Lost.TOOL_ERROR, "emulate", "said in the result's text"),
     Row(_OLLAMA, "request", Lost.TOOL_RESULT_MEDIA, "emulate", "tool messages are text; media follow in a user message"),
-    Row(_OLLAMA, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, templates leave it out otherwise"),
+    Row(_OLLAMA, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, model templates omit it otherwise"),
     Row(_OLLAMA, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result"),
     Row(_OLLAMA, "request", Lost.TOOL_ARGUMENTS, "emulate", "arguments must be an object; other text is wrapped in one"),
     Row(_OLLAMA, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
@@ -330,7 +330,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_OLLAMA, "request", Lost.STRICT_TOOLS, "drop", "no such setting"),
     Row(_OLLAMA, "request", Lost.DEFERRED_TOOLS, "drop", "all tools are loaded at once"),
     Row(_OLLAMA, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name"),
-    Row(_OLLAMA, "request", Lost.TOOL_CHOICE, "drop", "a call cannot be demanded; a named tool is the only one sent"),
+    Row(_OLLAMA, "request", Lost.TOOL_CHOICE, "drop", "a call cannot be required; a named tool is the only one sent"),
     Row(_OLLAMA, "request", Lost.ALLOWED_TOOLS, "emulate", "only the allowed tools are sent"),
     Row(_OLLAMA, "request", Lost.PARALLEL_TOOLS, "drop", "no such setting"),
     Row(_OLLAMA, "request", Lost.LOGIT_BIAS, "drop", "no such setting"),
@@ -345,7 +345,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_OLLAMA, "request", Lost.METADATA, "drop", "no such member"),
     Row(_OLLAMA, "request", Lost.SERVICE_TIER, "drop", "no such member"),
     Row(_OLLAMA, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- ollama, what is answered
+    # ----------------------------------------------------------------- ollama, answers
     Row(_OLLAMA, "answer", Lost.THINKING_SIGNATURE, "drop", "no such member"),
     Row(_OLLAMA, "answer", Lost.REDACTED_THINKING, "drop", "no such member"),
     Row(_OLLAMA, "answer", Lost.CITATIONS, "drop", "no such member"),
@@ -357,10 +357,10 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_OLLAMA, "answer", Lost.PAUSE, "emulate", "reported as stop"),
 )
 
-# members and items of a Responses request that stand for history which only its vendor has
+# members and items of a Responses request that refer to history kept by its vendor
 STATE: Final = frozenset(("previous_response_id", "conversation", "prompt"))
-_THREAD: Final = "thread"  # of an Anthropic request: its history is at the vendor once it continues one
-THREAD_NOT_FOUND: Final = "thread_not_found"  # on which the vendor's package sends the whole history under a new thread
+_THREAD: Final = "thread"  # member of an Anthropic request; one that continues a thread relies on history kept by the vendor
+THREAD_NOT_FOUND: Final = "thread_not_found"  # makes the vendor's SDK send the whole history in a new thread
 _STATE_ITEMS: Final = frozenset(("item_reference", "compaction", "compaction_summary"))
 
 _HEADER_SAFE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -368,13 +368,13 @@ _MOST_EXTRAS: Final = 16
 
 
 def extra_names(names: Iterable[str]) -> list[str]:
-    """Names of dropped top-level members, fit for a header: ``extra.container``; an unfit name is just ``extra``."""
+    """Names of dropped top-level members for the header: ``extra.container``, or ``extra`` if a header cannot hold it."""
     fit = [f"{Lost.EXTRA}.{name}" if _HEADER_SAFE.fullmatch(name) else str(Lost.EXTRA) for name in names]
     return list(dict.fromkeys(fit))[:_MOST_EXTRAS]
 
 
 def refuse_state(ask: Ask, wire: str) -> None:
-    """Raise where *ask* leans on history that its own vendor keeps and *wire* therefore cannot send."""
+    """Raise if *ask* relies on history that its own vendor keeps, which cannot be sent on *wire*."""
     if ask.wire == _MESSAGES != wire and b'"previous_message_id"' in ask.extra.get(_THREAD, b""):
         message = "'thread' refers to history kept by another provider; the chosen model needs the whole conversation."
         raise OmniError("invalid_request", message, param=_THREAD, code=THREAD_NOT_FOUND)
@@ -394,7 +394,7 @@ def refuse_state(ask: Ask, wire: str) -> None:
 
 
 def reject(wire: str, name: Lost, param: str | None = None) -> OmniError:
-    """The error of a ``reject`` row, for the caller to raise."""
+    """Return the error of a ``reject`` row, for the caller to raise."""
     why = next((row.why for row in FIDELITY if row.wire == wire and row.name == name and row.choice == "reject"), "")
     message = f"The {wire} format of the chosen provider cannot hold this ({name}): {why}"
     return OmniError("invalid_request", message, param=param)

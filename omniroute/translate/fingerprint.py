@@ -1,8 +1,8 @@
-"""Which conversation a request belongs to, told from how it begins.
+"""Which conversation a request belongs to, recognised by how the conversation begins.
 
-Agents send the whole conversation again with each turn, so its beginning (system prompt, first words of the user, tools)
-names it.  The body may be a hundred times as large as that, so it is not parsed: the first user turn ends where the next
-turn's role stands, and of what is long only its length, its beginning and its end count.
+Agents send the whole conversation again with each turn, so its beginning (system prompt, tools, first user turn) identifies
+it.  The body may be a hundred times as large, so it is not parsed: the first user turn ends at the next ``"role"``, and a
+long part contributes only its length, its beginning and its end.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 from msgspec import Raw
 
-ENDS: Final = 1024  # bytes of each end that count
+ENDS: Final = 1024  # bytes of a long part's beginning, and of its end, that are hashed
 _USER: Final = b'"user"'
 _ROLE: Final = b'"role"'
-_BETWEEN: Final = b" \t\r\n,{}[]"  # what may stand between the last word of a turn and the role of the next
+_BETWEEN: Final = b" \t\r\n,{}[]"  # what may stand between the content of a turn and the role of the next
 _NOTHING: Final = Raw()
 
 
@@ -37,7 +37,7 @@ _PLACES: Final[Mapping[str, _Places]] = {
 
 
 class Fingerprint(NamedTuple):
-    """``digest`` names the conversation, within this process; ``continued``: the model has spoken in it already."""
+    """``digest`` identifies the conversation within this process; ``continued``: the model has already answered in it."""
 
     digest: int
     continued: bool

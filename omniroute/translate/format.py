@@ -1,4 +1,4 @@
-"""The record that each wire fills.
+"""The interface of a wire format: the record that each wire fills, and the types it uses.
 
 Everything here is pure and synchronous: ids and times are arguments (:class:`Stamp`), so equal input gives equal bytes.
 
@@ -23,16 +23,16 @@ class BadAnswer(Exception):
 
 
 class Target(Struct, frozen=True):
-    """What an encoder must know of the model it writes for."""
+    """What a request encoder must know about the model it writes for."""
 
     model: str
-    max_output: int = 0  # tokens; 0 = unknown.  Anthropic demands max_tokens
+    max_output: int = 0  # tokens; 0 = unknown.  The Anthropic wire requires max_tokens
     quirks: frozenset[str] = frozenset()  # of the provider's row in the catalogue
     abilities: frozenset[str] = frozenset()  # of the model's row; empty = unknown
 
 
 class Stamp(Struct, frozen=True):
-    """What an encoder of answers needs beside the events."""
+    """What an answer encoder needs besides the events."""
 
     id: str  # used when the upstream gave none, or one that the wire's grammar forbids
     created: int  # Unix seconds, used when the upstream gave none
@@ -43,7 +43,7 @@ class Stamp(Struct, frozen=True):
 
 
 class Rendered(NamedTuple):
-    """Encoded bytes, and the names of what they could not hold (``fidelity.py``), e.g. ``("cache_control", "top_k")``."""
+    """An encoded body, and the names of what it cannot represent (``fidelity.py``), e.g. ``("cache_control", "top_k")``."""
 
     body: bytes
     dropped: tuple[str, ...] = ()
@@ -51,47 +51,47 @@ class Rendered(NamedTuple):
 
 
 class StreamDecoder(Protocol):
-    """Upstream SSE events or NDJSON lines -> our events."""
+    """Upstream SSE events or NDJSON lines -> neutral events."""
 
     def feed(self, name: bytes, data: bytes) -> Sequence[Event]:
-        """One SSE event (its ``event`` field, ``b""`` if none, and its data) or one NDJSON line.  Raises BadAnswer."""
+        """Decode one SSE event (*name*: its ``event`` field or ``b""``) or one NDJSON line.  Raises BadAnswer."""
         ...
 
     def run(self, last: tuple[bytes, bytes], data: bytes, at: int) -> tuple[Sequence[str], int]:
-        """The texts, none empty, of the server-sent events in *data* from *at* on that say nothing else, and where they end.
+        """Decode a run of server-sent events in *data*, from *at* on, that hold only text: (their texts, end of the run).
 
-        A short way for many at once; ``((), at)`` where there is none.  *last* is the event that ``feed`` had last: what is
-        the same in the next ones need not be read again.
+        A shortcut for many small events; ``((), at)`` if it does not apply.  *last* is the event that ``feed`` decoded last:
+        the events of a run must equal it but for their text.
         """
         return (), at
 
     def eof(self) -> Sequence[Event]:
-        """The upstream's body ended cleanly.  Completes what is missing: always ends in Finish or Failure, once."""
+        """The upstream's body ended cleanly.  Returns what is still missing, so that Finish or Failure ends the events."""
         ...
 
 
 class StreamEncoder(Protocol):
-    """Our events -> the client's bytes.  Exactly one ending; after it every call returns ``b""``."""
+    """Neutral events -> the client's bytes.  Writes exactly one ending; after it every call returns ``b""``."""
 
-    dropped: list[str]  # what could not be held, for the log
+    dropped: list[str]  # names of what could not be represented, for the log
 
     def feed(self, events: Sequence[Event]) -> bytes: ...
 
     def texts(self, texts: Sequence[str]) -> bytes:
-        """The same as a TextDelta for each of *texts*, none of them empty."""
+        """The same as feeding a TextDelta for each of *texts*, none of them empty."""
         return self.feed([TextDelta(text) for text in texts])
 
     def eof(self) -> bytes:
-        """The events are over; closes the stream if Finish has not already done so."""
+        """No more events follow; closes the stream unless Finish has already done so."""
         ...
 
     def fail(self, failure: Failure) -> bytes:
-        """The error in the wire's own way of reporting one inside a stream, and the stream's end."""
+        """Report the error as the wire does inside a stream, and end the stream."""
         ...
 
 
 class Format(Struct, frozen=True):
-    """One wire: its name in the catalogue and logs, its framing, and the two ways through it."""
+    """One wire: its name in the catalogue and logs, its framing, its decoders and its encoders."""
 
     name: str
     framing: Literal["sse", "ndjson"]

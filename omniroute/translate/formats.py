@@ -1,4 +1,4 @@
-"""The one list of wire formats, and of what same-wire relaying needs to know of each."""
+"""The one list of wire formats, and what same-wire relaying needs to know about each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMATS: Final[dict[str, Format]] = {
         *(gemini.FORMAT, ollama.FORMAT, ollama.GENERATE),
     )
 }
-# The second form that a wire's streams have: one JSON array instead of events.
+# The alternative form of a wire's streams: one JSON array instead of events.
 ARRAY_ENCODERS: Final[dict[str, Callable[[Stamp], StreamEncoder]]] = {"gemini": gemini.array_encoder}
 ARRAY_TAPS: Final[dict[str, Callable[[], Tap]]] = {"gemini": lambda: GeminiArrayTap(gemini.FORMAT.decode_error)}
 
@@ -107,14 +107,14 @@ class _GeminiMembers(Struct):
     contents: list[Raw] | dict[str, Raw] | None = None
     tools: list[Raw] | dict[str, Raw] | None = None
     generationConfig: dict[str, Raw] | None = None
-    model: str | None = None  # stands in the path, as does the mode
+    model: str | None = None  # None: the path says the model, as it says the mode
     stream: bool | None = None
 
 
 class RelayRules(Struct, frozen=True):
-    """How one wire is relayed: its main request members with their types, the request's patches, the tap on its streams.
+    """How one wire is relayed: the types of its main request members, the changes to the request, the tap on its streams.
 
-    ``prepare(peek, model, quirks)`` gives the request to send and whether the usage chunk must be taken out of the answer.
+    ``prepare(peek, model, quirks)`` returns the request to send and whether to remove the usage chunk from the answer.
     """
 
     members: msgspec.json.Decoder[Any]
@@ -134,12 +134,12 @@ def _prepare_plain(found: Peek, model: str, quirks: frozenset[str]) -> tuple[byt
 
 
 def _prepare_path(found: Peek, model: str, quirks: frozenset[str]) -> tuple[bytes, bool]:
-    """The path says the model."""
+    """Change nothing: on this wire the path says the model."""
     return found.raw, False
 
 
 def _prepare_chat(found: Peek, model: str, quirks: frozenset[str]) -> tuple[bytes, bool]:
-    """Streams are always asked for their usage; who did not ask for it does not see it."""
+    """Request usage with every stream; it is removed again for a client that did not ask for it."""
     if not found.stream or found.include_usage or "no_stream_options" in quirks:
         return _prepare_plain(found, model, quirks)
     changes = _model_patch(found, model)
@@ -159,7 +159,7 @@ RELAYS: Final[dict[str, RelayRules]] = {
     ),
     "openai-responses": RelayRules(
         members=msgspec.json.Decoder(_ResponsesMembers),
-        required=(),  # a conversation at the vendor or a stored prompt may stand for the input
+        required=(),  # a conversation kept by the vendor or a stored prompt can replace the input
         prepare=_prepare_plain,
         tap=lambda fail, strip: ResponsesTap(fail, openai_responses.FORMAT.decode_error),
         usage=responses_usage,
@@ -185,7 +185,7 @@ RELAYS: Final[dict[str, RelayRules]] = {
         tap=lambda fail, strip: GeminiTap(fail, gemini.FORMAT.decode_error),
         usage=gemini_usage,
     ),
-    "ollama-generate": RelayRules(  # no provider is asked on it, so only what is read of a request counts
+    "ollama-generate": RelayRules(  # for clients only: no request is sent upstream on this wire
         members=msgspec.json.Decoder(_GenerateMembers),
         required=("prompt",),
         prepare=_prepare_plain,

@@ -1,7 +1,7 @@
 """The wire ``gemini``: ``POST /v1beta/models/{model}:generateContent`` and ``:streamGenerateContent``.
 
-Model and stream mode stand in the path, so ``decode_request`` leaves them for its caller to set.  Streams are SSE with
-``alt=sse``; without it they are one JSON array: ``json_array.JsonArrayReader`` reads it, ``array_encoder`` writes it.
+The path says the model and the stream mode, so the caller of ``decode_request`` sets them.  With ``alt=sse`` a stream is
+SSE; without it, it is one JSON array, which ``json_array.JsonArrayReader`` reads and ``array_encoder`` writes.
 """
 
 from __future__ import annotations

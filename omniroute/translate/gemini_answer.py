@@ -1,8 +1,8 @@
 """Gemini answers, written: whole ``GenerateContentResponse`` objects and streams of them.
 
-Each piece of a stream is a response of its own with one part in it; a function call is one part with whole arguments, so
-those are gathered.  The last piece has the finish reason and the counts.  Clients that ask without ``alt=sse`` get the
-pieces as one JSON array (:class:`ArrayEncoder`).
+Each chunk of a stream is a response with one part.  A function call is one part with its whole arguments, so arguments are
+collected first.  The last chunk has the finish reason and the token counts.  Clients that do not ask for ``alt=sse`` get the
+chunks as one JSON array (:class:`ArrayEncoder`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .events import (
     ToolArguments,
     ToolStart,
     Usage,
+    merged,
 )
 from .fidelity import Lost
 from .format import Rendered, Stamp, StreamEncoder
@@ -46,7 +47,7 @@ _DEFAULT_MIME: Final = {"image": "image/png", "audio": "audio/wav", "video": "vi
 
 
 def media_part(media: Media) -> dict[str, Any] | None:
-    """``inlineData`` or ``fileData``; None when there are neither bytes nor a link."""
+    """Return an ``inlineData`` or ``fileData`` part; None when there are neither bytes nor a link."""
     mime = media.mime or _DEFAULT_MIME[media.kind]
     if media.data is not None:
         part: dict[str, Any] = {"inlineData": {"mimeType": mime, "data": media.data}}
@@ -64,7 +65,7 @@ def signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:
 
 
 class _Parts:
-    """Blocks -> parts, with the names of what they cannot hold."""
+    """Blocks -> parts, and the names of what the parts cannot represent."""
 
     def __init__(self, stamp: Stamp) -> None:
         self._names = stamp.names
@@ -97,7 +98,7 @@ class _Parts:
         if block.signature and not own:
             self.drop(Lost.REDACTED_THINKING if block.redacted else Lost.THINKING_SIGNATURE)
         signature = block.signature if own else None
-        if not block.text:  # the vendor, too, sends signatures of what has no thoughts on a part with an empty text
+        if not block.text:  # the vendor, too, sends a signature without thoughts on a part with an empty text
             return [signed({"text": ""}, signature)] if signature else []
         return [signed({"text": block.text, "thought": True}, signature)]
 
@@ -132,7 +133,7 @@ class _Parts:
 
 
 def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
-    """A whole response.  An answer that failed must go through ``encode_error`` instead."""
+    """Return a whole response.  A failed answer must go through ``encode_error`` instead."""
     parts = _Parts(stamp)
     written = [part for block in answer.blocks for part in parts.of(block)]
     texts = [block for block in answer.blocks if isinstance(block, Text)]
@@ -157,7 +158,7 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
 
 
 class Encoder(StreamEncoder):
-    """See :class:`~.format.StreamEncoder`.  ``_call`` is the one state: the tool call whose arguments are being gathered."""
+    """See :class:`~.format.StreamEncoder`.  ``_call`` is the tool call whose arguments are being collected."""
 
     _opening, _before, _after, _closing = b"", b"data: ", b"\n\n", b""
 
@@ -165,14 +166,14 @@ class Encoder(StreamEncoder):
         self._stamp = stamp
         self._parts = _Parts(stamp)
         self.dropped = self._parts.dropped
-        self._head = b""  # up to a part; b"" until Start
-        self._tail = b""  # after it
+        self._head = b""  # the bytes of a chunk before its part; b"" until Start
+        self._tail = b""  # the bytes after it
         self._ended = False
         self._call: ToolCall | None = None
         self._arguments: list[str] = []
         self._citations: list[Citation] = []
         self._usage: Usage | None = None
-        self._pieces = False  # a response has been written
+        self._pieces = False  # a chunk has been written
 
     def feed(self, events: Sequence[Event]) -> bytes:
         out: list[bytes] = []
@@ -190,7 +191,7 @@ class Encoder(StreamEncoder):
         return framed(texts, self._head + b'{"text":', b"}" + self._tail) if self._plain else super().texts(texts)
 
     def eof(self) -> bytes:
-        """Events that end without Finish or Failure were cut."""
+        """Report an error if the events stopped without Finish or Failure: they were cut off."""
         return self.fail(Failure(502, _CUT))
 
     def fail(self, failure: Failure) -> bytes:
@@ -202,10 +203,10 @@ class Encoder(StreamEncoder):
 
     @property
     def _plain(self) -> bool:
-        """Nothing has to be written before a text delta."""
+        """Whether a text delta needs nothing written before it."""
         return self._pieces and self._call is None and not self._ended
 
-    # ------------------------------------------------------------------ pieces
+    # ------------------------------------------------------------------ chunks
 
     def _begin(self, start: Start) -> None:
         stamp = self._stamp
@@ -281,9 +282,7 @@ class Encoder(StreamEncoder):
         self._end_call(out)
 
     def _on_usage(self, event: Usage, out: list[bytes]) -> None:
-        if self._usage is None:
-            self._usage = Usage()
-        self._usage.merge(event)
+        self._usage = merged(self._usage, event)
 
     def _on_finish(self, event: Finish, out: list[bytes]) -> None:
         self._end_call(out)
@@ -304,7 +303,7 @@ class Encoder(StreamEncoder):
 
 
 class ArrayEncoder(Encoder):
-    """The same responses as one JSON array, for clients that ask without ``alt=sse``."""
+    """The same chunks as one JSON array, for clients that do not ask for ``alt=sse``."""
 
     _opening, _before, _after, _closing = b"[", b",\r\n", b"", b"]"
 
@@ -316,7 +315,7 @@ class ArrayEncoder(Encoder):
 
     @staticmethod
     def _unled(out: bytes) -> bytes:
-        """The first response has no comma before it."""
+        """Remove the comma before the first chunk."""
         return b"[" + out[4:] if out.startswith(b"[,\r\n") else out
 
 

@@ -1,8 +1,8 @@
 """The contents of a Gemini request, read: turns and parts.
 
-The wire takes its names in camelCase and in snake_case.  Results of tools stand among the user's parts; they become turns of
-their own.  Google's packages keep each chunk of a streamed answer as a content of its own; these become one turn again.
-Unknown parts travel as Opaque.
+The wire accepts member names in camelCase and in snake_case.  Tool results stand among the user's parts and become turns of
+their own.  Google's SDKs keep each chunk of a streamed answer as a separate content; these become one turn again.  Unknown
+parts become Opaque blocks.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _STRING: Final[Shape[str]] = Shape(str)
 _BOOL: Final[Shape[bool]] = Shape(bool)
 _OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _ANY: Final[Shape[Any]] = Shape(Any)
-# single members of a function's response that only wrap it
+# a function response whose only member has one of these names is a wrapper
 _WRAPS: Final = frozenset({"output", "result", "return_value", "content", "error"})
-BESIDE: Final = "part."  # begins the label of what was said of the part before
+BESIDE: Final = "part."  # prefix of the label of an Opaque block that describes the part before it
 _ROLE: Final[dict[str, Role]] = {
     "user": "user",
     "model": "assistant",
@@ -42,7 +42,7 @@ def camel(name: str) -> str:
 
 
 def fields(raw: Raw | bytes, path: str) -> dict[str, Raw]:
-    """The members of an object of the wire's own, named in camelCase; null ones left out."""
+    """Return the members of an object of this wire under their camelCase names, without null ones."""
     return {camel(name): value for name, value in members(raw, path).items()}
 
 
@@ -51,7 +51,7 @@ def text_of(given: dict[str, Raw], name: str, path: str) -> str | None:
 
 
 def items(raw: Raw | bytes, path: str) -> list[Raw]:
-    """A list; one object in its place is taken for a list of one."""
+    """Read a list; a single object counts as a list of one."""
     return [Raw(bytes(raw))] if bytes(raw)[:1] == b"{" else _ITEMS.read(raw, path)
 
 
@@ -60,7 +60,7 @@ def items(raw: Raw | bytes, path: str) -> list[Raw]:
 
 def read_turns(raw: Raw, path: str = "contents") -> list[Turn]:
     turns: list[Turn] = []
-    pieces: list[str] = []  # of the text that ends the last turn, so that many are joined once
+    pieces: list[str] = []  # of the text that ends the last turn, joined once at its end
     for place, content in enumerate(items(raw, path)):
         read = _content(content, join(path, place))
         if turns and read and turns[-1].role == read[0].role == "assistant":
@@ -73,7 +73,7 @@ def read_turns(raw: Raw, path: str = "contents") -> list[Turn]:
 
 
 def _continue(said: list[Block], more: list[Block], pieces: list[str]) -> None:
-    """Append *more* to *said*; a text, or a thought, that was cut in two is one again, once its *pieces* are joined."""
+    """Append *more* to *said*.  A text or thought that continues the last one is added to *pieces*, to be joined later."""
     end, first = said[-1], more[0]
     if isinstance(end, Text | Thinking) and isinstance(first, type(end)) and not end.signature:
         pieces += (first.text,) if pieces else (end.text, first.text)
@@ -90,7 +90,7 @@ def _join(turns: list[Turn], pieces: list[str]) -> None:
 
 
 def _join_last(said: list[Block], pieces: list[str]) -> None:
-    """Give the last block its whole text."""
+    """Set the last block's text to the joined *pieces*."""
     if pieces and isinstance(end := said[-1], Text | Thinking):
         end.text = "".join(pieces)
         pieces.clear()
@@ -118,7 +118,7 @@ def _content(raw: Raw, path: str) -> list[Turn]:
 
 
 def read_system(raw: Raw) -> list[Block]:
-    """``systemInstruction``: a text, a content, or its parts."""
+    """Read ``systemInstruction``: a text, a content, or its parts."""
     if bytes(raw)[:1] == b'"':
         return [Text(_STRING.read(raw, "systemInstruction"))]
     given = fields(raw, "systemInstruction")
@@ -127,7 +127,7 @@ def read_system(raw: Raw) -> list[Block]:
 
 
 def read_parts(raw: Raw, path: str) -> list[Block]:
-    """What is said of a part beside its data (the cut of a film …) has no neutral name: it follows as Opaque."""
+    """Read parts.  What describes a part beside its data (the clip range of a video …) follows it as an Opaque block."""
     blocks: list[Block] = []
     for place, part in enumerate(items(raw, path)):
         at = join(path, place)
@@ -173,7 +173,7 @@ def _media(given: dict[str, Raw], path: str, signature: str | None) -> Media:
 
 
 def _standard_base64(data: str) -> str:
-    """The wire takes both alphabets of RFC 4648, other wires only the standard one."""
+    """Convert to the standard alphabet: this wire accepts both alphabets of RFC 4648, others only the standard one."""
     if "-" in data or "_" in data:
         data = data.replace("-", "+").replace("_", "/")
         data += "=" * (-len(data) % 4)
@@ -212,7 +212,7 @@ def _result(raw: Raw, path: str) -> ToolResult:
 
 
 def _said(response: dict[str, Raw], raw: Raw, name: str) -> list[Block]:
-    """The text of a response: what its wrapping member holds, beside the function's name perhaps; else the whole object."""
+    """The text of a response: the value of its only member (beside ``name``) if that is a wrapper, else the whole object."""
     inner = [(key, value) for key, value in response.items() if key != "name" or _STRING.get(value) != name]
     only = inner[0][1] if len(inner) == 1 and inner[0][0] in _WRAPS else raw
     value = _ANY.get(only)

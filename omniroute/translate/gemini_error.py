@@ -1,6 +1,6 @@
 """Errors of the Gemini wire: ``{"error": {"code", "message", "status", "details"}}`` (Google RPC status, AIP-193).
 
-Details that matter: ``RetryInfo.retryDelay`` ("17s") and ``ErrorInfo.reason`` (``API_KEY_INVALID``).  Streams without
+The details that are read: ``RetryInfo.retryDelay`` ("17s") and ``ErrorInfo.reason`` (``API_KEY_INVALID``).  Streams without
 ``alt=sse`` and some proxies put the object into a list.
 """
 
@@ -18,7 +18,7 @@ from .openai_chat_error import decode_error as decode_any_error
 
 WIRE: Final = "gemini"
 _RPC: Final = "type.googleapis.com/google.rpc."
-# the canonical codes of google.rpc.Code -> HTTP status, for errors inside a stream that give no number
+# the canonical codes of google.rpc.Code -> HTTP status, for errors inside a stream without a number
 STATUS_OF_WORD: Final[dict[str, int]] = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -59,7 +59,7 @@ _LISTED: Final[Shape[list[_Body]]] = Shape(list[_Body])
 
 
 def _own(body: bytes) -> _Error | None:
-    """The error in the wire's own shape, alone or in a list."""
+    """Read an error in this wire's shape, alone or in a list; None for any other shape."""
     if (found := _BODY.get(body)) is not None:
         return found.error
     listed = _LISTED.get(body)
@@ -67,7 +67,7 @@ def _own(body: bytes) -> _Error | None:
 
 
 def decode_error(status: int, body: bytes) -> Failure:
-    """An HTTP error answer of any shape; never raises.  ``status`` 0: the one that the error's own words mean."""
+    """Read an HTTP error body of any shape; never raises.  ``status`` 0: derive the status from the error's words."""
     own = _own(body)
     word = (own.status if own is not None else None) or ""
     if not status and own is not None and not (own.code and 400 <= own.code < 600):
@@ -80,7 +80,7 @@ def decode_error(status: int, body: bytes) -> Failure:
 
 
 def error_object(failure: Failure) -> dict[str, Any]:
-    """The ``error`` member.  The number is the HTTP status, so 529, which the vendor has not, becomes 503."""
+    """Return the ``error`` member.  ``code`` is the HTTP status; 529, which this vendor does not use, becomes 503."""
     own_word = failure.type if failure.wire == WIRE and failure.type in STATUS_OF_WORD else ""
     error: dict[str, Any] = {
         "code": 503 if failure.status == 529 else failure.status,
@@ -97,13 +97,13 @@ def error_object(failure: Failure) -> dict[str, Any]:
 
 
 def encode_error(failure: Failure) -> bytes:
-    """The body of an HTTP error answer; the upstream's own when it has the wire's shape."""
+    """Return the body of an HTTP error answer: the upstream's own if it has this wire's shape."""
     if failure.wire == WIRE and failure.raw and is_utf8(failure.raw) and _BODY.get(failure.raw) is not None:
         return failure.raw
     return encode({"error": error_object(failure)})
 
 
 def encode_stream_error(failure: Failure) -> bytes:
-    """The same on one line, for a stream."""
+    """Return the error body on one line, for a stream."""
     body = encode_error(failure)
     return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body

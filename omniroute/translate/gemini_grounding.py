@@ -1,8 +1,7 @@
-"""Sources and log probabilities of Gemini answers, which stand beside the text: read and written.
+"""Sources and log probabilities, which Gemini answers hold beside the text: read and written.
 
-Shapes: the vendor's reference, "GroundingMetadata", "CitationMetadata", "LogprobsResult".  The wire counts places in the
-text in bytes of UTF-8, our vocabulary in characters; in streams a place is kept only while the text is ASCII, where both
-are the same.
+Source: the vendor's reference, "GroundingMetadata", "CitationMetadata", "LogprobsResult".  The wire gives offsets in UTF-8
+bytes, the neutral vocabulary in characters.  A stream's offsets are kept only while its text is ASCII, where both agree.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class _CitationSource(Struct):
 
 class _Citations(Struct):
     citationSources: list[_CitationSource] | None = None
-    citations: list[_CitationSource] | None = None  # Vertex' name for them
+    citations: list[_CitationSource] | None = None  # Vertex's name for them
 
 
 class _Token(Struct):
@@ -79,9 +78,9 @@ _FACTS: Final[Shape[list[dict[str, Any]]]] = Shape(list[dict[str, Any]])
 
 
 def read_citations(grounding: Raw, citations: Raw, text: str | None) -> list[Citation]:
-    """One citation for each supported place and source.  The first carries the vendor's objects for clients of this wire.
+    """Return one citation per supported span and source.  The first carries the vendor's objects for clients of this wire.
 
-    *text* is the answer's: "" will do where it is ASCII, None where it is not known.
+    *text* is the answer's text; "" will do if it is ASCII, None means unknown.
     """
     out = [*_grounded(_GROUNDING.get(grounding)), *_cited(_CITATIONS.get(citations))]
     if out:
@@ -118,7 +117,7 @@ def _grounded(found: _Grounding | None) -> list[Citation]:
         segment = support.segment or _Segment()
         for index in support.groundingChunkIndices or ():
             source = sources[index] if 0 <= index < len(sources) else _Web()
-            start = segment.startIndex or 0  # the wire leaves out zeros
+            start = segment.startIndex or 0  # the wire omits zeros
             out.append(Citation(source.uri, source.title, segment.text, start, segment.endIndex, WIRE))
     return out
 
@@ -129,9 +128,9 @@ def _cited(found: _Citations | None) -> list[Citation]:
 
 
 def write_citations(citations: Iterable[Citation], text: str = "") -> tuple[dict[str, Any], bool]:
-    """(members of the candidate, whether a citation had no shape here): the vendor's own objects, or links.
+    """Return (members of the candidate, whether a citation was lost).  Written: the vendor's own objects, or links.
 
-    *text* is what they cite, where it is known.
+    *text* is the text that cites them, if known.
     """
     plain = text.isascii()
     members: dict[str, Any] = {}
@@ -156,7 +155,7 @@ def write_citations(citations: Iterable[Citation], text: str = "") -> tuple[dict
 
 
 def read_logprobs(raw: Raw) -> bytes | None:
-    """``logprobsResult`` as the array that OpenAI gives; None when there is none."""
+    """Convert ``logprobsResult`` to OpenAI's array, as JSON; None when there is none."""
     found = _LOGPROBS.get(raw)
     if found is None or not found.chosenCandidates:
         return None
@@ -174,7 +173,7 @@ def _fact(token: _Token) -> dict[str, Any]:
 
 
 def write_logprobs(pieces: Iterable[bytes]) -> dict[str, Any] | None:
-    """OpenAI's arrays as one ``logprobsResult``."""
+    """Convert OpenAI's arrays to one ``logprobsResult``; None when there are none."""
     chosen: list[dict[str, Any]] = []
     tops: list[dict[str, Any]] = []
     for fact in (fact for piece in pieces for fact in _FACTS.get(piece) or ()):

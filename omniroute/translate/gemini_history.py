@@ -2,8 +2,8 @@
 
 The API's rules (its reference, "Content", and error texts): roles ``user`` and ``model``; the first content is the user's;
 the responses of all function calls of a content come in the very next one, each by its function's name; no part without
-data.  Newer models want a signature on the first call of a step.  What they did not make themselves goes with the word that
-the vendor gives for that case ("Thought signatures", FAQ): nothing is forged.
+data.  Newer models demand a signature on the first call of a step.  Calls that they did not make are sent with the value
+that the vendor documents for that case ("Thought signatures", FAQ); no signature is made up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Written = Json | Raw
 
 NAME_LIMIT: Final = 64
 SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
-_OPENING: Final = " "  # says nothing; the API refuses an empty text on Vertex and on older models
+_OPENING: Final = " "  # a blank: Vertex and older models refuse an empty text
 _REMINDER: Final = "<system-reminder>\n%s\n</system-reminder>"
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\r\n\t "
 _NAME_START: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
@@ -67,11 +67,11 @@ class GeminiNames(Names):
 
 
 class Contents:
-    """``lost`` fills while writing."""
+    """Writes the contents.  ``lost`` collects the names of what could not be represented."""
 
     def __init__(self, ask: Ask, names: Names, traits: Traits, lost: list[str]) -> None:
         self._own = ask.wire == WIRE
-        self._called: dict[str, str] = {}  # id of a call -> the name it was sent under
+        self._called: dict[str, str] = {}  # call id -> the name it was sent under
         self._names = names
         self._traits = traits
         self._lost = lost
@@ -106,12 +106,12 @@ class Contents:
         return self.out
 
     def _flush(self, parts: list[Written] | None = None) -> None:
-        """A user content: what tool results left to be said, then *parts*."""
+        """Add a user content: the media that tool results left over, then *parts*."""
         after, self._after = self._after, []
         self._add("user", [*after, *(parts or ())])
 
     def _add(self, role: str, parts: list[Written], alone: bool = False) -> None:
-        """Contents of one role in a row are one, but those with function responses, which stand alone."""
+        """Add a content, or extend the last one if it has the same role.  Function responses are never mixed with other parts."""
         if not parts:
             return
         last = self.out[-1] if self.out else None
@@ -125,10 +125,10 @@ class Contents:
         texts = [part["text"] for part in self.system(blocks) if isinstance(part, dict) and "text" in part]
         return [{"text": _REMINDER % "\n".join(texts)}] if texts else []
 
-    # ------------------------------------------------------------------ what users say
+    # ------------------------------------------------------------------ user parts
 
     def _users(self, blocks: list[Block]) -> list[Written]:
-        """What stood beside the data of a part stands there again."""
+        """Write user parts.  What described a part beside its data is put there again."""
         out: list[Written] = []
         for block in blocks:
             part = out[-1] if out else None
@@ -191,7 +191,7 @@ class Contents:
         return [*before, *([part] if part is not None else [])]
 
     def _mime(self, media: Media) -> str:
-        """The type, which the wire demands: said, or told by the file's name or first bytes, or else the usual one."""
+        """The media type, which the wire requires: as given, guessed from the file's name or first bytes, or a default."""
         if media.mime:
             return media.mime
         if media.data is not None:
@@ -203,7 +203,7 @@ class Contents:
                 self._lost.append(Lost.IMAGE_URL)
         return found or _DEFAULT_MIME[media.kind]
 
-    # ------------------------------------------------------------------ what the model said
+    # ------------------------------------------------------------------ model parts
 
     def _assistant(self, blocks: list[Block]) -> list[Written]:
         out: list[Written] = []
@@ -244,7 +244,7 @@ class Contents:
         return signed({"functionCall": function}, call.signature or skipped)
 
     def _identify(self, function: Json, id_: str) -> None:
-        """The client's own ids; one made for a call without id means nothing to anyone."""
+        """Set the id, if it is the client's own: one that was made up for a call without id means nothing to anyone."""
         if id_ in self._ids:
             function["id"] = id_
 
@@ -264,7 +264,7 @@ class Contents:
         self._add("user", parts, alone=True)
 
     def _response(self, result: ToolResult) -> Written:
-        """``output`` or ``error``, the vendor's names for it; an object of this wire's own client stays what it was."""
+        """Wrap the result in ``output`` or ``error``, the vendor's names; an object from a client of this wire is kept."""
         if self._own and result.raw is not None:
             return Raw(result.raw)
         texts = [block.text for block in result.blocks if isinstance(block, Text)]
@@ -276,7 +276,7 @@ class Contents:
         return {"error" if result.is_error else "output": text}
 
     def _result_media(self, response: Json, media: list[Media]) -> None:
-        """Bytes go into the response where the model takes them there; all else follows it."""
+        """Put bytes into the response if the model accepts them there; all other media follow it."""
         inside = [m for m in media if self._own or (m.data is not None and self._traits.response_media)]
         parts = [part for block in inside for part in self._media(block)]
         if parts:
@@ -290,16 +290,16 @@ class Contents:
 
 
 def _text_part(text: str) -> list[Written]:
-    """The part, or none: the API refuses empty text."""
+    """Return the part in a list; an empty list for empty text, which the API refuses."""
     return [{"text": text}] if text else []
 
 
 def _is_base64(data: str) -> bool:
-    """In either alphabet of RFC 4648, perhaps on several lines."""
+    """Whether this is base64 in either alphabet of RFC 4648, possibly on several lines."""
     return data.isascii() and not data.encode().translate(None, _BASE64)
 
 
 def _has_responses(content: Json) -> bool:
-    """Responses stand alone, so the first part tells."""
+    """Whether this content holds function responses; these are never mixed with other parts, so the first part decides."""
     first = content["parts"][0]
     return isinstance(first, dict) and "functionResponse" in first

@@ -1,7 +1,7 @@
 """Gemini requests, written (the vendor's reference, "GenerateContentRequest").
 
-What depends on the model is in ``gemini_traits.py``.  Schemas go out as they came where the model takes JSON Schema, else
-rewritten (``schema.py``).
+What depends on the model is in ``gemini_traits.py``.  Schemas are sent unchanged to models that accept JSON Schema, and
+rewritten for others (``schema.py``).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
-    """The body of ``:generateContent``; the path says model and stream mode.  Raises OmniError for what must be rejected."""
+    """Return the body of ``:generateContent``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
     refuse_state(ask, WIRE)
     return _Request(ask, target).render()
 
@@ -87,7 +87,7 @@ class _Request:
             self.lost.append(name)
 
     def _rest_of(self, name: str) -> dict[str, Raw]:
-        """What a client of this wire said under *name* beyond what the vocabulary holds."""
+        """What a client of this wire sent under *name* that has no neutral meaning."""
         raw = self.extra.pop(name, None)
         return (_MEMBERS.get(raw) or {}) if raw is not None else {}
 
@@ -106,7 +106,7 @@ class _Request:
         return [*([{"functionDeclarations": functions}] if functions else []), *servers]
 
     def _offered(self) -> list[Tool]:
-        """All tools; of those that only may be called the allowed ones, since the wire's own list is one of what must be."""
+        """All tools, or the allowed ones: the wire's own list of allowed names would also force a call."""
         choice = self.ask.tool_choice
         if choice is None or choice.mode != "allowed" or choice.required or self.own:
             return self.ask.tools
@@ -139,7 +139,7 @@ class _Request:
             return
         reduced = reduce_object(schema)
         self._lose(Lost.TOOL_SCHEMA, reduced.lossy)
-        if reduced.schema.get("properties"):  # an object without any is refused
+        if reduced.schema.get("properties"):  # an object without properties is refused
             out["parameters"] = reduced.schema
 
     def _tool_config(self, tools: bool) -> Json | None:
@@ -204,7 +204,7 @@ class _Request:
     def _response_format(self, wish: ResponseFormat | None, functions: bool) -> None:
         if wish is None or wish.kind == "text":
             return
-        if functions and not self.own and not self.traits.json_with_tools:  # refused together
+        if functions and not self.own and not self.traits.json_with_tools:  # older models refuse the combination
             self._lose(Lost.RESPONSE_FORMAT)
             schema = compact(wish.schema).decode() if wish.schema is not None else ""
             self.system.append({"text": _SCHEMA_INSTRUCTION % schema if schema else _JSON_INSTRUCTION})
@@ -237,7 +237,7 @@ class _Request:
             self.config["thinkingConfig"] = thinking
 
     def _off(self) -> Json:
-        """As little as the model can: only some can do without."""
+        """The least thinking that the model supports; only some can switch it off."""
         if self.traits.levels:
             self._lose(Lost.REASONING)
             return {"thinkingLevel": "minimal" if self.traits.flash else "low"}
@@ -248,7 +248,7 @@ class _Request:
 
     def _amount(self, said: Reasoning) -> Json:
         out: Json = {}
-        if self.own:  # as it was said
+        if self.own:  # as the client sent it
             if said.budget is not None or said.adaptive:
                 out["thinkingBudget"] = -1 if said.budget is None else said.budget
             if said.effort is not None:

@@ -1,7 +1,7 @@
 """Gemini requests, read (the vendor's reference, "GenerateContentRequest").
 
-Open world: unknown members travel in ``Ask.extra``, those of ``generationConfig`` and ``toolConfig`` as an object under that
-name; unknown tools are server tools.  Model and stream mode stand in the path: the caller sets them.
+Unknown members are kept in ``Ask.extra``, those of ``generationConfig`` and ``toolConfig`` as an object under that name;
+unknown tools are server tools.  The path says model and stream mode, so the caller sets them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _JSON: Final = "application/json"
 
 
 def decode_request(body: bytes) -> Ask:
-    """A whole request.  Raises ``OmniError("invalid_request")``."""
+    """Read a whole request.  Raises ``OmniError("invalid_request")`` naming the member."""
     top = fields(body, "")
     if "contents" not in top:
         raise bad("contents", "Missing required parameter: 'contents'.")
@@ -86,7 +86,7 @@ def _function(raw: Raw, path: str) -> Tool:
 
 
 def _schema(given: dict[str, Raw], standard: str, subset: str, path: str) -> bytes | None:
-    """A schema as JSON Schema: the wire has one member for it and one for its own subset."""
+    """Return the schema as JSON Schema.  The wire has one member for JSON Schema and one for its own subset."""
     if standard in given:
         decode_object(given[standard], join(path, standard))
         return bytes(given[standard])
@@ -101,7 +101,7 @@ def _schema(given: dict[str, Raw], standard: str, subset: str, path: str) -> byt
 
 
 _MODES: Final = {"AUTO": "auto", "ANY": "required", "NONE": "none", "VALIDATED": "auto"}
-# the vendor's enums as its Vertex packages write them
+# the numbers of the vendor's enums, which its Vertex SDKs write
 _MODE_NUMBER: Final = {0: "MODE_UNSPECIFIED", 1: "AUTO", 2: "ANY", 3: "NONE", 4: "VALIDATED", 5: "VALIDATED"}
 _MODALITY_NUMBER: Final = {1: "text", 2: "image", 3: "audio", 4: "video"}
 
@@ -116,7 +116,7 @@ def _tool_config(ask: Ask, raw: Raw) -> None:
         known = {"mode", "allowedFunctionNames"}
         ask.tool_choice = _choice(_MODES.get(mode), calling, path)
         if calling.keys() <= known and mode != "VALIDATED" and (mode in _MODES or mode in ("", "MODE_UNSPECIFIED")):
-            del config["functionCallingConfig"]  # all of it is understood
+            del config["functionCallingConfig"]  # nothing of it is left to keep
     if config:
         ask.extra["toolConfig"] = encode(config)
 
@@ -168,7 +168,7 @@ def _generation_config(ask: Ask, raw: Raw) -> None:
 
 
 def _whole(raw: Raw, shape: Shape[Any]) -> Raw:
-    """``40.0`` for ``40``: languages without whole numbers send them so, and the API takes them."""
+    """Accept ``40.0`` for ``40``: languages without an integer type send it, and so the API accepts it."""
     text = bytes(raw)
     return Raw(text[:-2]) if shape is _INT and text.endswith(b".0") else raw
 
@@ -194,12 +194,12 @@ def _thinking(ask: Ask, config: dict[str, Raw], path: str) -> None:
     if "thinkingBudget" in given:
         budget = _INT.read(_whole(given["thinkingBudget"], _INT), join(path, "thinkingBudget"))
     if level is None and budget is None and not show:
-        return  # nothing asked for, so nothing for others to switch on: it stays as it is
+        return  # asks for nothing that another wire could switch on, so it is kept as it is
     config.pop("thinkingConfig")
     word = None if level in (None, "THINKING_LEVEL_UNSPECIFIED") else str(level).lower()
     reasoning = Reasoning(enabled=budget != 0, effort=word, show=None if show is None else "auto" if show else "omitted")
     if budget is not None and budget < 0:
-        reasoning.adaptive = True  # the model chooses
+        reasoning.adaptive = True  # the model chooses its own budget
     else:
         reasoning.budget = budget
     ask.reasoning = reasoning

@@ -1,6 +1,6 @@
-"""What a Gemini answer is made of (the vendor's reference, "GenerateContentResponse"), as far as it is understood.
+"""The types of a Gemini answer (the vendor's reference, "GenerateContentResponse"), as far as they are read.
 
-Everything is optional: vendors leave out parts, candidates and reasons.  Vertex sends numbers for enums when it is asked to.
+Everything is optional: vendors omit parts, candidates and finish reasons.  Vertex can send enums as numbers.
 """
 
 from __future__ import annotations
@@ -89,28 +89,28 @@ class _RawChunk(Struct):
 CHUNK: Final[Shape[Chunk]] = Shape(Chunk)
 _RAW_CHUNK: Final[Shape[_RawChunk]] = Shape(_RawChunk)
 _OBJECT: Final[Shape[dict[str, Any]]] = Shape(dict[str, Any])
-# beside the data of a part
+# members that describe a part, beside its data
 ABOUT: Final = ("videoMetadata", "mediaResolution", "partMetadata")
 _DESCRIBES: Final = frozenset({"thought", "thoughtSignature", *ABOUT})
-# members of a response that say that it is one, even without candidates
+# an object with one of these members is a response, even without candidates
 MARKS: Final = ("candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId")
 
 
 def raw_parts(data: bytes) -> list[Raw]:
-    """The parts of the first candidate as they came."""
+    """The parts of the first candidate, unparsed."""
     chunk = _RAW_CHUNK.answer(data)
     first = next((c for c in chunk.candidates or () if not c.index), None)
     return (first.content.parts or []) if first is not None and first.content is not None else []
 
 
 def label_of(part: Mapping[str, Any] | Raw) -> str:
-    """The name of a part's data: ``executableCode`` …; ``""`` when it has none."""
+    """The name of the member that holds a part's data (``executableCode`` …); ``""`` if there is none."""
     fields = _OBJECT.get(part) or {} if isinstance(part, Raw) else part
     return next((name for name, value in fields.items() if name not in _DESCRIBES and value is not None), "")
 
 
 def media_kind(mime: str) -> Any:
-    """``image/png`` -> ``image``; what is no image, audio or video is a document."""
+    """``image/png`` -> ``image``; anything but image, audio and video is a document."""
     head = mime.partition("/")[0]
     return head if head in ("image", "audio", "video") else "document"
 
@@ -124,7 +124,7 @@ _OWN_FILES: Final = ("https://generativelanguage.googleapis.com/", "gs://", "fil
 
 
 def media_of_file(file: FileData, signature: str | None = None) -> Media:
-    """A link, or the id of a file that only the vendor's own storage knows."""
+    """A link, or the id of a file in the vendor's own storage."""
     mime, uri = file.mimeType or "", file.fileUri or ""
     media = Media(media_kind(mime), mime=mime, name=file.displayName, signature=signature)
     if uri.startswith(_OWN_FILES):
@@ -152,7 +152,7 @@ FINISH: Final[dict[str, FinishReason]] = {
     "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter",
     "MALFORMED_FUNCTION_CALL": "error",
-    "UNEXPECTED_TOOL_CALL": "tool_calls",  # of a tool that was not offered: clients answer that there is none
+    "UNEXPECTED_TOOL_CALL": "tool_calls",  # a call of a tool that was not offered; the client will answer that there is none
     "TOO_MANY_TOOL_CALLS": "error",
     "MISSING_THOUGHT_SIGNATURE": "error",
     "MALFORMED_RESPONSE": "error",
@@ -161,7 +161,7 @@ FINISH: Final[dict[str, FinishReason]] = {
     "IMAGE_OTHER": "other",
 }
 UNFINISHED: Final = (None, 0, "", "FINISH_REASON_UNSPECIFIED")
-# Vertex' FinishReason enum
+# Vertex's FinishReason enum
 FINISH_NUMBER: Final[dict[int, str]] = {
     1: "STOP",
     2: "MAX_TOKENS",
@@ -193,13 +193,13 @@ REASON: Final[dict[FinishReason, str]] = {
 
 
 def read_finish(given: str | int) -> Finish:
-    """``raw`` is kept where our own word says less."""
+    """Return the neutral reason.  ``raw`` keeps the vendor's word where the neutral one is less specific."""
     word = FINISH_NUMBER.get(given, str(given)) if isinstance(given, int) else given
     return Finish(FINISH.get(word, "other"), raw="" if word in ("STOP", "MAX_TOKENS") else word)
 
 
 def write_finish(finish: Finish) -> str:
-    """The vendor's own word, when it was one and means the same."""
+    """Return the wire's reason: ``raw`` if it is one of this wire and means the same, else the closest one."""
     return finish.raw if FINISH.get(finish.raw) == finish.reason else REASON[finish.reason]
 
 
@@ -207,9 +207,9 @@ def write_finish(finish: Finish) -> str:
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
-    """``usageMetadata``: the candidates' tokens are given without the thoughts'."""
+    """Return ``usageMetadata``.  Its ``candidatesTokenCount`` excludes thinking tokens."""
     prompt, output = usage.input or 0, usage.output or 0
-    thoughts = min(usage.reasoning or 0, output)  # some vendors count more thinking than output
+    thoughts = min(usage.reasoning or 0, output)  # some vendors report more thinking than output tokens
     out: dict[str, Any] = {"promptTokenCount": prompt, "candidatesTokenCount": output - thoughts}
     if usage.cache_read:
         out["cachedContentTokenCount"] = usage.cache_read

@@ -1,7 +1,7 @@
 """Gemini answers, read: the chunks of ``streamGenerateContent`` and, through the same code, whole answers.
 
-A stream has no mark of its end and text may follow a finish reason (code execution), so Finish is given out when the body
-ends.  Only the first candidate is the answer.  A blocked prompt has no candidates at all.
+A stream has no end mark, and text may follow a finish reason (code execution), so Finish is emitted when the body ends.
+Only the first candidate is read.  A blocked prompt has no candidates at all.
 """
 
 from __future__ import annotations
@@ -56,20 +56,20 @@ _CUT: Final = "The provider's stream ended before the answer was complete."
 
 
 class Decoder(StreamDecoder):
-    """See :class:`~.format.StreamDecoder`.  ``whole``: the one chunk is the whole answer, which cannot have been cut."""
+    """See :class:`~.format.StreamDecoder`.  ``whole``: the only chunk is a whole answer, so it cannot have been cut off."""
 
     def __init__(self, whole: bool = False) -> None:
         self._whole = whole
         self._started = False
         self._done = False
-        self._said = False  # there was a candidate
+        self._said = False  # a candidate was seen
         self._finish: Finish | None = None
         self._called = False
-        self._ascii = True  # all text so far
+        self._ascii = True  # all text so far was ASCII
         self._usage: GeminiUsage | None = None
         self._grounding: Raw = ABSENT
         self._citations: Raw = ABSENT
-        self._read = b""  # the data whose parts, as they came, are ``_raw``
+        self._read = b""  # the chunk whose unparsed parts ``_raw`` holds
         self._raw: list[Raw] = []
 
     def feed(self, name: bytes, data: bytes) -> Sequence[Event]:
@@ -99,7 +99,7 @@ class Decoder(StreamDecoder):
         return out
 
     def _begin(self, chunk: Chunk, out: list[Event]) -> None:
-        """The prompt's count is told at once: other wires have it in their first event."""
+        """Emit Start, and the prompt's token count at once, since other wires have it in their first event."""
         self._started = True
         out.append(Start(chunk.responseId or "", chunk.modelVersion or ""))
         counts = chunk.usageMetadata
@@ -107,7 +107,7 @@ class Decoder(StreamDecoder):
             out.append(Usage(input=counts.promptTokenCount, cache_read=counts.cachedContentTokenCount))
 
     def eof(self, said: Sequence[Event] = ()) -> Sequence[Event]:
-        """*said*: all events so far, where they are known: a stream does not keep its text."""
+        """*said*: all events of the answer so far, if the caller has them; a stream does not keep its text."""
         if self._done:
             return ()
         self._done = True
@@ -131,7 +131,7 @@ class Decoder(StreamDecoder):
     # ------------------------------------------------------------------ odd events
 
     def _odd(self, data: bytes, error: Exception) -> Sequence[Event]:
-        """Data that is no chunk: an end mark, an error in another shape, or rubbish."""
+        """Handle data that is not a chunk: an end mark, an error in another shape, or garbage."""
         text = data.strip()
         if text in (b"", b"[DONE]", b"null"):
             return ()
@@ -157,7 +157,7 @@ class Decoder(StreamDecoder):
             for place, part in enumerate(content.parts):
                 text = part.text
                 if text is not None and part.thoughtSignature is None and not part.thought:
-                    if text or logprobs is not None:  # many a stream ends with an empty text, after a call too
+                    if text or logprobs is not None:  # many streams end with an empty text, even after a tool call
                         self._ascii = self._ascii and text.isascii()
                         out.append(TextDelta(text, logprobs))
                         logprobs = None
@@ -175,7 +175,7 @@ class Decoder(StreamDecoder):
             self._citations = candidate.citationMetadata
 
     def _part(self, part: Part, place: int, data: bytes, out: list[Event]) -> None:
-        """Everything but plain text.  A signature follows what it signs."""
+        """Emit any part but plain text.  A signature follows what it signs."""
         signature = part.thoughtSignature
         if part.functionCall is not None:
             self._call(part.functionCall, signature, out)
@@ -197,7 +197,7 @@ class Decoder(StreamDecoder):
 
     def _call(self, call: Call, signature: str | None, out: list[Event]) -> None:
         if not call.name:
-            return  # a piece of arguments that only a client of this wire can have asked for
+            return  # a piece of streamed arguments, which only a client of this wire can have asked for
         self._called = True
         arguments = bytes(call.args) if bytes(call.args) in _NOTHING else compact(call.args)
         out.append(ToolStart(call.id or "", call.name, signature=signature or None))
@@ -218,7 +218,7 @@ class Decoder(StreamDecoder):
 
 
 def decode_answer(body: bytes) -> list[Event]:
-    """A whole answer; an error under status 200 becomes a Failure.  A list of chunks is read too.  Raises BadAnswer."""
+    """Read a whole answer or a list of chunks; an error under status 200 becomes a Failure.  Raises BadAnswer."""
     data = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     check_text(data)
     decoder = Decoder(whole=True)

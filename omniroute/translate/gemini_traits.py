@@ -1,8 +1,9 @@
-"""What a Gemini model can do, as its name, quirks and abilities say.
+"""What a Gemini model can do, according to its name, quirks and abilities.
 
-Facts (the vendor's pages "Thinking", "Thought signatures", "Function calling", "Structured outputs"): models from 3 on
-think by level and not by budget, demand a signature on the first function call of a step, take media in function responses
-and tools together with JSON output; 2.5 thinks by budget (Pro cannot stop); both take JSON Schema as it is.
+Source: the vendor's pages "Thinking", "Thought signatures", "Function calling", "Structured outputs".  Models from 3 on
+take a thinking level instead of a budget, demand a signature on the first function call of a step, and accept media in
+function responses and tools together with JSON output.  2.5 takes a thinking budget (Pro cannot switch it off).  Both accept
+JSON Schema.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _LATEST: Final = re.compile(r"gemini-[\w-]*latest")
 
 
 class Traits:
-    """``major``: of the version in the name, 0 = no such name."""
+    """The traits of one model.  ``major`` is the major version in its name; 0 = no version found."""
 
     def __init__(self, target: Target) -> None:
         name = target.model.lower()

@@ -1,4 +1,4 @@
-"""Words by which a text tries to take a model over: what the input guard looks for."""
+"""Prompt injection: the phrases that the input guard looks for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Severity = Literal["high", "medium"]
 
 
 class Pattern(NamedTuple):
-    """One way to try it."""
+    """One kind of injection, and the phrases that it uses."""
 
     name: str
     severity: Severity
@@ -19,7 +19,7 @@ class Pattern(NamedTuple):
 
 
 class Detection(NamedTuple):
-    """What was found."""
+    """A kind of injection that was found."""
 
     name: str
     severity: Severity
@@ -80,12 +80,12 @@ PATTERNS: Final = (
 
 
 def detect(text: str) -> list[Detection]:
-    """What is found in *text*, once for each way."""
+    """Return the first detection of each kind in *text*."""
     return [Detection(found.name, found.severity) for found in PATTERNS if found.words.search(text)]
 
 
 def said_by_user(ask: Ask) -> str:
-    """What the user says in a request, newest last.  The owner's own instructions and the model's words do not count."""
+    """Return the user's text in a request, newest last, without system prompts and model output."""
     return "\n".join(
         block.text for turn in ask.turns if turn.role == "user" for block in turn.blocks if isinstance(block, Text)
     )
@@ -101,12 +101,12 @@ _TRIGGERS: Final = (
 
 
 def newest_words(body: bytes) -> str:
-    """Roughly the newest turn of the user in a body in any wire, "" when nothing in it could be found by :func:`detect`.
+    """Return roughly the newest user turn of a body in any wire; "" if :func:`detect` could not find anything in it.
 
-    The body is not parsed: this is for a look that must be cheap.
+    The body is not parsed, to keep the check cheap.
     """
     at = body.rfind(_USER)
-    while at >= 0 and body[at + len(_USER) : at + len(_USER) + 2].lstrip()[:1] == b":":  # the member of that name, no role
+    while at >= 0 and body[at + len(_USER) : at + len(_USER) + 2].lstrip()[:1] == b":":  # a member named "user", not a role
         at = body.rfind(_USER, 0, at)
     piece = body[-_AFTER:] if at < 0 else body[max(0, at - _BEFORE) : at + _AFTER]
     low = piece.lower()

@@ -1,7 +1,7 @@
 """A streamed JSON array cut into its objects, as they arrive (``streamGenerateContent`` without ``alt=sse``).
 
-Only strings and brackets are looked at (RFC 8259), each byte once: linear however the array is cut.  A bare object in
-place of the array, which is how errors come, is given out as it is.
+Only strings and brackets are examined (RFC 8259), each byte once, so the cost is linear however the array is cut.  A bare
+object in place of the array, as in error answers, is returned as it is.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _INSIDE: Final = re.compile(rb'["\\]')
 
 
 class JsonArrayReader:
-    """Feed it bytes, get whole objects.  Raises BadAnswer for what is neither an array of objects nor an object."""
+    """Feed it bytes, get whole objects.  Raises BadAnswer for anything but an array of objects or one object."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._parts: list[bytes] = []  # of the open object
+        self._parts: list[bytes] = []  # the pieces of the open object
         self._size = 0
         self._depth = 0
         self._string = False
-        self._escaped = False  # the byte before was a backslash in a string
+        self._escaped = False  # the previous byte was a backslash in a string
         self._array = False
         self._closed = False
         self._began = False
@@ -38,7 +38,7 @@ class JsonArrayReader:
         return out
 
     def finish(self) -> bool:
-        """Whether the body ended where it may end."""
+        """Whether what was fed is complete; call it when the body has ended."""
         return not self._depth and self._began and (self._closed or not self._array)
 
     def _outside(self, data: bytes, at: int) -> int:
@@ -62,7 +62,7 @@ class JsonArrayReader:
         return at + 1
 
     def _within(self, data: bytes, start: int, out: list[bytes]) -> int:
-        """Read on in the open object; returns where it ends, or the end of *data*."""
+        """Continue the open object; return where it ends, or the end of *data*."""
         at = start
         while self._depth:
             if self._escaped:

@@ -1,8 +1,8 @@
-"""JSON in and out for the codecs: typed reads that blame the right side, and values that travel unparsed.
+"""JSON for the codecs: typed reads whose errors blame the client or the upstream, and values that stay unparsed.
 
 A request is read in layers: :func:`members` splits an object into raw slices, a :class:`Shape` reads one slice into a type.
-What no shape is asked for is never parsed, so it can neither fail nor change.  Failures name the field with a dotted path
-(``messages.0.content``).  Nesting is bounded by the interpreter's recursion limit, which msgspec honours while it skips.
+A slice that no shape reads is never parsed, so it can neither fail nor change.  Errors name the field with a dotted path
+(``messages.0.content``).  The interpreter's recursion limit bounds nesting; msgspec honours it even for skipped values.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 def bad(param: str, message: str) -> OmniError:
-    """The client's mistake at the dotted path *param* (``""`` = the body as a whole)."""
+    """Return the error for a client's mistake at the dotted path *param* (``""`` = the body as a whole)."""
     return OmniError("invalid_request", message, param=param or None)
 
 
@@ -44,7 +44,7 @@ class Shape(Generic[T]):
         self._decode: Any = msgspec.json.Decoder(type_).decode
 
     def read(self, raw: bytes | Raw, path: str = "") -> T:
-        """What a *client* sent at *path*.  Raises ``OmniError("invalid_request")`` that names the field."""
+        """Read what a *client* sent at *path*.  Raises ``OmniError("invalid_request")`` naming the field."""
         try:
             value: T = self._decode(raw)
             return value
@@ -58,7 +58,7 @@ class Shape(Generic[T]):
             raise bad(path, "JSON is nested too deeply") from None
 
     def answer(self, raw: bytes | Raw) -> T:
-        """What an *upstream* sent.  Raises :class:`BadAnswer`."""
+        """Read what an *upstream* sent.  Raises :class:`BadAnswer`."""
         try:
             value: T = self._decode(raw)
             return value
@@ -68,7 +68,7 @@ class Shape(Generic[T]):
             raise BadAnswer(str(error)) from None
 
     def get(self, raw: bytes | Raw) -> T | None:
-        """The value, or None when it has another shape: for data that is optional to understand."""
+        """Return the value, or None if it has another shape: for data that need not be understood."""
         try:
             value: T = self._decode(raw)
             return value
@@ -77,10 +77,10 @@ class Shape(Generic[T]):
 
 
 def mended(raw: bytes | Raw) -> bytes | None:
-    """*raw* with U+FFFD for each half of a surrogate pair that stands alone; None where there is none.
+    """Return *raw* with U+FFFD in place of each unpaired surrogate; None if there is none.
 
-    JavaScript writes one wherever it cuts an emoji in two, msgspec reads none, and UTF-8 has none (RFC 8259 section 8.2): so
-    this is asked only once reading has failed.
+    JavaScript writes one where it cuts an emoji in two (RFC 8259 section 8.2).  msgspec refuses it, so this is called only
+    after reading has failed.
     """
     data = bytes(raw)
     if b"\\ud" not in data and b"\\uD" not in data:
@@ -90,7 +90,7 @@ def mended(raw: bytes | Raw) -> bytes | None:
 
 
 def is_utf8(data: bytes) -> bool:
-    """What only travels is never parsed: broken text in it would come out again."""
+    """Whether *data* is UTF-8.  Unparsed values need this check, since broken text in them would be passed on."""
     try:
         return data.isascii() or bool(data.decode())
     except UnicodeDecodeError:
@@ -98,7 +98,7 @@ def is_utf8(data: bytes) -> bool:
 
 
 def check_text(data: bytes) -> None:
-    """Raise BadAnswer for what is not UTF-8."""
+    """Raise BadAnswer unless *data* is UTF-8."""
     if not is_utf8(data):
         raise BadAnswer("not UTF-8")
 
@@ -108,16 +108,16 @@ _ANY: Final[Shape[Any]] = Shape(Any)
 
 
 def members(raw: bytes | Raw, path: str = "") -> dict[str, Raw]:
-    """The members of a client's JSON object as raw slices, ``null`` ones left out (*not said*)."""
+    """Return the members of a client's JSON object as raw slices, without ``null`` ones (they mean "not said")."""
     try:
-        str(memoryview(raw), "utf-8")  # slices that only travel would hide broken UTF-8
+        str(memoryview(raw), "utf-8")  # unparsed slices would hide broken UTF-8
     except UnicodeDecodeError:
         raise bad(path, "Invalid JSON body: not UTF-8") from None
     return {name: value for name, value in _MEMBERS.read(raw, path).items() if bytes(value) != b"null"}
 
 
 def decode_object(raw: bytes | Raw, path: str = "") -> dict[str, Any]:
-    """A client's JSON object as plain Python values."""
+    """Return a client's JSON object as plain Python values."""
     value = _ANY.read(raw, path)
     if not isinstance(value, dict):
         raise bad(path, f"Expected `object`, got `{type(value).__name__}`")
@@ -125,7 +125,7 @@ def decode_object(raw: bytes | Raw, path: str = "") -> dict[str, Any]:
 
 
 def compact(raw: bytes | Raw) -> bytes:
-    """The same JSON on one line, fit for an SSE ``data`` field.  Raises BadAnswer when it is no JSON."""
+    """Return the same JSON on one line, for an SSE ``data`` field.  Raises BadAnswer if it is not JSON."""
     data = bytes(raw)
     if b"\n" not in data and b"\r" not in data:
         return data

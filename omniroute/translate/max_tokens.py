@@ -1,4 +1,4 @@
-"""How much an answer may be: where each wire says it, and how a lower limit is set on the client's own wire."""
+"""The output token limit: where each wire's request says it, and how the gateway lowers it on the client's own wire."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from msgspec import Raw
 
 from .peek import Peek, edited
 
-_LARGEST: Final = 1 << 53  # no more is counted: a larger number would not become a price
-FEWEST_THOUGHTS: Final = 1024  # Anthropic's smallest thinking budget, which lies below ``max_tokens``
+_LARGEST: Final = 1 << 53  # larger limits are read as this one, so that a price can be computed
+FEWEST_THOUGHTS: Final = 1024  # Anthropic's smallest thinking budget, which must be below ``max_tokens``
 _object: Final = msgspec.json.Decoder(dict[str, Raw])
 _encode: Final = msgspec.json.encode
 
 
 class Place(NamedTuple):
-    """The members that say it, the first of which is added where none is there; ``inside`` one of these objects."""
+    """The members that may hold the limit, the preferred one first; ``inside``: names of the object that holds them."""
 
     names: tuple[str, ...]
     inside: tuple[str, ...] = ()
-    copies: str = ""  # how many answers are wanted
+    copies: str = ""  # the member that says how many answers are wanted
 
 
 _PLACES: Final[Mapping[str, Place]] = {
@@ -35,7 +35,7 @@ _PLACES: Final[Mapping[str, Place]] = {
 
 
 def wanted(wire: str, members: Mapping[str, Raw]) -> tuple[int | None, int]:
-    """The largest answer the client allows, in tokens (None: it does not say), and how many answers it wants."""
+    """Return the client's output limit in tokens (None: it sets none), and how many answers it wants."""
     place = _PLACES[wire]
     if place.inside:
         members = _container(place, members)[1]
@@ -44,7 +44,7 @@ def wanted(wire: str, members: Mapping[str, Raw]) -> tuple[int | None, int]:
 
 
 def capped(wire: str, found: Peek, most: int, *, modern: bool = False) -> Peek:
-    """*found* asking for at most *most* tokens; ``modern``: where nothing is said, OpenAI's newer name is added."""
+    """Return *found* limited to *most* tokens.  ``modern``: if it has no limit, add it under OpenAI's newer name."""
     place = _PLACES[wire]
     if not place.inside:
         changes = _changes(place, found.members, most, modern)
@@ -66,7 +66,7 @@ def _changes(place: Place, members: Mapping[str, Raw], most: int, modern: bool) 
 
 
 def _thinking(members: Mapping[str, Raw], most: int) -> dict[str, bytes]:
-    """A thinking budget that no longer lies below the limit is halved into it, or thinking is switched off."""
+    """Lower a thinking budget that is not below the limit to half the limit, or switch thinking off."""
     wish = _read(members.get("thinking"))
     budget = _count(wish.get("budget_tokens"))
     if budget is None or budget < most:
@@ -89,7 +89,7 @@ def _read(raw: Raw | None) -> dict[str, Raw]:
 
 
 def _count(raw: Raw | None) -> int | None:
-    """A positive number; Ollama's -1 is no limit."""
+    """Read a positive number; None for anything else, such as Ollama's -1 (no limit)."""
     try:
         value = msgspec.json.decode(raw, type=int) if raw is not None else None
     except msgspec.MsgspecError:

@@ -1,4 +1,4 @@
-"""Names, ids and arguments of tools, made to fit another wire's grammar."""
+"""Tool names, call ids and arguments, made to fit another wire's grammar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLANK: Final = frozenset({"", "null"})
 
 
 def fit(name: str, limit: int) -> str:
-    """*name* in ``^[a-zA-Z0-9_-]{1,limit}$``: itself, or a stand-in that is the same in every turn and no other name's."""
+    """Return *name* if it matches ``^[a-zA-Z0-9_-]{1,limit}$``, else a stable and unique stand-in."""
     if 0 < len(name) <= limit and _ILLEGAL.search(name) is None:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
@@ -26,12 +26,12 @@ def fit(name: str, limit: int) -> str:
 
 
 def flat(name: str, namespace: str | None) -> str:
-    """A namespaced tool under one name: ``namespace__name``; the implicit ``functions`` namespace keeps bare names."""
+    """Return a tool's flat name: ``namespace__name``, or the bare name in the implicit ``functions`` namespace."""
     return name if not namespace or namespace == "functions" else f"{namespace}__{name}"
 
 
 def tools_by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
-    """The client's tools by their flat names, and by their bare ones where these mean no other."""
+    """The client's tools by their flat names, and also by their bare names where these are not ambiguous."""
     own = [tool for tool in tools if tool.kind != "server"]
     found: dict[str, Tool] = {}
     for tool in own:
@@ -42,24 +42,24 @@ def tools_by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
 
 
 def chosen(tools: Iterable[Tool], names: Iterable[str]) -> list[Tool]:
-    """Those of *tools* that *names* mean, by their bare or their flat name."""
+    """Return those of *tools* that *names* refer to, by bare or flat name."""
     wanted = set(names)
     return [tool for tool in tools if tool.name in wanted or flat(tool.name, tool.namespace) in wanted]
 
 
 class SentIds:
-    """The ids of one request's calls: each fits the wire, and no other call has it.
+    """The call ids of one request: each fits the wire's grammar and belongs to one call only.
 
-    Some vendors use theirs again in later turns; a result belongs to the call that was last written with its id.
+    Some vendors reuse ids in later turns; a result belongs to the last call written with its id.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._last: dict[str, str] = {}  # the client's -> the one last written for it
+        self._last: dict[str, str] = {}  # the client's id -> the id last written for it
         self._used: set[str] = set()
 
     def new(self, given: str) -> str:
-        """The id of a call."""
+        """Return the id to write for a call."""
         sent = fit(given, self._limit)
         while sent in self._used:
             sent = fit(f"{sent}.{len(self._used)}", self._limit)
@@ -68,12 +68,12 @@ class SentIds:
         return sent
 
     def last(self, given: str) -> str | None:
-        """The id of the call that a result means; None when no call had it."""
+        """Return the id written for the call that a result answers; None if no call had it."""
         return self._last.get(given)
 
 
 class Names:
-    """The tool names of one request: ``sent`` fits the wire; ``renamed`` maps it back to the client's own."""
+    """The tool names of one request: ``sent`` makes a name fit the wire; ``renamed`` maps it back to the client's."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -88,9 +88,9 @@ class Names:
 
 
 def object_text(arguments: str, kind: str = "function") -> tuple[bytes, bool]:
-    """Arguments as the text of a JSON object, and whether they had to be wrapped because they are none.
+    """Return the arguments as the text of a JSON object, and whether they had to be wrapped to become one.
 
-    Free text of custom tools becomes ``{"input": text}``; anything else that is no object ``{"INVALID_JSON": text}``.
+    Free text of custom tools becomes ``{"input": text}``, anything else that is not an object ``{"INVALID_JSON": text}``.
     """
     if kind == "custom":
         return encode({"input": arguments}), False

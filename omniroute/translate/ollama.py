@@ -1,8 +1,8 @@
 """The Ollama wire: ``POST /api/chat`` (NDJSON), and ``POST /api/generate`` for clients that still use it.
 
 Modules: ``_request`` (requests, read), ``_render`` + ``_messages`` (requests, written), ``_stream`` + ``_shapes`` (answers,
-read), ``_answer`` (answers, written), ``_error``, ``_time``.  Upstreams are always asked at ``/api/chat``: what came in by
-``/api/generate`` is one user message there.
+read), ``_answer`` (answers, written), ``_error``, ``_time``.  Upstream requests always go to ``/api/chat``: the prompt of
+``/api/generate`` becomes one user message there.
 """
 
 from __future__ import annotations

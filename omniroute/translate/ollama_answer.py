@@ -1,10 +1,10 @@
 """Ollama answers, written: NDJSON streams and whole objects, for ``/api/chat`` and for ``/api/generate``.
 
-The two doors differ only in where the words stand: in ``message``, or as ``response`` beside everything else.  Lines are
-prebuilt byte fragments around the one thing that changes.  A tool call is one line, so its arguments wait for its end.
-An error is a line and nothing follows it.
+The two endpoints differ only in where the text stands: in ``message``, or in the top-level ``response``.  Lines are prebuilt
+byte fragments around the one thing that changes.  A tool call is one line, so its arguments are collected until its end.
+An error is the last line of a stream.
 
-Durations (nanoseconds) are 0: clients read the members and divide by them only when they are above zero.
+Durations (nanoseconds) are 0: clients expect the members, but divide by them only if they are positive.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from .events import (
     ToolArguments,
     ToolStart,
     Usage,
+    merged,
 )
 from .fidelity import Lost
 from .format import Rendered, Stamp, StreamEncoder
@@ -42,7 +43,7 @@ from .ollama_error import encode_error
 from .ollama_time import rfc3339
 from .text_frame import framed
 
-# clients take any word; those that look at it know "stop" and "length"
+# clients accept any reason; those that look at it know "stop" and "length"
 REASON: Final = {
     "stop": "stop",
     "length": "length",
@@ -59,7 +60,7 @@ _DURATIONS: Final = {"total_duration": 0, "load_duration": 0}
 
 
 def last_members(finish: Finish, usage: Usage | None) -> dict[str, Any]:
-    """What the last line has and no other."""
+    """Return the members that only the last line has."""
     word = finish.raw if finish.raw in _OWN_WORDS else REASON[finish.reason]
     counts = usage or Usage()
     return {
@@ -74,7 +75,7 @@ def last_members(finish: Finish, usage: Usage | None) -> dict[str, Any]:
 
 
 def _call(call: ToolCall, index: int, stamp: Stamp) -> tuple[dict[str, Any], bool]:
-    """A call as this wire has it, and whether its arguments were no object and had to be wrapped in one."""
+    """Return a call in this wire's shape, and whether its arguments had to be wrapped in an object."""
     arguments, wrapped = object_text(call.arguments, call.kind)
     name = stamp.names.get(call.name, call.name)
     id_ = call.id or "call_" + sha256(f"{stamp.id} {index} {name}".encode("utf-8", "replace")).hexdigest()[:24]
@@ -94,7 +95,7 @@ def _held(media: Media) -> bool:
 
 
 class _Words:
-    """The blocks of an answer, sorted into the members of one message."""
+    """Sorts the blocks of an answer into the members of one message."""
 
     def __init__(self, stamp: Stamp) -> None:
         self.stamp = stamp
@@ -132,7 +133,7 @@ class _Words:
         self.dropped.append(Lost.MEDIA_OUTPUT)
 
     def members(self, text: str) -> dict[str, Any]:
-        """The words, under the name *text*."""
+        """The members; the text is named *text*."""
         out: dict[str, Any] = {text: "".join(self.texts)}
         if any(self.thinking):
             out["thinking"] = "".join(self.thinking)
@@ -168,12 +169,12 @@ def _whole(answer: Answer, stamp: Stamp, chat: bool) -> Rendered:
 
 
 def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
-    """The body of an ``/api/chat`` answer.  An answer that failed must go through ``encode_error`` instead."""
+    """Return the body of an ``/api/chat`` answer.  A failed answer must go through ``encode_error`` instead."""
     return _whole(answer, stamp, chat=True)
 
 
 def encode_generated(answer: Answer, stamp: Stamp) -> Rendered:
-    """The body of an ``/api/generate`` answer."""
+    """Return the body of an ``/api/generate`` answer."""
     return _whole(answer, stamp, chat=False)
 
 
@@ -183,8 +184,8 @@ def encode_generated(answer: Answer, stamp: Stamp) -> Rendered:
 class OllamaEncoder(StreamEncoder):
     """See :class:`~.format.StreamEncoder`."""
 
-    text = b'"message":{"role":"assistant","content":'  # what stands before the words of a line
-    close = b"}"  # and what behind
+    text = b'"message":{"role":"assistant","content":'  # the bytes before the text of a line
+    close = b"}"  # and after it
     no_text = b'"message":{"role":"assistant","content":"",'
     image = b'"images":[%b]'
 
@@ -192,13 +193,13 @@ class OllamaEncoder(StreamEncoder):
         self.dropped: list[str] = []
         self._stamp = stamp
         self._usage: Usage | None = None
-        self._envelope = b""  # the members that all lines share; b"" until Start
-        self._head = b""  # of a line of text
+        self._envelope = b""  # the members common to all lines; b"" until Start
+        self._head = b""  # the bytes before the text of a text line
         self._tail = self.close + b',"done":false}\n'
         self._ended = False
         self._calls = 0
         self._open: ToolCall | None = None
-        self._parts: list[str] = []  # of its arguments
+        self._parts: list[str] = []  # pieces of its arguments
 
     def feed(self, events: Sequence[Event]) -> bytes:
         out: list[bytes] = []
@@ -218,11 +219,11 @@ class OllamaEncoder(StreamEncoder):
         return framed(texts, self._head, self._tail) if self._plain() else super().texts(texts)
 
     def _plain(self) -> bool:
-        """Nothing has to be written before a text delta."""
+        """Whether a text delta needs nothing written before it."""
         return bool(self._head) and self._open is None and not self._ended
 
     def eof(self) -> bytes:
-        """Events that end without Finish or Failure were cut."""
+        """Report an error if the events stopped without Finish or Failure: they were cut off."""
         return self.fail(Failure(502, _CUT))
 
     def fail(self, failure: Failure) -> bytes:
@@ -241,7 +242,7 @@ class OllamaEncoder(StreamEncoder):
         return b""
 
     def _line(self, members: bytes) -> bytes:
-        """A line with *members* beside an empty text."""
+        """Return a line with *members* and an empty text."""
         return self._end_call() + self._envelope + self.no_text + members + self._tail
 
     def _end_call(self) -> bytes:
@@ -296,9 +297,7 @@ class OllamaEncoder(StreamEncoder):
         return self._end_call()
 
     def _note_usage(self, event: Usage) -> bytes:
-        if self._usage is None:
-            self._usage = Usage()
-        self._usage.merge(event)
+        self._usage = merged(self._usage, event)
         return b""
 
     def _finish(self, event: Finish) -> bytes:
@@ -315,7 +314,7 @@ class OllamaEncoder(StreamEncoder):
 
 
 class GenerateEncoder(OllamaEncoder):
-    """Streams of ``/api/generate``."""
+    """Writes streams of ``/api/generate``."""
 
     text = b'"response":'
     close = b""

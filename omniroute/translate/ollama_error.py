@@ -1,6 +1,6 @@
 """Errors of the Ollama wire: ``{"error": "text"}``, as an HTTP answer and as the last line of a stream.
 
-There is no type and no code: in a stream, what the error means is in its words only.
+There is no type and no code: inside a stream only the text says what the error means.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .events import Failure
 from .jsonio import Shape, encode
 
 WIRE: Final = "ollama"
-_TELLING: Final = 2000  # characters of an error in which its meaning is looked for
-# words of an error inside a stream -> the status that it has outside of one
+_TELLING: Final = 2000  # characters of an error text that are searched
+# pattern in the text of a stream's error -> the HTTP status that the same error has
 _MEANINGS: Final = (
     (re.compile(r"too many requests|rate limit|usage limit|\b429\b", re.IGNORECASE), 429),
     (re.compile(r"server busy|maximum pending requests|overloaded|\b503\b", re.IGNORECASE), 503),
@@ -34,9 +34,9 @@ _BODY: Final[Shape[_Body]] = Shape(_Body)
 
 
 def decode_error(status: int, body: bytes) -> Failure:
-    """An HTTP error answer of any shape; never raises.  ``status`` 0: the one that the error's words mean.
+    """Read an HTTP error body of any shape; never raises.  ``status`` 0: derive the status from the error's words.
 
-    Proxies before a server answer in other shapes, so the reader of the chat wire, which knows them all, is used.
+    Proxies in front of a server use other shapes, so this uses the chat wire's reader, which knows them all.
     """
     failure = openai_chat_error.decode_error(status, body)
     failure.wire = WIRE
@@ -48,7 +48,7 @@ def decode_error(status: int, body: bytes) -> Failure:
 
 
 def encode_error(failure: Failure) -> bytes:
-    """The body of an HTTP error answer, and of the line that ends a stream (there with LF behind it)."""
+    """Return the body of an HTTP error answer, which is also the last line of a failed stream (LF not included)."""
     if failure.wire == WIRE and failure.raw and b"\n" not in failure.raw and _BODY.get(failure.raw) is not None:
         return failure.raw
     return encode({"error": failure.message})

@@ -1,7 +1,7 @@
 """The messages of an Ollama request, written.
 
-A message is one text and a list of images, so blocks are sorted into the two.  Tool results are text; their images follow
-in a ``user`` message.  Calls and results are paired by id where ids are known, and by the tool's name.
+A message is one text and a list of images, so blocks are sorted into the two.  Tool results are text; their images follow in
+a ``user`` message.  A result names its tool, and its call's id where it is known.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FOLLOWS: Final = "See the following user message."
 
 
 class Messages:
-    """``lost`` fills while rendering."""
+    """Writes the messages.  ``lost`` collects the names of what could not be represented."""
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
@@ -32,7 +32,7 @@ class Messages:
         self.out: list[dict[str, Any]] = []
         self.ids = {block.id for turn in ask.turns for block in turn.blocks if isinstance(block, ToolCall)}
         self.called: dict[str, str] = {}  # call id -> the tool's name as sent
-        self.media: list[Block] = []  # of tool results, for the next user message
+        self.media: list[Block] = []  # from tool results, for the next user message
 
     def render(self) -> list[dict[str, Any]]:
         if self.ask.system:
@@ -56,7 +56,7 @@ class Messages:
         return self.out
 
     def _plain(self, role: str, blocks: list[Block]) -> None:
-        """A system or user message; behind tool results their media come first."""
+        """Add a system or user message; media of preceding tool results come first."""
         if role == "user" and self.media:
             blocks, self.media = [*self.media, *blocks], []
         texts, images = self._sorted(blocks)
@@ -190,7 +190,7 @@ class Messages:
 
 
 def _text_of(media: Media) -> str | None:
-    """The words of a document that came as base64, when it is text."""
+    """Decode a base64 document if it is text; None otherwise."""
     if media.data is None or not media.mime.startswith("text/"):
         return None
     try:

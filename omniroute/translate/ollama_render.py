@@ -1,7 +1,7 @@
 """Ollama requests, written: the body of ``POST /api/chat``.
 
-``stream`` is always said, because its absence means yes.  A request that was read from this very wire keeps its extras,
-options without a neutral meaning at their place.
+``stream`` is always written, because its absence means true.  A request that was read from this wire keeps its extras;
+options without a neutral meaning return to ``options``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .ollama_request import GENERATE, GENERATE_ONLY
 _ANY_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
 _TEXT_SCHEMA: Final = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
 _OPTION: Final = "options."
-_BANDS: Final = ((1024, "low"), (10240, "medium"))  # budget up to -> effort; else high (routing-semantics 10.1)
+_BANDS: Final = ((1024, "low"), (10240, "medium"))  # largest budget -> effort; above: high
 _EFFORTS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
-    """Ask -> the body of ``POST /api/chat``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
+    """Return the body of ``POST /api/chat``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
     refuse_state(ask, WIRE)
     return _Request(ask, target).render()
 
@@ -68,7 +68,7 @@ class _Request:
     # ------------------------------------------------------------------ tools
 
     def _offered(self) -> list[Tool]:
-        """Who must not call gets no tools, who may call some gets these; nobody can be made to call."""
+        """The tools to send: none if calls are forbidden, else the allowed ones.  This wire cannot require a call."""
         choice = self.ask.tool_choice or ToolChoice("auto")
         if choice.mode == "none":
             return []
@@ -104,7 +104,7 @@ class _Request:
     # ------------------------------------------------------------------ settings
 
     def _think(self, said: Reasoning) -> bool | str | None:
-        """``think``: on, off, or how much.  Models that cannot think refuse the word on."""
+        """Return ``think``: on, off, or an effort.  Models that cannot think refuse true."""
         self._lose(Lost.REASONING_DISPLAY, said.show is not None)
         if said.enabled is False or said.effort == "none":
             return False

@@ -1,8 +1,8 @@
 """Ollama requests, read: ``POST /api/chat`` and ``POST /api/generate``.
 
-Source: Ollama's ``docs/api.md`` and ``api/types.go``.  A stream is what happens unless ``stream`` says otherwise.  Options
-without a neutral meaning (``num_ctx``, ``mirostat`` …) travel as ``extra["options.<name>"]`` and go back to their place on
-the same wire.  Members of a known name must have a known type; an empty ``format`` or ``suffix`` is not said.
+Source: Ollama's ``docs/api.md`` and ``api/types.go``.  ``stream`` defaults to true.  Options without a neutral meaning
+(``num_ctx``, ``mirostat`` …) are kept as ``extra["options.<name>"]`` and return to ``options`` on the same wire.  A known
+member must have the right type; an empty ``format`` or ``suffix`` counts as absent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .jsonio import Shape, bad, compact, join, members
 from .ollama_error import WIRE
 from .ollama_shapes import ABSENT
 
-GENERATE: Final = "ollama-generate"  # the same wire by its other door, which only clients use
+GENERATE: Final = "ollama-generate"  # the same wire by its other endpoint, used by clients only
 GENERATE_ONLY: Final = ("raw", "template", "context")
 
 # --------------------------------------------------------------------------- shapes
@@ -40,7 +40,7 @@ class _Message(Struct):
     images: list[str] | None = None
     tool_calls: list[_Call] | None = None
     tool_name: str | None = None
-    name: str | None = None  # before there was tool_name
+    name: str | None = None  # the older name of tool_name
     tool_call_id: str | None = None
 
 
@@ -87,7 +87,7 @@ def _texts(text: str | None) -> list[Block]:
 
 
 def _images(images: list[str] | None) -> list[Block]:
-    """Bare base64; the JavaScript client lets ``data:`` URLs through."""
+    """Read images: bare base64, or ``data:`` URLs, which the JavaScript client lets through."""
     return [_image(data) for data in images or ()]
 
 
@@ -105,7 +105,7 @@ def _assistant(message: _Message, path: str) -> list[Block]:
 
 
 def _call(call: _Call, path: str) -> Block:
-    """Arguments as JSON text, as sent; a client may send that text in a string."""
+    """Read a call.  Its arguments are kept as JSON text; a client may also send that text in a string."""
     raw = call.function.arguments
     given = _sent(raw)
     if given is None:
@@ -182,11 +182,11 @@ def _number(raw: Raw, path: str) -> float:
 
 
 def _integer(raw: Raw, path: str) -> int:
-    """A whole number, also written as 5.0; the rest behind the point is cut off, as servers do."""
+    """Read an integer, also written as 5.0; fractions are cut off, as servers do."""
     return int(_NUMBER.read(raw, path))
 
 
-# option, and field of Ask.sampling -> its reader
+# name of the option and of the field of Ask.sampling -> its reader
 _SAMPLING: Final[dict[str, Callable[[Raw, str], float]]] = {
     **dict.fromkeys(("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty"), _number),
     **dict.fromkeys(("top_k", "seed"), _integer),
@@ -203,14 +203,14 @@ def _options(ask: Ask, raw: Raw) -> None:
         ask.stop = [stop] if isinstance(stop, str) else stop
     if "num_predict" in given:
         limit = _integer(given["num_predict"], "options.num_predict")
-        if limit > 0:  # -1 is without end, -2 as far as the context goes
+        if limit > 0:  # -1 means unlimited, -2 until the context is full
             ask.max_tokens = limit
             del given["num_predict"]
     ask.extra |= {f"options.{name}": bytes(value) for name, value in given.items()}
 
 
 def _plain(shape: Shape[Any], name: str) -> Callable[[Ask, Raw], None]:
-    """A member that is one field of Ask."""
+    """Return a reader for a member that maps to one field of Ask."""
     return lambda ask, raw: setattr(ask, name, shape.read(raw, name))
 
 
@@ -231,7 +231,7 @@ _CHAT: Final = {**_SHARED, "messages": _messages, "tools": _tools}
 
 
 def _read(body: bytes, wire: str, known: dict[str, Callable[[Ask, Raw], None]]) -> tuple[Ask, dict[str, Raw]]:
-    """The known members read; and the others."""
+    """Read the known members into an Ask; return it with the other members."""
     given = members(body)
     ask = Ask(stream=True, wire=wire)
     for name, read in known.items():
@@ -241,16 +241,16 @@ def _read(body: bytes, wire: str, known: dict[str, Callable[[Ask, Raw], None]]) 
 
 
 def decode_request(body: bytes) -> Ask:
-    """The body of ``POST /api/chat`` -> Ask.  Raises ``OmniError("invalid_request")`` naming the field."""
+    """Read the body of ``POST /api/chat``.  Raises ``OmniError("invalid_request")`` naming the field."""
     ask, rest = _read(body, WIRE, _CHAT)
     ask.extra |= {name: bytes(raw) for name, raw in rest.items()}
     return ask
 
 
 def decode_generate(body: bytes) -> Ask:
-    """The body of ``POST /api/generate`` -> an Ask with one user turn.
+    """Read the body of ``POST /api/generate`` as an Ask with one user turn.
 
-    ``raw``, ``template`` and ``context`` become extras; a ``suffix`` is refused, since a chat model cannot fill a gap.
+    ``raw``, ``template`` and ``context`` become extras; ``suffix`` is refused, since a chat model cannot fill in the middle.
     Raises ``OmniError("invalid_request")`` naming the field.
     """
     ask, rest = _read(body, GENERATE, _SHARED)

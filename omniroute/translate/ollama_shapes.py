@@ -1,7 +1,7 @@
-"""What an Ollama answer looks like on the wire: one object, whole or as a line of a stream.
+"""The types of an Ollama answer: one object, which is a whole answer or a line of a stream.
 
-``/api/chat`` puts the words in ``message``, ``/api/generate`` beside it; both are read.  A member of a wrong type is left
-out unless the answer depends on it; then the line is refused.
+``/api/chat`` puts the text into ``message``, ``/api/generate`` into ``response``; both are read.  A member of a wrong type
+is ignored unless the answer depends on it; then the line is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ABSENT: Final = Raw()
 
 class Function(Struct, gc=False):
     name: str | None = None
-    arguments: Raw = ABSENT  # an object; some speakers send its text
+    arguments: Raw = ABSENT  # an object; some servers send its text in a string
 
 
 class Call(Struct, gc=False):
@@ -39,7 +39,7 @@ class Line(OllamaUsage, gc=False):
     model: str | None = None
     created_at: str | None = None
     message: Message | None = None
-    response: str | None = None  # of /api/generate, as the next four
+    response: str | None = None  # of /api/generate, like the next four
     thinking: str | None = None
     tool_calls: list[Call] | None = None
     image: str | None = None
@@ -54,7 +54,7 @@ _MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _STRING: Final[Shape[str]] = Shape(str)
 _MESSAGE: Final[Shape[Message]] = Shape(Message)
 _CALLS: Final[Shape[list[Call]]] = Shape(list[Call])
-# members that a wrong type does not spoil: without them the answer says the same
+# members that may be ignored if they have a wrong type: the answer does not depend on them
 _OPTIONAL: Final[dict[str, Shape[Any]]] = {
     "model": _STRING,
     "created_at": _STRING,
@@ -70,7 +70,7 @@ _PASSED: Final = ("logprobs", "error")
 
 
 def read_line(data: bytes) -> Line:
-    """One line of a stream, or a whole answer.  Raises BadAnswer."""
+    """Read one line of a stream, or a whole answer.  Raises BadAnswer."""
     try:
         return _decode(data)
     except msgspec.ValidationError:

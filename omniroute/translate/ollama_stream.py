@@ -1,8 +1,8 @@
 """Ollama answers, read: NDJSON streams and, through the same code, whole objects.
 
-A line may hold thinking, text, images and tool calls at once, in this order.  Calls come whole, their arguments as an
-object, mostly without an id: a made one depends on the answer's time and the call's place, so it is the same whenever the
-answer is read again, and another in every turn.
+A line may hold thinking, text, images and tool calls at once, in this order.  Calls come whole, with their arguments as an
+object, and mostly without an id.  An id is then made from the answer's time and the call's place: reading the same answer
+again gives the same id, another turn a different one.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class OllamaDecoder(StreamDecoder):
         out.append(Start("", line.model or "", unix_of(self._seed)))
 
     def _generated(self, line: Line, out: list[Event]) -> None:
-        """The words of ``/api/generate``, which has no ``message``."""
+        """Emit the text of ``/api/generate``, which has no ``message``."""
         if line.thinking:
             out.append(ThinkingDelta(line.thinking))
         if line.response:
@@ -125,7 +125,7 @@ def _with_logprobs(text: str, line: Line) -> TextDelta:
 
 
 def _arguments(raw: Raw) -> str:
-    """The arguments as JSON text.  Some servers send that text, in a string."""
+    """Return the arguments as JSON text.  Some servers send that text in a string."""
     data = bytes(raw)
     if data in _NOTHING:
         return "{}"
@@ -135,7 +135,7 @@ def _arguments(raw: Raw) -> str:
 
 
 def decode_answer(body: bytes) -> list[Event]:
-    """A whole answer; an error under status 200 becomes a Failure.  Lines that were not asked for are read as such."""
+    """Read a whole answer, or the lines of a stream; an error under status 200 becomes a Failure.  Raises BadAnswer."""
     decoder = OllamaDecoder()
     data = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if data[:1] != b"{":

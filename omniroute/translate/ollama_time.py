@@ -1,6 +1,6 @@
-"""Times as the Ollama wire writes them: RFC 3339 text on the outside, Unix seconds on the inside.
+"""Times of the Ollama wire: RFC 3339 text on the wire, Unix seconds in the neutral vocabulary.
 
-Plain arithmetic, because this package has no clock and imports none.
+Plain arithmetic, because this package imports no clock module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LAST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z: later years have no RFC 
 
 
 def unix_of(text: str) -> int:
-    """``2023-08-04T08:52:19.385406455-07:00`` -> whole Unix seconds; 0 for what is no RFC 3339 time (section 5.6)."""
+    """``2023-08-04T08:52:19.385406455-07:00`` -> whole Unix seconds; 0 if this is not an RFC 3339 time (section 5.6)."""
     found = _RFC3339.fullmatch(text)
     if found is None:
         return 0

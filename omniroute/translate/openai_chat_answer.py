@@ -1,10 +1,10 @@
 """OpenAI chat answers, written: whole ``chat.completion`` objects and ``chat.completion.chunk`` streams.
 
-Chunks are prebuilt byte fragments around the one thing that changes.  The order of a stream: a role chunk, the deltas, one
-chunk with the finish reason, one with usage and no choices (if the client asked for it), ``[DONE]``.  An error ends it
-without ``[DONE]``: the SDKs raise on the error event.
+Chunks are prebuilt byte fragments around the one thing that changes.  A stream is a role chunk, the deltas, one chunk with
+the finish reason, one with usage and no choices (if the client asked for it), ``[DONE]``.  After an error event, on which
+the SDKs raise, there is no ``[DONE]``.
 
-Thinking is sent as ``reasoning_content``, which is what clients of reasoning models read.
+Thinking is sent as ``reasoning_content``, the member that clients of reasoning models read.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from .events import (
     ToolArguments,
     ToolStart,
     Usage,
+    merged,
 )
 from .fidelity import Lost
 from .format import Rendered, Stamp, StreamEncoder
@@ -41,7 +42,7 @@ from .openai_chat_error import WIRE, encode_stream_error
 from .openai_chat_media import url_of_media
 from .text_frame import framed
 
-# "error" has no word: "length" at least says that the answer is not whole
+# there is no word for "error"; "length" at least says that the answer is incomplete
 REASON: Final[dict[FinishReason, str]] = {
     "stop": "stop",
     "length": "length",
@@ -57,7 +58,7 @@ _CUT: Final = "The upstream's stream ended before the answer was complete"
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
-    """``usage`` with every member that clients read; ``total_tokens`` is the sum, as the wire's grammar wants it."""
+    """Return ``usage`` with every member that clients read; ``total_tokens`` is the sum, as the wire defines it."""
     prompt, output = usage.input or 0, usage.output or 0
     details: dict[str, int] = {"cached_tokens": usage.cache_read or 0}
     if usage.cache_write is not None:
@@ -72,7 +73,7 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 
 def _annotation(citation: Citation) -> Raw | dict[str, Any] | None:
-    """A link with its place in the text; citations of documents have no shape here."""
+    """Return a link with its span in the text; None for citations of documents, which this wire cannot express."""
     if citation.wire == WIRE and citation.raw is not None:
         return Raw(compact(citation.raw))
     if citation.url is None:
@@ -87,7 +88,7 @@ def _annotation(citation: Citation) -> Raw | dict[str, Any] | None:
 
 
 class _CallIds:
-    """Ids of the calls of one answer: the upstream's, unless it gave none or has used it already."""
+    """The call ids of one answer: the upstream's, or a new one where it gave none or repeated one."""
 
     def __init__(self, stamp: Stamp) -> None:
         self._stem = stamp.id
@@ -112,7 +113,7 @@ def _lost_media(media: Media) -> bool:
 
 
 class _Message:
-    """The blocks of an answer sorted into the members of one message."""
+    """Sorts the blocks of an answer into the members of one message."""
 
     def __init__(self, stamp: Stamp) -> None:
         self.names = stamp.names
@@ -182,7 +183,7 @@ class _Message:
 
 
 def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
-    """A ``chat.completion``.  An answer that failed must go through ``encode_error`` instead."""
+    """Return a ``chat.completion``.  A failed answer must go through ``encode_error`` instead."""
     message = _Message(stamp)
     for block in answer.blocks:
         message.add(block)
@@ -222,12 +223,12 @@ class ChatEncoder(StreamEncoder):
         self.dropped: list[str] = []
         self._stamp = stamp
         self._usage: Usage | None = None
-        self._head = b""  # up to the delta; b"" until Start
-        self._tail = b""  # after the delta of an ordinary chunk
+        self._head = b""  # the bytes of a chunk before its delta; b"" until Start
+        self._tail = b""  # the bytes after it, in an ordinary chunk
         self._ended = False
         self._calls = 0
         self._ids = _CallIds(stamp)
-        self._custom = False  # the open call is a custom tool's
+        self._custom = False  # the open call is of a custom tool
         self._bare = False  # the open call has had no arguments yet
 
     def feed(self, events: Sequence[Event]) -> bytes:
@@ -247,7 +248,7 @@ class ChatEncoder(StreamEncoder):
         return framed(texts, self._head + b'{"content":', self._tail) if self._plain() else super().texts(texts)
 
     def eof(self) -> bytes:
-        """Events that end without Finish or Failure were cut."""
+        """Report an error if the events stopped without Finish or Failure: they were cut off."""
         return self.fail(Failure(502, _CUT))
 
     def fail(self, failure: Failure) -> bytes:
@@ -257,7 +258,7 @@ class ChatEncoder(StreamEncoder):
         return encode_stream_error(failure)
 
     def _plain(self) -> bool:
-        """Nothing has to be written before a text delta."""
+        """Whether a text delta needs nothing written before it."""
         return bool(self._head) and not self._ended and not self._bare
 
     # ------------------------------------------------------------------ one method per event
@@ -282,7 +283,7 @@ class ChatEncoder(StreamEncoder):
         return self._end_call() + self._head + b"{" + members + self._tail
 
     def _end_call(self) -> bytes:
-        """A call without arguments is ``{}``: clients parse the text."""
+        """End the open call.  One without arguments gets ``{}``, since clients parse the text."""
         if not self._bare:
             return b""
         self._bare = False
@@ -347,9 +348,7 @@ class ChatEncoder(StreamEncoder):
         return self._end_call()
 
     def _note_usage(self, event: Usage) -> bytes:
-        if self._usage is None:
-            self._usage = Usage()
-        self._usage.merge(event)
+        self._usage = merged(self._usage, event)
         return b""
 
     def _finish(self, event: Finish) -> bytes:

@@ -1,7 +1,7 @@
-"""Tool calls of a chat stream put in a row: parallel calls may interleave on the wire, our events may not.
+"""Puts the tool calls of a chat stream in sequence: parallel calls may interleave on the wire, neutral events may not.
 
-The first call is streamed; what follows waits until that call is complete: its arguments are a whole JSON value, or the
-answer ends.  Vendors number their calls, or name them by id, or do neither; some give every call the index 0.
+The first call is streamed; everything after it waits until that call is complete: its arguments are a whole JSON value, or
+the answer ends.  Vendors identify calls by index, or by id, or by neither; some give every call the index 0.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .format import BadAnswer
 from .jsonio import encode, is_json
 from .openai_chat_shapes import CallDelta, Function
 
-HELD_CHARACTERS: Final = 32 * 1024 * 1024  # of tool arguments and audio in one answer; an answer is never that long
+HELD_CHARACTERS: Final = 32 * 1024 * 1024  # limit for the arguments and audio of one answer; no real one is that long
 _MOST_CHECKS: Final = 64
 
 
 class _Call(Struct):
-    """One tool call while it is put together.  ``parts``: its arguments so far."""
+    """One tool call that is being received.  ``parts``: its arguments so far."""
 
     key: int | str
     id: str = ""
@@ -33,7 +33,7 @@ class _Call(Struct):
     checks: int = 0
 
     def complete(self) -> bool:
-        """Whether the arguments are a whole JSON value.  Asked a bounded number of times, each costs their length."""
+        """Whether the arguments are a whole JSON value.  Each check costs their length, so the number of checks is bounded."""
         if self.kind == "custom" or self.checks >= _MOST_CHECKS or not self.parts:
             return False
         if self.parts[-1].rstrip()[-1:] not in ("}", '"', "]", ""):
@@ -44,28 +44,28 @@ class _Call(Struct):
 
 
 class Row:
-    """The blocks of one answer, in a row.  ``out`` of each method takes the events that are due."""
+    """Puts the blocks of one answer in sequence.  Each method appends the events that are due to *out*."""
 
     def __init__(self, start: Start) -> None:
         self.text_open = False
-        self.called = False  # a call was given out
+        self.called = False  # a call was emitted
         self._start = start
         self._calls: dict[int | str, _Call] = {}
         self._keys: dict[str, int | str] = {}  # call id -> key
         self._last: int | str = 0  # key of the last call
         self._made = 0  # calls so far
-        self._ids: set[str] = set()  # given out
+        self._ids: set[str] = set()  # ids emitted so far
         self._open: _Call | None = None  # the call that is being streamed
         self._waiting: deque[_Call | Event] = deque()  # what came while the open call was incomplete
         self._held = 0
 
     @property
     def clear(self) -> bool:
-        """Nothing is open or waits: an event may go straight out."""
+        """Whether no call is open and nothing waits, so that an event can be emitted at once."""
         return self._open is None and not self._waiting
 
     def put(self, event: Event, out: list[Event]) -> None:
-        """Any event but those of tool calls: it waits while a call before it is incomplete."""
+        """Add any event but those of tool calls; it waits while a call before it is incomplete."""
         if self._open is not None or self._waiting:
             self._waiting.append(event)
             self.hold(len(event.text) if isinstance(event, (TextDelta, ThinkingDelta, RefusalDelta)) else 1)
@@ -75,7 +75,7 @@ class Row:
         out.append(event)
 
     def _advance(self, out: list[Event]) -> None:
-        """Let out what waits, as far as the open call and calls without a name allow."""
+        """Emit what waits, up to a call that is incomplete or has no name yet."""
         while self._waiting:
             if self._open is not None:
                 if not self._open.complete():
@@ -108,11 +108,11 @@ class Row:
         key = self._key(delta, position)
         known = self._calls.get(key)
         if known is not None and function.name and self._another(known, delta.id, function):
-            del self._calls[key]  # a vendor that gives index 0 to every call
+            del self._calls[key]  # some vendors give every call the index 0
         self._arguments(self._call_at(key, delta.id or ""), function.name, function, out)
 
     def _another(self, known: _Call, id_: str | None, function: Function) -> bool:
-        """Whether a named delta with the key of *known* begins another call: some vendors repeat the name in every one."""
+        """Whether a named delta with the key of *known* begins another call; some vendors repeat the name in every delta."""
         if id_ and known.id:
             return id_ != known.id
         if id_ or not known.name or not (function.arguments or function.name != known.name):
@@ -120,7 +120,7 @@ class Row:
         return known.state == "closed" or known.complete()
 
     def _key(self, delta: CallDelta, position: int) -> int | str:
-        """What tells the calls apart: the index, else the id; a delta with neither continues the last call."""
+        """Return the key of the delta's call: the index, else the id; a delta with neither continues the last call."""
         if delta.index is not None:
             return delta.index
         if delta.id:
@@ -144,7 +144,7 @@ class Row:
         text = function.arguments
         if text is not None and not isinstance(text, str):
             text = encode(text).decode()
-        elif text == "null" and not call.parts and call.kind == "function":  # Groq's word for no arguments
+        elif text == "null" and not call.parts and call.kind == "function":  # Groq sends null for no arguments
             text = ""
         call.name = call.name or name or ""
         if call.state == "closed" or not (text or call.name):
@@ -169,7 +169,7 @@ class Row:
             out.append(ToolArguments("".join(call.parts)))
 
     def _unique_id(self, call: _Call) -> str:
-        """The vendor's id, or a made one where it is missing or has already been used in this answer."""
+        """Return the vendor's id, or a generated one if it is missing or repeated in this answer."""
         if not call.id or call.id in self._ids:
             seed = f"{self._start.id} {len(self._ids)} {call.name}"
             call.id = "call_" + sha256(seed.encode("utf-8", "replace")).hexdigest()[:24]
@@ -183,7 +183,7 @@ class Row:
         self._open = None
 
     def legacy(self, function: Function, out: list[Event]) -> None:
-        """``function_call``, which ``tool_calls`` replaced."""
+        """Add a ``function_call``, the predecessor of ``tool_calls``."""
         if function.name or function.arguments:
             self._arguments(self._call_at("legacy", ""), function.name, function, out)
 

@@ -74,7 +74,7 @@ CUT: Final = "The upstream's stream ended before the answer was complete"
 def _finish_of(word: str) -> Finish:
     """A finish reason in our words.  Google's endpoint tells why behind a colon: ``content_filter: SAFETY``."""
     reason = FINISH.get(word) or FINISH.get(word.partition(":")[0].lower())
-    return Finish(reason or "other", raw="" if reason else word)
+    return Finish(reason or "other", raw=word if reason in (None, "error") else "")
 
 
 class _FlatCitation(UrlCitation, gc=False):
@@ -85,6 +85,7 @@ class _FlatCitation(UrlCitation, gc=False):
 
 
 _ANNOTATION: Final[Shape[_FlatCitation]] = Shape(_FlatCitation)
+_SOURCES: Final[Shape[list[str | UrlCitation]]] = Shape(list[str | UrlCitation])
 
 
 class ChatDecoder(StreamDecoder):
@@ -105,6 +106,8 @@ class ChatDecoder(StreamDecoder):
         self._row = Row(self._start)
         self._frame: TextFrame | None = None
         self._frames = _FRAMES
+        self._links = self._results = ABSENT  # the sources beside the choices, as told last
+        self._annotated: set[str | None] = set()
         self._audio: list[str] = []
         self._transcript: list[str] = []
 
@@ -162,6 +165,8 @@ class ChatDecoder(StreamDecoder):
             out.append(
                 MediaPart(Media("audio", data="".join(self._audio) or None, transcript="".join(self._transcript) or None))
             )
+        if self._row.text_open:
+            self._sources(out)
         out += self._vendor_usage
         out.append(self._failure or self._reason())
         return out
@@ -196,6 +201,10 @@ class ChatDecoder(StreamDecoder):
         for choice in chunk.choices or ():
             if not choice.index:  # a vendor that numbers none parts one answer into several
                 self._choice(choice, out)
+        if chunk.citations is not ABSENT:
+            self._links = chunk.citations
+        if chunk.search_results is not ABSENT:
+            self._results = chunk.search_results
         if chunk.usage is not None:
             self._begin(out)
             out.append(from_chat(chunk.usage))
@@ -315,8 +324,17 @@ class ChatDecoder(StreamDecoder):
             return
         check_text(bytes(raw))
         at = found.url_citation or found
+        self._annotated.add(at.url)
         citation = Citation(at.url, at.title, at.content, at.start_index, at.end_index, WIRE, bytes(raw))
         self._row.put(CitationDelta(citation), out)
+
+
+    def _sources(self, out: list[Event]) -> None:
+        """What a search service lists beside its answer, and does not annotate in it."""
+        listed = _SOURCES.get(self._links) or (), _SOURCES.get(self._results) or ()
+        titles = {source.url: source.title for sources in listed for source in sources if isinstance(source, UrlCitation)}
+        urls = [source if isinstance(source, str) else source.url for source in listed[0] or listed[1]]
+        out += [CitationDelta(Citation(url, titles.get(url))) for url in urls if url and url not in self._annotated]
 
 
 def _array(logprobs: Logprobs | None) -> bytes | None:

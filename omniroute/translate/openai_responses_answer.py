@@ -31,6 +31,7 @@ from .events import (
     ToolArguments,
     ToolStart,
     Usage,
+    merged,
 )
 from .fidelity import Lost
 from .format import Rendered, Stamp, StreamEncoder
@@ -73,7 +74,7 @@ class _Output:
         self.items = Items(stamp)
         self.out: list[Json | Raw] = []
         self.dropped: list[str] = []
-        self._parts: list[Json] = []
+        self._parts: list[Json | Raw] = []
         self._logprobs = list(answer.logprobs)  # of all texts; they stand in the first
 
     def add(self, block: Block) -> None:
@@ -156,6 +157,7 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
 
 _NONE, _MESSAGE, _REASONING, _FUNCTION, _CUSTOM, _WRAPPED, _SEARCH = range(7)
 _NO_PART, _TEXT_PART, _REFUSAL_PART = range(3)
+_EVENT: Final = b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b\n\n'
 _DELTA: Final = b'event: %b\ndata: {"type":"%b","item_id":%b,"output_index":%d,%b"delta":'
 _TEXT_TAIL: Final = b',"logprobs":[],"sequence_number":%d}\n\n'
 _TAIL: Final = b',"sequence_number":%d}\n\n'
@@ -176,7 +178,7 @@ class ResponsesEncoder(StreamEncoder):
         self._open = _NONE
         self._part = _NO_PART
         self._item: Json = {}  # the open one
-        self._parts: list[Json] = []  # finished parts of the open message
+        self._parts: list[Json | Raw] = []  # finished parts of the open message
         self._texts: list[str] = []  # deltas of the open part or item
         self._notes: list[Raw | Json] = []  # annotations of the open part
         self._logprobs: list[bytes] = []
@@ -228,9 +230,9 @@ class ResponsesEncoder(StreamEncoder):
         return b"".join(out)
 
     def _event(self, out: list[bytes], name: str, members: Json) -> None:
-        data = encode({"type": name, "sequence_number": self._sequence, **members})
+        kind = name.encode()
+        out.append(_EVENT % (kind, kind, self._sequence, encode(members)[1:]))
         self._sequence += 1
-        out.append(b"event: %b\ndata: %b\n\n" % (name.encode(), data))
 
     def _drop(self, name: str) -> None:
         if name not in self.dropped:
@@ -299,7 +301,7 @@ class ResponsesEncoder(StreamEncoder):
     def _close_part(self, out: list[bytes]) -> None:
         if self._part == _NO_PART:
             return
-        text, place = "".join(self._texts), len(self._parts)
+        text, place = Raw(encode("".join(self._texts))), len(self._parts)
         if self._part == _TEXT_PART:
             part = text_part(text, self._notes, self._logprobs)
             done = self._at(content_index=place, text=text, logprobs=part["logprobs"])
@@ -307,8 +309,9 @@ class ResponsesEncoder(StreamEncoder):
         else:
             part = refusal_part(text)
             self._event(out, "response.refusal.done", self._at(content_index=place, refusal=text))
-        self._event(out, "response.content_part.done", self._at(content_index=place, part=part))
-        self._parts.append(part)
+        written = Raw(encode(part))
+        self._event(out, "response.content_part.done", self._at(content_index=place, part=written))
+        self._parts.append(written)
         self._part = _NO_PART
 
     def _enter_reasoning(self, out: list[bytes], given: str | None) -> None:
@@ -434,9 +437,7 @@ class ResponsesEncoder(StreamEncoder):
             self._close(out)
 
     def _on_usage(self, event: Usage, out: list[bytes]) -> None:
-        if self._usage is None:
-            self._usage = Usage()
-        self._usage.merge(event)
+        self._usage = merged(self._usage, event)
 
     def _on_finish(self, event: Finish, out: list[bytes]) -> None:
         for name in _lost_finish(event):

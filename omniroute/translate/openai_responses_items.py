@@ -7,6 +7,7 @@ item's place.  The response echoes the request, as clients expect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Raw
@@ -125,16 +126,16 @@ def annotation(citation: Citation) -> Raw | Json | None:
     }
 
 
-def text_part(text: str, annotations: list[Raw | Json], logprobs: list[bytes]) -> Json:
+def text_part(text: str | Raw, annotations: list[Raw | Json], logprobs: list[bytes]) -> Json:
     joined = b",".join([compact(piece)[1:-1] for piece in logprobs])
     return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": Raw(b"[" + joined + b"]")}
 
 
-def refusal_part(text: str) -> Json:
+def refusal_part(text: str | Raw) -> Json:
     return {"type": "refusal", "refusal": text}
 
 
-def message_item(id_: str, parts: list[Json], status: str = "completed") -> Json:
+def message_item(id_: str, parts: Sequence[Json | Raw], status: str = "completed") -> Json:
     return {"type": "message", "id": id_, "status": status, "role": "assistant", "content": parts}
 
 

@@ -20,7 +20,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from .events import Failure, Usage
+from .events import Failure, Usage, merged
 from .format import BadAnswer
 from .jsonio import is_json, mended
 from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat, with_asides
@@ -257,9 +257,7 @@ class Tap:
         raise NotImplementedError
 
     def _learn(self, usage: Usage) -> None:
-        if self.usage is None:
-            self.usage = Usage()
-        self.usage.merge(usage)
+        self.usage = merged(self.usage, usage)
 
 
 _ABSENT: Final = Raw()
