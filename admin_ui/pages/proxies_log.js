@@ -1,4 +1,4 @@
-// The newest calls that took a proxy.
+// The newest calls, each with the proxy that it took.
 
 import { api } from "../api.js";
 import { providerNames } from "../parts/catalog.js";
@@ -23,12 +23,12 @@ export function logSection(host, signal) {
     signal,
     seconds: 5,
     load: async () => [await api.get(`${BASE}?limit=100&status=${wanted}`, signal), await providerNames()],
-    draw: ([rows, names]) => redraw(place, rows.length ? logTable(rows, names) : h("p", { class: "muted" }, wanted === "all" ? "No call took a proxy yet." : "No such call among the newest.")),
+    draw: ([rows, names]) => redraw(place, rows.length ? logTable(rows, names) : h("p", { class: "muted" }, wanted === "all" ? "No call yet." : "No such call among the newest.")),
     failed: (error) => redraw(place, failure(error, () => refresh())),
   });
   const filter = choice("Which calls", STATES, wanted, (event) => ((wanted = event.target.value), refresh()));
   const aside = [filter, action("Empty the log", () => clear(() => refresh()))];
-  redraw(host, section("Calls that took a proxy", { aside, note: "The newest 100 of the 500 that are kept." }, place));
+  redraw(host, section("Calls and their proxies", { aside, note: "The newest 100 of the 500 that are kept." }, place));
 }
 
 function logTable(rows, names) {
@@ -37,10 +37,10 @@ function logTable(rows, names) {
     { label: "Status", cell: ({ status }) => lamp(...(LAMPS[status] ?? ["bad", "Failed"])) },
     { label: "Asked for", cell: ({ targetUrl, provider, error }) => [h("code", { class: "breakable" }, modelOf(targetUrl, provider)), error && h("span", { class: "trouble under" }, error)] },
     { label: "Account", cell: ({ provider, account }) => [names[provider] ?? (provider || "–"), account && h("span", { class: "muted under" }, account)] },
-    { label: "Proxy", cell: ({ proxy, level }) => [h("code", { class: "breakable" }, proxy ? `${proxy.host}:${proxy.port}` : "–"), h("span", { class: "muted under" }, `chosen for ${LEVELS[level] ?? level}`)] },
+    { label: "Proxy", cell: ({ proxy, level }) => proxy ? [h("code", { class: "breakable" }, `${proxy.host}:${proxy.port}`), h("span", { class: "muted under" }, `chosen for ${LEVELS[level] ?? level}`)] : h("span", { class: "muted" }, "none") },
     { label: "Time taken", class: "num", cell: ({ latencyMs }) => milliseconds(latencyMs) },
   ];
-  return table("The newest calls that took a proxy", columns, rows, { compact: true });
+  return table("The newest calls and their proxies", columns, rows, { compact: true });
 }
 
 // The provider stands beside it, by a name that says more than its id.
@@ -48,7 +48,7 @@ const modelOf = (target, provider) => (target?.startsWith(`${provider}/`) ? targ
 
 function clear(refresh) {
   confirm({
-    title: "Empty the log of proxied calls?",
+    title: "Empty the log of calls and their proxies?",
     text: "Only this list is deleted; the calls stay in the usage log.",
     yes: "Empty it",
     work: async () => {

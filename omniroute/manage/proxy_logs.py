@@ -1,4 +1,4 @@
-"""The calls that took an outbound proxy (contract section 6)."""
+"""The newest calls and the outbound proxy that each took, if any (contract section 6)."""
 
 from __future__ import annotations
 

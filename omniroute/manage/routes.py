@@ -192,7 +192,7 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", _BUDGET, budget.read, "M", None, budget.OneBudget | budget.BudgetList, "What keys may and did spend"),
     Route("POST", _BUDGET, budget.write, "M", budget.BudgetBody, budget.BudgetSet, "Set a key's budget; 0 removes it"),
     Route("DELETE", _BUDGET, budget.delete, "M", None, budget.BudgetRemoved, "Remove a key's budget"),
-    Route("GET", _PROXY_LOGS, proxy_logs.read, "M", None, list[ProxyLogRow], "The newest calls that took a proxy"),
+    Route("GET", _PROXY_LOGS, proxy_logs.read, "M", None, list[ProxyLogRow], "The newest calls, each with the proxy that it took"),
     Route("DELETE", _PROXY_LOGS, proxy_logs.clear, "M", None, proxy_logs.Cleared, "Empty that log"),
     Route("GET", "/api/usage/{connectionId}", usage.connection, "M", None, None, "Quota and use of one connection"),
     Route("POST", "/api/explain", explain.explain, "M", explain.ExplainBody, Explanation, "Which way a request would take"),

@@ -1,4 +1,4 @@
-"""The newest calls that went through an outbound proxy: table ``proxy_logs``."""
+"""The newest calls and the outbound proxy of each: those with one in table ``proxy_logs``, the others in ``call_logs``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,25 @@ _COLUMNS: Final = (
     "latency_ms, error, connection_id, combo_id, account"
 )
 _INSERT: Final = f"INSERT INTO proxy_logs ({_COLUMNS}) VALUES ({', '.join('?' * 16)})"
+# Calls without a proxy are in the call log already; a call that went through one is there too, and must not be shown twice.
+_DIRECT: Final = """
+SELECT c.id, c.timestamp, CASE WHEN c.status = 504 THEN 'timeout' WHEN c.status >= 400 THEN 'error' ELSE 'success' END,
+  NULL, NULL, NULL, 'direct', NULL, c.provider, c.provider || '/' || c.model, NULL, CAST(round(c.duration) AS INTEGER),
+  c.error, c.connection_id, (SELECT id FROM combos WHERE name = c.combo_name), c.account, c.rowid
+FROM call_logs c
+WHERE c.connection_id IS NOT NULL
+  AND c.timestamp > coalesce((SELECT value FROM db_meta WHERE key = 'proxy_logs_cleared'), '')
+  AND NOT EXISTS (
+    SELECT 1 FROM proxy_logs p WHERE p.connection_id = c.connection_id AND p.timestamp BETWEEN c.timestamp
+    AND strftime('%Y-%m-%dT%H:%M:%fZ', c.timestamp, '+' || (c.duration / 1000.0) || ' seconds'))
+"""
+_CALLS: Final = (
+    f"WITH calls ({_COLUMNS}, place) AS (SELECT {_COLUMNS}, rowid FROM proxy_logs UNION ALL {_DIRECT}) "
+    f"SELECT {_COLUMNS} FROM calls"
+)
+_CLEARED: Final = (
+    "INSERT OR REPLACE INTO db_meta (key, value) SELECT 'proxy_logs_cleared', max(timestamp) FROM call_logs WHERE true"
+)
 _PRUNE: Final = (
     "DELETE FROM proxy_logs WHERE rowid NOT IN (SELECT rowid FROM proxy_logs ORDER BY timestamp DESC, rowid DESC LIMIT ?)"
 )
@@ -95,10 +114,11 @@ class ProxyLogs:
             clauses.append("(" + " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in _SEARCHED) + ")")
             values += [containing(search)] * len(_SEARCHED)
         where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
-        sql = f"SELECT {_COLUMNS} FROM proxy_logs{where} ORDER BY timestamp DESC, rowid DESC LIMIT ?"
+        sql = f"{_CALLS}{where} ORDER BY timestamp DESC, place DESC LIMIT ?"
         return [row_of(record) for record in await self._db.fetch(sql, (*values, limit))]
 
     async def clear(self) -> None:
         await self._batch.flush()
         async with self._db.log() as tx:
             await tx.execute("DELETE FROM proxy_logs", ())
+            await tx.execute(_CLEARED, ())

@@ -181,7 +181,7 @@ def test_proxies_are_chosen_for_everything_and_for_one_account(server: Process, 
     server.add_node("lab", "http://127.0.0.1:9/v1", "openai-compatible", "k")
     browser.open(f"{server.url}/dashboard/proxies")
     browser.sees("No proxy yet")
-    browser.sees("No call took a proxy yet.")
+    browser.sees("No call yet.")
     browser.sees("directly")
     browser.click("Add a proxy")
     browser.click("Save")
@@ -212,7 +212,7 @@ def test_proxies_are_chosen_for_everything_and_for_one_account(server: Process, 
     assert [*browser.run("fetch('/api/settings/proxy').then(answer => answer.json())")["keys"]] == []
     browser.click("Empty the log")
     browser.click("Empty it")
-    browser.sees("No call took a proxy yet.")
+    browser.sees("No call yet.")
 
 
 def test_a_suite_is_looked_at_and_run(server: Process, browser: Browser) -> None:
