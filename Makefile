@@ -20,8 +20,9 @@ help:
 run: $(VENV)/.run
 	@$(BIN)/omniroute demo
 
+# Many tests start a process, which would compile the package anew where the environment wants no compiled files.
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check .

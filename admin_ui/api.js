@@ -1,17 +1,17 @@
-// The one place that talks to the gateway: same-origin JSON, errors with the fields they belong to.
+// All requests to the gateway: same-origin JSON, and errors with the fields that they concern.
 
 export class ApiError extends Error {
   constructor(status, message, { code = "", fields = [], retryAfter = 0 } = {}) {
     super(message);
     this.name = "ApiError";
-    this.status = status; // 0: the gateway did not answer at all
+    this.status = status; // 0: no response from the gateway
     this.code = code;
     this.fields = fields; // [{field, message}], field = dotted path
     this.retryAfter = retryAfter; // seconds
   }
 }
 
-// "up" and "down" are told to the page frame, which shows a banner while the gateway is away; "login" once there is a session.
+// Events for the page frame: "up" and "down" (it shows a banner while the gateway is unreachable), "login" after a login.
 export const line = new EventTarget();
 let up = true;
 
@@ -41,7 +41,7 @@ export async function call(method, path, body, signal) {
   const data = parse(text);
   if (response.ok) return data;
   const failure = toError(response, data);
-  // Only a missing session leads to the login page: a wrong password is a 401 too, and belongs at its field.
+  // Only a missing session leads to the login page.  A wrong password is a 401 too, and is shown at its field.
   if (failure.code === "AUTH_001" && location.pathname !== "/login") {
     location.assign("/login?next=" + encodeURIComponent(location.pathname));
   }
@@ -72,5 +72,5 @@ export const api = {
   delete: (path) => call("DELETE", path),
 };
 
-// Ids come from the gateway, yet a path is only ever built from escaped pieces.
+// Build a path from escaped parts, although ids come from the gateway.
 export const at = (base, ...parts) => [base, ...parts.map(encodeURIComponent)].join("/");

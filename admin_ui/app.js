@@ -1,4 +1,4 @@
-// The frame around the pages: navigation, which page the address means, and whether the gateway is there.
+// The frame around the pages: navigation, the page for the current address, and the state of the gateway.
 
 import { api, line } from "./api.js";
 import { h, redraw } from "./parts/dom.js";
@@ -20,7 +20,7 @@ import * as tools from "./pages/tools.js";
 import * as usage from "./pages/usage.js";
 
 const HOME = "/dashboard";
-const KNOCK_MS = 1000; // while the gateway does not answer
+const KNOCK_MS = 1000; // between attempts while the gateway does not answer
 const PAGES = new Map([
   ["", overview],
   ["providers", providers],
@@ -48,14 +48,14 @@ let leave = new AbortController();
 function open(path, { focus = true } = {}) {
   const name = path.slice(HOME.length).replace(/^\/|\/$/g, "");
   const page = PAGES.get(name) ?? missing;
-  leave.abort(); // ends the timers and requests of the page before
+  leave.abort(); // ends the timers and requests of the previous page
   leave = new AbortController();
   document.title = `${page.title} · OmniRoute`;
   document.querySelectorAll("dialog[open]").forEach((element) => element.close());
   for (const link of links) {
     if (link.textContent === page.title) {
       link.setAttribute("aria-current", "page");
-      link.scrollIntoView({ block: "nearest", inline: "nearest" }); // the narrow bar does not show all of them
+      link.scrollIntoView({ block: "nearest", inline: "nearest" }); // the narrow bar does not show all links at once
     } else link.removeAttribute("aria-current");
   }
   const heading = h("h1", { tabindex: "-1" }, page.title);
@@ -67,7 +67,7 @@ function open(path, { focus = true } = {}) {
   if (focus) heading.focus({ preventScroll: true });
 }
 
-// Links inside the dashboard change the page without loading it anew.
+// Links within the dashboard change the page without reloading it.
 function follow(event) {
   const link = event.target.closest?.("a[href]");
   const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
@@ -115,7 +115,7 @@ function frame() {
   showAccount(account);
 }
 
-// Until it answers: not every page asks for something by itself.
+// Retry until the gateway answers, because not every page sends requests by itself.
 const knock = () => setTimeout(() => api.get("/api/auth/status").catch((error) => error.status === 0 && knock()), KNOCK_MS);
 
 async function showAccount(host) {
@@ -123,7 +123,7 @@ async function showAccount(host) {
     const { authenticated } = await api.get("/api/auth/status");
     redraw(host, authenticated && h("button", { type: "button", class: "quiet", click: logout }, "Log out"));
   } catch {
-    // the page itself says what is wrong
+    // the page itself reports the error
   }
 }
 

@@ -1,9 +1,9 @@
-// The API page: /api/openapi.json, grouped, searchable, each route unfolding to what it takes and gives.
+// The API page: the routes of /api/openapi.json, grouped and searchable; each unfolds to its parameters and responses.
 import { h, redraw } from "./parts/dom.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
-// The parts of a schema that a reader wants, on a few lines; names of types stay names.
+// A schema in a few lines of text; named types are shown by name.
 function shape(schema, depth = 0) {
   if (!schema || !Object.keys(schema).length) return "any";
   if (schema.$ref) return schema.$ref.split("/").pop();
@@ -22,7 +22,7 @@ function shape(schema, depth = 0) {
   return `{\n${lines.join("\n")}\n${"  ".repeat(depth)}}`;
 }
 
-// The named types that a schema leads to, each once.
+// The named types that a schema refers to, each once.
 function named(schema, types, found = new Map()) {
   if (schema && typeof schema === "object") {
     const name = schema.$ref?.split("/").pop();
@@ -65,7 +65,7 @@ function about(operation, types) {
   );
 }
 
-// A route's details are built when it is first unfolded: there are hundreds.
+// There are hundreds of routes, so the details of each are built when it is first unfolded.
 function route({ method, path, operation }, types) {
   const details = h("details", { class: "route" },
     h("summary", null, h("span", { class: "method" }, method.toUpperCase()), h("code", null, path),
@@ -97,7 +97,7 @@ async function show() {
     if (!answer.ok) throw new Error(`the gateway answered ${answer.status}`);
     description = await answer.json();
   } catch (error) {
-    redraw(main, h("h1", null, "API"), h("p", { role: "alert" }, `The description cannot be read: ${error.message}`));
+    redraw(main, h("h1", null, "API"), h("p", { role: "alert" }, `The API description cannot be loaded: ${error.message}`));
     return;
   }
   const types = description.components.schemas;

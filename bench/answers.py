@@ -1,4 +1,4 @@
-"""What the mock says, in both wires: one whole answer of about 1 KB, and the events of a stream.  Text of our own."""
+"""The mock's answers on both wires: one whole answer of about 1 KB, and the events of a stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TEXT = MARK + b"the second retry waits for a minute because the delay grows thir
 
 
 class Answers(NamedTuple):
-    """A whole answer, and the SSE events of a stream: before the text, one of text (around the text itself), after it."""
+    """A whole answer, and the SSE events of a stream: those before the text, the frame of a text event, those after."""
 
     whole: bytes
     before: tuple[bytes, ...]
@@ -17,7 +17,7 @@ class Answers(NamedTuple):
     after: tuple[bytes, ...]
 
     def event(self, digits: int) -> bytes:
-        """A text event with ``tok-<digits>``."""
+        """Return a text event with ``tok-<digits>``."""
         return b"%btok-%d %b" % (self.text[0], digits, self.text[1])
 
 

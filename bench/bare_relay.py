@@ -1,12 +1,11 @@
-"""The control: the least that a relay in Python can do.
+"""The control of the measurements: the least that a relay in Python can do.
 
 It parses each request (every header field included) and each answer, keeps a LIFO pool of upstream connections and forwards
-bytes as they come: a piece read is a piece written, nothing is copied, looked at, logged or timed.  What OmniRoute costs is
-told as a multiple of this, measured on the same machine in the same minute, because microseconds do not travel.
+bytes as they arrive: each piece read is written at once; nothing is copied, inspected, logged or timed.  OmniRoute's cost is
+stated as a multiple of this, measured on the same machine at the same time, because microseconds differ between machines.
 
-It is honest where it could cheat: both directions go through httptools, so it knows where messages end and which connections
-can be used again, and an upstream that dies takes its client's connection with it.  It has no limits, deadlines or
-back-pressure: a control needs none, a gateway does.
+It is a fair control: both directions go through httptools, so it knows where messages end and which connections can be
+reused, and if an upstream connection dies, the client's connection is closed.  It has no limits, deadlines or back-pressure.
 
 ``python -m bench.bare_relay --port 0 --upstream PORT`` prints the port it listens on.
 """
@@ -21,7 +20,7 @@ import uvloop
 
 
 class Relay:
-    """The pool, and the address behind it."""
+    """The connection pool, and the upstream's address."""
 
     def __init__(self, upstream: int) -> None:
         self.upstream = upstream
@@ -38,7 +37,7 @@ class Relay:
 
 
 class Client(asyncio.Protocol):
-    """The side of the client."""
+    """The client's side."""
 
     transport: asyncio.Transport
 
@@ -100,7 +99,7 @@ class Client(asyncio.Protocol):
 
 
 class Upstream(asyncio.Protocol):
-    """The side of the provider."""
+    """The provider's side."""
 
     transport: asyncio.Transport
 

@@ -1,4 +1,4 @@
-"""Requests in the shape that agent programs really send, filled with text of our own.
+"""Requests in the shape that agent programs send, with made-up text.
 
 Two sizes for each wire: a small one of about 1 KB and an *agent* one of about 80 KB (25 tools, a long system prompt, a tool
 call and its result), because a gateway that is fast with the first can be slow with the second.
@@ -38,7 +38,7 @@ _QUESTION = "Why does the second retry of the upload wait for a minute, and whic
 
 
 def prose(size: int) -> str:
-    """About *size* characters of plain instructions."""
+    """Return about *size* characters of instructions."""
     words = " ".join(islice(cycle(_SENTENCES), size // 60 + 1))
     return words[:size]
 
@@ -58,7 +58,7 @@ _DESCRIPTIONS = {
 
 
 def chat(model: str, *, agent: bool = False, stream: bool = False) -> bytes:
-    """An ``openai-chat`` request body."""
+    """Return an ``openai-chat`` request body."""
     body: dict[str, Any] = {"model": model, "messages": [{"role": "system", "content": prose(6400 if agent else 780)}]}
     body["messages"].append({"role": "user", "content": _QUESTION})
     if agent:
@@ -83,7 +83,7 @@ def chat(model: str, *, agent: bool = False, stream: bool = False) -> bytes:
 
 
 def messages(model: str, *, agent: bool = False, stream: bool = False) -> bytes:
-    """An ``anthropic`` request body."""
+    """Return an ``anthropic`` request body."""
     cached = {"cache_control": {"type": "ephemeral"}}
     system = [{"type": "text", "text": prose(6400 if agent else 780), **cached}]
     body: dict[str, Any] = {"model": model, "max_tokens": 4096, "system": system}
@@ -102,18 +102,18 @@ def messages(model: str, *, agent: bool = False, stream: bool = False) -> bytes:
 
 
 def responses(model: str) -> bytes:
-    """An ``openai-responses`` request body, small and streamed."""
+    """Return a small, streamed ``openai-responses`` request body."""
     said = {"instructions": prose(780), "input": _QUESTION, "max_output_tokens": 4096}
     return orjson.dumps({"model": model, **said, "stream": True})
 
 
 def gemini(model: str) -> bytes:
-    """A ``gemini`` request body, small; the path says the model and that it is streamed."""
+    """Return a small ``gemini`` request body; the path gives the model and asks for a stream."""
     told = {"systemInstruction": {"parts": [{"text": prose(780)}]}, "generationConfig": {"maxOutputTokens": 4096}}
     return orjson.dumps({"contents": [{"role": "user", "parts": [{"text": _QUESTION}]}], **told})
 
 
 def ollama(model: str) -> bytes:
-    """An ``ollama`` request body, small and streamed."""
+    """Return a small, streamed ``ollama`` request body."""
     turns = [{"role": "system", "content": prose(780)}, {"role": "user", "content": _QUESTION}]
     return orjson.dumps({"model": model, "messages": turns, "stream": True, "options": {"num_predict": 4096}})

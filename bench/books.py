@@ -1,4 +1,4 @@
-"""Rows about the management side: how long the books of a million calls take to read, and whether requests notice."""
+"""Rows about management: how long views over a million recorded calls take, and how much management slows requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FROM calls
 
 
 def fill(data: Path) -> None:
-    """Enter :data:`CALLS` calls of the last weeks into a gateway's database; the gateway must not run."""
+    """Insert :data:`CALLS` calls of the last weeks into a gateway's database; the gateway must not be running."""
     sums = (procs.ROOT / "omniroute/store/migrations/002_usage_daily.sql").read_text().partition("INSERT INTO")
     with closing(sqlite3.connect(data / "storage.sqlite")) as db:
         db.execute(_FILL, (CALLS,))
@@ -38,7 +38,7 @@ def fill(data: Path) -> None:
 
 
 def slowest_view(port: int, rounds: int) -> float:
-    """Milliseconds that the slowest of the views takes, in the median of the rounds."""
+    """Return the milliseconds that the slowest view takes; the median over the rounds."""
     return max(median(_milliseconds(port, "GET", view) for _ in range(rounds)) for view in _VIEWS)
 
 
@@ -49,7 +49,7 @@ def _milliseconds(port: int, method: str, path: str) -> float:
 
 
 async def added_p99(port: int, shot: load.Shot, rounds: int, seconds: float, other: bytes) -> float:
-    """Milliseconds that an operator's work adds to the p99 of requests, 300 a second; *other* is a database to import."""
+    """Return the milliseconds that management work adds to the p99 at 300 requests/s; *other*: a database to import."""
     quiet, busy = [], []
     for turn in range(rounds):
         quiet.append(await _p99(shot, seconds, turn))
@@ -66,7 +66,7 @@ async def _p99(shot: load.Shot, seconds: float, seed: int) -> float:
 
 
 async def _manage(port: int, other: bytes, over: asyncio.Event) -> None:
-    """One piece of work after the other, without a rest; the last one puts back the books that the import replaced."""
+    """Run one management task after another without a pause; the last one restores the data that the import replaced."""
     while not over.is_set():
         for view in _VIEWS:
             await asyncio.to_thread(procs.call, port, "GET", view)
@@ -78,14 +78,14 @@ async def _manage(port: int, other: bytes, over: asyncio.Event) -> None:
 
 
 def export(port: int) -> bytes:
-    """The gateway's database."""
+    """Download the gateway's database."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{_BACKUPS}/export", timeout=10) as answer:
         content: bytes = answer.read()
         return content
 
 
 def _import(port: int, database: bytes) -> None:
-    """Put an uploaded database in force."""
+    """Upload *database* to replace the gateway's."""
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="other.sqlite"\r\n\r\n'
     request = urllib.request.Request(f"http://127.0.0.1:{port}{_BACKUPS}/import", head + database + b"\r\n--b--\r\n")
     request.add_header("content-type", "multipart/form-data; boundary=b")

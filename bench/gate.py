@@ -1,7 +1,6 @@
-"""Fails when a row of ``gates.toml`` is over its limit: ``python -m bench.gate``.
+"""Fails if a row of ``gates.toml`` is over its limit: ``python -m bench.gate``.
 
-A broken row is measured up to twice more before it fails, each time with processes of its own: noise does not decide, a slow
-gateway does.
+A row over its limit is measured up to twice more, each time with new processes, so that noise does not fail the build.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ import uvloop
 from .rows import GATE, Stage
 from .run import Outcome, measure, prepare, report
 
-AGAIN: Final = 2  # a disk that others use too can stop for a minute
+AGAIN: Final = 2  # more measurements; a shared disk can stall for a minute
 
 
 async def gate() -> int:
-    """The number of rows over their limit."""
+    """Return the number of rows over their limit."""
     outcomes = await _measured(())
     for _ in range(AGAIN):
         broken = [outcome.row for outcome in outcomes if not outcome.ok]
@@ -33,7 +32,7 @@ async def gate() -> int:
 
 
 async def _measured(rows: Sequence[str]) -> list[Outcome]:
-    """*rows*, or all where none is named."""
+    """Measure *rows*, or all if none is named."""
     with Stage(GATE) as stage:
         return await measure(stage, rows)
 

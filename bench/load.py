@@ -1,9 +1,9 @@
 """The client: raw asyncio protocols that send prepared bytes and check every answer.
 
-Three ways to press.  A *closed* loop: N connections, each sends when its answer is complete; for throughput and CPU.  An
-*open* loop: requests at random moments at a fixed mean rate, whatever the answers do; a latency counts from the moment at
-which the request was due, so a stall is paid by everyone who had to wait in it; for honest percentiles.  *Live* streams: N
-open streams that trickle; for the cost of an event.
+There are three kinds of load.  A *closed* loop, for throughput and CPU: N connections, each sends again when its answer is
+complete.  An *open* loop, for honest percentiles: requests at random moments with a fixed mean rate, independent of the
+answers; latency counts from when a request was due, so a stall counts for every request that waits in it.  *Live* streams,
+for the cost of an event: N open streams with slow events.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _TOKEN = re.compile(rb"tok-(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One prepared request and what its answer must hold."""
+    """One prepared request, and what its answer must contain."""
 
     port: int
     raw: bytes
     expect: bytes  # must occur in the body
-    times: int = 1  # … this often
+    times: int = 1  # how often it must occur
 
     def verify(self, status: int, body: bytes) -> str:
-        """``""`` or what is wrong."""
+        """Return what is wrong with an answer; ``""`` if nothing is."""
         if status != 200:
             return f"status {status}"
         found = body.count(self.expect)
@@ -54,7 +54,7 @@ def shot(port: int, path: str, body: bytes, expect: bytes, *, times: int = 1, ke
 
 @dataclass(slots=True)
 class Result:
-    """What a round gave.  Latencies in nanoseconds, unsorted."""
+    """The result of a round.  Latencies are in nanoseconds, unsorted."""
 
     count: int = 0
     seconds: float = 0.0
@@ -67,12 +67,12 @@ class Result:
         return self.count / self.seconds if self.seconds else 0.0
 
     def percentile(self, share: float, of: list[int] | None = None) -> float:
-        """In microseconds; *share* 0..1."""
+        """Return a percentile in microseconds; *share* is between 0 and 1."""
         values = sorted(self.latencies if of is None else of)
         return values[min(len(values) - 1, int(share * len(values)))] / 1000 if values else 0.0
 
     def check(self) -> Result:
-        """Self, if every answer was right.  Raises ``RuntimeError``: a fast wrong answer is not a measurement."""
+        """Return self.  Raises ``RuntimeError`` if an answer was wrong: a fast wrong answer is not a measurement."""
         if self.errors or not self.count:
             raise RuntimeError(f"{self.count} right answers, wrong ones: {dict(self.errors.most_common(5))}")
         return self
@@ -89,8 +89,8 @@ class Connection(asyncio.Protocol):
         self._shot: Shot | None = None
         self._pieces: list[bytes] = []
         self.due = 0
-        self.first = 0  # when the first byte of the body came
-        self.delays: list[int] | None = None  # of the events, where someone wants them
+        self.first = 0  # time of the first byte of the body
+        self.delays: list[int] | None = None  # delays of the events, if wanted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
 
 
 class _Round:
-    """What the ways to press share: the connections, the result and the end."""
+    """What the kinds of load share: the connections, the result and the end."""
 
     def __init__(self, what: Shot) -> None:
         self.what = what
@@ -177,7 +177,7 @@ class _Round:
 
 
 class _Closed(_Round):
-    left = 0  # answers to come, those of requests not yet sent included
+    left = 0  # outstanding answers, including those of requests not yet sent
 
     def done(self, connection: Connection, error: str) -> None:
         super().done(connection, error)
@@ -189,7 +189,7 @@ class _Closed(_Round):
 
 
 async def closed(what: Shot, connections: int, count: int, limit: float = 120.0) -> Result:
-    """*count* requests over *connections*, as fast as the answers come; gives up after *limit* seconds."""
+    """Send *count* requests over *connections*, as fast as answers arrive; give up after *limit* seconds."""
     press = _Closed(what)
     press.left = count
     await press.connect(min(connections, count))
@@ -199,7 +199,7 @@ async def closed(what: Shot, connections: int, count: int, limit: float = 120.0)
 
 
 class _Open(_Round):
-    """``due`` is the moment of the next request; requests that found no free connection wait with theirs."""
+    """``due`` is the time of the next request; requests without a free connection wait, and keep their due time."""
 
     def __init__(self, what: Shot, rate: float, seconds: float, seed: int) -> None:
         super().__init__(what)
@@ -238,7 +238,7 @@ class _Open(_Round):
 
 
 async def opened(what: Shot, connections: int, rate: float, seconds: float, seed: int = 1) -> Result:
-    """Requests at random moments (exponential gaps, the same for every *seed*), *rate* a second on average."""
+    """Send requests at random moments (exponential gaps, reproducible by *seed*), on average *rate* a second."""
     press = _Open(what, rate, seconds, seed)
     await press.connect(connections)
     press.begin()
@@ -251,7 +251,7 @@ async def opened(what: Shot, connections: int, rate: float, seconds: float, seed
 
 class _Streams(_Round):
     async def open(self, count: int) -> None:
-        """Open *count* streams and wait until each has said something.  Raises ``RuntimeError``."""
+        """Open *count* streams and wait until each has sent something.  Raises ``RuntimeError``."""
         await self.connect(count)
         for connection in self.pool:
             connection.fire(self.what, monotonic_ns())
@@ -270,17 +270,17 @@ class _Streams(_Round):
 
 @dataclass(slots=True)
 class Live:
-    """What a window over open streams gave; ``delays`` are the events' ways through, in nanoseconds."""
+    """The measurements of a window over open streams; ``delays`` are the events' delays in nanoseconds."""
 
     events: int
-    cpu: int  # nanoseconds, as told by the meter
+    cpu: int  # nanoseconds, from the meter
     delays: Result
 
 
 async def live(what: Shot, streams: int, window: float, meter: Callable[[], int]) -> Live:
-    """Open *streams*, wait until all of them flow, watch them for *window* seconds, and see all of them end well.
+    """Open *streams*, wait until events arrive on all, measure for *window* seconds, and check that all end well.
 
-    ``what`` must ask for streams that last longer than the window and the opening.  Raises ``RuntimeError``.
+    ``what`` must ask for streams that outlast opening and window.  Raises ``RuntimeError``.
     """
     press = _Streams(what)
     await press.open(streams)
@@ -302,7 +302,7 @@ async def live(what: Shot, streams: int, window: float, meter: Callable[[], int]
 
 
 async def hold(what: Shot, streams: int, inside: Callable[[], int]) -> int:
-    """Open *streams* that stay silent after their first event; what *inside* says while all are open."""
+    """Open *streams* that stay silent after their first event; return what *inside* returns while all are open."""
     press = _Streams(what)
     await press.open(streams)
     await asyncio.sleep(0.5)

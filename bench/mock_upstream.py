@@ -1,17 +1,17 @@
-"""A provider that costs almost nothing: canned answers in two wires, as fast as one Python process can send them.
+"""A provider that costs almost nothing: canned answers on two wires, as fast as one Python process can send them.
 
-``POST …/chat/completions`` and ``POST …/messages``.  Without ``"stream": true`` the answer is whole, about 1 KB.  A stream
-is shaped by the model's name:
+It serves ``POST …/chat/completions`` and ``POST …/messages``.  Without ``"stream": true`` it sends a whole answer of about
+1 KB.  The model's name shapes a stream:
 
-* ``…events-N``      N text events, sent at once, each as its own chunk (50 where the name says nothing)
-* ``…paced-NxMms``   N text events, one every M milliseconds; streams are spread over the period, not in step
+* ``…events-N``      N text events, sent at once, each as its own chunk (50 if the name does not say)
+* ``…paced-NxMms``   N text events, one every M milliseconds; the streams are spread evenly over the period
 * ``…hold``          one text event, then silence until the client leaves
 
-Each text event holds ``tok-<digits>``.  In paced streams the digits are the monotonic time of sending in nanoseconds, so
-that whoever reads them can tell how long they were on the way.
+Each text event holds ``tok-<digits>``.  In paced streams the digits are the monotonic time of sending in nanoseconds, from
+which the reader computes the delay.
 
-Not a strict server: it believes ``Content-Length`` and knows no chunked requests.  ``python -m bench.mock_upstream --port
-0`` prints the port it listens on.
+It is not a strict server: it trusts ``Content-Length`` and does not support chunked requests.
+``python -m bench.mock_upstream --port 0`` prints the port that it listens on.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _whole(status: bytes, body: bytes) -> bytes:
 
 @cache
 def _canned(path: bytes, model: bytes, stream: bool) -> bytes | tuple[Answers, int, int]:
-    """The bytes of an answer, or (wire, events, period in ms) of one that is sent over time; 0 events = hold."""
+    """Return the bytes of an answer, or (wire, events, period in ms) of one sent over time; 0 events: hold."""
     wire = CHAT if path.endswith(b"/chat/completions") else ANTHROPIC if path.endswith(b"/messages") else None
     if wire is None:
         known = path.endswith(b"/models")
@@ -73,7 +73,7 @@ def _canned(path: bytes, model: bytes, stream: bool) -> bytes | tuple[Answers, i
 
 
 class _Wheel:
-    """The paced streams of one period, each in a slot of its own as far as there are slots."""
+    """The paced streams of one period, each in a slot of its own as long as there are free ones."""
 
     def __init__(self, period: int) -> None:
         self._slots: list[dict[Upstream, tuple[Answers, int]]] = [{} for _ in range(max(1, round(period / 1000 / TICK)))]
@@ -115,7 +115,7 @@ class Upstream(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._need = 0  # bytes of the message whose head has been read
+        self._need = 0  # length of the message whose head has been read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]

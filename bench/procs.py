@@ -1,4 +1,4 @@
-"""The processes of a run: started on their own core, watched from outside, always ended."""
+"""The processes of a run: pinned to a core, measured from outside, always terminated."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ CLIENT_CORE, SERVER_CORE = _CORES[0], _CORES[-1]  # client and upstream on one, 
 
 
 def raise_limits() -> None:
-    """As many open files as allowed; a thousand streams need three thousand."""
+    """Raise the limit of open files to the maximum; a thousand streams need three thousand."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _end_with_parent() -> None:
-    """In the child: SIGTERM when the process that started it ends, however it ends (``prctl(PR_SET_PDEATHSIG)``)."""
+    """In the child: ask for SIGTERM when the parent process ends in any way (``prctl(PR_SET_PDEATHSIG)``)."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def load_average() -> float:
-    """Of the last minute: how many others want the cores."""
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 
@@ -48,7 +48,7 @@ def free_port() -> int:
 
 
 class Process:
-    """A child on one core; ``port`` is where it listens."""
+    """A child process on one core; ``port`` is where it listens."""
 
     def __init__(self, command: Sequence[str], core: int, port: int = 0, env: Mapping[str, str] | None = None) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
@@ -71,20 +71,20 @@ class Process:
             self.port = int(line)
 
     def log(self) -> str:
-        """The last lines it wrote."""
+        """Return the last lines that it wrote."""
         self._log.seek(0)
         return self._log.read()[-3000:].decode(errors="replace")
 
     def cpu(self) -> int:
-        """User and system time of all its threads, ended ones too, in nanoseconds.
+        """Return user and system time of all its threads, including ended ones, in nanoseconds.
 
-        The number that ``/proc/<pid>/stat`` gives in hundredths of a second, from the process's own CPU clock; Linux derives
-        its id from the process id (``MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)``).
+        ``/proc/<pid>/stat`` has this only in hundredths of a second, so it is read from the process's CPU clock.  Linux
+        derives the clock's id from the process id (``MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)``).
         """
         return time.clock_gettime_ns((~self.child.pid << 3) | 2)
 
     def rss(self) -> int:
-        """Resident memory in bytes."""
+        """Return the resident memory in bytes."""
         for line in Path(f"/proc/{self.child.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
@@ -122,7 +122,7 @@ def proto_relay(behind: int) -> Process:
 
 
 def call(port: int, method: str, path: str, body: object = None, key: str = "") -> Any:
-    """One JSON call of the management API.  Raises ``RuntimeError`` with the answer's text."""
+    """Make one JSON call of the management API.  Raises ``RuntimeError`` with the answer's text."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
     if key:
         request.add_header("authorization", f"Bearer {key}")
@@ -137,7 +137,7 @@ def call(port: int, method: str, path: str, body: object = None, key: str = "") 
 
 
 class Gateway(Process):
-    """OmniRoute as a user starts it, with its defaults, except that a gateway key is required."""
+    """OmniRoute with its defaults, except that a gateway key is required."""
 
     def __init__(self, data: Path) -> None:
         port = free_port()
@@ -150,7 +150,7 @@ class Gateway(Process):
         )
 
     def wait(self, limit: float = 20.0) -> Gateway:
-        """Until it answers."""
+        """Wait until it answers."""
         while True:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1):
@@ -163,7 +163,7 @@ class Gateway(Process):
         return self
 
     def configure(self, mock: int) -> str:
-        """Two nodes that point at the mock, one of each wire, and the gateway key that is returned."""
+        """Add two nodes that point to the mock, one for each wire; return a new gateway key."""
         for kind, prefix, extra in (
             ("openai-compatible", "mock", {"apiType": "chat"}),
             ("anthropic-compatible", "mocka", {}),

@@ -1,8 +1,8 @@
-"""The second control: the gateway's own protocol layers with nothing on top.
+"""The second control: the gateway's protocol layers with nothing on top.
 
-What :mod:`bench.bare_relay` leaves out and a gateway cannot (strict heads, limits, deadlines, back-pressure, one task for
-each request, a second chance on a dead connection) is in it; keys, routing, records and translation are not.  So the
-difference to the bare relay is the price of speaking HTTP carefully, that to OmniRoute the price of being a gateway.
+It includes what :mod:`bench.bare_relay` omits but a gateway needs: strict parsing, limits, deadlines, back-pressure, a task
+per request, a retry on a dead connection.  It has no keys, routing, records or translation.  The difference to the bare
+relay is thus the cost of handling HTTP carefully, the difference to OmniRoute the cost of being a gateway.
 
 ``python -m bench.proto_relay --upstream PORT`` prints the port it listens on.
 """
@@ -28,7 +28,7 @@ _PATH = b"/v1/chat/completions"
 
 
 class Relay:
-    """Whole answers only."""
+    """Relays whole answers only."""
 
     body_limit = 1 << 25
     stream_body = False

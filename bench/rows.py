@@ -1,7 +1,7 @@
-"""What is measured: one function for each row of ``gates.toml``.
+"""The measurements: one function for each row of ``gates.toml``.
 
-A row that compares runs *rounds*, in each of which the relay and the gateway take their turn, and gives the median of the
-rounds' ratios: what disturbs the machine for a second disturbs both or falls out.
+A comparison runs several rounds, in each of which relay and gateway take turns, and reports the median of the rounds'
+ratios.  A short disturbance of the machine then affects both, or is dropped by the median.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from .micro import paths
 
 CHAT = "/v1/chat/completions"
 MIB = 1024 * 1024
-LEAST_P99 = 100.0  # µs; a control that adds less is luck, and would make the ratio a lottery
+LEAST_P99 = 100.0  # µs; a control that adds less does so by chance, and would make the ratio meaningless
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much work a row is worth."""
+    """How much work is done for a row."""
 
     rounds: int
-    requests: int  # of a CPU round; fewer where each is bigger
-    seconds: float  # of an open-loop or live round
-    soak: int  # requests before memory is read again
+    requests: int  # per CPU round; fewer if each is larger
+    seconds: float  # per open-loop or live round
+    soak: int  # requests between two readings of memory
 
 
 FULL = Effort(rounds=7, requests=15_000, seconds=4.0, soak=100_000)
@@ -43,7 +43,7 @@ SMOKE = Effort(rounds=1, requests=200, seconds=0.5, soak=200)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The number that the limit is for, and the two it was made from, as text."""
+    """The number that the limit applies to, and as text the two numbers that it comes from."""
 
     value: float
     gateway: str
@@ -51,7 +51,7 @@ class Reading:
 
 
 class Stage:
-    """The processes of a run: mock, relay and gateway.  A context manager."""
+    """The processes of a run: mock, relay and gateway; a context manager."""
 
     def __init__(self, effort: Effort) -> None:
         self.effort = effort
@@ -68,14 +68,14 @@ class Stage:
             self._opened = self._opened.pop_all()
 
     def restart(self) -> float:
-        """A fresh gateway on the same data; seconds from its start to its first answer."""
+        """Start a new gateway on the same data; return the seconds from its start to its first answer."""
         self.gateway.stop()
         self.gateway = procs.Gateway(self._data).wait()
         procs.call(self.gateway.port, "POST", CHAT, {"model": "mock/gpt-mock", "messages": [_HELLO]}, self.key)
         return time.monotonic() - self.gateway.started
 
     def fill_books(self) -> None:
-        """A million calls in the gateway's database, entered once; what it was before is kept in ``before``."""
+        """Insert a million calls into the gateway's database, once; the database before that is kept in ``before``."""
         if not self._filled:
             self.before = books.export(self.gateway.port)
             self.gateway.stop()
@@ -84,7 +84,7 @@ class Stage:
             self.restart()
 
     def shot(self, to: procs.Process, model: str, *, agent: bool = False, stream: bool = False, times: int = 0) -> load.Shot:
-        """A chat request; the relay and the mock take the model's name without its prefix."""
+        """Return a chat request; relay and mock get the model's name without its prefix."""
         name = model if to is self.gateway else model.partition("/")[2]
         body = bodies.chat(name, agent=agent, stream=stream)
         expect = b"tok-" if stream else MARK
@@ -101,7 +101,7 @@ _HELLO = {"role": "user", "content": "Hello"}
 
 
 async def _cpu(to: procs.Process, shot: load.Shot, count: int) -> float:
-    """CPU of *to* per request, in microseconds, 32 connections in a closed loop."""
+    """Return the CPU time of *to* per request in microseconds; 32 connections in a closed loop."""
     before = to.cpu()
     result = (await load.closed(shot, 32, count)).check()
     return (to.cpu() - before) / result.count / 1000
@@ -110,9 +110,9 @@ async def _cpu(to: procs.Process, shot: load.Shot, count: int) -> float:
 async def _compare(
     stage: Stage, work: Callable[[procs.Process], Awaitable[float]], unit: str, system: procs.Process | None = None
 ) -> Reading:
-    """*system*, the gateway unless another one is given, beside the relay."""
+    """Compare *system* (default: the gateway) with the relay."""
     system = system or stage.gateway
-    await work(stage.relay)  # warm
+    await work(stage.relay)  # warm-up
     await work(system)
     pairs = [(await work(stage.relay), await work(system)) for _ in range(stage.effort.rounds)]
     ratio = median(ours / theirs for theirs, ours in pairs)
@@ -145,7 +145,7 @@ def _proto_row(agent: bool) -> Row:
 
 
 async def _per_event(to: procs.Process, shot: load.Shot, window: float) -> float:
-    """CPU of *to* per event of 100 live streams, in microseconds."""
+    """Return the CPU time of *to* per event of 100 live streams, in microseconds."""
     live = await load.live(shot, 100, window, to.cpu)
     return live.cpu / live.events / 1000
 
@@ -165,7 +165,7 @@ def _live_row(model: str) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A wire that clients speak in front of the chat upstream; ``says``: how often it repeats a text in one stream."""
+    """A client wire in front of the chat upstream; ``says``: how often it repeats a text within one stream."""
 
     name: str
     path: str
@@ -179,14 +179,14 @@ class Client:
 
 CLIENTS = (
     Client("anthropic", "/v1/messages", partial(bodies.messages, stream=True)),
-    Client("openai-responses", "/v1/responses", bodies.responses, says=5),  # and in what ends part, item and response
+    Client("openai-responses", "/v1/responses", bodies.responses, says=5),  # also where part, item and response end
     Client("gemini", "/v1beta/models/{model}:streamGenerateContent?alt=sse", bodies.gemini),
     Client("ollama", "/api/chat", bodies.ollama),
 )
 
 
 async def _dearest(measure: Callable[[Client], Awaitable[Reading]]) -> Reading:
-    """The reading of the client whose ratio is the worst."""
+    """Return the reading of the client with the worst ratio."""
     readings = {client.name: await measure(client) for client in CLIENTS}
     name = max(readings, key=lambda name: readings[name].value)
     found = readings[name]
@@ -194,7 +194,7 @@ async def _dearest(measure: Callable[[Client], Awaitable[Reading]]) -> Reading:
 
 
 async def _stream_clients(stage: Stage) -> Reading:
-    """A burst of events for a client of each other wire."""
+    """Measure a burst of events for clients of each other wire."""
     count = max(64, round(stage.effort.requests * 0.3))
     plain = stage.shot(stage.relay, "mock/events-50", stream=True, times=50)
 
@@ -206,7 +206,7 @@ async def _stream_clients(stage: Stage) -> Reading:
 
 
 async def _live_clients(stage: Stage) -> Reading:
-    """Live streams for a client of each other wire: one turn each, since the window is long enough to be warm in."""
+    """Measure live streams for clients of each other wire; one round each, since the window is long enough to warm up."""
     window = stage.effort.seconds
     events = round((window + 1.5) * 200)
     model = f"mock/paced-{events}x5ms"
@@ -221,7 +221,7 @@ async def _live_clients(stage: Stage) -> Reading:
 
 
 async def _p99(stage: Stage) -> Reading:
-    """Added p99: that of each system less that of the mock alone, at the same moments of sending."""
+    """Measure the added p99: each system's minus that of the mock alone, with the same sending times."""
     systems = (stage.upstream, stage.relay, stage.gateway)
     seen: dict[procs.Process, list[float]] = {system: [] for system in systems}
     for turn in range(stage.effort.rounds):
@@ -293,7 +293,7 @@ async def _manage_p99(stage: Stage) -> Reading:
 
 
 async def _micro(stage: Stage) -> Reading:
-    """Reading, decoding and encoding one text event, the dearest of all pairs of wires."""
+    """Measure reading, decoding and encoding one text event, for the most expensive pair of wires."""
     costs = {path.name: path.microseconds() for path in paths.TRANSLATED}
     worst = max(costs, key=lambda name: costs[name])
     return Reading(costs[worst], f"{costs[worst]:.1f} µs ({worst})")
@@ -319,6 +319,6 @@ ROWS: dict[str, Row] = {
     "memory-idle": _idle,
     "memory-after-requests": _soak,
     "memory-open-streams": _streams,
-    "books": _books,  # these two last: they leave a million calls in the database
+    "books": _books,  # these two come last: they leave a million calls in the database
     "manage-p99": _manage_p99,
 }

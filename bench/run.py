@@ -23,7 +23,7 @@ EFFORTS = {"full": FULL, "gate": GATE, "smoke": SMOKE}
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A row of ``gates.toml``: ``goal`` is where the design wants it, ``limit`` what fails the build; they meet in time."""
+    """A row of ``gates.toml``: ``goal`` is the design target; above ``limit`` the build fails."""
 
     title: str
     unit: str
@@ -37,7 +37,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A row, its limit and what was read."""
+    """A row, its limit and its reading."""
 
     row: str
     limit: Limit
@@ -54,7 +54,7 @@ def limits() -> dict[str, Limit]:
 
 
 async def measure(stage: Stage, rows: Sequence[str] = ()) -> list[Outcome]:
-    """The outcomes of *rows* (default: all), in the order of the table; says on stderr what it is at."""
+    """Measure *rows* (default: all) in the order of the table; report progress on stderr."""
     known, outcomes = limits(), []
     for row in rows or ROWS:
         print(f"measuring {known[row].title} …", file=sys.stderr, flush=True)
@@ -72,7 +72,7 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
 
 
 def report(outcomes: Sequence[Outcome]) -> None:
-    """The table for people."""
+    """Print the table."""
     table = Table(*HEAD, "")
     for outcome in outcomes:
         table.add_row(*_cells(outcome), "[green]ok[/]" if outcome.ok else "[red]OVER[/]")
@@ -80,7 +80,7 @@ def report(outcomes: Sequence[Outcome]) -> None:
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """The table for ``README.md``."""
+    """Return the table for ``README.md``."""
     lines = [HEAD, ("---",) * len(HEAD), *map(_cells, outcomes)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -97,7 +97,7 @@ async def run(rows: Sequence[str], effort: str, form: str) -> None:
 
 
 def prepare() -> None:
-    """This process is the client: it stays on the client's core."""
+    """Pin this process, the client, to the client's core."""
     if (load := procs.load_average()) > 1.0:
         print(f"the machine is busy (load {load:.1f}): times will be too long", file=sys.stderr)
     procs.raise_limits()

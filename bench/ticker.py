@@ -1,7 +1,7 @@
 """A timer finer than a millisecond for an event loop (Linux ``timerfd``).
 
-The timers of uvloop and asyncio count whole milliseconds.  A generator that promises 3,000 requests a second, or a server
-that spreads 100 streams over 5 ms, would send them in clumps.
+The timers of uvloop and asyncio have a resolution of one millisecond.  A generator of 3,000 requests a second, or a server
+that spreads 100 streams over 5 ms, would send in bursts.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""OmniRoute: a local gateway for large language models."""
+"""OmniRoute: a local gateway to large language models."""
 
 __version__ = "0.1.0"

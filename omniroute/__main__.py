@@ -8,11 +8,11 @@ import sys
 
 
 def main() -> None:
-    """Run the command line.  Exit status: 0 fine, 1 failed, 2 usage."""
-    gc.set_threshold(50_000, 10, 10)  # thousands of functions and classes are about to be made, and none of them dropped
+    """Run the command line.  Exit status: 0 success, 1 failure, 2 wrong usage."""
+    gc.set_threshold(50_000, 10, 10)  # imports create thousands of objects and no garbage: collect rarely meanwhile
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a letter is no reason to fail
+            stream.reconfigure(errors="replace")  # a terminal that cannot encode a character is no reason to fail
     try:
         from .cli.main import cli  # slow to import, and only needed here
 

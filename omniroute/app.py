@@ -1,4 +1,4 @@
-"""The composition root: the one module that knows all others, and the life of the process."""
+"""The composition root: connects all parts of the gateway and manages the life of the process."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ from .upstream.token_endpoint import TokenEndpoint
 
 T = TypeVar("T")
 _log = logging.getLogger("omniroute.app")
-_RENEWAL_SECONDS: Final = 5.0  # how long a stop waits for tokens that are being renewed
+_RENEWAL_SECONDS: Final = 5.0  # how long a shutdown waits for token refreshes in progress
 DEMO = "demo"
-WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; binding to one demands a password
-WEAK_PASSWORDS = frozenset({"changeme", "change-me", "123456", "password", "admin"})  # of sample files; lower case
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; binding to one requires a password
+WEAK_PASSWORDS = frozenset({"changeme", "change-me", "123456", "password", "admin"})  # from sample files; lower case
 FIRST_PASSED = 3  # sd_listen_fds(3)
-SWITCH_SECONDS = 0.0005  # a request takes a fifth of that
+SWITCH_SECONDS = 0.0005  # see settle(); a request takes about a fifth of that
 
 
 class App:
@@ -113,12 +113,12 @@ class App:
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None, *, owner: bool = True) -> App:
-        """Open the store and build everything on it; nothing listens yet.
+        """Open the store and build the gateway on it; nothing listens yet.
 
-        ``owner=False``: for one command, perhaps beside a running gateway.  Raises ``OmniError`` when the data directory
-        cannot be used.
+        ``owner=False`` is for a single command, which may run beside a running gateway.  Raises ``OmniError`` when the data
+        directory cannot be used.
         """
-        if not is_loopback(settings.host):  # whoever can reach it could spend the owner's money
+        if not is_loopback(settings.host):  # otherwise anyone on the network could spend the owner's money
             settings = dataclasses.replace(settings, require_api_key=True)
         clock = clock or Clock()
         catalog = load_catalog()
@@ -134,9 +134,9 @@ class App:
         return app
 
     async def listen(self, sockets: Sequence[socket.socket] = ()) -> int:
-        """Start serving, on *sockets* or else on the address of the settings; returns the port.
+        """Start serving on *sockets*, or else on the address from the settings; returns the port.
 
-        Raises ``SettingsError`` when the address is unsafe, ``OSError`` when it cannot be had.
+        Raises ``SettingsError`` when the address needs a (better) password first, ``OSError`` when it cannot be bound.
         """
         await self._check_address()
         settings = self.settings
@@ -153,7 +153,7 @@ class App:
         return self.listener.port
 
     async def start_demo(self) -> None:
-        """Bring up the offline provider and make ``demo/echo`` routable."""
+        """Start the offline provider and make ``demo/echo`` routable."""
         self._echo = Listener(Echo(self.clock), self.settings.limits, self.clock)
         await self._echo.start("127.0.0.1", 0)
         self._publish(self.store.snapshot)
@@ -173,18 +173,18 @@ class App:
             raise SettingsError(f"{exposed}, and INITIAL_PASSWORD is one that everybody tries first: choose another")
 
     def _way(self, provider: str, connection_id: str, url: str) -> Proxy | None:
-        """The proxy by which tokens are fetched."""
+        """The proxy for a call to an authorization server, if any."""
         snapshot = self.store.snapshot
         via = snapshot.outbound.choose(snapshot.providers.get(provider), provider, connection_id, url)
         return via.proxy if via is not None else None
 
     def _publish(self, snapshot: Snapshot) -> None:
-        """Put a new snapshot in force for the next request."""
+        """Use a new snapshot from the next request on."""
         if self._echo is not None:
             snapshot = with_demo(snapshot, self.catalog.providers[DEMO], self._echo.port)
         known = {c.id for group in snapshot.connections.values() for c in group}
         before = {c.id for group in self.live.snapshot.connections.values() for c in group}
-        # an answer that came after its account was gone has left a lane behind
+        # a response that arrives after its account was deleted can create a lane again: forget those too
         for id in (before | self.live.limiter.lanes.keys()) - known:
             self.live.forget(id)
         if self.live.health.shut:
@@ -195,7 +195,7 @@ class App:
         self.live.snapshot = snapshot
 
     async def _restore_health(self) -> None:
-        """Put back what is known of accounts and providers, and keep what will be learned."""
+        """Load the stored health of accounts and providers, and store all later changes."""
         live, trouble = self.live, self.store.trouble
         await memory.load(self.store, live)
         live.health.on_change = self._health_changed
@@ -212,16 +212,16 @@ class App:
             self.store.connections.mark(connection_id, msgspec.structs.asdict(state))
 
     def stop(self, *, again: bool = False) -> None:
-        """Begin to end (or, *again*, to start anew); returns at once."""
+        """Begin the shutdown, or with *again* a restart; returns at once."""
         self.again = again
         self.live.draining = True
         self._stopping.set()
 
     def obey_signals(self) -> None:
-        """End in order at SIGTERM, SIGINT and SIGHUP; at the second one without waiting for what runs."""
+        """Shut down gracefully at SIGTERM, SIGINT or SIGHUP; a second signal ends the wait for running requests."""
         loop = asyncio.get_running_loop()
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP, and its loops take no handlers
+            number = getattr(signal, name, None)  # Windows has no SIGHUP, and its event loops no handlers
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 with contextlib.suppress(NotImplementedError):
                     loop.add_signal_handler(number, self._signalled)
@@ -234,18 +234,18 @@ class App:
         self.stop()
         if self.live.running:
             patience = self.settings.limits.shutdown_timeout
-            _log.warning("%d requests run and get %g s to end; once more stops at once", self.live.running, patience)
+            _log.warning("%d requests get %g s to finish; a second signal stops at once", self.live.running, patience)
 
     async def wait(self) -> None:
-        """Until :meth:`stop`."""
+        """Wait until :meth:`stop` is called."""
         await self._stopping.wait()
 
     def keep_sockets(self) -> list[int]:
-        """Copies of the listening sockets for :func:`restart_process`: clients wait in the kernel's queue meanwhile."""
+        """Duplicate the listening sockets for :func:`restart_process`, so that new clients wait in the kernel's queue."""
         return [os.dup(sock.fileno()) for sock in self.listener.sockets] if self.listener is not None else []
 
     async def close(self) -> None:
-        """Finish what runs, within the shutdown time, then close everything in the order it depends on each other."""
+        """Let running requests finish, within the shutdown timeout, then close everything in order of dependency."""
         self.live.draining = True
         if self.listener is not None:
             await self.listener.drain(self.settings.limits.shutdown_timeout)
@@ -265,7 +265,7 @@ class App:
 
 
 def with_demo(snapshot: Snapshot, provider: Provider, port: int) -> Snapshot:
-    """The snapshot with the offline provider at its port of today."""
+    """*snapshot* with the offline provider at its current port."""
     here = msgspec.structs.replace(provider, base_url=f"http://127.0.0.1:{port}/v1")
     connection = Connection(id=DEMO, provider=DEMO, name="offline")
     return msgspec.structs.replace(
@@ -277,7 +277,7 @@ def with_demo(snapshot: Snapshot, provider: Provider, port: int) -> Snapshot:
 
 
 def known_hosts(settings: Settings) -> list[str]:
-    """The ``Host`` values, beside the loopback ones, under which the gateway may be called; see ``Edge``."""
+    """The hosts, in addition to the loopback ones, that requests may name in ``Host``; see ``Edge``."""
     names = [f"[{settings.host}]" if ":" in settings.host else settings.host]
     if settings.host in WILDCARDS:
         names.append("*")
@@ -288,7 +288,7 @@ def known_hosts(settings: Settings) -> list[str]:
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Server TLS when a certificate is configured."""
+    """The server's TLS context, None without a certificate.  Raises ``SettingsError`` when a file cannot be used."""
     if not settings.tls_cert:
         if settings.tls_key:
             raise SettingsError("TLS_KEY without TLS_CERT: give both, or neither for plain HTTP")
@@ -304,7 +304,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run *main* on uvloop where there is one, on asyncio's own loop elsewhere."""
+    """Run *main* on uvloop if it is installed, else on asyncio's own event loop."""
     try:
         import uvloop
     except ImportError:
@@ -313,14 +313,15 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def settle() -> None:
-    """After the start: take everything built so far out of the garbage collector's sight, and let it come rarely.
+    """Tune the interpreter for serving; call once after the start.
 
-    Requests leave no circles behind (a test holds that), so the collector finds nothing and its rounds only cost: a full one
-    over what a start builds stops every stream for 15 ms.  Of 4,000 streams, 32 at a time, 7 start a round at Python's own
-    threshold and none at 5,000; a round over 5,000 objects takes 1 to 2 ms, one over 20,000 takes 9: too long a stop.
+    Garbage collection: requests create no reference cycles (a test checks that), so a collection finds nothing and only
+    stops all streams, a full one for 15 ms.  The objects of the start are therefore frozen, and the threshold is raised.  In
+    4,000 streams, 32 at a time, Python's default threshold starts 7 collections, 5,000 starts none.  A collection of 5,000
+    objects takes 1 to 2 ms; one of 20,000 would take 9 ms, which is too long.
 
-    A database thread that wants the interpreter's lock while the loop is busy gets it after the switch interval, several
-    times for each statement: at Python's own 5 ms the writer of usage rows would fall behind.
+    Switch interval: a database thread needs the GIL several times per statement, and while the event loop is busy it waits
+    one interval each time.  With Python's default of 5 ms the writer of usage rows would fall behind.
     """
     gc.collect()
     gc.freeze()
@@ -329,13 +330,13 @@ def settle() -> None:
 
 
 def passed_sockets(settings: Settings) -> tuple[list[socket.socket], Settings]:
-    """The listening sockets that were handed over, and the settings with their address.  Raises ``SettingsError``."""
+    """The inherited listening sockets, and *settings* with their address.  Raises ``SettingsError``."""
     if not settings.sockets:
         return [], settings
     try:
         sockets = [socket.socket(fileno=number) for number in settings.sockets]
     except OSError as error:
-        raise SettingsError(f"LISTEN_FDS: a socket handed over cannot be used: {error.strerror}") from None
+        raise SettingsError(f"LISTEN_FDS: an inherited socket cannot be used: {error.strerror}") from None
     if any(sock.family not in (socket.AF_INET, socket.AF_INET6) for sock in sockets):
         for sock in sockets:
             sock.close()
@@ -346,7 +347,7 @@ def passed_sockets(settings: Settings) -> tuple[list[socket.socket], Settings]:
 
 
 def restart_process(listening: Sequence[int] = ()) -> NoReturn:
-    """Replace this process by a fresh one with the same arguments, handing it the *listening* sockets (sd_listen_fds(3))."""
+    """Replace this process by a new one with the same arguments that inherits the *listening* sockets (sd_listen_fds(3))."""
     passed: dict[str, str] = {}
     if sys.platform != "win32":
         import fcntl

@@ -1,6 +1,6 @@
-"""Wall and monotonic time behind one object, so that tests can hold the hands.
+"""Wall-clock and monotonic time behind one object, so that tests can control time.
 
-Everything timed asks its :class:`Clock`; nothing else in the project calls :mod:`time`.
+All timed code gets a :class:`Clock`; no other module imports :mod:`time`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Timer(Protocol):
 
 
 class Clock:
-    """Real time.  ``tests/fakes.py`` has the fake with the same methods."""
+    """Real time.  ``tests/fakes.py`` has a fake with the same methods."""
 
-    # The C functions themselves: a request looks at the clock ten times, and a wrapper would double what that costs.
+    # The C functions themselves: a request reads the clock about ten times, and a wrapper would double the cost.
     monotonic = staticmethod(time.monotonic)
-    """Seconds since an arbitrary start; never goes back.  For durations and deadlines."""
+    """Seconds since an arbitrary start; never goes backwards.  For durations and deadlines."""
 
     time = staticmethod(time.time)
     """Unix time in seconds.  For timestamps."""
@@ -39,7 +39,7 @@ class Clock:
 
 
 def iso(unix: float) -> str:
-    """ISO 8601 UTC with milliseconds, e.g. ``2026-02-26T14:03:11.120Z``."""
+    """Format Unix seconds as ISO 8601 in UTC with milliseconds, e.g. ``2026-02-26T14:03:11.120Z``."""
     second, millis = divmod(int(unix * 1000), 1000)
     return f"{_to_the_second(second)}.{millis:03d}Z"
 
@@ -50,6 +50,6 @@ def _to_the_second(unix: int) -> str:
 
 
 def parse_iso(text: str) -> float:
-    """Unix seconds of an ISO 8601 time.  Raises ``ValueError``."""
+    """Parse an ISO 8601 time, UTC unless it has an offset, into Unix seconds.  Raises ``ValueError``."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,9 +1,9 @@
-"""Failures are rows.
+"""The kinds of failure, as a table.
 
-One row per kind of failure that the gateway raises (:class:`OmniError`) says whose fault it is, which HTTP status the client
-gets, how loudly to log it and how far away another attempt could succeed.  A second table gives, per HTTP status, the word
-each wire uses for it.  What a provider answers to a call is no such error but a ``Failure``: ``gateway/retry.py`` weighs it
-by its status and words.
+Each kind of failure that the gateway raises (:class:`OmniError`) has one row: whose fault it is, the HTTP status for the
+client, the log level, and where another attempt could succeed.  A second table gives each wire's error words per HTTP
+status.  A provider's error response to a call is not an ``OmniError`` but a ``Failure``; ``gateway/retry.py`` classifies it
+by status and text.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 class Retry(IntEnum):
-    """How far away the next attempt must be."""
+    """Where the next attempt must go."""
 
-    NONE = 0  # the same request fails everywhere
+    NONE = 0  # nowhere: the same request fails everywhere
     NEXT_ACCOUNT = 1  # another account of the same provider may succeed
     NEXT_MODEL = 2  # the provider cannot help; another model or provider may
 
@@ -48,7 +48,7 @@ KINDS: Final[dict[str, Kind]] = {
     "draining": Kind("gateway", 503, "info", Retry.NONE),
     "overloaded": Kind("gateway", 503, "warning", Retry.NONE),
     "unavailable": Kind("gateway", 503, "warning", Retry.NEXT_MODEL),
-    # what an upstream said, or failed to say, when it was asked for something else than an answer: its models, a token
+    # errors of an upstream in anything but a model call: listing its models, getting a token
     "upstream_auth": Kind("account", 401, "warning", Retry.NEXT_ACCOUNT),
     "upstream_quota": Kind("account", 402, "warning", Retry.NEXT_ACCOUNT),
     "upstream_not_found": Kind("account", 404, "warning", Retry.NEXT_ACCOUNT),
@@ -62,7 +62,7 @@ KINDS: Final[dict[str, Kind]] = {
 
 
 class WireWords(NamedTuple):
-    """The words of the wires for one HTTP status (OpenAI type and code, Anthropic type, Google RPC status)."""
+    """The wires' error words for one HTTP status (OpenAI type and code, Anthropic type, Google RPC status)."""
 
     openai_type: str
     openai_code: str
@@ -95,15 +95,15 @@ _OTHER_5XX: Final = WireWords("server_error", "internal_server_error", "api_erro
 
 
 def wire_words(status: int) -> WireWords:
-    """The words for *status*; an unlisted status gets those of its class."""
+    """The error words for *status*; an unlisted status gets those of its class (4xx or 5xx)."""
     return WIRE_WORDS.get(status) or (_OTHER_4XX if 400 <= status < 500 else _OTHER_5XX)
 
 
 class OmniError(Exception):
-    """A failure on its way to the client.
+    """A failure to report to the client.
 
-    ``kind`` is a key of :data:`KINDS`; ``status`` overrides the row's; ``param`` names the offending field with a dotted
-    path; ``code`` overrides the wire's own code; ``retry_after`` is in seconds.
+    ``kind`` is a key of :data:`KINDS`.  ``status`` overrides the row's.  ``param`` is the dotted path of the invalid field.
+    ``code`` overrides the wire's own code.  ``retry_after`` is in seconds.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Logging: text or JSON lines, a file that keeps its size, and one boundary at which secrets are taken out."""
+"""Logging: text or JSON lines, a rotating file, and the removal of secrets from every line."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LEVELS: Final = {
     "fatal": logging.CRITICAL,
 }
 OLD_FILES: Final = 2
-# What follows the name of a secret, to the end of its quotes where it has some.  The pattern begins with the word itself and
-# not with what may stand before it: looking for that first takes seconds in a long text without spaces.
+# The value after the name of a secret, up to the closing quote if it is quoted.  The pattern must begin with the name
+# itself: an optional prefix before it would take quadratic time, which is seconds in a long text without spaces.
 _NAMED: Final = re.compile(
     r"""(?ix)
     ((?:api[_-]?key|authorization|token|password|secret|cookie)["']?\s*[:=]\s*(?:b?(["']))?)
@@ -40,7 +40,7 @@ _QUERY_KEY: Final = re.compile(r"(?i)([?&](?:key|api_key|access_token|token)=)[^
 
 
 def redact(text: str) -> str:
-    """*text* without credentials: named ones, bearer tokens, and words that look like a vendor's key."""
+    """*text* with credentials replaced by ``****``: values after a secret's name, bearer tokens, keys in known formats."""
     text = _BEARER.sub("Bearer ****", text)
     text = _QUERY_KEY.sub(r"\1****", text)
     text = _NAMED.sub(r"\1****", text)
@@ -52,7 +52,7 @@ class _Text(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        line = _CONTROL.sub(" ", super().formatMessage(record))  # what others wrote must not forge a line of ours
+        line = _CONTROL.sub(" ", super().formatMessage(record))  # prevents forged log lines
         request_id = getattr(record, "request_id", "")
         return f"{line} [{request_id}]" if request_id else line
 
@@ -76,7 +76,7 @@ class _Json(logging.Formatter):
 
 
 class _Stderr(logging.StreamHandler[Any]):
-    """Standard error of this moment.  When nobody reads it any more, lines are lost and nothing else."""
+    """Writes to standard error.  If its reader has gone, log lines are lost, but nothing fails."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
@@ -87,9 +87,10 @@ class _Stderr(logging.StreamHandler[Any]):
 
 
 class _File(logging.FileHandler):
-    """A file of mode 0600 that becomes ``.1``, then ``.2``, when it has reached its size.  A full disk loses lines only.
+    """A log file of mode 0600, renamed to ``.1`` and then ``.2`` once it reaches its size.  On a full disk lines are lost.
 
-    The standard library's has neither the mode nor, because its module brings pickle and sockets along, the speed of start.
+    Not ``logging.handlers.RotatingFileHandler``: that cannot set the mode, and its module imports pickle and sockets, which
+    slows the start.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -120,9 +121,10 @@ class _File(logging.FileHandler):
 
 
 def set_up(level: str, form: str, file: Path | None = None, max_bytes: int = 50 * 1024 * 1024) -> None:
-    """Send the project's log to standard error and, when *file* is given, to that file too.
+    """Send the project's log to standard error and, if given, to *file*.
 
-    A record made with ``extra={"request_id": …}`` shows the id.  Raises ``OSError`` when *file* cannot be written.
+    *level* is a key of :data:`LEVELS`, *form* is ``text`` or ``json``; *file* is rotated at *max_bytes*.  A record logged
+    with ``extra={"request_id": …}`` shows the id.  Raises ``OSError`` when *file* cannot be written.
     """
     handlers: list[logging.Handler] = [_Stderr()]
     if file is not None:

@@ -1,7 +1,7 @@
-"""The environment, read once, as one immutable value with every limit and deadline.
+"""The process's configuration, read once from the environment into an immutable :class:`Settings`.
 
-The only module that reads ``os.environ``.  Variables and defaults: ``docs/configuration.md``.  Times are seconds unless the
-name says otherwise; sizes are bytes.
+The only module that reads ``os.environ``.  Variables and defaults: ``docs/configuration.md``.  Times are in seconds and
+sizes in bytes unless the name says otherwise.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ MIB = 1024 * 1024
 
 
 class SettingsError(ValueError):
-    """A variable has a value that cannot be used; the message names the variable and the remedy."""
+    """A variable has an invalid value; the message names the variable and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes and deadlines of the HTTP server and client."""
+    """Size limits and timeouts of the HTTP server and client."""
 
     head_bytes: int = 64 * KIB
     line_bytes: int = 8 * KIB
     header_fields: int = 100
     gateway_body: int = 32 * MIB
     manage_body: int = 10 * MIB
-    answer_bytes: int = 64 * MIB  # a whole upstream answer
-    stream_buffer: int = 64 * KIB  # unsent bytes of one stream before its upstream is paused
+    answer_bytes: int = 64 * MIB  # a whole upstream response
+    stream_buffer: int = 64 * KIB  # unsent bytes of one stream above which its upstream is paused
     connections: int = 10_000
     in_flight: int = 2_000
-    body_memory: int = 512 * MIB  # of large requests, all together
+    body_memory: int = 512 * MIB  # buffered request bodies of all connections
     head_timeout: float = 10.0
     idle_timeout: float = 75.0  # keep-alive
-    body_silence: float = 30.0
-    body_min_rate: int = 1 * KIB  # bytes a second, averaged after body_silence seconds
-    write_stall: float = 60.0  # a reader without progress is dropped
+    body_silence: float = 30.0  # without a byte of a request body
+    body_min_rate: int = 1 * KIB  # average bytes a second, checked after body_silence seconds
+    write_stall: float = 60.0  # after which a client that reads nothing is disconnected
     connect_timeout: float = 10.0
     first_byte_timeout: float = 600.0
     stream_idle_timeout: float = 300.0
@@ -54,30 +54,30 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class CacheLimits:
-    """The semantic cache.  ``private``: its shelf for keys that say no-log, which only memory holds."""
+    """The semantic cache.  The ``private_…`` limits are for answers to no-log keys, which are kept in memory only."""
 
     entries: int = 500  # in memory; 0 = off
     ttl: float = 3600.0
     private_entries: int = 50
     private_ttl: float = 300.0
-    shared: bool = False  # one key's answers serve others too
+    shared: bool = False  # answers to one key are given to others too
     implicit: bool = False  # a missing temperature counts as 0
 
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
-    """What is looked for in requests and answers.  ``mode``: warn, block or redact."""
+    """The checks of requests and answers for prompt injection and personal data.  ``mode``: warn, block or redact."""
 
     enabled: bool = True
     mode: str = "warn"
-    redact_requests: bool = False  # personal data
+    redact_requests: bool = False  # remove personal data
     redact_answers: bool = False
-    watch_answers: bool = False  # only say that there was some
+    watch_answers: bool = False  # only log that an answer holds personal data
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the process is told from outside, except what lives in the database."""
+    """The configuration of the process, except what is stored in the database."""
 
     host: str = "127.0.0.1"
     port: int = 20128
@@ -86,7 +86,7 @@ class Settings:
     log_format: str = "text"
     log_to_file: bool = True
     log_file_path: str = ""  # "" = log.txt in data_dir
-    log_max_bytes: int = 50 * MIB  # of the file, before it is turned over
+    log_max_bytes: int = 50 * MIB  # size at which the file is rotated
     require_api_key: bool = False
     initial_password: str = ""
     jwt_secret: str = ""
@@ -102,26 +102,26 @@ class Settings:
     no_log_key_ids: frozenset[str] = frozenset()
     log_bodies: bool = False  # the call log keeps requests and answers
     auto_backup: bool = True
-    cloud_url: str = ""  # another gateway to keep in step with; the stored setting cloudUrl goes before it
-    cloud_sync_token: str = ""  # what both gateways know
+    cloud_url: str = ""  # another gateway to synchronise with; the stored setting cloudUrl takes precedence
+    cloud_sync_token: str = ""  # the secret shared by both gateways
     cloud_sync_timeout: float = 12.0
     cli_mode: str = "auto"
     cli_home: Path = field(default_factory=Path.home)  # where the command line tools keep their files
     cli_writes: bool = True
-    cli_paths: tuple[str, ...] = ()  # folders beside search_path
+    cli_paths: tuple[str, ...] = ()  # folders to search in addition to search_path
     cli_bins: Mapping[str, str] = field(default_factory=dict)  # tool id -> program
     search_path: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()  # reverse proxies in front of the gateway: addresses and ranges
     http_proxy: str = ""  # URL of the proxy for http targets
     https_proxy: str = ""
     no_proxy: tuple[str, ...] = ()
-    enable_socks5_proxy: bool = False  # proxies of that kind may be stored
-    proxy_test_url: str = "https://api64.ipify.org?format=json"  # tells the caller's public address
+    enable_socks5_proxy: bool = False  # allows stored SOCKS5 proxies
+    proxy_test_url: str = "https://api64.ipify.org?format=json"  # responds with the caller's public address
     tls_cert: str = ""  # paths of PEM files
     tls_key: str = ""
-    strict_http: bool = False  # serve only what h11 reads in a request as the gateway's own parser does
-    sockets: tuple[int, ...] = ()  # descriptors of listening sockets that were handed over; they go before host and port
-    has_display: bool = False  # a browser could be shown
+    strict_http: bool = False  # serve only requests that h11 parses in the same way as our parser
+    sockets: tuple[int, ...] = ()  # descriptors of inherited listening sockets; they take precedence over host and port
+    has_display: bool = False  # a browser could be opened
     no_color: bool = False
     provider_keys: Mapping[str, str] = field(default_factory=dict)  # provider id -> API key
     oauth_clients: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # provider id -> client id, client secret
@@ -136,20 +136,20 @@ class Settings:
 
     @property
     def log_file(self) -> Path | None:
-        """Where the log goes beside standard error; None when it goes nowhere else."""
+        """The log file, in addition to standard error; None for no file."""
         if not self.log_to_file:
             return None
         return Path(self.log_file_path).expanduser() if self.log_file_path else self.data_dir / "log.txt"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach *host*.  A name that is not an address counts as reachable from outside."""
+    """Whether *host* is a loopback address or ``localhost``.  Any other name counts as reachable from other machines."""
     address = ip_literal(host)
     return host.lower() == "localhost" or (address != "" and ip_address(address).is_loopback)
 
 
 def ip_literal(host: str) -> str:
-    """*host* without brackets when it is an IP address, else ``""``."""
+    """*host* without brackets if it is an IP address, else ``""``."""
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
         ip_address(bare)
@@ -159,7 +159,7 @@ def ip_literal(host: str) -> str:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """The process's environment with *changes*, for a program that takes this one's place."""
+    """The process's environment with *changes*, for a program that replaces this process."""
     return {**os.environ, **changes}
 
 
@@ -207,17 +207,17 @@ def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int
 
 
 def _millis(env: Mapping[str, str], name: str, default: float, least: int = 0) -> float:
-    """Seconds, where the variable has milliseconds, at least *least*."""
+    """Read a variable in milliseconds, of at least *least*; returns seconds."""
     return _number(env, name, round(default * 1000), least, 86_400_000) / 1000
 
 
 def _deadline(env: Mapping[str, str], name: str, default: float) -> float:
-    """Seconds for something to happen in: without any, it never could."""
+    """As :func:`_millis`, but not zero, because a timeout of zero would always expire."""
     return _millis(env, name, default, least=1)
 
 
 def _given(env: Mapping[str, str], name: str) -> bool:
-    """Whether the variable is set, and not blank."""
+    """Whether the variable is set and not blank."""
     return bool(env.get(name, "").strip())
 
 
@@ -229,7 +229,7 @@ def _choice(env: Mapping[str, str], name: str, default: str, choices: Collection
 
 
 def _size(env: Mapping[str, str], name: str, default: int) -> int:
-    """Bytes, with an optional unit: ``50M``."""
+    """Read a number of bytes with an optional unit, e.g. ``50M``."""
     if not (text := env.get(name, "").strip()):
         return default
     if (match := re.fullmatch(r"(\d+)\s*([KMG]?)B?", text, re.IGNORECASE)) is None or not int(match[1]):
@@ -245,19 +245,19 @@ def _secret(env: Mapping[str, str], name: str, least: int) -> str:
 
 
 def _host(env: Mapping[str, str]) -> str:
-    """``HOST``.  Shells and containers put the machine's name into ``HOSTNAME``, so it counts only as an IP address."""
+    """``HOST``, else ``HOSTNAME`` if it is an IP address: shells and containers set that to the machine's name."""
     return env.get("HOST", "").strip() or ip_literal(env.get("HOSTNAME", "").strip())
 
 
 def _sockets(env: Mapping[str, str]) -> tuple[int, ...]:
-    """Sockets handed over by a supervisor, or by the gateway that this one replaces (sd_listen_fds(3))."""
+    """Descriptors of listening sockets passed by a supervisor or by the process that this one replaced; sd_listen_fds(3)."""
     if env.get("LISTEN_PID") != str(os.getpid()):
         return ()
     return tuple(range(_FIRST_PASSED, _FIRST_PASSED + _number(env, "LISTEN_FDS", 0, 0, 64)))
 
 
 def _with_plain_log_names(env: Mapping[str, str]) -> dict[str, str]:
-    """Later releases of the reference write ``APP_LOG_LEVEL`` for ``LOG_LEVEL``, and so on."""
+    """*env* in which ``APP_LOG_LEVEL`` stands for ``LOG_LEVEL``, and so on, unless the plain name is set too."""
     prefix = "APP_"
     older = {name.removeprefix(prefix): value for name, value in env.items() if name.startswith(f"{prefix}LOG_")}
     return {**older, **env}
@@ -268,7 +268,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Addresses and CIDR ranges."""
+    """Read a list of IP addresses and CIDR ranges."""
     words = _words(env.get(name, ""))
     for word in words:
         try:
@@ -279,7 +279,7 @@ def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def _origins(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Web origins as browsers send them (RFC 6454), perhaps with a slash behind; ``*`` is every one."""
+    """Read a list of web origins (RFC 6454), each with an optional trailing slash; ``*`` means every origin."""
     words = _words(env.get(name, ""))
     for word in words:
         if word not in ("*", "null") and _ORIGIN.fullmatch(word) is None:
@@ -288,7 +288,7 @@ def _origins(env: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def _own_address(env: Mapping[str, str]) -> str:
-    """The gateway's own URL; of old a host alone will do."""
+    """The gateway's own URL; a host alone is accepted too, as in older configurations."""
     name = "BASE_URL" if env.get("BASE_URL") else "NEXT_PUBLIC_BASE_URL"
     text = env.get(name, "")
     try:
@@ -301,13 +301,13 @@ def _own_address(env: Mapping[str, str]) -> str:
 
 
 def _either_case(env: Mapping[str, str], name: str) -> tuple[str, str]:
-    """Name and value of a variable that other programs share; they write it in small letters too, and those go before."""
+    """Name and value of a variable that is also written in lower case, as is usual for proxies; lower case wins."""
     found = ((spelling, env.get(spelling, "").strip()) for spelling in (name.lower(), name))
     return next((pair for pair in found if pair[1]), (name, ""))
 
 
 def _proxy(env: Mapping[str, str], name: str) -> str:
-    """The URL in *name* or else in ``ALL_PROXY``.  What is wrong with it is said without it: it may hold a password."""
+    """The proxy URL in *name*, else in ``ALL_PROXY``.  Error messages do not repeat the URL: it may hold a password."""
     given, text = _either_case(env, name)
     if not text:
         given, text = _either_case(env, "ALL_PROXY")
@@ -327,7 +327,7 @@ def _proxy(env: Mapping[str, str], name: str) -> str:
 
 
 def _folders(text: str) -> tuple[str, ...]:
-    """A list of folders as ``PATH`` has it; relative ones, which depend on where the process was started, are dropped."""
+    """Read a list of folders in the format of ``PATH``.  Relative ones are dropped: they depend on the working directory."""
     paths = (str(Path(part).expanduser()) for part in text.split(os.pathsep) if part.strip())
     return tuple(path for path in paths if os.path.isabs(path))
 
@@ -344,7 +344,7 @@ def default_data_dir(env: Mapping[str, str]) -> Path:
 
 
 def _provider_keys(env: Mapping[str, str]) -> dict[str, str]:
-    """``OPENAI_API_KEY=…`` -> ``{"openai": …}``; which ids exist is the catalogue's business."""
+    """``OPENAI_API_KEY=…`` -> ``{"openai": …}``.  The ids are not checked here; the catalogue knows which ones exist."""
     suffix = "_API_KEY"
     keys = {}
     for name, value in env.items():
@@ -413,7 +413,7 @@ def _cache(env: Mapping[str, str]) -> CacheLimits:
 
 
 def load(env: Mapping[str, str] | None = None) -> Settings:
-    """Read *env* (default: the process environment).  Raises :class:`SettingsError`."""
+    """Read the settings from *env* (default: the process environment).  Raises :class:`SettingsError`."""
     env = _with_plain_log_names(os.environ if env is None else env)
     base = Settings()
     return Settings(

@@ -1,7 +1,7 @@
-"""The one place that creates asyncio tasks.
+"""The only module that creates asyncio tasks.
 
-asyncio keeps only weak references to tasks and reports a lost exception when the task is collected, if ever.  Here each
-task has a name, is referenced until it ends, and an exception that nobody awaited is logged at once.
+asyncio keeps only weak references to tasks, and reports an unhandled exception when the task is garbage-collected, if ever.
+A task spawned here has a name, is referenced until it ends, and its exception is logged at once.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ def spawn(coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
 
 
 def start(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """Start *coroutine* for a caller who keeps the task and lets no exception out of it: no bookkeeping, half the cost.
+    """Start *coroutine* without bookkeeping, at half the cost of :func:`spawn`.
 
-    The caller knows its *loop*: to ask for the running one is a system call.
+    The caller must keep a reference to the task, and *coroutine* must not raise.  The *loop* is passed in because
+    ``get_running_loop()`` makes a system call.
     """
     return loop.create_task(coroutine)
 
@@ -38,12 +39,15 @@ def _finished(task: asyncio.Task[Any]) -> None:
 
 
 def running() -> int:
-    """How many spawned tasks have not ended."""
+    """The number of spawned tasks that have not ended."""
     return len(_running)
 
 
 async def cancel(task: asyncio.Task[Any]) -> None:
-    """Cancel *task* and wait for its end; its own exceptions are swallowed, ours (being cancelled) is not."""
+    """Cancel *task* and wait until it has ended.
+
+    Exceptions of *task* are swallowed; the cancellation of the caller is not.
+    """
     task.cancel()
     await asyncio.wait([task])
 

@@ -1,4 +1,4 @@
-"""A headless browser driven through its debugging pipe: no package, no open port."""
+"""A headless browser, driven through its debugging pipe without a package or an open port."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe",
 ]  # fmt: skip
-# 3 and 4 may be taken in this process, so the pipes are moved there on the way to the browser.
+# Descriptors 3 and 4 may be in use in this process, so the pipes are moved there just before the browser starts.
 _MOVE = """
 import os, sys
 from fcntl import F_DUPFD, fcntl
@@ -31,13 +31,13 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 class PageLeft(Exception):
-    """The page went away while it was asked."""
+    """The page was left while a script ran."""
 
 
 class Browser:
     """One page.  The browser reads commands from descriptor 3 and writes to 4, each message ended by a zero byte."""
 
-    def __init__(self, profile: Path, width: int = 1200, height: int = 900, dark: bool = False) -> None:
+    def __init__(self, profile: Path) -> None:
         assert CHROMIUM is not None
         to_read, self._to = os.pipe()
         self._from, to_write = os.pipe()
@@ -50,11 +50,19 @@ class Browser:
         os.close(to_write)
         self._buffer = b""
         self._count = 0
+        self._context = ""
+        self.begin()
+
+    def begin(self, width: int = 1200, height: int = 900, dark: bool = False) -> None:
+        """Close the page and open one that shares nothing with it."""
         self._session = ""
         self._origin = ""
         self.complaints: list[str] = []  # console errors, uncaught exceptions, refusals by the content security policy
         self.elsewhere: list[str] = []  # requests to other hosts
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        if self._context:
+            self._call("Target.disposeBrowserContext", browserContextId=self._context)
+        self._context = self._call("Target.createBrowserContext")["browserContextId"]
+        target = self._call("Target.createTarget", url="about:blank", browserContextId=self._context)["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
@@ -83,7 +91,7 @@ class Browser:
         self.until("document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page; None when the page was left before it was there."""
+        """Return the value of an expression in the page; None if the page was left before."""
         try:
             answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         except PageLeft:
@@ -106,14 +114,14 @@ class Browser:
         self.until(f"document.body?.innerText.includes({json.dumps(text)})")  # there is no body while a page is loaded
 
     def click(self, label: str) -> None:
-        """Click the last shown button or link with this text, as a dialog's stand after the page's."""
+        """Click the last visible button or link with this text: a dialog's come after the page's."""
         named = f"e.textContent === {json.dumps(label)} && !e.disabled"
         found = f"[...document.querySelectorAll('button, a')].filter(e => {named})"
         self.until(f"{found}.length > 0")
         self.run(f"{found}.at(-1).click()")
 
     def fill(self, label: str, value: str) -> None:
-        """Type into the control that carries this label."""
+        """Type into the control with this label."""
         named = f"e.firstChild?.textContent === {json.dumps(label)}"
         find = f"[...document.querySelectorAll('label')].filter(e => {named}).at(-1)"
         self.until(f"!!{find}")
@@ -155,6 +163,8 @@ class Browser:
         return message
 
     def _note(self, event: dict[str, Any]) -> None:
+        if event.get("sessionId", "") != self._session:
+            return  # the last word of a page that was closed
         method, params = event.get("method"), event.get("params", {})
         if method == "Runtime.exceptionThrown":
             self.complaints.append(str(params["exceptionDetails"].get("exception", {}).get("description")))

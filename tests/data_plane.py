@@ -26,7 +26,7 @@ from omniroute.settings import Limits
 from omniroute.upstream.providers import Model, Price, Provider
 from omniroute.upstream.send import Call, Client
 
-# deadlines that a test can wait for
+# deadlines short enough for tests
 HASTY = Limits(
     connect_timeout=0.5, first_byte_timeout=0.25, stream_idle_timeout=0.25, keepalive_interval=0.0, shutdown_timeout=0.5
 )
@@ -35,14 +35,14 @@ JSON = [(b"content-type", b"application/json")]
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what nobody announces."""
+    """Wait until *holds* is true, by polling."""
     async with asyncio.timeout(5.0):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
 def provider(wire: Wire, url: str = "http://127.0.0.1:9/v1", **more: Any) -> Provider:
-    """A node that speaks *wire*, with one priced model ``m``."""
+    """Return a node that speaks *wire*, with one priced model ``m``."""
     models = {"m": Model("m", price=Price(input=3.0, output=15.0, cached=0.3))}
     about = {
         "alias": "up",
@@ -57,7 +57,7 @@ def provider(wire: Wire, url: str = "http://127.0.0.1:9/v1", **more: Any) -> Pro
 
 
 def accounts(*secrets: str, **more: Any) -> tuple[Connection, ...]:
-    """Connections ``acct-1`` … in the order in which they are to be tried."""
+    """Return connections ``acct-1`` …, in the order in which they should be tried."""
     return tuple(
         Connection(id=f"c{n}", provider="node-up", name=f"acct-{n}", secret=secret, priority=n, **more)
         for n, secret in enumerate(secrets, 1)
@@ -65,7 +65,7 @@ def accounts(*secrets: str, **more: Any) -> tuple[Connection, ...]:
 
 
 def snapshot(upstream: Provider, connections: Sequence[Connection], **more: Any) -> Snapshot:
-    """A snapshot with one provider behind ``up/``."""
+    """Return a snapshot with one provider, addressed as ``up/``."""
     return Snapshot(
         providers={upstream.id: upstream},
         prefixes={"up": upstream.id},
@@ -93,14 +93,14 @@ class Running:
         return self.gateway.live
 
     async def post(self, wire: Wire, body: Any = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
-        """One whole call; *body* defaults to a small request for ``up/m``."""
+        """Make a call that is not streamed; *body* defaults to a small request for ``up/m``."""
         fields: Headers = [*JSON, *((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())]
         raw = body if isinstance(body, bytes) else json.dumps(wire.ask(MODEL) if body is None else body).encode()
         status, got, out = await self.http.fetch(self.origin, "POST", wire.path.encode(), fields, raw, limit=1 << 26)
         return status, {name.decode(): value.decode() for name, value in got}, out
 
     async def open(self, wire: Wire, body: Any) -> Call:
-        """A call whose answer is read as it comes."""
+        """Begin a call whose answer is read as it arrives."""
         return await self.http.open(self.origin, "POST", wire.path.encode(), JSON, json.dumps(body).encode())
 
     async def idle(self) -> None:
@@ -110,7 +110,7 @@ class Running:
 
 @asynccontextmanager
 async def data_plane(state: Snapshot, *, limits: Limits = HASTY, require_key: bool = False) -> AsyncIterator[Running]:
-    """A data plane that serves *state*."""
+    """Run a data plane that serves *state*."""
     clock = Clock()
     client = Client(limits, clock)
     records: list[CallRecord] = []
@@ -131,7 +131,7 @@ async def data_plane(state: Snapshot, *, limits: Limits = HASTY, require_key: bo
 async def routed(
     wire: Wire, *script: Step, secrets: Sequence[str] = ("key-1",), limits: Limits = HASTY, **about: Any
 ) -> AsyncIterator[tuple[Running, ScriptedUpstream]]:
-    """A data plane before a scripted upstream that speaks *wire*."""
+    """Run a data plane in front of a scripted upstream that speaks *wire*."""
     async with (
         ScriptedUpstream(*script) as upstream,
         data_plane(snapshot(provider(wire, f"{upstream.url}/v1", **about), accounts(*secrets)), limits=limits) as plane,

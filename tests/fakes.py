@@ -1,4 +1,4 @@
-"""Stand-ins for the world: a clock whose hands are held, so that tests never sleep."""
+"""A fake clock, so that tests never sleep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FakeTimer:
 
 
 class FakeClock:
-    """Same methods as :class:`omniroute.clock.Clock`; time moves only through :meth:`advance`."""
+    """Has the methods of :class:`omniroute.clock.Clock`; time moves only through :meth:`advance`."""
 
     def __init__(self, now: float = 1_750_000_000.0) -> None:
         self.now = now
@@ -44,7 +44,7 @@ class FakeClock:
             timer.cancel()
 
     def advance(self, seconds: float) -> None:
-        """Move the hands and run, in order, every timer that falls due on the way."""
+        """Advance the time and run, in order, every timer that becomes due."""
         end = self.now + seconds
         while self._queue and self._queue[0][0] <= end:
             due, _, timer, callback = heapq.heappop(self._queue)

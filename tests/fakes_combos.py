@@ -48,7 +48,7 @@ def world(
 
 
 def script(outcomes: Mapping[str, Sequence[Failure | None]], seen: list[str]) -> Attempt:
-    """An attempt that gives what is written for its provider, the last for ever, and notes who was asked."""
+    """Return an attempt that plays its provider's outcomes, repeating the last, and adds each provider asked to *seen*."""
     turns: dict[str, int] = {}
 
     async def attempt(gateway: Gateway, job: Job, route: Route, account: Connection) -> Failure | None:

@@ -1,4 +1,4 @@
-"""An exchange without a network: it records what a handler answers."""
+"""An exchange without a network, which records a handler's answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from omniroute.proto.headers import Headers
 
 
 class FakeExchange(Exchange):
-    """Holds the answer: ``status``, ``headers`` and ``body``; ``aborted`` when it was broken off."""
+    """Holds the answer: ``status``, ``headers`` and ``body``; ``aborted`` if it was broken off."""
 
     __slots__ = ("aborted", "body", "headers", "pieces", "upload")
 
@@ -54,11 +54,11 @@ class FakeExchange(Exchange):
 
     @property
     def json(self) -> Any:
-        """The body as JSON."""
+        """The body, decoded from JSON."""
         return json.loads(self.text)
 
     def header(self, name: bytes) -> bytes | None:
-        """The first value of the lower-case *name*."""
+        """Return the first value of *name*, which must be in lower case."""
         return next((value for key, value in self.headers if key == name), None)
 
     def header_list(self, name: bytes) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""A gateway whose upstream is a script in memory: no socket, and a clock whose hands are held."""
+"""A gateway with a scripted upstream in memory: no sockets, and a fake clock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SSE: Headers = [(b"content-type", b"text/event-stream")]
 
 
 class FakeCall:
-    """An answer whose head has come; the test pushes the rest."""
+    """An answer whose head has arrived; the test pushes the rest."""
 
     def __init__(self, clock: FakeClock, status: int = 200, headers: Headers = SSE, body: bytes = b"") -> None:
         self.clock = clock
@@ -77,7 +77,7 @@ Reply = tuple[int, Headers, bytes] | BaseException
 
 
 class FakeClient:
-    """Answers from ``replies``, the last one for ever; ``sent`` has the body of each request."""
+    """Answers from ``replies``, repeating the last one; ``sent`` holds the body of each request."""
 
     def __init__(self, clock: FakeClock, replies: Sequence[Reply] = ()) -> None:
         self.clock = clock
@@ -93,14 +93,14 @@ class FakeClient:
             raise reply
         return reply
 
-    async def whole_as(self, template: Any, body: bytes, *, extra: Headers, limit: int) -> Call:
+    async def whole_as(self, template: Any, body: bytes, *, extra: Headers, limit: int, ends: Any = None) -> Call:
         status, headers, raw = self._next(body, extra)
         call = FakeCall(self.clock, status, headers, raw)
         call.take = lambda: raw  # type: ignore[attr-defined]
         return cast(Call, call)
 
     async def reach(self, origin: Any, seconds: float) -> None:
-        """Everything can be reached."""
+        """Do nothing: every origin counts as reachable."""
 
     async def open_as(self, template: Any, body: bytes, *, extra: Headers) -> Call:
         status, headers, raw = self._next(body, extra)
@@ -119,7 +119,7 @@ class FakeGateway(Gateway):
 
 
 def fake_gateway(state: Snapshot, *replies: Reply, limits: Limits | None = None, require_key: bool = False) -> FakeGateway:
-    """A gateway that serves *state* and whose upstream gives *replies*."""
+    """Return a gateway that serves *state* and whose upstream sends *replies*."""
     clock = FakeClock()
     records: list[CallRecord] = []
     client = FakeClient(clock, replies)
@@ -130,12 +130,12 @@ def fake_gateway(state: Snapshot, *replies: Reply, limits: Limits | None = None,
 
 
 def one_provider(wire: Wire, *secrets: str, **more: Any) -> Snapshot:
-    """A snapshot with one provider that speaks *wire* and an account for each secret."""
+    """Return a snapshot with one provider that speaks *wire*, and an account for each secret."""
     return snapshot(provider(wire, **more.pop("about", {})), accounts(*(secrets or ("key-1",))), **more)
 
 
 def exchange(wire: Wire, body: Any, *headers: tuple[bytes, bytes], path: str = "") -> FakeExchange:
-    """A request in *wire* as the edge hands it over."""
+    """Return a request on *wire*, as the edge passes it on."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = Request("POST", path or wire.path, "", [*JSON, *headers], raw)
     request.id = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -144,7 +144,7 @@ def exchange(wire: Wire, body: Any, *headers: tuple[bytes, bytes], path: str = "
 
 
 def job(wire: Wire, body: Any, began: float = 0.0) -> ChatJob:
-    """What the pipeline would know at the start of a call."""
+    """Return the pipeline's state at the start of a call."""
     return ChatJob(exchange(wire, body), Line(wire.name), began)
 
 

@@ -1,4 +1,4 @@
-"""A control plane on a real store in a temporary folder, driven without a network and without asyncio in the tests."""
+"""A control plane on a real store in a temporary folder; tests use it without a network and without asyncio."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def catalog() -> Catalog:
 
 
 class FakeProbe:
-    """Every key works but ``bad`` ones; what was asked is kept."""
+    """A probe for which every key works except those with ``bad``; it keeps what was asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str]] = []
@@ -76,7 +76,7 @@ class FakeProbe:
 
 
 class Admin:
-    """One gateway's management side.  Cookies set by answers are kept and sent, as a browser would."""
+    """One gateway's management API.  Cookies from answers are kept and sent, as a browser does."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.runner = asyncio.Runner()
@@ -110,7 +110,7 @@ class Admin:
         return self.runner.run(work)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; what the store does by the clock stays undone."""
+        """Let time pass, without the store's scheduled work."""
         self.clock.now += seconds
 
     def close(self) -> None:
@@ -170,27 +170,27 @@ class Admin:
         assert self.send("POST", "/api/auth/login", {"password": password}).status == 200
 
     def audit(self) -> list[str]:
-        """The actions noted so far, oldest first."""
+        """Return the audited actions so far, oldest first."""
         return [row.action for row in reversed(self.run(self.store.audit.list(1000)))]
 
     def key(self, *scopes: str) -> str:
-        """The text of a new gateway key."""
+        """Create a gateway key and return its text."""
         _, text = self.run(self.store.keys.create("k", scopes=scopes or ("inference",)))
         return text
 
     def fail(self, connection_id: str, provider: str = "openai", status: int = 429, model: str = "m") -> None:
-        """Let a call of this account fail, as the data plane would note it."""
+        """Record a failed call of this account, as the data plane does."""
         rule = judge(status, "Too many requests").rule
         assert rule is not None
         self.live.health.fail(connection_id, provider, model, rule, status=status, message="Too many requests")
 
     def node(self, prefix: str = "mock", **fields: str) -> str:
-        """The id of a new node."""
+        """Create a node and return its id."""
         body = {"name": "Mock", "prefix": prefix, "apiType": "chat", "baseUrl": "http://127.0.0.1:9/v1", **fields}
         return str(self.send("POST", "/api/provider-nodes", body).json["node"]["id"])
 
     def connection(self, provider: str = "openai", name: str = "main", **fields: Any) -> dict[str, Any]:
-        """A new connection as answered."""
+        """Create a connection and return the answer's view of it."""
         answer = self.send("POST", "/api/providers", {"provider": provider, "name": name, "apiKey": "sk-good-1", **fields})
         assert answer.status == 201, answer.text
         made: dict[str, Any] = answer.json["connection"]
@@ -198,7 +198,7 @@ class Admin:
 
 
 def fields_of(answer: FakeExchange) -> dict[str, str]:
-    """The details of a validation error by field, after checking its shape."""
+    """Return the details of a validation error by field, after checking its shape."""
     assert answer.status == 400, answer.text
     error = answer.json["error"]
     assert error["message"] == "Invalid request"

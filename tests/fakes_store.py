@@ -60,7 +60,7 @@ def small_catalog() -> Catalog:
 async def a_store(
     folder: Path, clock: FakeClock | None = None, *, owner: bool = True, **settings: Any
 ) -> AsyncIterator[Store]:
-    """An open store, closed at the end.  Opening the same *folder* again finds what was stored."""
+    """Open a store and close it at the end.  Another one on the same *folder* finds what was stored."""
     store = await Store.open(Settings(data_dir=folder, **settings), clock or FakeClock(), small_catalog(), owner=owner)
     try:
         yield store
@@ -69,7 +69,7 @@ async def a_store(
 
 
 def a_call(id: str = "req-1", **changes: Any) -> CallRecord:
-    """A finished call that went well."""
+    """Return the record of a successful call."""
     values: dict[str, Any] = {
         "id": id, "at": 1_750_000_000.0, "method": "POST", "path": "/v1/chat/completions", "status": 200,
         "provider": "openai", "model": "gpt-4o", "requested_model": "fast", "connection_id": "conn-1",

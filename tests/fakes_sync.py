@@ -1,4 +1,4 @@
-"""Two gateways in one process: one's client is wired to the other's management plane."""
+"""Two gateways in one process: the client of one calls the management plane of the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ URL = "http://127.0.0.1:20129"
 
 
 class Wire:
-    """Carries calls to *far*.  ``seen``: line, fields and body of each; ``answer``, when set, goes before the real one."""
+    """Carries calls to *far*.  ``seen``: line, fields and body of each; ``answer``, if set, replaces the real one."""
 
     def __init__(self, far: Admin) -> None:
         self.far = far
@@ -42,7 +42,7 @@ class Wire:
 
 
 class Pair:
-    """``near`` asks, ``far`` is asked."""
+    """``near`` asks, ``far`` answers."""
 
     def __init__(self, make_admin: Callable[..., Admin], near: dict[str, Any], far: dict[str, Any]) -> None:
         self.near, self.far = make_admin(**near), make_admin(**far)
@@ -56,7 +56,7 @@ class Pair:
         return self.near.services.cloud
 
     def sync(self) -> dict[str, int]:
-        """One meeting, a minute after the last one."""
+        """Sync once, a minute after the last time."""
         for admin in (self.near, self.far):
             admin.advance(60)
         return self.near.run(self.cloud.sync())
@@ -65,7 +65,7 @@ class Pair:
 def a_pair(
     make_admin: Callable[..., Admin], *, near: dict[str, Any] | None = None, far: dict[str, Any] | None = None
 ) -> Pair:
-    """Two gateways that know the token; by default they share the sealing and the hashing key too."""
+    """Return two gateways that share the token and, by default, the encryption and hashing keys."""
     common = {
         "cloud_sync_token": TOKEN,
         "storage_encryption_key": "one key for both",

@@ -1,4 +1,4 @@
-"""Requests that must be refused, as data: name, bytes, status.  Every one is also followed by a close."""
+"""Requests that must be refused, as data: name, bytes, status.  The connection is closed after each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Attack(NamedTuple):
     name: str
     data: bytes
     status: int
-    after_head: bool = False  # only reading the body can show it
+    after_head: bool = False  # only reading the body reveals it
 
 
 def _head(*lines: bytes, line: bytes = b"POST /p HTTP/1.1", host: bytes = b"Host: h\r\n") -> bytes:

@@ -1,4 +1,4 @@
-"""A server protocol without a socket: bytes in, bytes out, and the hands of the clock."""
+"""A server protocol without a socket: bytes in, bytes out, and a fake clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FakeSocket:
 
 
 class FakeTransport(asyncio.Transport):
-    """Keeps what is written.  While ``stuck`` the client takes nothing and the water marks count."""
+    """Keeps what is written.  While ``stuck`` the client reads nothing, and the high-water mark applies."""
 
     def __init__(self, **extra: Any) -> None:
         super().__init__({"peername": ("127.0.0.1", 50000), "socket": FakeSocket(), **extra})
@@ -97,7 +97,7 @@ class Admitted(NamedTuple):
 
 
 async def echo(exchange: Exchange) -> None:
-    """Says what was understood."""
+    """Answer with what was understood of the request."""
     request = exchange.request
     told = f"{request.method} {request.path} {request.query} ".encode() + request.body
     exchange.respond(200, [(b"content-type", b"text/plain")], told)
@@ -129,7 +129,7 @@ class App:
 
 
 class Held:
-    """A handler that waits until the test lets it go on."""
+    """A handler that waits until the test lets it continue."""
 
     def __init__(self) -> None:
         self.exchange: Exchange | None = None
@@ -161,7 +161,7 @@ class Answer(NamedTuple):
 
 
 def read_answers(data: bytes, methods: list[str], *, closed: bool) -> list[Answer]:
-    """What a client understands; interim answers are listed too.  Raises when a byte is left over or out of place."""
+    """Parse answers as a client does, including interim ones.  Raises if a byte is left over or out of place."""
     answers: list[Answer] = []
     for method in methods:
         client = h11.Connection(h11.CLIENT)
@@ -226,7 +226,7 @@ class Wire:
         self.protocol.connection_made(self.transport)
 
     def feed(self, data: bytes, size: int = 0) -> None:
-        """Let *data* arrive, in pieces of *size* bytes (0: whole)."""
+        """Deliver *data*, in pieces of *size* bytes (0: whole)."""
         for at in range(0, len(data), size or len(data) or 1):
             if not self.transport.closed:
                 self.protocol.data_received(data[at : at + (size or len(data))])
@@ -243,7 +243,7 @@ class Wire:
             await settle()
 
     def lose(self) -> None:
-        """The connection is gone."""
+        """Drop the connection."""
         self.transport.closed = True
         self.protocol.connection_lost(ConnectionResetError())
 
@@ -253,14 +253,14 @@ class Wire:
 
     @property
     def closed(self) -> bool:
-        """Whether the client sees an end."""
+        """Whether the client sees the end of the connection."""
         return self.transport.closed or self.transport.eof_written
 
     def answers(self, *methods: str) -> list[Answer]:
         return read_answers(self.sent, list(methods) or ["POST"] * 50, closed=self.closed)
 
     def answer(self, method: str = "POST") -> Answer:
-        """The only answer."""
+        """Parse and return the only answer."""
         answers = self.answers(method)
         assert len(answers) == 1, answers
         return answers[0]

@@ -1,4 +1,4 @@
-"""Async tests without a plugin: ``@on_each_loop`` runs one on asyncio's own loop and on uvloop, where there is one."""
+"""``@on_each_loop`` runs an async test on asyncio's own event loop and, if installed, on uvloop."""
 
 from __future__ import annotations
 

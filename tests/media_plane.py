@@ -1,4 +1,4 @@
-"""The data plane with a provider of the catalogue, whose address is a scripted upstream's."""
+"""The data plane with a provider of the catalogue, at the address of a scripted upstream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from omniroute.upstream.providers import Catalog, load_catalog
 
 
 class QuickClock(Clock):
-    """Sleeping takes no time but moves the hands; ``slept`` is how far."""
+    """Sleeping takes no time but advances the clock; ``slept`` is by how much."""
 
     slept = 0.0
 
@@ -36,7 +36,7 @@ def catalogue() -> Catalog:
 
 
 def media_snapshot(provider: str, url: str, secrets: Sequence[str] = ("key-1",)) -> Snapshot:
-    """The catalogue, with accounts for one provider at *url*."""
+    """Return a snapshot of the catalogue with accounts for one provider at *url*."""
     known = catalogue()
     connections = tuple(
         Connection(id=f"c{n}", provider=provider, name=f"acct-{n}", secret=secret, priority=n, base_url=url)
@@ -55,7 +55,7 @@ def media_snapshot(provider: str, url: str, secrets: Sequence[str] = ("key-1",))
 async def media_plane(
     provider: str, *script: Step, secrets: Sequence[str] = ("key-1",), base: str = "/v1", limits: Limits | None = None
 ) -> AsyncIterator[tuple[Running, ScriptedUpstream]]:
-    """Where *script* answers for *provider*; the base URL there ends in *base*."""
+    """Run a data plane where *script* answers for *provider*, at a base URL that ends in *base*."""
     async with ScriptedUpstream(*script) as upstream:
         state = media_snapshot(provider, f"{upstream.url}{base}", secrets)
         async with data_plane(state, limits=limits or Limits()) as plane:
@@ -64,5 +64,5 @@ async def media_plane(
 
 
 def sdk(plane: Running) -> openai.AsyncOpenAI:
-    """The official client."""
+    """Return the official client."""
     return openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{plane.port}/v1", api_key="any text", max_retries=0)

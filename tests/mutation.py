@@ -1,4 +1,4 @@
-"""Bytes that are nearly right: the golden files of all wires, with a few pieces cut out, doubled, exchanged or replaced."""
+"""Almost valid bytes: the golden files of all wires, with a few pieces removed, repeated, swapped or replaced."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 from rich_bodies import RICH
 
 GOLDEN = Path(__file__).parent / "golden"
-FIXED = 400  # seeds of a short run, the same every time
-SHORT = 0.4  # seconds that a short run may take at most, on a slow machine with fewer seeds
+FIXED = 400  # seeds of a short run
+SHORT = 0.4  # seconds; a slow machine uses fewer seeds
 
 TOKENS = (
     *(b"null", b"0", b"-1", b"1e400", b"1e-400", b"99999999999999999999", b"{}", b"[]", b'""', b"true", b'"x"', b"[[[["),
@@ -28,7 +28,7 @@ _VALUE = re.compile(rb'(?<=:)\s*(?:"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|n
 
 @cache
 def golden(wire: str, kind: str) -> tuple[bytes, ...]:
-    """What was written by hand in *wire*; ``kind``: request, answer, stream, error."""
+    """Return the handwritten bodies in *wire*; *kind*: request, answer, stream, error."""
     found = sorted(GOLDEN.glob(f"*.{wire}.{kind}"))
     bodies = tuple(path.read_bytes() for path in found if path.name.count(".") == 2)
     rich = RICH.get((wire, kind))
@@ -36,7 +36,7 @@ def golden(wire: str, kind: str) -> tuple[bytes, ...]:
 
 
 def mutated(bodies: tuple[bytes, ...], chance: random.Random) -> bytes:
-    """One of *bodies*, changed in one to six places."""
+    """Return one of *bodies*, changed in one to six places."""
     body = chance.choice(bodies)
     for _ in range(chance.randint(1, 6)):
         start = chance.randrange(len(body) + 1)
@@ -77,7 +77,7 @@ VALUES = (
 
 
 def misshapen(value: Any, chance: random.Random) -> Any:
-    """A JSON value like *value* in which some members have another type, are left out or hold each other's values."""
+    """Return a JSON value like *value*, with some members of another type, missing or swapped."""
     if chance.random() < 0.012:
         return chance.choice(VALUES)
     if isinstance(value, dict):
@@ -91,7 +91,7 @@ def misshapen(value: Any, chance: random.Random) -> Any:
 
 
 def shuffled(items: list[Any], chance: random.Random) -> list[Any]:
-    """Mostly the order that *items* have, with some left out, doubled or exchanged."""
+    """Return *items* mostly in order, with some missing, repeated or swapped."""
     out = [item for item in items for _ in range(chance.choice((1,) * 18 + (0, 2)))]
     if len(out) > 1 and chance.random() < 0.5:
         first, second = chance.randrange(len(out)), chance.randrange(len(out))
@@ -100,7 +100,7 @@ def shuffled(items: list[Any], chance: random.Random) -> list[Any]:
 
 
 def cut(body: bytes, chance: random.Random) -> list[bytes]:
-    """*body* in one to five pieces, or byte by byte."""
+    """Return *body* in one to five pieces, or byte by byte."""
     if len(body) < 3000 and chance.random() < 0.05:
         return [body[at : at + 1] for at in range(len(body))]
     places = sorted(chance.randrange(len(body) + 1) for _ in range(chance.randrange(5)))
@@ -108,7 +108,7 @@ def cut(body: bytes, chance: random.Random) -> list[bytes]:
 
 
 def seeds_for(seconds: float) -> Iterator[int]:
-    """The fixed seeds; with *seconds* new ones, until they are over."""
+    """Yield the fixed seeds or, with *seconds*, new ones until the time is over."""
     began = time.monotonic()
     first = time.time_ns() if seconds else 0
     number = 0

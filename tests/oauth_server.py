@@ -1,6 +1,6 @@
 """A real OAuth 2.0 authorization server on the loopback: Authlib's grants behind the standard library's WSGI server.
 
-PKCE, the client's secret, redirect URIs and the rotation of refresh tokens are checked there, by code that is not ours.
+PKCE, client authentication, redirect URIs and the rotation of refresh tokens are thus checked by independent code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 @dataclass
 class App(ClientMixin):  # type: ignore[misc]
-    """A registered client; ``method`` is how it has to prove itself."""
+    """A registered client; ``method`` is how it must authenticate."""
 
     id: str = "app-1"
     secret: str = ""
@@ -49,7 +49,7 @@ class App(ClientMixin):  # type: ignore[misc]
         return scope or ""
 
     def check_redirect_uri(self, uri: str) -> bool:
-        """RFC 8252 section 7.3: any port on a loopback address."""
+        """Accept any port on a loopback address (RFC 8252 section 7.3)."""
         parts = urlsplit(uri)
         loopback = parts.hostname == "127.0.0.1" and parts.path == "/callback"
         return uri in self.redirects or (self.any_loopback_port and loopback)
@@ -99,7 +99,7 @@ class Token:
 
 @dataclass
 class State:
-    """What the server remembers, and the knobs that tests turn."""
+    """The server's state, and the settings that tests change."""
 
     app: App = field(default_factory=App)
     codes: dict[str, Code] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class State:
     broken: int = 0  # status to answer every POST with
 
     def grants(self, kind: str) -> int:
-        """How many token requests of this grant type came."""
+        """Return the number of token requests of this grant type."""
         return sum(form.get("grant_type") == kind for _, form in self.asked)
 
 
@@ -273,7 +273,7 @@ class AuthServer:
         self.url = f"http://127.0.0.1:{port}"
 
     def fields(self, **more: Any) -> dict[str, Any]:
-        """What an operator would give of this server's client."""
+        """Return the client settings that an operator would enter for this server."""
         app = self.state.app
         found = {"clientId": app.id, "authorizeUrl": self.url + "/authorize", "tokenUrl": self.url + "/token",
                  "deviceAuthorizationUrl": self.url + "/device", "scopes": ["chat"]}  # fmt: skip
@@ -282,7 +282,7 @@ class AuthServer:
         return found | more
 
     def browse(self, url: str) -> str:
-        """Be the user's browser, who says yes: where the server redirects to."""
+        """Act as the browser of a user who agrees; return the redirect's target."""
         try:
             answer = build_opener(_NoRedirect).open(url, timeout=10)
         except HTTPError as redirect:
@@ -293,13 +293,13 @@ class AuthServer:
             return str(place)
 
     def login(self, url: str) -> dict[str, str]:
-        """The query of the redirect after a login at *url*."""
+        """Return the query of the redirect after a login at *url*."""
         return {name: values[0] for name, values in parse_qs(urlsplit(self.browse(url)).query).items()}
 
 
 @contextmanager
 def auth_server(**app: Any) -> Iterator[AuthServer]:
-    """An authorization server with one client."""
+    """Run an authorization server with one client."""
     state = State(App(**app))
     server = make_server("127.0.0.1", 0, _Server(state).serve, handler_class=_Quiet)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

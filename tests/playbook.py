@@ -1,7 +1,7 @@
-"""Byte-split playbooks: a stream must mean the same however the network cuts it.
+"""Byte-split tests: a stream must mean the same however the network splits it.
 
-``cuts`` gives the ways to cut one body: whole, byte by byte, in two at every place (for large bodies: at a sample of
-places, always with those inside a UTF-8 character and inside a CRLF), and in random pieces.  ``frames`` gives the other
+``cuts`` yields the ways to split one body: whole, byte by byte, in two at every place (for large bodies: at a sample of
+places, including those inside a UTF-8 character and inside a CRLF), and in random pieces.  ``frames`` yields other
 framings of the same events: CRLF, CR, a byte order mark, comments before and after.
 """
 
@@ -18,12 +18,12 @@ from omniroute.translate.format import Format, Stamp
 
 T = TypeVar("T")
 
-EVERY_BYTE = 4096  # bodies up to this size are cut at every place
+EVERY_BYTE = 4096  # bytes; bodies up to this size are split at every place
 STAMP = Stamp("id-1", 1_700_000_000, "model-1")
 
 
 def cuts(body: bytes, *, samples: int = 150, seeds: int = 3) -> Iterator[list[bytes]]:
-    """The pieces of *body*, one way after another."""
+    """Yield the pieces of *body* for each way to split it."""
     yield [body]
     yield [body[i : i + 1] for i in range(len(body))]
     for place in _places(body, samples):
@@ -50,7 +50,7 @@ def _random_pieces(body: bytes, chance: random.Random) -> list[bytes]:
 
 
 def frames(body: bytes) -> Iterator[bytes]:
-    """*body*, an SSE stream with LF line ends and a last blank line, in other framings."""
+    """Yield *body*, an SSE stream with LF line ends and a final blank line, in other framings."""
     yield b"\xef\xbb\xbf" + body
     yield b": hello\n\n" + body + b": bye\n\n"
     yield body.replace(b"\n", b"\r\n")
@@ -59,12 +59,12 @@ def frames(body: bytes) -> Iterator[bytes]:
 
 
 def reader_of(wire: Format) -> SSEReader | NDJSONReader:
-    """What cuts a stream of this wire into events."""
+    """Return the reader that splits a stream of this wire into events."""
     return SSEReader() if wire.framing == "sse" else NDJSONReader()
 
 
 def decode(wire: Format, pieces: Iterable[bytes]) -> list[Event]:
-    """The events of a stream that arrives in *pieces* and ends."""
+    """Return the events of a stream that arrives in *pieces* and ends."""
     reader, decoder = reader_of(wire), wire.stream_decoder()
     events: list[Event] = []
     for piece in pieces:
@@ -76,7 +76,7 @@ def decode(wire: Format, pieces: Iterable[bytes]) -> list[Event]:
 
 
 def translate(source: Format, target: Format, pieces: Iterable[bytes], stamp: Stamp = STAMP) -> bytes:
-    """The stream as a client of *target* sees it."""
+    """Return the stream as a client of *target* sees it."""
     reader, decoder, encoder = reader_of(source), source.stream_decoder(), target.stream_encoder(stamp)
     out: list[bytes] = []
     for piece in pieces:
@@ -88,7 +88,7 @@ def translate(source: Format, target: Format, pieces: Iterable[bytes], stamp: St
 
 
 def assert_same_however_cut(body: bytes, play: Callable[[list[bytes]], T], *, samples: int = 150) -> T:
-    """*play* gives the same for every way to cut *body*; returns that."""
+    """Check that *play* returns the same for every way to split *body*; return that."""
     whole = play([body])
     for pieces in cuts(body, samples=samples):
         assert play(pieces) == whole, f"differs when cut into {len(pieces)}: {pieces[0][-40:]!r} | {pieces[-1][:40]!r}"

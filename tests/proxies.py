@@ -1,4 +1,4 @@
-"""Proxies on loopback: HTTP (CONNECT and forwarding, also over TLS) and SOCKS5, which keep what was asked of them."""
+"""Proxies on loopback: HTTP (CONNECT and forwarding, also over TLS) and SOCKS5, which record their requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from omniroute.proto.proxy import Proxy
 
 
 class AProxy:
-    """``asked``: the targets, as the client named them.  ``hosts`` sends names to addresses."""
+    """``asked``: the targets, as the client named them.  ``hosts`` maps names to addresses."""
 
     def __init__(self, scheme: str = "http", user: str = "", password: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.scheme = scheme

@@ -1,4 +1,4 @@
-"""Bytes to a listening gateway, and what it says to them, read without mercy."""
+"""Raw bytes to a listening gateway, and its answers, parsed strictly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def connect(port: int, timeout: float = WAIT) -> socket.socket:
 
 
 def read_all(sock: socket.socket) -> bytes:
-    """Everything until the server closes; raises ``TimeoutError`` when it does not."""
+    """Read until the server closes.  Raises ``TimeoutError`` if it does not."""
     out = b""
     with suppress(ConnectionError):
         while data := sock.recv(65536):
@@ -30,7 +30,7 @@ def read_all(sock: socket.socket) -> bytes:
 
 
 def read_until(sock: socket.socket, end: bytes) -> bytes:
-    """Bytes up to and including *end*, or fewer when the server closes."""
+    """Read up to and including *end*, or less if the server closes."""
     out = b""
     while end not in out and (data := sock.recv(65536)):
         out += data
@@ -38,7 +38,7 @@ def read_until(sock: socket.socket, end: bytes) -> bytes:
 
 
 def talk(port: int, *pieces: bytes, methods: tuple[str, ...] = (), shut: bool = False) -> list[Answer]:
-    """Send *pieces*, read until the server closes; every answer, each of them checked."""
+    """Send *pieces* and read until the server closes; return all answers, checked."""
     with connect(port) as sock:
         with suppress(ConnectionError):
             for piece in pieces:
@@ -50,7 +50,7 @@ def talk(port: int, *pieces: bytes, methods: tuple[str, ...] = (), shut: bool = 
 
 
 def check(answer: Answer) -> Answer:
-    """What RFC 9110 and 9112 demand of every final answer."""
+    """Check what RFC 9110 and RFC 9112 require of every final answer."""
     if answer.status < 200:
         return answer
     sent = parsedate_to_datetime(answer.headers[b"date"].decode())
@@ -66,7 +66,7 @@ def check(answer: Answer) -> Answer:
 
 
 def error_text(answer: Answer) -> str:
-    """The message of an error in any of the dialects."""
+    """Return the message of an error in any wire's shape."""
     assert answer.headers[b"content-type"].startswith(b"application/json"), answer
     error: Any = json.loads(answer.body)["error"]
     return str(error["message"] if isinstance(error, dict) else error)

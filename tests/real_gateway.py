@@ -1,4 +1,4 @@
-"""A scripted upstream behind a gateway that runs in a process of its own."""
+"""A scripted upstream behind a gateway that runs in a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _numbers = count(1)
 async def behind(
     gateway: Process, wire: Wire, *script: Step, keys: tuple[str, ...] = ("k-upstream-1",)
 ) -> AsyncIterator[tuple[str, ScriptedUpstream]]:
-    """A node of its own for the script; gives the model to ask for."""
+    """Add a node for the script; yield the name of its model and the upstream."""
     async with ScriptedUpstream(*script) as upstream:
         prefix = f"s{next(_numbers)}"
         node = gateway.add_node(prefix, f"{upstream.url}/v1", wire.kind, *keys)
@@ -31,10 +31,10 @@ async def behind(
 
 
 def whole(body: bytes, status: int = 200, **headers: str) -> Answer:
-    """A JSON answer."""
+    """Return a JSON answer."""
     return Answer(status, [body], [*JSON, *((name.replace("_", "-"), value) for name, value in headers.items())])
 
 
 def streamed(*pieces: bytes) -> Answer:
-    """An SSE answer, each piece a write."""
+    """Return an SSE answer, each piece one write."""
     return Answer(200, pieces, SSE, "chunked")

@@ -1,6 +1,6 @@
-"""What vendors refuse in a request although every part of it is well typed: calls and results out of order.
+"""What vendors refuse in a well-typed request: calls and results out of order.
 
-``disorder(wire, body)`` is empty when the conversation in a request is one that the vendor's API takes.  Sources: the
+``disorder(wire, body)`` is empty if the vendor's API would accept the conversation in a request.  Sources: the
 vendors' error messages ("tool_use ids were found without tool_result blocks immediately after", "An assistant message with
 'tool_calls' must be followed by tool messages", "the number of function response parts is equal to the number of function
 call parts", "No tool output found for function call").
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 def disorder(wire: str, body: bytes) -> list[str]:
-    """What is out of order in *body*, a request in *wire*."""
+    """Return what is out of order in *body*, a request on *wire*."""
     return list(_CHECKS[wire](json.loads(body)))
 
 
@@ -72,7 +72,7 @@ def _anthropic(body: Json) -> Iterator[str]:
 
 
 def _thinking(body: Json) -> Iterator[str]:
-    """A turn with calls that is not over must begin with the thinking that led to them, while thinking is on."""
+    """With thinking on, an unfinished turn with calls must begin with the thinking that led to them."""
     if body.get("thinking", {}).get("type") != "enabled":
         return
     if body["thinking"]["budget_tokens"] >= body["max_tokens"]:
@@ -120,7 +120,7 @@ def _gemini(body: Json) -> Iterator[str]:
 
 
 def _ollama(body: Json) -> Iterator[str]:
-    """Servers take any order; what the model's template makes of it is another matter."""
+    """Yield nothing: servers accept any order, whatever the model's template makes of it."""
     waiting: list[str] = []
     for n, message in enumerate(body["messages"]):
         if message["role"] == "tool":

@@ -1,4 +1,4 @@
-"""Bodies that hold nearly everything a wire knows: food for the fuzz tests beside the golden files."""
+"""Bodies with nearly every feature of a wire: input for the fuzz tests, besides the golden files."""
 
 from __future__ import annotations
 

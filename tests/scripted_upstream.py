@@ -1,4 +1,4 @@
-"""An HTTP/1.1 upstream on loopback that does what a script says, also what no decent server does.
+"""An HTTP/1.1 upstream on loopback that follows a script, even one that breaks the protocol.
 
 ::
 
@@ -8,11 +8,11 @@
         ...                                # call upstream.origin (or .url), then look at upstream.requests
         await upstream.requests[0].gone.wait()
 
-Each request takes the next step of the script, whatever connection it came on; the last step is repeated for ever.  A
-step is an :class:`Answer`, :class:`Raw` bytes, or a function from the :class:`Seen` request to one of these.
+Each request takes the next step of the script, on whatever connection it arrives; the last step is repeated.  A step is an
+:class:`Answer`, :class:`Raw` bytes, or a function from the :class:`Seen` request to one of these.
 
-Their ``pieces`` are done in order: ``bytes`` are written (one chunk each, when chunked), an ``asyncio.Event`` is waited for,
-and ``RESET`` (RST), ``CLOSE`` (FIN) and ``HANG`` (nothing more, until the client leaves) are the end of the connection.
+Its ``pieces`` are processed in order: ``bytes`` are written (one chunk each, if chunked), an ``asyncio.Event`` is waited
+for, and ``RESET`` (RST), ``CLOSE`` (FIN) and ``HANG`` (nothing more, until the client leaves) end the connection.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ Piece = bytes | asyncio.Event | End
 
 @dataclass
 class Answer:
-    """An answer as HTTP wants it.
+    """A valid HTTP answer.
 
-    ``length``: what is declared, when it shall differ from the bytes in *pieces*; ``early``: given before the request's
-    body is read.
+    ``length``: the declared length, if it should differ from that of *pieces*; ``early``: sent before the request's body is
+    read.
     """
 
     status: int = 200
@@ -72,7 +72,7 @@ class Answer:
 
 @dataclass
 class Raw:
-    """Bytes as they are: the whole answer, head included."""
+    """A whole answer as bytes, including its head."""
 
     pieces: Sequence[Piece] = ()
     framing: Literal["raw"] = "raw"
@@ -90,7 +90,7 @@ class Raw:
 
 @dataclass
 class Seen:
-    """A request that came in.  ``connection`` counts from 0; ``gone`` is set when the client has closed that connection."""
+    """A received request.  ``connection`` counts from 0; ``gone`` is set when the client has closed that connection."""
 
     method: str
     path: str
@@ -104,7 +104,7 @@ Step = Answer | Raw | Callable[[Seen], "Answer | Raw"]
 
 
 class ScriptedUpstream:
-    """``origin`` and ``url`` say where it listens; ``requests`` what came; ``connections`` how many were ever accepted."""
+    """``origin`` and ``url``: its address; ``requests``: those received; ``connections``: how many were accepted so far."""
 
     def __init__(self, *script: Step, tls: ssl.SSLContext | None = None) -> None:
         self.script: list[Step] = list(script) or [Answer()]
@@ -125,7 +125,7 @@ class ScriptedUpstream:
         return f"{self.origin.scheme}://127.0.0.1:{self.port}"
 
     async def arrived(self, count: int) -> Seen:
-        """Wait until *count* requests have come; returns the last of them."""
+        """Wait until *count* requests have arrived; return the last of them."""
         async with self._arrived:
             await self._arrived.wait_for(lambda: len(self.requests) >= count)
         return self.requests[count - 1]
@@ -214,7 +214,7 @@ class _Connection(asyncio.Protocol):
         return goes_on
 
     async def give(self, answer: Answer | Raw) -> bool:
-        """Write *answer*; whether the connection goes on."""
+        """Write *answer*; return whether the connection stays open."""
         self.transport.write(answer.head())
         for piece in answer.pieces:
             if isinstance(piece, bytes):

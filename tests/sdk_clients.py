@@ -1,8 +1,7 @@
-"""The official packages behind the face of ``sdk_talk.py``.
+"""The official SDKs behind the common interface of ``sdk_talk.py``.
 
-Each class keeps its history as its package's documentation tells programs to: in the package's own objects, given back as
-they came.  Nothing is patched; the only setting is the address.  What differs between packages ends here, so that a test
-is written once.
+Each class keeps its history as the SDK's documentation recommends: in the SDK's own objects, sent back unchanged.  Nothing
+is patched; the only setting is the address.  The differences between SDKs are hidden here, so that a test is written once.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Chat(Talk):
         self.history.append({"role": "user", "content": parts if image else text})
 
     def hand_in(self, results: Sequence[Result]) -> None:
-        """Tool messages hold text; images follow in a message of the user."""
+        """Tool messages hold only text; images follow in a user message."""
         for result in results:
             text = f"Error: {result.text}" if result.failed else result.text
             self.history.append({"role": "tool", "tool_call_id": result.call.id, "content": text})
@@ -91,14 +90,14 @@ class Chat(Talk):
 
 
 def _of_openai(error: openai.APIError | anthropic.APIError) -> Trouble:
-    """Also of the other package, which has the same classes; an error inside a stream has no status."""
+    """Convert an error, also of the other SDK, which has the same classes; one inside a stream has no status."""
     if isinstance(error, (openai.APIStatusError, anthropic.APIStatusError)):
         return Trouble(error.status_code, error.message, type(error).__name__, error.response.headers.get("retry-after"))
     return Trouble(0, error.message, type(error).__name__)
 
 
 class Responses(Talk):
-    """``openai``, responses; state is kept here, not at the vendor."""
+    """``openai``, responses; the client keeps the state, not the vendor."""
 
     @staticmethod
     def connect(url: str) -> openai.OpenAI:
@@ -304,7 +303,7 @@ class Gemini(Talk):
         )
 
     def _parsed(self, parts: Sequence[types.Part]) -> BaseModel | None:
-        """A stream is parsed by the program, as the package's documentation has it."""
+        """Parse a stream in the program, as the SDK's documentation recommends."""
         return self.schema.model_validate_json("".join(part.text or "" for part in parts)) if self.schema else None
 
 

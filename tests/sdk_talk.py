@@ -1,4 +1,4 @@
-"""One face for the official packages: a conversation that says, hears and hands in tool results (``sdk_clients.py``)."""
+"""A common interface of the official SDKs: say something, hear the answer, hand in tool results (``sdk_clients.py``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 @dataclass
 class Call:
-    """A tool call as the package gave it; ``id`` is "" where it has none."""
+    """A tool call as the SDK returned it; ``id`` is "" if it has none."""
 
     id: str
     name: str
@@ -22,7 +22,7 @@ class Call:
 
 @dataclass
 class Result:
-    """What came of a call: text, perhaps a PNG image, perhaps a failure."""
+    """The result of a call: text, optionally a PNG image, or a failure."""
 
     call: Call
     text: str
@@ -46,7 +46,7 @@ class Reply:
 
 @dataclass
 class Trouble(Exception):
-    """A failure, and the package's own class of it.  ``retry_after`` is None where the package does not tell."""
+    """A failure, with the SDK's own class of it.  ``retry_after`` is None if the SDK does not tell."""
 
     status: int
     message: str
@@ -71,7 +71,7 @@ _ENDINGS = {
 
 
 def finish(word: str | None, calls: Sequence[Call]) -> str:
-    """In the words of the first wire; some wires have no word of their own for calls."""
+    """Convert a finish reason to those of the chat wire; some wires have none for tool calls."""
     ending = (word or "").lower()
     ending = _ENDINGS.get(ending, ending)
     return "tool_calls" if calls and ending == "stop" else ending
@@ -88,7 +88,7 @@ def data_url(image: bytes) -> str:
 class Talk(ABC):
     """A conversation with *model* over a client that ``connect`` has made.
 
-    *must*: the tool that is to be called.  ``say`` or ``hand_in``, then ``hear``; failures are raised as :class:`Trouble`.
+    *must*: the tool that must be called.  Use ``say`` or ``hand_in``, then ``hear``; failures raise :class:`Trouble`.
     """
 
     def __init__(

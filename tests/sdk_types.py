@@ -1,8 +1,7 @@
-"""What the official packages' own types say of a request body.
+"""Validation of request bodies with the types of the official SDKs.
 
-``violations(wire, body)`` is empty when the body of a request is one that the vendor's package could have sent.  The
-packages of two vendors describe requests as ``TypedDict``: these are made strict here (no unknown member, iterables read
-to their end).
+``violations(wire, body)`` is empty if the vendor's SDK could have sent the body.  Two SDKs describe requests as
+``TypedDict``; these are made strict here (no unknown members, iterables read to their end).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _UNIONS = (Union, builtin_types.UnionType)
 
 
 def violations(wire: str, body: bytes) -> list[str]:
-    """What is wrong with *body* as a request in *wire*; the places as dotted paths."""
+    """Return what is wrong with *body* as a request on *wire*; places are dotted paths."""
     return _CHECKS[wire](json.loads(body))
 
 
@@ -39,7 +38,7 @@ def _errors(adapter: TypeAdapter[Any], data: Any, place: str = "") -> list[str]:
 
 @cache
 def strict(kind: Any) -> Any:
-    """*kind* with lists for iterables and without room for unknown members."""
+    """Return *kind* with lists for iterables, and without unknown members."""
     if typing_extensions.is_typeddict(kind):
         return _strict_members(kind)
     origin, args = get_origin(kind), get_args(kind)
@@ -55,7 +54,7 @@ def strict(kind: Any) -> Any:
 
 
 def _is_convenience(kind: Any) -> bool:
-    """Open files and parts of earlier answers: what programs may hand over, and no wire has."""
+    """Whether this is a type for programs only, such as open files and parts of earlier answers, which no wire has."""
     kind = get_origin(kind) or kind
     return isinstance(kind, type) and issubclass(kind, (IO, os.PathLike, pydantic.BaseModel))
 
@@ -73,7 +72,7 @@ def _strict_members(kind: Any) -> Any:
 
 @cache
 def _adapters(wire: str) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
-    """For whole answers and for streams."""
+    """Return the adapters for requests of whole answers and of streams."""
     kinds: tuple[Any, Any]
     if wire == "openai-chat":
         from openai.types.chat import completion_create_params as chat
@@ -116,7 +115,7 @@ def _gemini(data: Any) -> list[str]:
 
 
 def _ollama(data: Any) -> list[str]:
-    """The package's models drop what they do not know, so what comes out is compared with what went in."""
+    """The SDK's models drop unknown members, so input and output are compared."""
     from ollama import _types
 
     try:
@@ -131,8 +130,8 @@ def _with_images(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "images": [{"value": image} for image in message["images"]]} if "images" in message else message
 
 
-_NEWER = {"id", "tool_call_id"}  # servers know the calls' ids, the package does not yet
-_SCHEMA = "parameters"  # JSON Schema, of which the package declares what its own converter writes
+_NEWER = {"id", "tool_call_id"}  # servers know the calls' ids, the SDK does not yet
+_SCHEMA = "parameters"  # JSON Schema, of which the SDK declares only what its own converter writes
 
 
 def _missing(given: Any, known: Any, place: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""TLS on loopback: a certificate made on the spot, and a client context that trusts it and nothing else."""
+"""TLS on loopback: a new certificate, and a client context that trusts only it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @cache
 def pem(name: str) -> tuple[bytes, bytes]:
-    """(certificate, key) for the DNS *name*, as PEM."""
+    """Return (certificate, key) for the DNS *name*, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -37,7 +37,7 @@ def pem(name: str) -> tuple[bytes, bytes]:
 
 @cache
 def server_context(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """(server context, client context) for the DNS *name*."""
+    """Return (server context, client context) for the DNS *name*."""
     certificate, secret = pem(name)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:

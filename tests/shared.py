@@ -1,6 +1,6 @@
-"""Where the recorded provider exchanges lie, when they are there at all.
+"""The recorded provider exchanges, if they are available.
 
-The project does not depend on them: tests that use them carry ``needs_shared`` and are skipped, visibly, elsewhere.
+The project does not depend on them: tests that use them are marked ``needs_shared`` and are skipped without them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def tool(name: str) -> ModuleType:
 
 
 def recordings(*wires: str) -> Iterator[dict[str, Any]]:
-    """All recordings of the given folders (``"openai-chat"``, ``"anthropic-messages"`` …), by id; none when absent."""
+    """Yield all recordings of the given folders (``"openai-chat"``, ``"anthropic-messages"`` …), by id; none if absent."""
     if SHARED is None:
         return
     for wire in wires:

@@ -1,4 +1,4 @@
-"""Tiny sound files, one of each format."""
+"""Tiny sound files, one per format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def wav(seconds: float = 0.5, rate: int = 8000) -> bytes:
-    """A tone of 440 Hz, 16 bits, mono."""
+    """Return a 440 Hz tone, 16 bits, mono."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(1)

@@ -310,10 +310,10 @@ def test_sockets_that_cannot_be_served_are_refused() -> None:
 @pytest.fixture
 def collector() -> Iterator[None]:
     before, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.unfreeze()
     yield
     sys.setswitchinterval(interval)
     gc.set_threshold(*before)
-    gc.unfreeze()
 
 
 def test_after_the_start_the_collector_rests(collector: None) -> None:

@@ -1,4 +1,4 @@
-"""The measuring tools measure what they say: the control and the mock give right answers, and wrong ones are noticed."""
+"""The benchmarks measure correctly: relay and mock give right answers, and wrong ones are noticed."""
 
 from __future__ import annotations
 

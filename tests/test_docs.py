@@ -1,4 +1,4 @@
-"""The documents say what is there: every variable, every dependency."""
+"""The documentation is complete: every variable, every dependency, every link."""
 
 from __future__ import annotations
 

@@ -33,14 +33,14 @@ ALLOWED: dict[str, set[str]] = {
 }
 EVERYONE = {"__init__"}  # the version
 
-# Pure: no loop, no clock, no dice, no log, no outside world.
+# Modules that a pure module must not import: event loop, clock, randomness, log, operating system.
 IMPURE = {"asyncio", "datetime", "logging", "os", "pathlib", "random", "secrets", "socket", "threading", "time", "uuid"}
 
-# Words that are the name of a wire as well as of a provider; the translation and the tables that name wires need them.
+# Names of wires as well as of providers; the translation and the tables of wires need them.
 WIRE_WORDS = {"openai", "anthropic", "gemini", "ollama"}
-# Provider ids that are plain English too: found only where a string is exactly the id.
+# Provider ids that are also English words: they count only if a string is exactly the id.
 PLAIN_WORDS = {"demo", "fireworks", "perplexity", "together", "voyage"}
-# A codec may know the habits of those who speak its wire.
+# A codec may know the deviations of the vendors of its wire.
 CODEC = re.compile(
     r"translate\.(openai_chat|openai_responses|anthropic|gemini|ollama)(_\w+)?"
     r"|media\.(codecs|embeddings|images|rerank|moderations|speech|transcriptions)(_\w+)?"
@@ -56,12 +56,13 @@ NAMED_ELSEWHERE: dict[str, dict[str, str]] = {
 LONGEST_FILE = 600
 LONGEST_FUNCTION = 60
 
+MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
+
 
 @cache
 def modules() -> dict[str, ast.Module]:
     """``"proto.h1_server"`` -> its syntax tree; packages as ``"proto.__init__"``."""
-    paths = sorted(PACKAGE.rglob("*.py"))
-    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text("utf-8")) for path in paths}
+    return {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
 
 
 def part(module: str) -> str:
@@ -76,13 +77,13 @@ def _absolute(module: str, node: ast.ImportFrom) -> str:
 
 
 def _inside(name: str) -> str | None:
-    """The module of ours that the dotted *name* is, if it is one."""
+    """Return the module of this package with the dotted *name*; None if there is none."""
     if name == "omniroute":
         return "__init__"
     tail = name.removeprefix("omniroute.")
     if tail == name:
         return None
-    return tail if tail in modules() else f"{tail}.__init__" if f"{tail}.__init__" in modules() else None
+    return tail if tail in MODULES else f"{tail}.__init__" if f"{tail}.__init__" in MODULES else None
 
 
 def _for_types(tree: ast.Module) -> set[int]:
@@ -97,7 +98,7 @@ def _for_types(tree: ast.Module) -> set[int]:
 
 @cache
 def imports(module: str, *, types: bool = True) -> tuple[tuple[str, int], ...]:
-    """(module of ours, line) for every import, deferred ones too; with *types* also those for type checkers alone."""
+    """(imported module of this package, line) for every import, even deferred; *types*: also those for type checkers."""
     return tuple(_imports(module, set() if types else _for_types(modules()[module])))
 
 
@@ -165,7 +166,7 @@ def test_the_version_module_imports_nothing() -> None:
     assert foreign("__init__") == set()
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if part(name) in ("translate", "media")])
+@pytest.mark.parametrize("module", [name for name in MODULES if part(name) in ("translate", "media")])
 def test_translation_is_pure(module: str) -> None:
     assert foreign(module) & IMPURE == set()
 
@@ -211,7 +212,7 @@ def test_one_module_alone_reads_the_environment_the_clock_and_creates_tasks(does
         if does(node)
     }
     assert {place for place in found if not place.startswith(f"{home}:")} == set()
-    assert found  # the rule still sees what it is about
+    assert found  # the check itself still works
 
 
 def _providers() -> set[str]:
@@ -222,7 +223,7 @@ def _providers() -> set[str]:
 
 
 def _words(tree: ast.Module) -> Iterator[tuple[str, bool, int]]:
-    """(text, whether it is one whole string, line) of every name and string that is code: no comment, no docstring."""
+    """Yield (text, whether it is a whole string, line) of every name and string, without comments and docstrings."""
     prose = {
         id(node.body[0].value)
         for node in ast.walk(tree)
@@ -274,7 +275,7 @@ def test_the_protocol_layer_has_never_heard_of_a_model_vendor() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", modules())
+@pytest.mark.parametrize("module", MODULES)
 def test_files_and_functions_stay_short(module: str) -> None:
     path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
     assert len(path.read_text("utf-8").splitlines()) <= LONGEST_FILE

@@ -1,4 +1,4 @@
-"""A provider on loopback that speaks every wire: one script, in the neutral vocabulary, serves all of them.
+"""A provider on loopback that speaks every wire: one script, in the neutral vocabulary, serves them all.
 
 ::
 
@@ -6,11 +6,11 @@
         upstream.model = lambda ask: [Start(), TextDelta("Hello"), Finish("stop")]
         ...                     # call upstream.base_url("gemini")
         upstream.seen[-1].ask   # what was asked, decoded
-        upstream.seen[-1].body  # and as it came
+        upstream.seen[-1].body  # the same as received
 
-The wire is told by the path.  The script is a function from what was asked to the events of the answer, so that it may act
-as a model does: on what has reached it.  A first event that is a ``Failure`` becomes an HTTP error.  Where a wire has a way
-to ask for the number of tokens, that is always ``COUNTED``.
+The path tells the wire.  The script is a function from the request to the events of the answer, so that it can react to
+what it receives.  If the first event is a ``Failure``, it becomes an HTTP error.  A request to count tokens is answered with
+``COUNTED``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _ENDINGS = {
 
 @dataclass
 class Seen:
-    """A request that came in, as bytes and decoded."""
+    """A received request, as bytes and decoded."""
 
     wire: str
     path: str
@@ -60,7 +60,7 @@ class Seen:
 
 
 class WireUpstream:
-    """``model`` answers; ``seen`` keeps what it was asked."""
+    """``model`` answers; ``seen`` holds the requests."""
 
     def __init__(self) -> None:
         self.model: Model = lambda ask: [Failure(500, "No script")]
@@ -70,7 +70,7 @@ class WireUpstream:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def play(self, model: Model) -> None:
-        """From now on *model* answers, and what came before is forgotten."""
+        """Let *model* answer from now on, and forget earlier requests."""
         self.model = model
         self.seen.clear()
 
@@ -88,7 +88,7 @@ class WireUpstream:
 
 
 def read_ask(wire: str, path: str, body: bytes) -> Ask:
-    """The request, with what one wire says in its path."""
+    """Decode the request, including what one wire says in its path."""
     ask = FORMATS[wire].decode_request(body)
     if wire == "gemini":
         ask.model = path.rpartition("/")[2].partition(":")[0]
@@ -97,7 +97,7 @@ def read_ask(wire: str, path: str, body: bytes) -> Ask:
 
 
 def pieces(wire: Format, events: list[Event], stamp: Stamp) -> Iterator[bytes]:
-    """The answer as a stream, one piece for each event that says something."""
+    """Encode the answer as a stream, one piece per event that writes anything."""
     encoder = wire.stream_encoder(stamp)
     for event in events:
         yield encoder.feed([event])

@@ -1,4 +1,4 @@
-"""Both wires as tests need them: requests, answers of our own making, and how to read what came back."""
+"""The two main wires for tests: requests, made-up answers, and how to read what comes back."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ CREATED = 1_750_000_000
 
 
 def sse(data: Any, name: str = "") -> bytes:
-    """One SSE event."""
+    """Return one SSE event."""
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {data if isinstance(data, str) else json.dumps(data)}\n\n".encode()
 
 
 def events(raw: bytes) -> list[tuple[str, str]]:
-    """(event name, data) of each event of a stream with LF line ends; comments are left out."""
+    """Return (event name, data) of each event of a stream with LF line ends, without comments."""
     out = []
     for block in raw.decode().split("\n\n"):
         lines = [line for line in block.split("\n") if line and not line.startswith(":")]
@@ -33,7 +33,7 @@ def events(raw: bytes) -> list[tuple[str, str]]:
 
 
 def chunk(delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:
-    """One ``chat.completion.chunk``; without *delta* it has no choices."""
+    """Return one ``chat.completion.chunk``; without *delta* it has no choices."""
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
     return sse(
         {
@@ -58,7 +58,7 @@ DONE = sse("[DONE]")
 
 
 def chat_message(message: dict[str, Any], finish: str = "stop", **more: Any) -> bytes:
-    """A whole ``chat.completion``."""
+    """Return a whole ``chat.completion``."""
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": None, **message},
@@ -85,12 +85,12 @@ def chat_errors(raw: bytes) -> list[dict[str, Any]]:
 
 
 def event(kind: str, **data: Any) -> bytes:
-    """One event of an Anthropic stream."""
+    """Return one event of an Anthropic stream."""
     return sse({"type": kind, **data}, kind)
 
 
 def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[bytes]:
-    """A whole content block."""
+    """Return the events of a whole content block."""
     return [
         event("content_block_start", index=index, content_block=start),
         *(event("content_block_delta", index=index, delta=delta) for delta in deltas),
@@ -118,7 +118,7 @@ THINKING_BLOCK = block(
 
 
 def message(*blocks: dict[str, Any], stop: str = "end_turn") -> bytes:
-    """A whole Anthropic message."""
+    """Return a whole Anthropic message."""
     return json.dumps({**_MESSAGE, "content": blocks, "stop_reason": stop, "usage": COUNTS}).encode()
 
 
@@ -141,13 +141,13 @@ class Wire:
     """One wire.
 
     ``kind``: of nodes that speak it; ``stream``: a whole stream, ``opening`` its events before the first text, ``first`` the
-    event with that; ``error_event``: an overloaded upstream says so inside a stream.
+    event with that text; ``error_event``: an overloaded upstream's error inside a stream.
     """
 
     name: str
     path: str
     kind: str
-    auth: str  # the provider's scheme
+    auth: str  # the provider's authentication scheme
     whole: bytes
     opening: Sequence[bytes]
     first: bytes
@@ -157,7 +157,7 @@ class Wire:
     errors: Callable[[bytes], list[dict[str, Any]]]
 
     def ask(self, model: str, *, stream: bool = False, **more: Any) -> dict[str, Any]:
-        """A small request."""
+        """Return a small request."""
         body: dict[str, Any] = {
             "model": model,
             "messages": [{"role": "user", "content": "Greet me"}],
@@ -171,13 +171,13 @@ class Wire:
         return body
 
     def error(self, kind: str, text: str) -> bytes:
-        """The body of an HTTP error answer."""
+        """Return the body of an HTTP error answer."""
         if self is ANTHROPIC:
             return json.dumps({"type": "error", "error": {"type": kind, "message": text}}).encode()
         return json.dumps({"error": {"message": text, "type": kind, "param": None, "code": None}}).encode()
 
     def error_of(self, raw: bytes) -> dict[str, Any]:
-        """The error object of an HTTP error answer, its shape checked."""
+        """Return the error object of an HTTP error answer, after checking its shape."""
         body = json.loads(raw)
         if self is ANTHROPIC:
             assert body["type"] == "error"

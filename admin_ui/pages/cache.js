@@ -1,4 +1,4 @@
-// Answers that are kept to be given again, and the conversations that are running.
+// The cache of answers, and the active conversations.
 
 import { api } from "../api.js";
 import { figure } from "../parts/activity.js";
@@ -22,7 +22,7 @@ export function show({ host, signal }) {
   const aside = [action("Forget a model", () => forget(() => refresh())), action("Empty the cache", () => clear(() => refresh()), { class: "danger-text" })];
   redraw(
     host,
-    section("Answers kept", { aside, note: "A request that was answered before, asked with temperature 0, gets the same answer again, at once and for free." }, answers),
+    section("Answers kept", { aside, note: "A repeated request with temperature 0 gets the same answer again, at once and for free." }, answers),
     section("Conversations", { note: "The requests of one conversation go to one account, so that the provider's own cache can help." }, talks),
   );
   const refresh = live({
@@ -48,7 +48,7 @@ function kept({ semanticCache: cache, idempotency, config }) {
       "div",
       { class: "figures" },
       figure(integer(cache.hits), "answered from here"),
-      figure(`${cache.hitRatePercent} %`, "of what was looked up"),
+      figure(`${cache.hitRatePercent} %`, "of lookups"),
       figure(tokens(cache.tokensSaved), "tokens saved"),
     ),
     facts([
@@ -65,7 +65,7 @@ function kept({ semanticCache: cache, idempotency, config }) {
 function clear(refresh) {
   confirm({
     title: "Empty the cache?",
-    text: "Every kept answer is deleted. The next requests are sent to the providers and cost what they cost.",
+    text: "Every kept answer is deleted. The next requests are sent to the providers again and are billed.",
     yes: "Empty it",
     work: async () => {
       const { cleared } = await api.delete(BASE);

@@ -1,4 +1,4 @@
-// Making a combo, and changing one.
+// The form to create or change a combo.
 
 import { api, at } from "../api.js";
 import { dialog } from "../parts/dialog.js";
@@ -22,12 +22,12 @@ const NUMBERS = [
   ["retryDelayMs", "Wait before the next attempt (ms)", 0, 60_000],
   ["timeoutMs", "Longest wait for an answer (ms)", 1000, 600_000],
   ["concurrencyPerModel", "Calls at once to one model", 1, 20],
-  ["queueTimeoutMs", "Longest wait for a free place (ms)", 1000, 120_000],
-  ["healthCheckTimeoutMs", "Longest wait for a check (ms)", 100, 30_000],
+  ["queueTimeoutMs", "Longest wait for a free slot (ms)", 1000, 120_000],
+  ["healthCheckTimeoutMs", "Longest wait for a health check (ms)", 100, 30_000],
   ["maxComboDepth", "Combos within combos", 1, 10],
 ];
 const SWITCHES = [
-  ["healthCheckEnabled", "Pass over models that fail"],
+  ["healthCheckEnabled", "Skip models that fail"],
   ["trackMetrics", "Count calls and answers"],
 ];
 
@@ -42,14 +42,14 @@ export async function editCombo(combo, done) {
   const [models, { comboDefaults }] = await Promise.all([
     modelLines({
       name: "models", label: "Models", value: combo?.models.map(toLine), rows: 4, without: combo?.name,
-      hint: "One per line, in order: openai/gpt-4o, or another combo. A number behind it is its weight: openai/gpt-4o 70.",
+      hint: "One per line, in order: openai/gpt-4o, or another combo. A number after the model is its weight: openai/gpt-4o 70.",
     }),
     api.get("/api/settings/combo-defaults"),
   ]);
   const main = [
-    field({ name: "name", label: "Name", value: combo?.name, required: true, hint: "What programs give as the model: letters, digits, - _ / and ." }),
+    field({ name: "name", label: "Name", value: combo?.name, required: true, hint: "Programs use it as the model's name: letters, digits, - _ / and ." }),
     models,
-    field({ name: "strategy", label: "Who is asked first", kind: "select", value: combo?.strategy ?? "priority", options: strategies(combo) }),
+    field({ name: "strategy", label: "Which model comes first", kind: "select", value: combo?.strategy ?? "priority", options: strategies(combo) }),
     field({ name: "isActive", label: "Active", kind: "check", value: combo?.isActive ?? true }),
   ];
   const config = configFields(combo?.config ?? {}, comboDefaults);
@@ -57,7 +57,7 @@ export async function editCombo(combo, done) {
     "details",
     { open: Object.keys(combo?.config ?? {}).length > 0 },
     h("summary", null, "How its models are tried"),
-    h("p", { class: "note" }, "What is left empty is as for all combos."),
+    h("p", { class: "note" }, "Empty fields use the defaults for all combos."),
     h("div", { class: "numbers" }, config.map((one) => one.element)),
   );
   dialog(combo ? `Change ${combo.name}` : "Make a combo", (close) => {
@@ -73,7 +73,7 @@ export async function editCombo(combo, done) {
   });
 }
 
-// A name that only the interface knows is shown as it is, so that saving does not change it.
+// A strategy that was set through the API and is not listed here is shown by its name, so that saving keeps it.
 const strategies = (combo) =>
   !combo || STRATEGIES.some(([name]) => name === combo.strategy) ? STRATEGIES : [...STRATEGIES, [combo.strategy, combo.strategy]];
 
@@ -84,12 +84,12 @@ function configFields(config, defaults) {
       field({ name: `config.${name}`, label, kind: "number", min, max, value: config[name], placeholder: String(defaults[name]) }),
     ),
     ...SWITCHES.map(([name, label]) =>
-      field({ name: `config.${name}`, label, kind: "select", value: String(config[name] ?? ""), options: [["", `As usual: ${usual(name)}`], ["true", "On"], ["false", "Off"]] }),
+      field({ name: `config.${name}`, label, kind: "select", value: String(config[name] ?? ""), options: [["", `Default: ${usual(name)}`], ["true", "On"], ["false", "Off"]] }),
     ),
   ];
 }
 
-// An empty number is undefined, which JSON leaves out.
+// An empty number is undefined, which JSON omits.
 const toConfig = (values) => ({
   ...Object.fromEntries(NUMBERS.map(([name]) => [name, values[`config.${name}`]])),
   ...Object.fromEntries(SWITCHES.map(([name]) => [name, { true: true, false: false }[values[`config.${name}`]]])),

@@ -1,4 +1,4 @@
-// Combos: one name for several models, tried one after the other until one answers.
+// Combos: one name for several models, which are tried one after the other until one answers.
 
 import { api, at } from "../api.js";
 import { card, cardButtons, cards, tags } from "../parts/cards.js";
@@ -35,7 +35,7 @@ export function show({ host, tools, signal }) {
 const nothing = (add) =>
   empty(
     "No combo yet",
-    "A combo is a name that programs use like a model's. The gateway asks its models one after the other until one answers, so a limit or an outage at one provider goes unnoticed.",
+    "A combo is a name that programs use like a model's. The gateway tries its models one after the other until one answers, so programs do not notice a rate limit or an outage at one provider.",
     action("Make a combo", add, { class: "primary" }),
   );
 
@@ -58,11 +58,11 @@ function one(combo, metrics, refresh) {
     { off: !isActive, state: isActive ? lamp("ok", "Active") : lamp("off", "Disabled"), actions },
     h("strong", null, name),
     h("p", { class: "muted" }, [words.get(strategy) ?? strategy, told].filter(Boolean).join(" · ")),
-    models.length > 0 ? tags(models.map(toLine)) : h("p", { class: "trouble" }, "It has no models yet, so it cannot answer."),
+    models.length > 0 ? tags(models.map(toLine)) : h("p", { class: "trouble" }, "It has no models yet, so it cannot be used."),
   );
 }
 
-// Each model is asked in turn, up to 15 seconds each.
+// Each model is called in turn, for up to 15 seconds.
 async function test(name) {
   const { results } = await api.post(`${BASE}/test`, { comboName: name });
   const row = ({ model, status, statusCode, error, latencyMs }) =>
@@ -94,11 +94,11 @@ function figures(name, metrics, refresh) {
       ["Last used", metrics.lastUsedAt ? ago(metrics.lastUsedAt) : "–"],
     ]),
     models.length > 0 && table(`Models of ${name}`, columns, models),
-    h("p", { class: "note" }, "Counted since the gateway started, or since you last began anew."),
+    h("p", { class: "note" }, "Counted since the gateway started, or since the last reset."),
     h(
       "div",
       { class: "actions end" },
-      action("Count anew", async () => {
+      action("Reset", async () => {
         await api.delete(`${BASE}/metrics?combo=${encodeURIComponent(name)}`);
         close();
         refresh();
@@ -111,7 +111,7 @@ function figures(name, metrics, refresh) {
 function remove({ id, name }, refresh) {
   confirm({
     title: `Delete ${name}?`,
-    text: "Programs that ask for it are refused from now on, and combos that contain it lose it.",
+    text: "Requests for it are refused from now on, and it is removed from combos that contain it.",
     yes: "Delete",
     work: async () => {
       await api.delete(at(BASE, id));

@@ -1,4 +1,4 @@
-// One's own endpoints: servers that speak a known interface but are not among the built-in providers.
+// The user's own endpoints: servers with a known API that are not among the built-in providers.
 
 import { api, at } from "../api.js";
 import { confirm, dialog } from "../parts/dialog.js";
@@ -35,7 +35,7 @@ export function show({ host, tools, signal }) {
 const nothing = (add) =>
   empty(
     "No endpoint of your own",
-    "An endpoint is any server with an OpenAI, Anthropic, Gemini or Ollama interface: one on your own machine, in your company, or a vendor that is not built in. Its models are called by a prefix that you choose.",
+    "An endpoint is any server with an OpenAI, Anthropic, Gemini or Ollama API: one on your own machine, in your company, or a vendor that is not built in. You choose the prefix of its models' names.",
     action("Add an endpoint", add, { class: "primary" }),
   );
 
@@ -56,7 +56,7 @@ function card(node, accounts, refresh) {
       { class: "card-main" },
       h("strong", null, name),
       h("p", { class: "muted" }, kind, " · ", h("span", { class: "breakable" }, baseUrl)),
-      accounts.length === 0 && h("p", { class: "trouble" }, "No account here yet, so its models cannot be asked. ", h("a", { href: "/dashboard/providers" }, "Add one")),
+      accounts.length === 0 && h("p", { class: "trouble" }, "No account here yet, so its models cannot be used. ", h("a", { href: "/dashboard/providers" }, "Add one")),
     ),
     h(
       "div",
@@ -70,7 +70,7 @@ function card(node, accounts, refresh) {
 function remove({ id, name }, count, refresh) {
   confirm({
     title: `Delete ${name}?`,
-    text: count ? "Its accounts and their keys are deleted with it. What it has used stays in the history." : "Programs can no longer ask its models.",
+    text: count ? "Its accounts and their keys are deleted with it. Its usage stays in the history." : "Programs can no longer use its models.",
     yes: "Delete",
     work: async () => {
       await api.delete(at(BASE, id));
@@ -85,7 +85,7 @@ function edit({ node, done }) {
 }
 
 function editForm(node, close, done) {
-  let saved = node; // a second try after a refused key must not make a second endpoint
+  let saved = node; // a second try after a refused key must not create a second endpoint
   const name = field({ name: "name", label: "Name", value: node?.name, required: true });
   const prefix = field({ name: "prefix", label: "Prefix", value: node?.prefix, required: true, hint: "Models are called prefix/model. Letters, digits, - _ and ." });
   const type = !node && field({ name: "type", label: "Interface", kind: "select", value: TYPES[0][0], options: TYPES, onchange: adapt });
@@ -93,7 +93,7 @@ function editForm(node, close, done) {
   const base = field({ name: "baseUrl", label: "Base URL", kind: "url", value: node?.baseUrl, required: true, hint: "With its version, without the operation." });
   const key = field({
     name: "apiKey", label: "API key", kind: "password", optional: true,
-    hint: node ? "Only for the test here. Stored keys are changed among the providers." : "Makes the first account. Leave empty if the server asks for none.",
+    hint: node ? "Only for the test here. Change stored keys on the providers page." : "Creates the first account. Leave empty if the server needs none.",
   });
   const chosenType = () => (type ? type.read() : node.type);
   const PLACES = {
@@ -122,11 +122,11 @@ function editForm(node, close, done) {
 
   async function tryOut(values) {
     redraw(result);
-    // The check wants some key; a server that asks for none does not look at it.
+    // The API requires some key for the check; a server without keys ignores it.
     const body = { baseUrl: values.baseUrl, apiKey: values.apiKey || "none", type: chosenType(), ...kindOf(values) };
     if (!body.baseUrl) throw { fields: [{ field: "baseUrl", message: "Base URL is required" }] };
     const { valid, error } = await api.post(`${BASE}/validate`, body);
-    redraw(result, valid ? notice("good", h("p", null, "The endpoint answers and takes the key.")) : notice("bad", h("p", null, error || "It does not work.")));
+    redraw(result, valid ? notice("good", h("p", null, "The endpoint answers and accepts the key.")) : notice("bad", h("p", null, error || "It does not work.")));
   }
 
   async function submit(values) {

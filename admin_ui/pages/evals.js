@@ -1,4 +1,4 @@
-// Small tests of what a model says: suites of cases, runs of them, and what came of each.
+// Evaluations of models: suites of test cases, their runs, and the results.
 
 import { api, at } from "../api.js";
 import { card, cardButtons, cards } from "../parts/cards.js";
@@ -21,7 +21,7 @@ export function show({ host, signal }) {
   const [start, runs, suites] = [h("div"), h("div"), h("div")];
   redraw(
     host,
-    section("Try a model", { note: "Each case is asked through the gateway like any other request, and counts like one." }, start),
+    section("Try a model", { note: "Each case is sent through the gateway and counted like any other request." }, start),
     section("Runs", {}, runs),
     section("Suites", { note: ["Your own: one JSON file per suite in the folder ", h("code", null, "evals"), " of the data directory."] }, suites),
   );
@@ -30,7 +30,7 @@ export function show({ host, signal }) {
     signal,
     seconds: 2,
     load: async () => [await api.get(`${BASE}/runs`, signal), await known],
-    draw: ([{ runs: list }, names]) => redraw(runs, list.length ? cards(list.map((run) => one(run, names[run.suiteId] ?? run.suiteId, refresh))) : h("p", { class: "muted" }, "No run yet. Runs are kept until the gateway ends.")),
+    draw: ([{ runs: list }, names]) => redraw(runs, list.length ? cards(list.map((run) => one(run, names[run.suiteId] ?? run.suiteId, refresh))) : h("p", { class: "muted" }, "No run yet. Runs are kept until the gateway stops.")),
     failed: (error) => redraw(runs, failure(error, () => refresh())),
   });
   once(start, signal, (signal) => Promise.all([api.get(BASE, signal), modelField({ name: "model", label: "Model", required: true })]), ([list, model]) => runForm(list, model, refresh));
@@ -42,7 +42,7 @@ function runForm(list, model, refresh) {
   const submit = async ({ suiteId, model: asked }) => {
     if (!asked) throw { fields: [{ field: "model", message: "Which model?" }] };
     await api.post(BASE, { suiteId, model: asked, background: true });
-    toast("It runs.");
+    toast("The run has started.");
     refresh();
   };
   return form({ fields: [suite, model], yes: "Run", submit }).element;
@@ -62,7 +62,7 @@ function one(run, name, refresh) {
     { state: state(run), actions },
     h("strong", null, name),
     h("p", null, h("code", { class: "breakable" }, run.model)),
-    h("p", { class: "muted" }, `${run.passed} of ${run.status === "running" ? `${run.done} passed so far` : `${run.total} passed`} · begun ${ago(run.startedAt)}`),
+    h("p", { class: "muted" }, `${run.passed} of ${run.status === "running" ? `${run.done} passed so far` : `${run.total} passed`} · started ${ago(run.startedAt)}`),
   );
 }
 

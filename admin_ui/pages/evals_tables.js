@@ -1,4 +1,4 @@
-// The cases of a suite with what each expects, and how each one went.
+// The cases of a suite with the expected answers, and the results of a run.
 
 import { h } from "../parts/dom.js";
 import { notice } from "../parts/feedback.js";
@@ -6,7 +6,7 @@ import { milliseconds } from "../parts/format.js";
 import { lamp } from "../parts/lamp.js";
 import { table } from "../parts/table.js";
 
-const STRATEGIES = { exact: "exactly", contains: "contains", regex: "fits the pattern" };
+const STRATEGIES = { exact: "exactly", contains: "contains", regex: "matches the pattern" };
 
 export function casesTable({ name, cases }) {
   const columns = [
@@ -17,7 +17,7 @@ export function casesTable({ name, cases }) {
   return table(`Cases of ${name}`, columns, cases);
 }
 
-// The last message says what is asked; what is no text is not shown.
+// The question is the last message; content other than text is not shown.
 function question(messages) {
   const content = messages.at(-1)?.content;
   if (typeof content === "string") return content;

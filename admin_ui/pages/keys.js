@@ -1,4 +1,4 @@
-// Gateway keys: who may ask, and for which models.
+// Gateway keys: who may use the gateway, and for which models.
 
 import { api, at } from "../api.js";
 import { codeBlock } from "../parts/copy.js";
@@ -33,7 +33,7 @@ export function show({ host, tools, signal }) {
 const nothing = (add) =>
   empty(
     "No key yet",
-    "Give each program a key of its own. Then the usage page shows who asked what, and a key can be limited to some models or revoked without touching the others.",
+    "Give each program a key of its own. Then the usage page shows the calls of each, and a key can be limited to some models or revoked without affecting the others.",
     action("Create a key", add, { class: "primary" }),
   );
 
@@ -44,7 +44,7 @@ function card(key, refresh) {
     expiresAt && `${isActive ? "expires" : "expired"} ${day(expiresAt)}`,
     `created ${day(createdAt)}`,
     scopes.includes("manage") && "may manage this gateway",
-    noLog && "leaves no bodies in the log",
+    noLog && "bodies not logged",
   ];
   const button = (label, work, more = {}) =>
     action(label, work, { class: "quiet", "data-key": `${id} ${label}`, "aria-label": `${label} ${name}`, ...more });
@@ -86,13 +86,13 @@ function revoke({ id, name }, refresh) {
 async function rights(key) {
   const models = await modelLines({
     name: "allowedModels", label: "Allowed models", optional: true, value: key?.allowedModels,
-    hint: "One per line, * stands for anything: openai/*. Empty allows all.",
+    hint: "One per line, * matches anything: openai/*. Empty allows all.",
   });
   return [
     field({ name: "name", label: "Name", value: key?.name, required: true, hint: "The program or person that uses it." }),
     models,
     field({ name: "noLog", label: "Keep no request or answer bodies in the log", kind: "check", value: key?.noLog }),
-    field({ name: "manage", label: "May also manage this gateway", kind: "check", value: key?.scopes.includes("manage"), hint: "For scripts that use the management interface." }),
+    field({ name: "manage", label: "May also manage this gateway", kind: "check", value: key?.scopes.includes("manage"), hint: "For scripts that use the management API." }),
   ];
 }
 

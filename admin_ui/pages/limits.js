@@ -1,4 +1,4 @@
-// What keys may spend, what policies forbid, and how fast accounts are asked.
+// Budgets of keys, policies, and rate limits of accounts.
 
 import { h, redraw } from "../parts/dom.js";
 import { accountsSection } from "./limits_accounts.js";

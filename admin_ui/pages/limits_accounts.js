@@ -1,4 +1,4 @@
-// How busy each account is, and whether it is protected from being asked too fast.
+// The load of each account, and whether it is protected by rate limits.
 
 import { api } from "../api.js";
 import { providerNames } from "../parts/catalog.js";
@@ -12,7 +12,7 @@ const BASE = "/api/rate-limits";
 
 export function accountsSection(host, signal) {
   const place = h("div");
-  redraw(host, section("Protected accounts", { note: "A protected account is not asked faster than its provider allows: requests wait for their turn instead of being refused." }, place));
+  redraw(host, section("Protected accounts", { note: "A protected account is not called faster than its provider allows: requests wait for their turn instead of being refused." }, place));
   const refresh = live({
     signal,
     seconds: 5,
@@ -28,7 +28,7 @@ const usual = ({ requestsPerMinute, concurrentRequests, minTimeBetweenRequests }
   h(
     "p",
     { class: "note" },
-    `Where the provider says nothing: ${plural(requestsPerMinute, "request")} a minute, ${integer(concurrentRequests)} at once, ${integer(minTimeBetweenRequests)} ms between them. `,
+    `If the provider reports no limits: ${plural(requestsPerMinute, "request")} a minute, ${integer(concurrentRequests)} at once, ${integer(minTimeBetweenRequests)} ms between them. `,
     h("a", { href: "/dashboard/routing" }, "Change that"),
   );
 
@@ -37,7 +37,7 @@ function accounts(connections, names, refresh) {
     { label: "Account", cell: ({ provider, name }) => [names[provider] ?? provider, h("span", { class: "muted under" }, name)] },
     { label: "Running", class: "num", cell: ({ running }) => integer(running) },
     { label: "Waiting", class: "num", cell: ({ queued }) => integer(queued) },
-    { label: "Said by the provider", cell: ({ learned }) => said(learned) },
+    { label: "Reported by the provider", cell: ({ learned }) => said(learned) },
     { label: "Protected", class: "num", cell: (connection) => protection(connection, names, refresh) },
   ];
   return table("Accounts and their limits", columns, connections);

@@ -1,4 +1,4 @@
-// Budgets: how many dollars each key may spend in a day, a week, a month.
+// Budgets: how many dollars each key may spend per day, week and month.
 
 import { api } from "../api.js";
 import { card, cardButtons, cards } from "../parts/cards.js";
@@ -18,7 +18,7 @@ const WARN = 80; // percent
 export function budgetsSection(host, signal) {
   const place = h("div");
   const aside = action("Set a budget", () => choose(() => refresh()));
-  redraw(host, section("Budgets", { aside, note: "What a key may spend, by the prices of the models. Days, weeks and months begin at midnight UTC, weeks on Monday. A key that has spent it all is refused." }, place));
+  redraw(host, section("Budgets", { aside, note: "What a key may spend, by the prices of the models. Days, weeks and months begin at midnight UTC, weeks on Monday. Requests with a key that has spent its budget are refused." }, place));
   const refresh = live({
     signal,
     seconds: 15,
@@ -35,7 +35,7 @@ function one(budget, refresh) {
     button("Edit", () => edit({ id: apiKeyId, name }, budget.budget, refresh)),
     button("Remove", () => remove(apiKeyId, name, refresh), { class: "quiet grave" }),
   ];
-  const state = !allowed ? lamp("bad", "Used up") : warningReached ? lamp("warn", "Nearly used up") : lamp("ok", "In the limit");
+  const state = !allowed ? lamp("bad", "Used up") : warningReached ? lamp("warn", "Nearly used up") : lamp("ok", "Within the limit");
   const limited = PERIODS.filter(([period]) => check[`${period}Limit`] > 0);
   return card({ state, actions }, h("strong", null, name), h("ul", { class: "rows" }, limited.map(([period, words]) => spent(words, check[`${period}Used`], check[`${period}Limit`]))));
 }
@@ -53,12 +53,12 @@ async function choose(done) {
   );
 }
 
-// *key*: whose budget it is; without one it is chosen from *free*.
+// *key*: the owner of the budget; without one it is chosen from *free*.
 function edit(key, budget, done, free = []) {
   const who = !key && field({ name: "apiKeyId", label: "Key", kind: "select", value: free[0].id, options: free.map(({ id, name }) => [id, name]) });
   const dollars = (name, label) => field({ name, label, kind: "number", min: 0, step: "any", optional: true, value: budget?.[name] || undefined, placeholder: "no limit" });
   const limits = [dollars("dailyLimitUsd", "A day ($)"), dollars("weeklyLimitUsd", "A week ($)"), dollars("monthlyLimitUsd", "A month ($)")];
-  const warn = field({ name: "warningThreshold", label: "Warn at (%)", kind: "number", min: 1, max: 100, value: budget ? Math.round(budget.warningThreshold * 100) : WARN, hint: "Here, as soon as this part of a limit is spent." });
+  const warn = field({ name: "warningThreshold", label: "Warn at (%)", kind: "number", min: 1, max: 100, value: budget ? Math.round(budget.warningThreshold * 100) : WARN, hint: "A warning is shown here once this part of a limit is spent." });
   const kept = budget && { resetInterval: budget.resetInterval, resetTime: budget.resetTime };
   const fields = [who, ...limits, warn].filter(Boolean);
   dialog(key ? `Budget of ${key.name}` : "Set a budget", (close) => {
@@ -67,7 +67,7 @@ function edit(key, budget, done, free = []) {
       if (!Object.values(sums).some((sum) => sum > 0)) throw { fields: [{ field: "dailyLimitUsd", message: "At least one limit is needed." }] };
       await api.post(BASE, { apiKeyId: key?.id ?? values.apiKeyId, ...kept, ...sums, warningThreshold: (values.warningThreshold ?? WARN) / 100 });
       close();
-      toast("Saved. It counts from the next request on.");
+      toast("Saved. It applies from the next request on.");
       done();
     };
     const body = [who && who.element, h("div", { class: "numbers" }, limits.map((one) => one.element)), warn.element];

@@ -1,4 +1,4 @@
-// Policies: rules about which models and providers may be used and what they may cost; and who is locked out of the login.
+// Policies: which models and providers may be used and what they may cost.  Also the addresses locked out of the login.
 
 import { api } from "../api.js";
 import { card, cardButtons, cards } from "../parts/cards.js";
@@ -17,7 +17,7 @@ export function policiesSection(host, signal) {
   const place = h("div");
   const locks = h("div");
   const aside = action("Add a policy", () => editPolicy(null, () => refresh()));
-  redraw(host, section("Policies", { aside, note: "Rules for requests: which providers come first, what is forbidden, how long and dear an answer may be. Several add up; of two limits the lower one counts." }, place), locks);
+  redraw(host, section("Policies", { aside, note: "Rules for requests: which providers come first, what is forbidden, how long and expensive an answer may be. Several rules add up; the lowest limit counts." }, place), locks);
   const refresh = live({
     signal,
     seconds: 15,
@@ -59,8 +59,8 @@ function condition({ model_pattern: model, provider, api_key_id: key }, keys) {
 function demands(actions) {
   const list = (words, values) => values?.length && `${words} ${values.join(", ")}`;
   return [
-    list("ask first:", actions.prefer_provider),
-    list("never ask:", actions.block_provider),
+    list("use first:", actions.prefer_provider),
+    list("never use:", actions.block_provider),
     list("forbid:", actions.block_model),
     actions.max_tokens && `answers of at most ${integer(actions.max_tokens)} tokens`,
     actions.max_cost_per_1k !== undefined && `at most ${money(actions.max_cost_per_1k)} per 1,000 tokens`,
@@ -71,7 +71,7 @@ function demands(actions) {
 function remove({ id, name }, refresh) {
   confirm({
     title: `Delete ${name}?`,
-    text: "What it forbids is allowed from the next request on.",
+    text: "What it forbade is allowed from the next request on.",
     yes: "Delete",
     work: async () => {
       await api.delete(`${BASE}?id=${encodeURIComponent(id)}`);

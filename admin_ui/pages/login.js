@@ -1,4 +1,4 @@
-// The way in: one password, and how long to wait when it was wrong too often.
+// The login: one password, and the waiting time after too many wrong ones.
 
 import { api } from "../api.js";
 import { h, redraw } from "../parts/dom.js";
@@ -9,7 +9,7 @@ import { countdown } from "../parts/lamp.js";
 export const title = "Log in";
 const HOME = "/dashboard";
 
-// Only an address of ours may follow: "next" stands in a link that anyone can write.
+// Redirect only within this site: anyone can write a link with "next".
 function next() {
   const wanted = new URLSearchParams(location.search).get("next") ?? "";
   return /^\/dashboard(\/[a-z]*)?$/.test(wanted) ? wanted : HOME;
@@ -55,7 +55,7 @@ function passwordForm() {
       if (error.status === 429) return lock(error.retryAfter || 60);
       if (error.status !== 401) throw error;
       password.control.select();
-      throw { fields: [{ field: "password", message: "That is not the password." }] };
+      throw { fields: [{ field: "password", message: "Wrong password." }] };
     }
     location.replace(next());
   }

@@ -1,4 +1,4 @@
-// How the gateway fares now, and how to point a program at it.
+// The current state of the gateway, and how to connect a program to it.
 
 import { api } from "../api.js";
 import { activity } from "../parts/activity.js";
@@ -57,7 +57,7 @@ export function show({ host, tools, signal }) {
   });
 }
 
-// What to do next, most important first; and the client settings with a model that really exists here.
+// The next steps, the most important first, and settings for clients with a model that exists here.
 async function connect({ hint, place, clients }, signal) {
   const [settings, models, providers, keys] = await Promise.all([
     api.get("/api/settings", signal).catch(() => ({ hasPassword: true })),
@@ -78,7 +78,7 @@ async function connect({ hint, place, clients }, signal) {
 const passwordHint = () =>
   notice(
     "info",
-    h("p", null, h("strong", null, "No password is set. "), "Whoever uses this machine can change everything here; other machines cannot."),
+    h("p", null, h("strong", null, "No password is set. "), "Anyone who uses this machine can change everything here; other machines cannot."),
     h("a", { class: "button", href: "/dashboard/settings" }, "Set a password"),
   );
 
@@ -93,8 +93,8 @@ function steps(connections, keys) {
     h(
       "ol",
       null,
-      step(connections.length > 0, "Add a provider, so that there are models to ask", "/dashboard/providers", "Add a provider"),
-      step(keys.length > 0, "Create a key for each program that will ask", "/dashboard/keys", "Create a key"),
+      step(connections.length > 0, "Add a provider, so that there are models to use", "/dashboard/providers", "Add a provider"),
+      step(keys.length > 0, "Create a key for each program", "/dashboard/keys", "Create a key"),
     ),
   );
 }
@@ -130,7 +130,7 @@ function clientTabs(origin, names, model) {
 }
 
 function liveCalls(active, names) {
-  if (!active.length) return h("p", { class: "muted" }, "Nothing is running right now. Calls show up here while they are answered.");
+  if (!active.length) return h("p", { class: "muted" }, "Nothing is running right now. Calls appear here while they are answered.");
   return h(
     "ul",
     { class: "rows" },
@@ -144,7 +144,7 @@ const WORDS = [["ok", "working"], ["warn", "cooling down or recovering"], ["bad"
 
 function accountSummary(connections) {
   if (!connections.length) {
-    return h("p", { class: "muted" }, "No provider account yet. ", h("a", { href: "/dashboard/providers" }, "Add one"), " to have models to ask.");
+    return h("p", { class: "muted" }, "No provider account yet. ", h("a", { href: "/dashboard/providers" }, "Add one"), " to have models to use.");
   }
   const kinds = connections.map((connection) => stateOf(connection).kind);
   const counted = WORDS.map(([kind, words]) => [kind, words, kinds.filter((one) => one === kind).length]).filter(([, , count]) => count);

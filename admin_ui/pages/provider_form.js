@@ -1,4 +1,4 @@
-// Adding an account at a provider, and changing one.
+// The forms to add an account at a provider and to change one.
 
 import { api, at } from "../api.js";
 import { grouped } from "../parts/catalog.js";
@@ -10,7 +10,7 @@ import { loginPart } from "./provider_login.js";
 
 const LABELS = { resource: "Resource name", account: "Account ID" };
 
-// *taken*: names in use by provider id, because the same name again would replace that account.
+// *taken*: the names in use by provider id, because reusing a name would replace that account.
 export function addProvider({ providers, chosen, taken, done }) {
   return dialog("Add a provider", (close) => {
     const place = h("div");
@@ -24,17 +24,17 @@ export function addProvider({ providers, chosen, taken, done }) {
       done(connection && { ...connection, name: connection.displayName ?? connection.email ?? "The account" });
     }
     const hint = () =>
-      h("p", { class: "note" }, "Not in the list? Any server with an OpenAI, Anthropic, Gemini or Ollama interface can be added as an ", h("a", { href: "/dashboard/endpoints" }, "endpoint"), ".");
+      h("p", { class: "note" }, "Not in the list? Any server with an OpenAI, Anthropic, Gemini or Ollama API can be added as an ", h("a", { href: "/dashboard/endpoints" }, "endpoint"), ".");
     draw();
     return [pick.element, place];
   });
 }
 
 function accountForm({ provider, taken, close, done }) {
-  const name = field({ name: "name", label: "Account name", value: freeName(taken), hint: "Yours to choose; it tells several accounts apart." });
+  const name = field({ name: "name", label: "Account name", value: freeName(taken), hint: "Any name that distinguishes it from other accounts." });
   const key = provider.takesKey && field({ name: "apiKey", label: "API key", kind: "password", optional: !provider.needsKey, hint: "Stored encrypted, never shown again." });
   const extra = provider.fields.map((part) =>
-    field({ name: `providerSpecificData.${part}`, label: LABELS[part] ?? part, hint: `Goes into ${provider.baseUrl}`, required: true }),
+    field({ name: `providerSpecificData.${part}`, label: LABELS[part] ?? part, hint: `Part of ${provider.baseUrl}`, required: true }),
   );
   const base = field({ name: "baseUrl", label: "Base URL", kind: "url", optional: true, placeholder: provider.baseUrl, hint: "Only if it differs from the usual one." });
   const model = field({ name: "defaultModel", label: "Default model", optional: true });
@@ -46,7 +46,7 @@ function accountForm({ provider, taken, close, done }) {
     body: [main, h("details", { open: provider.local }, h("summary", null, "Address and default model"), base.element, model.element), result],
     yes: "Add",
     cancel: close,
-    // A key cannot be tried alone where the address is made of further fields.
+    // A key cannot be tested alone if the address needs further fields.
     extra: key && !extra.length && h("button", { type: "button", class: "apart", click: (event) => built.guarded(event.currentTarget, tryKey) }, "Test the key"),
     submit,
   });
@@ -61,7 +61,7 @@ function accountForm({ provider, taken, close, done }) {
   async function submit(values) {
     redraw(result);
     const missing = [
-      ...extra.filter((one) => !one.read()).map((one) => ({ field: one.name, message: "This is needed to make up the address." })),
+      ...extra.filter((one) => !one.read()).map((one) => ({ field: one.name, message: "This is needed for the address." })),
       ...(taken.includes(values.name) ? [{ field: "name", message: "There is already an account with this name." }] : []),
     ];
     if (missing.length) throw { fields: missing };
@@ -84,7 +84,7 @@ export function editProvider({ connection, title, done }) {
   return dialog(`Change ${title}`, (close) => {
     const fields = [
       field({ name: "name", label: "Account name", value: connection.name }),
-      connection.authType === "apikey" && field({ name: "apiKey", label: "New API key", kind: "password", optional: true, hint: "Leave empty to keep the one that is stored." }),
+      connection.authType === "apikey" && field({ name: "apiKey", label: "New API key", kind: "password", optional: true, hint: "Leave empty to keep the stored one." }),
       field({ name: "baseUrl", label: "Base URL", kind: "url", optional: true, value: connection.providerSpecificData?.baseUrl }),
       field({ name: "defaultModel", label: "Default model", optional: true, value: connection.defaultModel }),
     ].filter(Boolean);
@@ -103,7 +103,7 @@ export function editProvider({ connection, title, done }) {
   });
 }
 
-// What was left empty is not sent, so that the gateway's own default holds.
+// Empty values are not sent, so that the gateway's defaults apply.
 const some = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value));
 
 function freeName(taken) {

@@ -1,4 +1,4 @@
-// Logging in at a provider instead of pasting a key, where the gateway has an OAuth client for it.
+// Logging in at a provider instead of pasting a key, if the gateway has an OAuth client for it.
 
 import { api } from "../api.js";
 import { codeBlock } from "../parts/copy.js";
@@ -7,17 +7,17 @@ import { action, failure, notice, toast } from "../parts/feedback.js";
 import { lamp } from "../parts/lamp.js";
 
 const PATIENCE = 300; // seconds: as long as the gateway waits
-const SECONDS = 2; // between two looks
-const SLOWER = 5; // more, when the provider asks for it
+const SECONDS = 2; // between polls
+const SLOWER = 5; // seconds added when the provider asks to slow down
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
-// An element that fills itself when a login is possible.  *done* gets the new connection, or nothing where it is not told.
+// An element that fills itself if a login is possible.  *done* gets the new connection, or nothing if it is not reported.
 export function loginPart({ provider, done }) {
   const host = h("div");
   const id = encodeURIComponent(provider.id);
   const offer = async () => {
     const { configured } = await api.get(`/api/oauth/${id}/status`).catch(() => ({ configured: false }));
-    if (configured) redraw(host, notice("info", h("p", null, "You can log in instead of giving a key."), action(`Log in at ${provider.name}`, begin)));
+    if (configured) redraw(host, notice("info", h("p", null, "You can log in instead of entering a key."), action(`Log in at ${provider.name}`, begin)));
   };
 
   async function begin() {
@@ -25,7 +25,7 @@ export function loginPart({ provider, done }) {
       const back = location.origin + `/api/oauth/${id}/callback`;
       const start = await api.get(`/api/oauth/${id}/authorize?redirect_uri=${encodeURIComponent(back)}`);
       if (start.flowType === "device_code") await byDevice();
-      else if (!start.authUrl) redraw(host, notice("info", h("p", null, "This provider has no login page; its tokens can be imported by the management interface.")));
+      else if (!start.authUrl) redraw(host, notice("info", h("p", null, "This provider has no login page; its tokens can be imported through the management API.")));
       else if (LOOPBACK.has(location.hostname)) await byLoopback();
       else await byCallback(start.authUrl);
     } catch (error) {
@@ -33,14 +33,14 @@ export function loginPart({ provider, done }) {
     }
   }
 
-  // On the gateway's own machine the browser can come back to a port that is opened for this login only.
+  // On the gateway's own machine the browser is redirected to a port that is opened only for this login.
   async function byLoopback() {
     const { authUrl } = await api.get(`/api/oauth/${id}/start-callback-server`);
     redraw(host, steps(authUrl, "Log in there, agree, and come back to this window."));
     await wait(() => api.post(`/api/oauth/${id}/poll-callback`));
   }
 
-  // From elsewhere the login comes back to the gateway's address, and shows by one account more.
+  // From elsewhere the browser is redirected to the gateway's address; a new account shows that the login succeeded.
   async function byCallback(authUrl) {
     const before = await api.get(`/api/oauth/${id}/status`);
     redraw(host, steps(authUrl, "Log in there, agree, and come back to this window."));
@@ -53,12 +53,12 @@ export function loginPart({ provider, done }) {
   async function byDevice() {
     const codes = await api.get(`/api/oauth/${id}/device-code`);
     const address = codes.verification_uri_complete ?? codes.verification_uri;
-    redraw(host, steps(address, "Give this code there and agree:", codeBlock(codes.user_code, "code")));
+    redraw(host, steps(address, "Enter this code there and agree:", codeBlock(codes.user_code, "code")));
     const poll = () => api.post(`/api/oauth/${id}/poll`, { deviceCode: codes.device_code, codeVerifier: codes.codeVerifier });
     await wait(poll, codes.interval ?? SLOWER, codes.expires_in);
   }
 
-  // Ends when the dialog is closed, the login is over, or nobody came.
+  // Ends when the dialog is closed, the login is complete, or after PATIENCE seconds.
   async function wait(look, seconds = SECONDS, patience = PATIENCE) {
     for (let waited = 0; waited < patience; waited += seconds) {
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -71,7 +71,7 @@ export function loginPart({ provider, done }) {
       if (!answer.pending) throw new Error(answer.errorDescription || `The login failed: ${answer.error}`);
       if (answer.error === "slow_down") seconds += SLOWER;
     }
-    throw new Error("Nobody has logged in. Begin again.");
+    throw new Error("There was no login in time. Try again.");
   }
 
   offer();

@@ -1,4 +1,4 @@
-// What an account's provider has, under the names that programs use; and which of it stands in the list of models.
+// The models of an account's provider, by the names that programs use, and which of them are in the gateway's list.
 
 import { api, at } from "../api.js";
 import { copyButton } from "../parts/copy.js";
@@ -23,7 +23,7 @@ export async function showModels(connection, provider) {
     const words = search.value.toLowerCase().split(/\s+/);
     const found = names.filter((name) => words.every((word) => name.toLowerCase().includes(word)));
     redraw(list, found.slice(0, SHOWN).map(row));
-    redraw(rest, found.length > SHOWN ? `And ${plural(found.length - SHOWN, "other")}: filter to see them.` : !found.length && (names.length ? "No such model." : "The provider names no model."));
+    redraw(rest, found.length > SHOWN ? `And ${plural(found.length - SHOWN, "other")}: filter to see them.` : !found.length && (names.length ? "No such model." : "The provider lists no models."));
   }
 
   function row(name) {
@@ -44,10 +44,10 @@ export async function showModels(connection, provider) {
 }
 
 function note(provider, added) {
-  if (!provider.node) return h("p", { class: "note" }, "As the provider names them now. Programs call them like this.");
-  if (added) return h("p", { class: "note" }, "All of them can be called. Programs that choose from the gateway's list see those that are ticked.");
+  if (!provider.node) return h("p", { class: "note" }, "The provider's current models, by the names that programs use.");
+  if (added) return h("p", { class: "note" }, "All of them can be used. The gateway's list of models has only those that are ticked.");
   const link = h("a", { href: "/dashboard/settings" }, "password");
-  return h("p", { class: "note" }, "All of them can be called. Which of them programs see in the gateway's list can be chosen here once there is a ", link, ".");
+  return h("p", { class: "note" }, "All of them can be used. To choose here which of them are in the gateway's list, first add a ", link, ".");
 }
 
 async function offer(provider, name, box, chosen) {

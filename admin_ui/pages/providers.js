@@ -1,4 +1,4 @@
-// The accounts at providers: in what state, in what order, and everything one can do with them.
+// The accounts at providers: their states, their order, and all actions on them.
 
 import { api, at } from "../api.js";
 import { providerChoices } from "../parts/catalog.js";
@@ -16,7 +16,7 @@ const BASE = "/api/providers";
 
 export function show({ host, tools, signal }) {
   let connections = [];
-  let minute = 0; // times read "2 min ago": drawn anew each minute even when nothing else has changed
+  let minute = 0; // redraw each minute even when nothing has changed, for times like "2 min ago"
   const refresh = live({
     signal,
     seconds: 5,
@@ -36,7 +36,7 @@ export function show({ host, tools, signal }) {
     addProvider({ providers: await providerChoices(), taken, done: added });
   }
 
-  // A new account is tried at once: whether it works is what one wants to know next.
+  // A new account is tested at once: the user wants to know next whether it works.
   async function added(connection) {
     await refresh();
     await test(connection).catch(() => {});
@@ -47,14 +47,14 @@ export function show({ host, tools, signal }) {
 const nothing = (add) =>
   empty(
     "No provider yet",
-    "A provider answers the questions that programs send here. Add the first one with the key you have from it, or a server that runs on your own machine.",
+    "A provider answers the requests that programs send here. Add the first one with the API key that you have from it, or a server that runs on your own machine.",
     action("Add a provider", add, { class: "primary" }),
   );
 
 function toolbar(connections, add, refresh) {
   const cooling = connections.some((one) => ["warn", "bad"].includes(stateOf(one).kind));
   return [
-    cooling && action("Lift cooldowns", () => lift(refresh), { "data-key": "lift", title: "Forget every cooldown and ask the providers again" }),
+    cooling && action("Lift cooldowns", () => lift(refresh), { "data-key": "lift", title: "End every cooldown and use the providers again" }),
     connections.length > 1 && action("Test all", () => testAll(refresh), { "data-key": "test-all" }),
     connections.length > 0 && action("Add a provider", add, { class: "primary", "data-key": "add" }),
   ];
@@ -152,7 +152,7 @@ function trouble({ lastError, lastErrorAt, errorCode }) {
   return h("p", { class: "trouble" }, code, lastError, lastErrorAt && h("span", { class: "muted" }, ` · ${ago(lastErrorAt)}`));
 }
 
-// Moving down is the next one moving up: equal priorities go to whoever was changed last.
+// Moving down means moving the next one up: among equal priorities the one changed last comes first.
 function order(members, place, refresh, full) {
   const lift = (mover, target) => async () => {
     await api.patch(at(BASE, mover.id), { priority: target.priority });
@@ -161,13 +161,13 @@ function order(members, place, refresh, full) {
   const [me, before, after] = [members[place], members[place - 1], members[place + 1]];
   const arrow = (sign, words, work) =>
     action(sign, work ?? (() => {}), { class: "quiet arrow", disabled: !work, "aria-label": `${words}: ${full}`, title: words, "data-key": `${me.id} ${words}` });
-  return [arrow("↑", "Ask earlier", before && lift(me, before)), arrow("↓", "Ask later", after && lift(after, me))];
+  return [arrow("↑", "Use earlier", before && lift(me, before)), arrow("↓", "Use later", after && lift(after, me))];
 }
 
 function remove({ id }, full, refresh) {
   confirm({
     title: "Delete this account?",
-    text: `${full}: the stored key is deleted with it. What it has used stays in the history.`,
+    text: `${full}: the stored key is deleted with it. Its usage stays in the history.`,
     yes: "Delete",
     work: async () => {
       await api.delete(at(BASE, id));

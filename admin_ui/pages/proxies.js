@@ -1,4 +1,4 @@
-// Which calls go through which outbound proxy, and the newest that did.
+// The outbound proxies, and the newest calls with the proxy of each.
 
 import { h, redraw } from "../parts/dom.js";
 import { levelsSection } from "./proxies_levels.js";

@@ -1,4 +1,4 @@
-// Choosing a proxy for something, and changing one.
+// The form to add or change a proxy for all calls, a provider, a combo or an account.
 
 import { api } from "../api.js";
 import { grouped } from "../parts/catalog.js";
@@ -15,7 +15,7 @@ export function editProxy(entry, things, done) {
       const [level, id] = entry ? [entry.level, entry.id] : split(values.target);
       await told(api.put(PROXY, { level, id, proxy: proxyOf(values) }));
       close();
-      toast("Saved. It is in force now.");
+      toast("Saved. It applies from now on.");
       done();
     };
     const fields = [target, ...inputs.fields].filter(Boolean);

@@ -1,4 +1,4 @@
-// The proxies by what they are for, and the way that each account goes because of them.
+// The proxies by level, and the resulting proxy of each account.
 
 import { api } from "../api.js";
 import { card, cardButtons, cards } from "../parts/cards.js";
@@ -15,7 +15,7 @@ import { editProxy } from "./proxies_form.js";
 
 const LEVELS = { global: "Everything", provider: "Provider", combo: "Combo", key: "Account" };
 const REASONS = { key: "its own proxy", combo: "a combo it is part of", provider: "its provider", global: "the proxy for everything", environment: "the environment" };
-const SHOWN = 60; // accounts: each is asked for by itself
+const SHOWN = 60; // accounts: each needs a request of its own
 
 export function levelsSection(host, tools, signal) {
   const place = h("div");
@@ -27,10 +27,10 @@ export function levelsSection(host, tools, signal) {
     draw: ({ config, things, accounts, resolved }) => {
       const entries = listed(config, things);
       const add = () => editProxy(null, things, refresh);
-      const note = "An account's own proxy counts before that of a combo, a provider, and everything; then come HTTP_PROXY and its relatives.";
+      const note = "An account's own proxy takes precedence over that of a combo, a provider, and everything; HTTP_PROXY and the like come last.";
       redraw(place, entries.length ? section("What goes through a proxy", { note }, cards(entries.map((entry) => one(entry, things, refresh)))) : nothing(add));
       redraw(tools, entries.length > 0 && action("Add a proxy", add, { class: "primary", "data-key": "add" }));
-      redraw(ways, accounts.length > 0 && section("Which way each account goes", {}, waysTable(accounts, resolved, things)));
+      redraw(ways, accounts.length > 0 && section("The proxy of each account", {}, waysTable(accounts, resolved, things)));
     },
     failed: (error) => redraw(place, failure(error, () => refresh())),
   });
@@ -48,7 +48,7 @@ async function load(signal) {
 const nothing = (add) =>
   empty(
     "No proxy yet",
-    "Calls go straight to the providers, or by the environment's HTTP_PROXY. A proxy can be chosen for everything, for one provider, for a combo or for a single account.",
+    "Calls go directly to the providers, or through the environment's HTTP_PROXY. A proxy can be chosen for everything, for one provider, for a combo or for a single account.",
     action("Add a proxy", add, { class: "primary" }),
   );
 
@@ -60,7 +60,7 @@ function listed({ global: everything, providers, combos, keys }, things) {
   ];
 }
 
-// What is gone keeps its id for a name, so that it can be removed.
+// A deleted provider, combo or account is shown by its id, so that its proxy can be removed.
 function nameOf(level, id, { connections, combos, providers }) {
   const account = level === "key" && connections.find((one) => one.id === id);
   if (account) return accountName(account, providers);
@@ -94,7 +94,7 @@ async function test(name, proxy) {
 function remove({ level, id, name }, refresh) {
   confirm({
     title: `Remove the proxy for ${name}?`,
-    text: "Its calls go another way from the next one on: by the proxy of something wider, or straight to the provider.",
+    text: "From the next call on, the proxy of a wider level is used, or the provider is called directly.",
     yes: "Remove",
     work: async () => {
       await api.delete(`${PROXY}?level=${level}&id=${encodeURIComponent(id)}`);

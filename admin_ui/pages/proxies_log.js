@@ -1,4 +1,4 @@
-// The newest calls, each with the proxy that it took.
+// The newest calls, each with the proxy that it used.
 
 import { api } from "../api.js";
 import { providerNames } from "../parts/catalog.js";
@@ -12,9 +12,9 @@ import { live } from "../parts/poll.js";
 import { section, table } from "../parts/table.js";
 
 const BASE = "/api/usage/proxy-logs";
-const STATES = [["all", "All calls"], ["success", "Answered"], ["error", "Failed"], ["timeout", "Too late"]];
+const STATES = [["all", "All calls"], ["success", "Answered"], ["error", "Failed"], ["timeout", "Timed out"]];
 const LEVELS = { key: "account", combo: "combo", provider: "provider", global: "everything", environment: "environment" };
-const LAMPS = { success: ["ok", "Answered"], timeout: ["warn", "Too late"] };
+const LAMPS = { success: ["ok", "Answered"], timeout: ["warn", "Timed out"] };
 
 export function logSection(host, signal) {
   let wanted = "all";
@@ -35,7 +35,7 @@ function logTable(rows, names) {
   const columns = [
     { label: "Time", class: "num", cell: ({ timestamp }) => h("time", { datetime: timestamp, title: moment(timestamp) }, when(timestamp)) },
     { label: "Status", cell: ({ status }) => lamp(...(LAMPS[status] ?? ["bad", "Failed"])) },
-    { label: "Asked for", cell: ({ targetUrl, provider, error }) => [h("code", { class: "breakable" }, modelOf(targetUrl, provider)), error && h("span", { class: "trouble under" }, error)] },
+    { label: "Model", cell: ({ targetUrl, provider, error }) => [h("code", { class: "breakable" }, modelOf(targetUrl, provider)), error && h("span", { class: "trouble under" }, error)] },
     { label: "Account", cell: ({ provider, account }) => [names[provider] ?? (provider || "–"), account && h("span", { class: "muted under" }, account)] },
     { label: "Proxy", cell: ({ proxy, level }) => proxy ? [h("code", { class: "breakable" }, `${proxy.host}:${proxy.port}`), h("span", { class: "muted under" }, `chosen for ${LEVELS[level] ?? level}`)] : h("span", { class: "muted" }, "none") },
     { label: "Time taken", class: "num", cell: ({ latencyMs }) => milliseconds(latencyMs) },
@@ -43,7 +43,7 @@ function logTable(rows, names) {
   return table("The newest calls and their proxies", columns, rows, { compact: true });
 }
 
-// The provider stands beside it, by a name that says more than its id.
+// The provider is shown beside it, by a better name than its id.
 const modelOf = (target, provider) => (target?.startsWith(`${provider}/`) ? target.slice(provider.length + 1) : target) || "–";
 
 function clear(refresh) {

@@ -1,4 +1,4 @@
-// Which way requests go: told for one model, and what turns them another way.
+// How requests are routed: an explanation for one model, and what affects routing.
 
 import { h, redraw } from "../parts/dom.js";
 import { breakersSection } from "./routing_breakers.js";

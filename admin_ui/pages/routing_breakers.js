@@ -1,4 +1,4 @@
-// Providers that are given a rest, models that are locked, and lifting all of it.
+// Circuit breakers of providers, locked models, and a button to reset them.
 
 import { api } from "../api.js";
 import { providerNames } from "../parts/catalog.js";
@@ -15,11 +15,11 @@ export function breakersSection(host, signal) {
   const place = h("div");
   const reset = async () => {
     await api.post("/api/resilience/reset");
-    toast("All cooldowns are lifted. Every provider is asked again.");
+    toast("All cooldowns are lifted. Every provider is used again.");
     refresh();
   };
-  const note = "A provider that fails several times in a row is not asked for a while. So no request waits for what is down.";
-  redraw(host, section("Resting providers", { note, aside: action("Ask all again", reset) }, place));
+  const note = "A provider that fails several times in a row is not used for a while, so that requests do not wait for it.";
+  redraw(host, section("Resting providers", { note, aside: action("Use all again", reset) }, place));
   const refresh = live({
     signal,
     seconds: 5,
@@ -30,7 +30,7 @@ export function breakersSection(host, signal) {
 }
 
 function breakers(list, names) {
-  if (!list.length) return h("p", { class: "muted" }, "No provider yet. ", h("a", { href: "/dashboard/providers" }, "Add one"), " to have models to ask.");
+  if (!list.length) return h("p", { class: "muted" }, "No provider yet. ", h("a", { href: "/dashboard/providers" }, "Add one"), " to have models to use.");
   return h("ul", { class: "rows" }, list.map((one) => breaker(one, names)));
 }
 

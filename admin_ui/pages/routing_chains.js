@@ -1,4 +1,4 @@
-// Fallback chains: which providers take over a model when the one that was asked fails.
+// Fallback chains: the providers that take over a model when its provider fails.
 
 import { api } from "../api.js";
 import { card, cardButtons, cards, tags } from "../parts/cards.js";
@@ -14,7 +14,7 @@ import { live } from "../parts/poll.js";
 import { section } from "../parts/table.js";
 
 const BASE = "/api/fallback/chains";
-const OFF = "# "; // in front of a provider that is switched off
+const OFF = "# "; // before a provider that is switched off
 
 export function chainsSection(host, signal) {
   const place = h("div");
@@ -26,7 +26,7 @@ export function chainsSection(host, signal) {
     load: () => api.get(BASE, signal),
     draw: (chains) => {
       const rows = Object.entries(chains);
-      redraw(place, rows.length ? cards(rows.map(([model, chain]) => one(model, chain, refresh))) : h("p", { class: "muted" }, "No chain yet: a model without a provider's name in front goes to the provider that has it."));
+      redraw(place, rows.length ? cards(rows.map(([model, chain]) => one(model, chain, refresh))) : h("p", { class: "muted" }, "No chain yet: a model name without a provider goes to the provider that offers the model."));
     },
     failed: (error) => redraw(place, failure(error, () => refresh())),
   });
@@ -48,15 +48,15 @@ function one(model, chain, refresh) {
 
 async function editChain(model, chain, done) {
   const [name, known] = await Promise.all([
-    modelField({ name: "model", label: "Model", value: model, required: true, readonly: Boolean(model), hint: "Its name at the providers, without theirs in front: gpt-4o." }),
+    modelField({ name: "model", label: "Model", value: model, required: true, readonly: Boolean(model), hint: "Its name without a provider: gpt-4o." }),
     providerNames(),
   ]);
-  const providers = field({ name: "chain", label: "Providers", kind: "lines", rows: 4, value: ordered(chain).map(toLine), hint: "One per line, the first is asked first: openai. A # in front switches a line off." });
+  const providers = field({ name: "chain", label: "Providers", kind: "lines", rows: 4, value: ordered(chain).map(toLine), hint: "One per line, in order: openai. A # at the beginning switches a line off." });
   dialog(model ? "Change a chain" : "Add a chain", (close) => {
     const submit = async (values) => {
       const links = values.chain.map((row, at) => ({ provider: row.replace(/^#\s*/, ""), priority: at + 1, enabled: !row.startsWith("#") }));
       const unknown = Object.keys(known).length > 0 && links.find(({ provider }) => provider.includes("/"));
-      if (unknown) throw { fields: [{ field: "chain", message: `${unknown.provider} is a model; a provider's name is needed here.` }] };
+      if (unknown) throw { fields: [{ field: "chain", message: `${unknown.provider} is a model; enter the name of a provider.` }] };
       await api.post(BASE, { model: values.model, chain: links });
       close();
       toast("Saved.");
@@ -69,7 +69,7 @@ async function editChain(model, chain, done) {
 function remove(model, refresh) {
   confirm({
     title: "Delete this chain?",
-    text: `${model} goes to the provider that has it from now on.`,
+    text: `From now on, ${model} goes to the provider that offers it.`,
     yes: "Delete",
     work: async () => {
       await api.delete(`${BASE}?model=${encodeURIComponent(model)}`);

@@ -1,4 +1,4 @@
-// Who would be asked for a model, in which order, and why others would not.  Nothing is sent.
+// The accounts that a request for a model would be sent to, in order, and why others are skipped.  Nothing is sent.
 
 import { api } from "../api.js";
 import { card } from "../parts/cards.js";
@@ -12,24 +12,24 @@ import { once } from "../parts/once.js";
 import { section } from "../parts/table.js";
 
 const OPERATIONS = [
-  ["chat", "Chat"], ["embeddings", "Embeddings"], ["images", "Pictures"], ["image_edits", "Changing pictures"], ["transcriptions", "Transcription"],
-  ["translations", "Translation of sound"], ["speech", "Speech"], ["rerank", "Ranking"], ["moderations", "Moderation"],
+  ["chat", "Chat"], ["embeddings", "Embeddings"], ["images", "Images"], ["image_edits", "Image edits"], ["transcriptions", "Transcription"],
+  ["translations", "Translation of audio"], ["speech", "Speech"], ["rerank", "Reranking"], ["moderations", "Moderation"],
 ];
 
 export function explainSection(host, signal) {
   const place = h("div");
-  redraw(host, section("Explain", { note: "Which accounts a request would be sent to, in order, and why others are passed over. Nothing is sent." }, place));
+  redraw(host, section("Explain", { note: "Which accounts a request would be sent to, in order, and why others are skipped. Nothing is sent." }, place));
   once(place, signal, load, ([model, { keys }]) => explainForm(model, keys));
 }
 
 const load = (signal) =>
-  Promise.all([modelField({ name: "model", label: "Model", required: true, hint: "As a program would give it: a model, a combo or an alias." }), api.get("/api/keys", signal)]);
+  Promise.all([modelField({ name: "model", label: "Model", required: true, hint: "As in a request: a model, a combo or an alias." }), api.get("/api/keys", signal)]);
 
 function explainForm(model, keys) {
-  const operation = field({ name: "operation", label: "What for", kind: "select", value: "chat", options: OPERATIONS });
-  const key = field({ name: "apiKeyId", label: "As which key", kind: "select", value: "", options: [["", "No key"], ...keys.map(({ id, name }) => [id, name])], hint: "A key may be limited to some models." });
+  const operation = field({ name: "operation", label: "Operation", kind: "select", value: "chat", options: OPERATIONS });
+  const key = field({ name: "apiKeyId", label: "Key", kind: "select", value: "", options: [["", "No key"], ...keys.map(({ id, name }) => [id, name])], hint: "A key may be limited to some models." });
   const told = h("div", { role: "status", class: "told" });
-  const more = h("details", null, h("summary", null, "Key and kind of request"), operation.element, key.element);
+  const more = h("details", null, h("summary", null, "Operation and key"), operation.element, key.element);
   const submit = async (values) => {
     redraw(told);
     redraw(told, explanation(await api.post("/api/explain", { ...values, apiKeyId: values.apiKeyId || null })));
@@ -41,11 +41,11 @@ function explanation({ model, combo, strategy, first, candidates }) {
   const way = combo ? ` through the combo ${combo} (${strategy})` : "";
   const summary = first
     ? notice("good", h("p", null, h("strong", null, `${model} would be answered by ${first}`), `${way}.`))
-    : notice("bad", h("p", null, h("strong", null, `Nobody would answer ${model} now`), `${way}. The reasons stand below.`));
+    : notice("bad", h("p", null, h("strong", null, `Nobody would answer ${model} now`), `${way}. The reasons are below.`));
   return [summary, h("ol", { class: "cards", "aria-label": "Candidates in order" }, numbered(candidates).map(step))];
 }
 
-// Those that would be asked are counted without those that would not.
+// Only the candidates that would be used are numbered.
 function numbered(candidates) {
   let asked = 0;
   return candidates.map((candidate) => ({ ...candidate, place: candidate.available ? (asked += 1) : 0 }));
@@ -54,7 +54,7 @@ function numbered(candidates) {
 function step({ place, model, why, provider, upstreamModel, reason, until, price, accounts }) {
   const target = provider && upstreamModel && `${provider}/${upstreamModel}`;
   return card(
-    { state: place ? lamp("ok", place === 1 ? "Asked first" : `Number ${place}`) : lamp("warn", "Passed over") },
+    { state: place ? lamp("ok", place === 1 ? "Used first" : `Number ${place}`) : lamp("warn", "Skipped") },
     h("code", { class: "breakable" }, model),
     h("p", { class: "muted" }, [why, target !== model && target, priceText(price)].filter(Boolean).join(" · ")),
     reason && h("p", { class: "trouble" }, reason, ending(until)),
@@ -63,7 +63,7 @@ function step({ place, model, why, provider, upstreamModel, reason, until, price
 }
 
 const account = ({ name, position, reason, until }) =>
-  h("li", null, lamp(position ? "ok" : "warn", name), h("span", { class: "muted" }, reason ?? (position === 1 ? "asked first" : `number ${position}`), ending(until)));
+  h("li", null, lamp(position ? "ok" : "warn", name), h("span", { class: "muted" }, reason ?? (position === 1 ? "used first" : `number ${position}`), ending(until)));
 
 const ending = (until) => until && until * 1000 > Date.now() && [" · another ", countdown(until * 1000)];
 

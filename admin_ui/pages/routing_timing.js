@@ -1,4 +1,4 @@
-// How long failing accounts and providers rest, and the limits of protected accounts.
+// The cooldowns of failing accounts and providers, and the limits of protected accounts.
 
 import { api } from "../api.js";
 import { h, redraw } from "../parts/dom.js";
@@ -11,7 +11,7 @@ const BASE = "/api/resilience";
 const PROFILES = { apikey: "Accounts with a key", oauth: "Accounts with a login", local: "Your own machine" };
 const REST = [
   ["transientCooldown", "Rest after an error (ms)"],
-  ["rateLimitCooldown", "Rest after a limit (ms)"],
+  ["rateLimitCooldown", "Rest after a rate limit (ms)"],
   ["maxBackoffLevel", "Times the rest may double"],
   ["circuitBreakerThreshold", "Failures until a provider rests"],
   ["circuitBreakerReset", "Rest of a provider (ms)"],
@@ -24,7 +24,7 @@ const LIMITS = [
 
 export function timingSection(host, signal) {
   const place = h("div");
-  redraw(host, section("Rests and limits", { note: "A rest after a limit of 0 means: as long as the provider says. Changes are in force at once." }, place));
+  redraw(host, section("Rests and limits", { note: "A rest of 0 after a rate limit means: as long as the provider says. Changes apply at once." }, place));
   once(place, signal, () => api.get(BASE, signal), timingForm);
 }
 
@@ -37,7 +37,7 @@ function timingForm({ profiles, defaults }) {
   });
   const groups = [
     ...names.map((name) => group(name, PROFILES[name], REST, profiles[name], 0)),
-    group("defaults", "Protected accounts", LIMITS, defaults, 1, h("p", { class: "hint" }, "For accounts that are protected on the page ", h("a", { href: "/dashboard/limits" }, "Limits"), ".")),
+    group("defaults", "Protected accounts", LIMITS, defaults, 1, h("p", { class: "hint" }, "For the accounts that are protected on the page ", h("a", { href: "/dashboard/limits" }, "Limits"), ".")),
   ];
   const fields = groups.flatMap((one) => one.fields);
   const body = groups.map(({ title, note, fields: parts }) =>
@@ -48,7 +48,7 @@ function timingForm({ profiles, defaults }) {
     const empty = fields.filter((one) => one.read() === undefined).map((one) => ({ field: one.name, message: "A number is needed here." }));
     if (empty.length) throw { fields: empty };
     await api.put(BASE, { profiles: Object.fromEntries(names.map((name) => [name, part(values, name, REST)])), defaults: part(values, "defaults", LIMITS) });
-    toast("Saved. It is in force now.");
+    toast("Saved. It applies from now on.");
   };
   return form({ fields, body, yes: "Save", submit }).element;
 }

@@ -36,7 +36,7 @@ export async function show({ host, signal }) {
       const values = await api.get("/api/settings", signal);
       if (signal.aborted) return;
       redraw(places.password, passwordSection(values, load));
-      // Not again after a new password: what was typed below and not saved yet would be lost.
+      // Not redrawn after a new password, because unsaved input below would be lost.
       if (!places.settings.querySelector("form")) redraw(places.settings, settingsSection(values));
     } catch (error) {
       if (!signal.aborted) redraw(places.settings, failure(error, load));
@@ -50,22 +50,22 @@ function settingsSection(values) {
   const groups = [
     group(
       "Routing",
-      field({ name: "fallbackStrategy", label: "Which account answers", kind: "select", value: values.fallbackStrategy, options: STRATEGIES, hint: "When several accounts of one provider could. A failing account is passed over in any case." }),
-      field({ name: "stickyRoundRobinLimit", label: "Calls in a row to one account", kind: "number", min: 0, max: 1000, value: values.stickyRoundRobinLimit, hint: "When they take turns: how many calls before the next one." }),
-      field({ name: "wildcardAliases", label: "Model names to translate", kind: "lines", value: (values.wildcardAliases ?? []).map(({ pattern, target }) => `${pattern} = ${target}`), hint: "One per line: pattern = model. * stands for anything, as in gpt-* = groq/llama-3.3-70b-versatile." }),
-      field({ name: "blockedProviders", label: "Blocked providers", kind: "lines", value: values.blockedProviders, hint: "Ids, one per line. Nothing is sent to them." }),
+      field({ name: "fallbackStrategy", label: "Which account answers", kind: "select", value: values.fallbackStrategy, options: STRATEGIES, hint: "If one provider has several accounts. Failing accounts are always skipped." }),
+      field({ name: "stickyRoundRobinLimit", label: "Calls in a row to one account", kind: "number", min: 0, max: 1000, value: values.stickyRoundRobinLimit, hint: "For accounts used in turn: the number of calls before the next account." }),
+      field({ name: "wildcardAliases", label: "Model names to translate", kind: "lines", value: (values.wildcardAliases ?? []).map(({ pattern, target }) => `${pattern} = ${target}`), hint: "One per line: pattern = model. * matches anything, as in gpt-* = groq/llama-3.3-70b-versatile." }),
+      field({ name: "blockedProviders", label: "Blocked providers", kind: "lines", value: values.blockedProviders, hint: "Provider ids, one per line. Nothing is sent to them." }),
     ),
     group(
-      "Who may ask",
+      "Access",
       field({ name: "requireAuthForModels", label: "The model list needs a key", kind: "check", value: values.requireAuthForModels }),
-      field({ name: "corsOrigins", label: "Web pages that may call", optional: true, value: values.corsOrigins, hint: "Their origins, with commas between. * lets every page spend your keys." }),
+      field({ name: "corsOrigins", label: "Web pages that may call", optional: true, value: values.corsOrigins, hint: "Their origins, separated by commas. * lets every web page use your accounts." }),
     ),
     group(
       "Name and log",
       field({ name: "instanceName", label: "Name of this gateway", optional: true, value: values.instanceName }),
-      field({ name: "baseUrl", label: "Public address", kind: "url", optional: true, value: values.baseUrl, placeholder: location.origin, hint: "Shown on the overview when programs reach it by another address than this page." }),
+      field({ name: "baseUrl", label: "Public address", kind: "url", optional: true, value: values.baseUrl, placeholder: location.origin, hint: "Shown on the overview. Set it if programs use another address than this page." }),
       field({ name: "logRetentionDays", label: "Days to keep the log", kind: "number", min: 1, max: 365, value: values.logRetentionDays, placeholder: "90" }),
-      field({ name: "enableRequestLogs", label: "Keep what is asked and answered", kind: "check", value: values.enableRequestLogs, hint: "Of the newest 500 calls, without secrets. Usage shows it with each call." }),
+      field({ name: "enableRequestLogs", label: "Keep requests and answers", kind: "check", value: values.enableRequestLogs, hint: "Of the newest 500 calls, without secrets. The usage page shows them with each call." }),
     ),
   ];
   const fields = groups.flatMap((one) => one.fields);
@@ -79,9 +79,9 @@ async function save({ enableRequestLogs, ...values }, before) {
     if (!pattern || !target || rest.length) throw { fields: [{ field: "wildcardAliases", message: `Line ${at + 1} must read: pattern = model` }] };
     return { pattern, target };
   });
-  // An empty number means "as before": JSON leaves out what is undefined.
-  // Left as it was, the environment goes on deciding about the bodies.
+  // An empty number means "unchanged": JSON omits undefined values.
+  // An unchanged choice about bodies is not sent, so that the environment still decides.
   const bodies = enableRequestLogs === before.enableRequestLogs ? {} : { enableRequestLogs };
   Object.assign(before, await api.patch("/api/settings", { ...values, ...bodies, wildcardAliases: aliases }));
-  toast("Settings saved. They are in force now.");
+  toast("Settings saved. They apply from now on.");
 }

@@ -1,4 +1,4 @@
-// The password and whether one is asked for.
+// The password, and whether a login is required.
 
 import { api, line } from "../api.js";
 import { h } from "../parts/dom.js";
@@ -6,12 +6,12 @@ import { notice, report, toast } from "../parts/feedback.js";
 import { field, form } from "../parts/form.js";
 import { section } from "../parts/table.js";
 
-const SHORTEST = 4; // what the gateway takes
+const SHORTEST = 4; // what the gateway accepts
 
 export function passwordSection({ hasPassword, requireLogin }, reload) {
   const note = hasPassword
-    ? "Whoever knows it can manage this gateway. Changing it logs out everyone else."
-    : "No password is set: whoever uses this machine can change everything here, and other machines cannot log in.";
+    ? "Anyone who knows it can manage this gateway. Changing it logs out everyone else."
+    : "No password is set: anyone who uses this machine can change everything here, and other machines cannot log in.";
   return section(
     "Password",
     { note, id: "password" },
@@ -22,7 +22,7 @@ export function passwordSection({ hasPassword, requireLogin }, reload) {
 
 function passwordForm(hasPassword, reload) {
   const current = hasPassword && field({ name: "currentPassword", label: "Current password", kind: "password", autocomplete: "current-password" });
-  const fresh = field({ name: "newPassword", label: "New password", kind: "password", autocomplete: "new-password", hint: "Some words in a row are good and easy to keep in mind." });
+  const fresh = field({ name: "newPassword", label: "New password", kind: "password", autocomplete: "new-password", hint: "Several words in a row are strong and easy to remember." });
   const again = field({ name: "again", label: "New password again", kind: "password", autocomplete: "new-password" });
   return form({ fields: [current, fresh, again].filter(Boolean), yes: hasPassword ? "Change the password" : "Set the password", submit, login: true }).element;
 
@@ -34,10 +34,10 @@ function passwordForm(hasPassword, reload) {
       await api.put("/api/settings", { newPassword, ...(hasPassword ? { currentPassword } : {}) });
     } catch (error) {
       if (error.status === 400 && !error.fields.length) throw wrong("currentPassword", error.message);
-      if (error.status === 401 && error.code !== "AUTH_001") throw wrong("currentPassword", "That is not the password.");
+      if (error.status === 401 && error.code !== "AUTH_001") throw wrong("currentPassword", "Wrong password.");
       throw error;
     }
-    // The first password closes the door behind us: come in by it at once.
+    // Setting the first password requires a login from now on, so log in at once.
     if (!hasPassword) await api.post("/api/auth/login", { password: newPassword });
     line.dispatchEvent(new Event("login"));
     toast(hasPassword ? "The password is changed." : "The password is set.");
@@ -51,7 +51,7 @@ function loginSwitch(requireLogin, reload) {
   async function change() {
     try {
       await api.put("/api/settings/require-login", { requireLogin: ask.read() });
-      toast(ask.read() ? "The password is asked for from now on." : "The password is no longer asked for.");
+      toast(ask.read() ? "The password is required from now on." : "The password is no longer required.");
     } catch (error) {
       report(error);
     }

@@ -1,4 +1,4 @@
-// Who changed what: the newest entries of the audit log.
+// The newest entries of the audit log.
 
 import { api } from "../api.js";
 import { h, redraw } from "../parts/dom.js";
@@ -8,12 +8,12 @@ import { live } from "../parts/poll.js";
 import { section, table } from "../parts/table.js";
 
 const MORE = 20; // shown at first, and with every "Show more"
-const MOST = 1000; // given at once
+const MOST = 1000; // that the API returns at once
 
 export function auditSection(host, signal) {
   const place = h("div");
   let most = MORE;
-  redraw(host, section("What was changed", { note: "Logins and changes, newest first. Secrets are never written down." }, place));
+  redraw(host, section("What was changed", { note: "Logins and changes, newest first. Secrets are never logged." }, place));
   const more = () => h("button", { type: "button", "data-key": "more audit", click: () => ((most += MORE), refresh()) }, "Show more");
   const refresh = live({
     signal,

@@ -1,4 +1,4 @@
-// Copies of the database: made, fetched, and put in the place of what is there.
+// Copies of the database: create, download, upload and restore them.
 
 import { api } from "../api.js";
 import { confirm } from "../parts/dialog.js";
@@ -9,8 +9,8 @@ import { live } from "../parts/poll.js";
 import { section, table } from "../parts/table.js";
 
 const BASE = "/api/db-backups";
-const REASONS = { manual: "made by hand", auto: "made by itself", "pre-restore": "before a copy was put back", "pre-import": "before a file was taken in", "pre-migration": "before an update" };
-const NOTE = "Accounts, keys, settings and usage. What is secret in a copy can be read only where the key file of this data directory, or STORAGE_ENCRYPTION_KEY, is the same.";
+const REASONS = { manual: "made by hand", auto: "automatic", "pre-restore": "before a copy was put back", "pre-import": "before a file was imported", "pre-migration": "before an update" };
+const NOTE = "Accounts, keys, settings and usage. The secrets in a copy can be decrypted only with the key file of this data directory, or with the same STORAGE_ENCRYPTION_KEY.";
 
 export function backupsSection(host, signal) {
   const place = h("div");
@@ -18,7 +18,7 @@ export function backupsSection(host, signal) {
   const aside = [
     action("Make a copy", () => make(() => refresh())),
     h("a", { class: "button", href: `${BASE}/export`, download: true }, "Download"),
-    h("button", { type: "button", click: () => file.click() }, "Take in a file"),
+    h("button", { type: "button", click: () => file.click() }, "Import a file"),
     file,
   ];
   redraw(host, section("Copies of the database", { note: NOTE, aside }, place));
@@ -26,7 +26,7 @@ export function backupsSection(host, signal) {
     signal,
     seconds: 30,
     load: () => api.get(BASE, signal),
-    draw: ({ backups }) => redraw(place, backups.length ? list(backups) : h("p", { class: "muted" }, "No copy yet. While it is used, the gateway makes one of its own every hour.")),
+    draw: ({ backups }) => redraw(place, backups.length ? list(backups) : h("p", { class: "muted" }, "No copy yet. While it is in use, the gateway makes one every hour.")),
     failed: (error) => redraw(place, failure(error, () => refresh())),
   });
 }
@@ -61,12 +61,12 @@ function takeIn(input) {
 function replace(what, work) {
   confirm({
     title: "Replace everything?",
-    text: `Accounts, keys, combos, settings and the password become those of ${what}. A copy of what is there now is made first.`,
+    text: `Accounts, keys, combos, settings and the password are replaced by those of ${what}. The current state is copied first.`,
     yes: "Replace",
     work: async () => {
       const { connectionCount, apiKeyCount } = await work();
       toast(`It is in force: ${plural(connectionCount, "account")}, ${plural(apiKeyCount, "key")}.`);
-      setTimeout(() => location.reload(), 1500); // nothing on the page is true any more
+      setTimeout(() => location.reload(), 1500); // everything on the page is outdated
     },
   });
 }

@@ -1,4 +1,4 @@
-// Who may connect, by address; and the proxies that requests to providers go through.
+// The filter of client addresses, and the outbound proxy.
 
 import { api } from "../api.js";
 import { h, redraw } from "../parts/dom.js";
@@ -11,9 +11,9 @@ import { proxyForm } from "./settings_proxy.js";
 
 const FILTER = "/api/settings/ip-filter";
 const MODES = [
-  ["blacklist", "Everyone but the refused"],
+  ["blacklist", "All except the refused"],
   ["whitelist", "Only the admitted"],
-  ["whitelist-priority", "The admitted always, the refused never, others too"],
+  ["whitelist-priority", "All except the refused; the admitted always"],
 ];
 
 export function networkSection(host, signal) {
@@ -21,8 +21,8 @@ export function networkSection(host, signal) {
   const proxy = h("div");
   redraw(
     host,
-    section("Addresses that may connect", { note: "For all requests to this gateway, this page too. A change that would lock you out is refused." }, filter),
-    section("Outbound proxy", { note: "What requests to providers go through." }, proxy),
+    section("Addresses that may connect", { note: "For all requests to this gateway, including this page. A change that would lock you out is refused." }, filter),
+    section("Outbound proxy", { note: "For requests to providers." }, proxy),
   );
   loadFilter(filter, signal);
   once(proxy, signal, () => api.get("/api/settings/proxy", signal), proxyForm);
@@ -41,7 +41,7 @@ function filterForm({ enabled, mode, blacklist, whitelist }) {
   ];
   const submit = async (values) => {
     await api.put(FILTER, values);
-    toast("Saved. It is in force now.");
+    toast("Saved. It applies from now on.");
   };
   return form({ fields, yes: "Save the addresses", submit }).element;
 }

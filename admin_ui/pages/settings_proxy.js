@@ -1,4 +1,4 @@
-// The proxy that all providers are reached through, tried before it is saved.
+// The proxy for all providers, with a test before it is saved.
 
 import { api } from "../api.js";
 import { h } from "../parts/dom.js";
@@ -8,12 +8,12 @@ import { plural } from "../parts/format.js";
 import { PROXY, proxyInputs, proxyOf, told } from "../parts/proxy_inputs.js";
 
 export function proxyForm({ global: proxy, providers, combos, keys }) {
-  const inputs = proxyInputs(proxy, "None: straight to the providers");
+  const inputs = proxyInputs(proxy, "None: directly to the providers");
   const others = Object.keys({ ...providers, ...combos, ...keys }).length;
 
   async function submit(values) {
     await told(api.put(PROXY, { level: "global", proxy: proxyOf(values) }));
-    toast("Saved. It is in force now.");
+    toast("Saved. It applies from now on.");
   }
 
   const built = form({ fields: inputs.fields, body: inputs.parts, yes: "Save the proxy", extra: inputs.test, submit });

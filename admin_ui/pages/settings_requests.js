@@ -1,4 +1,4 @@
-// What the gateway adds to requests: a system prompt, and how much models may think.
+// What the gateway changes in requests: a system prompt, and how much models may think.
 
 import { api } from "../api.js";
 import { h, redraw } from "../parts/dom.js";
@@ -10,7 +10,7 @@ import { section } from "../parts/table.js";
 const PROMPT = "/api/settings/system-prompt";
 const THINKING = "/api/settings/thinking-budget";
 const MODES = [
-  ["passthrough", "As the program asks"],
+  ["passthrough", "As the program requests"],
   ["auto", "Leave it to the provider"],
   ["custom", "A fixed number of tokens"],
   ["adaptive", "More for long and hard requests"],
@@ -22,8 +22,8 @@ export function requestsSection(host, signal) {
   const thinking = h("div");
   redraw(
     host,
-    section("System prompt", { note: "Stands in front of every request, whoever asks, before the program's own system prompt." }, prompt),
-    section("Thinking", { note: "How many tokens models that think may think with." }, thinking),
+    section("System prompt", { note: "Added to every request, before the program's own system prompt." }, prompt),
+    section("Thinking", { note: "How many tokens models may use for thinking." }, thinking),
   );
   once(prompt, signal, () => api.get(PROMPT, signal), promptForm);
   once(thinking, signal, () => api.get(THINKING, signal), thinkingForm);
@@ -37,7 +37,7 @@ function promptForm({ enabled, prompt }) {
   const submit = async (values) => {
     if (values.enabled && !values.prompt) throw { fields: [{ field: "prompt", message: "There is no text to add yet." }] };
     await api.put(PROMPT, values);
-    toast("Saved. It is in force now.");
+    toast("Saved. It applies from now on.");
   };
   return form({ fields, yes: "Save the prompt", submit }).element;
 }
@@ -53,7 +53,7 @@ function thinkingForm({ mode, customBudget, effortLevel }) {
   draw();
   const submit = async (values) => {
     await api.put(THINKING, values);
-    toast("Saved. It is in force now.");
+    toast("Saved. It applies from now on.");
   };
   return form({ fields: [chosen, budget, effort], yes: "Save", submit }).element;
 }

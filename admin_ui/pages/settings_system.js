@@ -1,4 +1,4 @@
-// The running process: what it is, and how to restart or end it.
+// The running process, and how to restart or stop it.
 
 import { api } from "../api.js";
 import { confirm } from "../parts/dialog.js";
@@ -9,7 +9,7 @@ import { live } from "../parts/poll.js";
 import { facts, section } from "../parts/table.js";
 
 const HEALTH = "/api/monitoring/health";
-const PATIENCE = 60; // seconds until we stop waiting for a restart
+const PATIENCE = 60; // seconds to wait for a restart
 
 export function systemSection(host, signal) {
   const state = h("div");
@@ -25,7 +25,7 @@ export function systemSection(host, signal) {
 }
 
 function description({ version, system, inFlight }) {
-  if (!system) return null; // told only to who is logged in
+  if (!system) return null; // only for logged-in users
   return facts([
     ["Version", version],
     ["Running for", span(system.uptime)],
@@ -39,7 +39,7 @@ function description({ version, system, inFlight }) {
 function restart() {
   confirm({
     title: "Restart the gateway?",
-    text: "Calls that are being answered may finish first; new ones have to wait some seconds.",
+    text: "Calls in progress may finish first; new ones wait a few seconds.",
     yes: "Restart",
     danger: false,
     work: async () => {
@@ -51,24 +51,24 @@ function restart() {
   });
 }
 
-// A new process is one that has been up for less time than the old one.
+// A shorter uptime than before shows that the process is new.
 async function comeBack(uptime) {
   for (let waited = 0; waited < PATIENCE; waited += 1) {
     await new Promise((done) => setTimeout(done, 1000));
     const now = await api.get(HEALTH).catch(() => null);
     if (now && now.uptime < uptime) return location.reload();
   }
-  toast("The gateway has not come back. Look at its log.", "bad");
+  toast("The gateway has not come back. See its log.", "bad");
 }
 
 function shutdown() {
   confirm({
     title: "Shut the gateway down?",
-    text: "Every program that uses it stops getting answers until you start it again on its machine. Calls that are being answered may finish first.",
+    text: "Programs that use it get no answers until you start it again on its machine. Calls in progress may finish first.",
     yes: "Shut down",
     work: async () => {
       await api.post("/api/shutdown");
-      redraw(document.querySelector(".page"), notice("info", h("p", null, "The gateway is shutting down. Start it again with ", h("code", null, "omniroute"), ", then load this page anew.")));
+      redraw(document.querySelector(".page"), notice("info", h("p", null, "The gateway is shutting down. Start it again with ", h("code", null, "omniroute"), ", then reload this page.")));
     },
   });
 }

@@ -1,4 +1,4 @@
-// Setting one tool up: what it is given, and what that changes in its file.
+// The form to set up one tool, with a preview of the changes to its file.
 
 import { api } from "../api.js";
 import { codeBlock } from "../parts/copy.js";
@@ -8,10 +8,10 @@ import { notice, toast } from "../parts/feedback.js";
 import { field, form } from "../parts/form.js";
 import { modelField } from "../parts/model_lines.js";
 
-const VARIABLES = "claude"; // set up by environment variables, the others by an address, a key and a model
+const VARIABLES = "claude"; // configured by environment variables; the others by address, key and model
 const MODELS = ["ANTHROPIC_DEFAULT_OPUS_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL"];
 
-// The tools that can be set up from here, and by which path.
+// The tools that can be set up here, and the API path of each.
 export const SETTABLE = new Map([
   ["claude", "/api/cli-tools/claude-settings"],
   ["codex", "/api/cli-tools/codex-settings"],
@@ -21,10 +21,10 @@ export const SETTABLE = new Map([
 ]);
 
 export async function setUp(id, name, done) {
-  const model = await modelField({ name: "model", label: "Model", optional: id === VARIABLES, hint: id === VARIABLES ? "For all of its models. Empty: it asks for its own ones." : "A model or a combo." });
+  const model = await modelField({ name: "model", label: "Model", optional: id === VARIABLES, hint: id === VARIABLES ? "Used in place of all its models. Empty: it requests its own models." : "A model or a combo." });
   const fields = [
     field({ name: "baseUrl", label: "Address of this gateway", kind: "url", value: location.origin }),
-    field({ name: "apiKey", label: "Gateway key", kind: "password", optional: id !== "codex", hint: h("span", null, "One of your ", h("a", { href: "/dashboard/keys" }, "keys"), ". It is shown only when it is made.") }),
+    field({ name: "apiKey", label: "Gateway key", kind: "password", optional: id !== "codex", hint: h("span", null, "One of your ", h("a", { href: "/dashboard/keys" }, "keys"), ". A key is shown only when it is created.") }),
     model,
   ];
   const path = SETTABLE.get(id);
@@ -33,12 +33,12 @@ export async function setUp(id, name, done) {
     const preview = async (values) => {
       redraw(result);
       const { diff } = await api.post(`${path}?preview=true`, body(id, values));
-      redraw(result, diff ? codeBlock(diff, "changes") : notice("info", h("p", null, "Nothing would change: it is set up like this already.")));
+      redraw(result, diff ? codeBlock(diff, "changes") : notice("info", h("p", null, "Nothing would change: it is already set up like this.")));
     };
     const submit = async (values) => {
       await api.post(path, body(id, values));
       close();
-      toast(`${name} uses this gateway from its next start on.`);
+      toast(`${name} will use this gateway from its next start on.`);
       done();
     };
     const look = h("button", { type: "button", class: "apart", click: ({ currentTarget }) => built.guarded(currentTarget, preview) }, "Show what changes");
@@ -47,7 +47,7 @@ export async function setUp(id, name, done) {
   });
 }
 
-// Without streaming's fallback the tool does not ask, and pay, again for an answer that broke off.
+// Without the non-streaming fallback, the tool does not repeat, and pay for, a request whose stream breaks.
 function body(id, { baseUrl, apiKey, model }) {
   if (id !== VARIABLES) return { baseUrl, apiKey, model };
   const env = { ANTHROPIC_BASE_URL: baseUrl, CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: "1" };

@@ -1,4 +1,4 @@
-// The agent tools on the gateway's machine, and setting them up to use it.
+// The agent tools on the gateway's machine, and their setup to use the gateway.
 
 import { api } from "../api.js";
 import { card, cardButtons, cards } from "../parts/cards.js";
@@ -22,7 +22,7 @@ const STATES = {
   unknown: ["warn", "Cannot be read"],
 };
 
-// Not refreshed by itself: each look runs the tools, to see whether they work.
+// Not refreshed automatically: each check runs the tools, to see whether they work.
 export function show({ host, tools, signal }) {
   const list = h("div");
   const load = () => {
@@ -34,7 +34,7 @@ export function show({ host, tools, signal }) {
   load();
 }
 
-// What can be set up comes first, what is not there last.
+// Tools that can be set up come first, missing ones last.
 function sorted(found) {
   const rank = ([id, { installed }]) => (installed ? 0 : 2) + (SETTABLE.has(id) ? 0 : 1);
   return Object.entries(found).sort((a, b) => rank(a) - rank(b));
@@ -59,18 +59,18 @@ function one(id, { installed, runnable, command, commandPath, configStatus, last
 async function undo(id, name, refresh) {
   const path = SETTABLE.get(id);
   const { diff } = await api.delete(`${path}?preview=true`);
-  dialog(`Take the gateway out of ${name}?`, (close) => [
-    diff ? codeBlock(diff, "changes") : notice("info", h("p", null, "Nothing of the gateway is left there.")),
+  dialog(`Remove the gateway from ${name}?`, (close) => [
+    diff ? codeBlock(diff, "changes") : notice("info", h("p", null, "The gateway has no entries there.")),
     h(
       "div",
       { class: "actions end" },
       h("button", { type: "button", autofocus: true, click: close }, "Cancel"),
       action(
-        "Take it out",
+        "Remove it",
         async () => {
           await api.delete(path);
           close();
-          toast(`${name} is as it was before.`);
+          toast(`${name} no longer uses the gateway.`);
           refresh();
         },
         { class: "danger" },

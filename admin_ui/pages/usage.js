@@ -1,4 +1,4 @@
-// What was asked, by whom, and what it cost.
+// Usage: requests, tokens and cost, and the newest calls.
 
 import { api } from "../api.js";
 import { providerNames } from "../parts/catalog.js";
@@ -40,7 +40,7 @@ export function show({ host, tools, signal }) {
 
 function summary(history, names) {
   const named = (id) => names[id] ?? id;
-  if (!history.totalRequests) return empty("Nothing in this time", "Once programs ask through the gateway, their requests, tokens and cost are counted here.");
+  if (!history.totalRequests) return empty("Nothing in this time", "Once programs use the gateway, their requests, tokens and cost are counted here.");
   const by = (name, label, groups, words) => ({ name, show: () => breakdown(label, Object.entries(groups).map(words)) });
   return h(
     "section",
@@ -52,6 +52,7 @@ function summary(history, names) {
       figure(tokens(history.totalPromptTokens), "tokens in"),
       figure(tokens(history.totalCompletionTokens), "tokens out"),
       figure(money(history.totalCost), "cost"),
+      history.unpricedRequests > 0 && figure(integer(history.unpricedRequests), "requests without a known price, not in the cost"),
     ),
     tabs("Usage by", [
       by("By model", "Model", history.byModel, ([, group]) => ({ ...group, name: group.rawModel, under: named(group.provider) })),
@@ -62,7 +63,7 @@ function summary(history, names) {
   );
 }
 
-// The gateway lists account and model together; here one line per account says more.
+// The gateway lists usage by account and model; here the models of an account are added up.
 function perAccount(groups) {
   const found = {};
   for (const group of Object.values(groups)) {
@@ -74,14 +75,14 @@ function perAccount(groups) {
 }
 
 function breakdown(label, groups) {
-  if (!groups.length) return h("p", { class: "muted" }, "No call in this time came with a key.");
+  if (!groups.length) return h("p", { class: "muted" }, `No call in this time ${label === "Key" ? "came with a key" : "reached a provider"}.`);
   const most = Math.max(...groups.map((group) => group.requests));
   const columns = [
     { label, cell: ({ name, under }) => [h("code", { class: "breakable" }, name || "–"), under && h("span", { class: "muted under" }, under)] },
     { label: "Requests", class: "num", cell: ({ requests }) => [share(requests / most), integer(requests)] },
     { label: "Tokens in", class: "num", cell: ({ promptTokens }) => tokens(promptTokens) },
     { label: "Tokens out", class: "num", cell: ({ completionTokens }) => tokens(completionTokens) },
-    { label: "Cost", class: "num", cell: ({ cost }) => money(cost) },
+    { label: "Cost", class: "num", cell: ({ cost, unpricedRequests }) => (!cost && unpricedRequests ? "no price known" : money(cost)) },
   ];
   return table(`Usage by ${label.toLowerCase()}`, columns, groups.sort((a, b) => b.requests - a.requests));
 }

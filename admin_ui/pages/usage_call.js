@@ -1,4 +1,4 @@
-// One call: who asked for what, who answered, and what was said where that is kept.
+// One call: the requested model, the account that answered, and the bodies if they are kept.
 
 import { api, at } from "../api.js";
 import { codeBlock } from "../parts/copy.js";
@@ -13,7 +13,7 @@ export async function showCall(id, names) {
   const known = [
     ["When", moment(call.timestamp)],
     ["Status", call.status],
-    ["Asked for", call.requestedModel],
+    ["Requested model", call.requestedModel],
     ["Answered by", call.model],
     ["Provider", provider],
     ["Account", call.account],
@@ -32,7 +32,7 @@ export async function showCall(id, names) {
     call.error && h("p", { class: "trouble" }, call.error),
     facts(known),
     bodies.map(([title, body]) => h("div", { class: "stack" }, h("h3", null, title), codeBlock(text(body), title.toLowerCase()))),
-    !bodies.length && h("p", { class: "note" }, "What was asked and answered is not kept. It is, from the next call on, when ", h("a", { href: "/dashboard/settings" }, "the settings"), " say so, and the key does not forbid it."),
+    !bodies.length && h("p", { class: "note" }, "What was asked and answered is not kept. To keep it from the next call on, enable it in ", h("a", { href: "/dashboard/settings" }, "the settings"), "; a key may forbid it."),
     h("div", { class: "actions end" }, h("button", { type: "button", class: "primary", click: close }, "Done")),
   ]);
 }

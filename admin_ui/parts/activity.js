@@ -8,7 +8,7 @@ const STEP = 20;
 
 export function activity(minutes) {
   const counts = minutes.map((minute) => minute.requests);
-  const top = Math.max(4, ...counts); // a single request should not look like a full load
+  const top = Math.max(4, ...counts); // a single request should not look like full load
   const total = (name) => minutes.reduce((sum, minute) => sum + minute[name], 0);
   const bar = (count, at) => {
     const height = count ? Math.max(3, (count / top) * (HEIGHT - 8)) : 1;

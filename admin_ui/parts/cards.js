@@ -1,4 +1,4 @@
-// Lists of things with a state and buttons.
+// Lists of cards, each with a state and buttons.
 
 import { h } from "./dom.js";
 import { action } from "./feedback.js";
@@ -14,7 +14,7 @@ export const card = ({ off, state, actions }, ...main) =>
     actions && h("div", { class: "actions" }, actions),
   );
 
-// Makes the buttons of one card: their names say what they act on, and the focus stays when the list is drawn anew.
+// Makes the buttons of one card.  Their accessible names include the card's, and the focus survives a redraw of the list.
 export const cardButtons = (id, name) => (label, work, more = {}) =>
   action(label, work, { class: "quiet", "data-key": `${id} ${label}`, "aria-label": `${label} ${name}`, ...more });
 

@@ -1,4 +1,4 @@
-// The providers one can have an account at: the built-in ones and one's own endpoints.
+// The providers: the built-in ones and the user's own endpoints.
 
 import { api } from "../api.js";
 
@@ -18,7 +18,7 @@ export async function providerChoices() {
   }
 }
 
-// Names by id; the history goes on without them.
+// Names by id; the history is shown even if they cannot be loaded.
 export async function providerNames() {
   const providers = await providerChoices().catch(() => []);
   return Object.fromEntries(providers.map(({ id, name }) => [id, name]));

@@ -1,4 +1,4 @@
-// Text that is made to be copied.
+// Text with a button that copies it.
 
 import { h } from "./dom.js";
 import { toast } from "./feedback.js";
@@ -11,13 +11,13 @@ export function copyButton(text, what = "Copy") {
       button.textContent = "Copied";
       setTimeout(() => (button.textContent = "Copy"), 1600);
     } else {
-      toast("This browser does not let the page copy. Select the text and copy it yourself.", "bad");
+      toast("The browser did not allow copying. Select the text and copy it yourself.", "bad");
     }
   }
   return button;
 }
 
-// The clipboard interface exists only on HTTPS and localhost; a gateway on a home network has neither.
+// The clipboard API exists only on HTTPS and localhost, so not for a gateway on a home network.
 async function toClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -32,6 +32,6 @@ async function toClipboard(text) {
   }
 }
 
-// *wrap*: for one long word that must be seen whole.
+// *wrap*: for one long word that must be fully visible.
 export const codeBlock = (text, label, wrap = false) =>
   h("div", { class: wrap ? "code wrap" : "code" }, h("pre", { tabindex: "0", "aria-label": label }, h("code", null, text)), copyButton(text, `Copy ${label}`));

@@ -1,9 +1,9 @@
-// Modal dialogs on the browser's own <dialog>: it keeps the focus inside and closes on Escape.
+// Modal dialogs made of the browser's <dialog>, which keeps the focus inside and closes on Escape.
 
 import { byKey, h, uniqueId } from "./dom.js";
 import { action, report } from "./feedback.js";
 
-// Opens at once.  *build* gets a function that closes it, and returns what it shows.
+// Opens a dialog.  *build* receives a function that closes it, and returns its content.
 export function dialog(title, build, { closed } = {}) {
   const id = uniqueId("dialog");
   const back = document.activeElement;
@@ -15,7 +15,7 @@ export function dialog(title, build, { closed } = {}) {
   );
   element.addEventListener("close", () => {
     element.remove();
-    const place = back?.isConnected ? back : back?.dataset?.key && byKey(document, back.dataset.key); // its list may be drawn anew
+    const place = back?.isConnected ? back : back?.dataset?.key && byKey(document, back.dataset.key); // its list may have been redrawn
     place?.focus?.({ preventScroll: true });
     closed?.();
   });
@@ -25,7 +25,7 @@ export function dialog(title, build, { closed } = {}) {
   return element;
 }
 
-// Ask before something that cannot be undone.  The harmless button has the focus.
+// Ask for confirmation of something that cannot be undone.  The harmless button has the focus.
 export function confirm({ title, text, yes, danger = true, work }) {
   dialog(title, (close) => [
     h("p", null, text),

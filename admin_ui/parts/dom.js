@@ -1,4 +1,4 @@
-// Elements from plain values.  Text always becomes a text node, so nothing that was typed or received is read as markup.
+// Elements from plain values.  Text always becomes a text node, so neither input nor responses are parsed as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 const PROPERTIES = new Set(["value", "checked", "disabled", "selected", "htmlFor", "open", "indeterminate"]);
@@ -26,7 +26,7 @@ function append(element, children) {
 
 export const byKey = (host, key) => host.querySelector(`[data-key="${CSS.escape(key)}"]`);
 
-// Replace what *host* shows.  The focus goes to the new element with the same data-key, or, where that is gone, to the heading.
+// Replace the content of *host*.  The focus moves to the new element with the same data-key, else to the heading.
 export function redraw(host, ...children) {
   const focused = host.contains(document.activeElement) ? document.activeElement.closest("[data-key]") : null;
   const key = focused?.dataset.key;

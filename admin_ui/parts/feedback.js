@@ -1,4 +1,4 @@
-// What the user is told: notices in place, and short messages that pass.
+// Feedback to the user: notices in place, and short messages that disappear.
 
 import { line } from "../api.js";
 import { h } from "./dom.js";
@@ -12,7 +12,7 @@ export function toastHost() {
   return host;
 }
 
-// Above a dialog that was opened since.  Browsers without popovers show it below.
+// Shown above a dialog opened in the meantime.  Browsers without popovers show it below.
 function lift() {
   if (!host.showPopover) return;
   if (host.matches(":popover-open")) host.hidePopover();
@@ -30,18 +30,18 @@ export const report = (error) => error.name !== "AbortError" && toast(error.mess
 
 export const notice = (kind, ...children) => h("div", { class: `notice ${kind}`, role: kind === "bad" ? "alert" : null }, children);
 
-// An empty list says what it is for and what to do next.
+// An empty list explains what it is for and what to do next.
 export const empty = (title, text, ...actions) =>
   h("div", { class: "empty" }, h("h3", null, title), h("p", null, text), actions.length > 0 && h("div", { class: "actions" }, actions));
 
-// Where the gateway did not answer at all, what is missing comes by itself once it does.
+// If the gateway did not answer at all, the content is loaded automatically as soon as it does.
 export function failure(error, retry) {
   const element = notice("bad", h("p", null, error.message), retry && h("button", { type: "button", click: retry }, "Try again"));
   if (retry && error.status === 0) line.addEventListener("up", () => element.isConnected && retry(), { once: true });
   return element;
 }
 
-// A button that does something slow: busy while it runs, errors told.
+// A button for a slow action: shown as busy while it runs, with errors reported.
 export function action(label, work, props = {}) {
   const button = h("button", { type: "button", ...props, click: run }, label);
   async function run() {
@@ -54,7 +54,7 @@ export function action(label, work, props = {}) {
       report(error);
     } finally {
       button.removeAttribute("aria-busy");
-      // What it opened so late belongs to a page that was left.
+      // The user has left the page, so a dialog opened this late is closed.
       if (location.pathname !== page) document.querySelectorAll("dialog[open]").forEach((element) => element.close());
     }
   }

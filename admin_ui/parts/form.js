@@ -1,8 +1,8 @@
-// Forms: every control has a label and a hint, every complaint of the gateway lands at its field.
+// Forms: every control has a label and a hint, and every validation error is shown at its field.
 
 import { h, redraw, uniqueId } from "./dom.js";
 
-// A select that stands by itself, outside a form.
+// A select outside a form.
 export const choice = (label, options, value, change) =>
   h("select", { "aria-label": label, change }, options.map(([key, words]) => h("option", { value: key, selected: key === value }, words)));
 
@@ -27,7 +27,7 @@ export function field({ name, label, kind = "text", value, hint, options, ...mor
       problem.textContent = text ?? "";
       element.classList.toggle("wrong", Boolean(text));
       const folded = text && element.closest("details");
-      if (folded) folded.open = true; // what is wrong must be seen
+      if (folded) folded.open = true; // the error must be visible
       if (text) control.setAttribute("aria-invalid", "true");
       else control.removeAttribute("aria-invalid");
     },
@@ -51,17 +51,17 @@ function makeControl({ id, name, kind, value, options, hint, optional, onchange,
 
 function read(control, kind) {
   if (kind === "check") return control.checked;
-  if (kind === "password") return control.value; // blanks may belong to it
+  if (kind === "password") return control.value; // spaces may be part of it
   const text = control.value.trim();
   if (kind === "lines") return text ? text.split("\n").map((row) => row.trim()).filter(Boolean) : EMPTY.lines;
   if (kind === "number") return text === "" ? EMPTY.number : Number(text);
   return text;
 }
 
-// Password managers file a password under a name; there is only one account, so it is always the same.
+// Password managers store a password by user name.  There is only one account, so the name is constant.
 const account = () => h("input", { type: "text", name: "username", autocomplete: "username", value: "admin", readonly: true, hidden: true, "aria-hidden": "true" });
 
-// *fields*: what field() made, in groups or not.  *submit* gets {name: value} and throws what the gateway said.
+// *fields*: results of field(), possibly in groups.  *submit* receives {name: value} and throws the gateway's error.
 export function form({ fields, body, yes, submit, cancel, extra, login = false }) {
   const alert = h("div", { role: "alert", class: "notice bad", hidden: true });
   const send = h("button", { type: "submit", class: "primary" }, yes);
@@ -80,7 +80,7 @@ export function form({ fields, body, yes, submit, cancel, extra, login = false }
     fields.forEach((one) => one.complain());
   }
 
-  // Complaints about fields that are not shown, and all others, stand above the buttons.
+  // Errors that belong to no visible field are shown above the buttons.
   function complain(error) {
     const rest = [];
     for (const { field: name, message } of error.fields ?? []) {

@@ -1,4 +1,4 @@
-// Numbers, times and money as people read them.
+// Numbers, times and amounts of money, formatted for people.
 
 const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -6,7 +6,7 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumFraction
 export const integer = (value) => whole.format(value ?? 0);
 export const tokens = (value) => (value >= 100_000 ? short.format(value) : whole.format(value ?? 0));
 
-// Single calls cost fractions of a cent; sums cost dollars.  Both must say something.
+// Single calls cost fractions of a cent, sums dollars.  Both must show significant digits.
 export function money(dollars) {
   if (!dollars) return "$0";
   if (dollars < 0.0001) return "< $0.0001";
@@ -40,7 +40,7 @@ const clockOf = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-d
 const dayOf = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
 export const day = (iso) => dayOf.format(new Date(iso));
-// The time alone says enough only today.
+// The time without the date is enough only for today.
 const shortDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 export const when = (iso) => (day(iso) === day(Date.now()) ? "" : `${shortDay.format(new Date(iso))}, `) + clockOf.format(new Date(iso));
 export const moment = (iso) => `${dayOf.format(new Date(iso))}, ${clockOf.format(new Date(iso))}`;

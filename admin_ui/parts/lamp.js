@@ -1,11 +1,11 @@
-// The state of a thing as a lamp beside its words.  Colour alone never carries the meaning: each state has its own shape too.
+// A state shown as a lamp beside its words.  Colour alone never carries the meaning: each state also has its own shape.
 
 import { h } from "./dom.js";
 import { span } from "./format.js";
 
 export const lamp = (kind, ...words) => h("span", { class: `lamp ${kind}` }, h("span", { class: "words" }, words));
 
-// Seconds that run down by themselves for as long as the element is on the page.
+// A countdown that runs as long as the element is on the page.
 export function countdown(until) {
   const element = h("span", { class: "num" });
   const draw = () => {

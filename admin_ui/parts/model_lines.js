@@ -1,13 +1,13 @@
-// A field for several models, one per line, that can be picked from what the gateway offers.
+// A field for several models, one per line, which can be picked from the gateway's list.
 
 import { api } from "../api.js";
 import { h, uniqueId } from "./dom.js";
 import { field } from "./form.js";
 
-// Only to choose from: the list may be closed to this page.
+// Only suggestions: this page may not have access to the list.
 const offered = async () => (await api.get("/v1/models").catch(() => ({ data: [] }))).data.map(({ id }) => id);
 
-// *without*: a name that must not be picked, as that of the combo itself.
+// *without*: a name that must not be picked, such as that of the combo itself.
 export async function modelLines({ without, ...props }) {
   const names = (await offered()).filter((name) => name !== without);
   const lines = field({ kind: "lines", ...props });
@@ -21,7 +21,7 @@ export async function modelLines({ without, ...props }) {
   return lines;
 }
 
-// One model: typed, with what the gateway offers as suggestions.
+// A text field for one model, with the gateway's list as suggestions.
 export async function modelField(props) {
   const list = uniqueId("models");
   const one = field({ ...props, list });

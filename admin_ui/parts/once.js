@@ -1,4 +1,4 @@
-// A part of a page with a form in it: loaded once, because drawing it anew would lose what was typed.
+// A part of a page with a form: loaded once, because a redraw would discard the user's input.
 
 import { redraw } from "./dom.js";
 import { failure } from "./feedback.js";

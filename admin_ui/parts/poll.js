@@ -1,7 +1,7 @@
-// Keep something fresh while its page is shown and the tab is looked at.
+// Keeps content up to date while its page is shown and the tab is visible.
 
-// Calls *load*, hands what changed to *draw*, and again every *seconds*.  Returns a function that refreshes at once.
-// While the gateway is away what was drawn stays, as the frame says so; with *keep* off that, too, goes to *failed*.
+// Calls *load* every *seconds* and passes changed data to *draw*.  Returns a function that refreshes at once.
+// While the gateway is unreachable, the content stays and the frame shows a banner; without *keep*, *failed* is called.
 export function live({ signal, seconds, load, draw, failed, keep = true, paused = () => false }) {
   let last;
   let timer = 0;
@@ -9,7 +9,7 @@ export function live({ signal, seconds, load, draw, failed, keep = true, paused 
 
   async function refresh() {
     clearTimeout(timer);
-    const mine = ++turn; // an answer that was overtaken by a newer request is dropped
+    const mine = ++turn; // responses to outdated requests are dropped
     try {
       const data = await load(signal);
       if (signal.aborted || mine !== turn) return;

@@ -1,4 +1,4 @@
-// The inputs for one outbound proxy, and a button that tries it before it is saved.
+// The inputs for one outbound proxy, and a button that tests it before it is saved.
 
 import { api } from "../api.js";
 import { h, redraw } from "./dom.js";
@@ -10,8 +10,8 @@ export const PROXY = "/api/settings/proxy";
 const TYPES = [["http", "HTTP"], ["https", "HTTPS"], ["socks5", "SOCKS5"]];
 const NAMES = { "proxy.type": "type", "proxy.host": "host", "proxy.port": "port", "proxy.password": "password" };
 
-// *none*: words for having no proxy, where that can be chosen.  The form is made of *fields* and *parts*; *test* stands beside
-// its button, and works once it was told the form with *belong*.
+// *none*: the label for having no proxy, if that can be chosen.  The form is made of *fields* and *parts*.  *test* is placed
+// beside its button, and works after *belong* has been called with the form.
 export function proxyInputs(proxy, none) {
   const more = [
     field({ name: "host", label: "Host", value: proxy?.host, placeholder: "proxy.example.com" }),
@@ -41,14 +41,14 @@ export function proxyInputs(proxy, none) {
   return { fields: [type, ...more], parts: [type.element, address, result], test, belong };
 }
 
-// What a test said, in words.
+// The result of a test, in words.
 export async function outcome(answer) {
   const { success, publicIp, error, latencyMs } = await answer;
   if (success) return notice("good", h("p", null, `It works (${milliseconds(latencyMs)}): providers see ${publicIp ?? "its address"}.`));
   return notice("bad", h("p", null, error));
 }
 
-// What the gateway takes; a proxy needs an address at the least.  Without a type there is none.
+// The body for the gateway.  A proxy needs at least an address; without a type there is no proxy.
 export function proxyOf({ type, host, port, username, password }) {
   if (!type) return null;
   const missing = [!host && { field: "host", message: "Which host?" }, !port && { field: "port", message: "Which port?" }].filter(Boolean);
@@ -56,7 +56,7 @@ export function proxyOf({ type, host, port, username, password }) {
   return { type, host, port, ...(username && { username }), ...(password && { password }) };
 }
 
-// The gateway names the field at the beginning of its words.
+// The gateway's message begins with the name of the field.
 export async function told(answer) {
   try {
     return await answer;

@@ -1,4 +1,4 @@
-// What to put into the usual clients so that they speak to this gateway.
+// Settings for common clients to use this gateway.
 
 export const KEY = "your-gateway-key";
 
@@ -7,7 +7,7 @@ export function snippets(origin, model) {
   return [
     {
       name: "OpenAI SDK",
-      where: "Python; the other languages take the same two values.",
+      where: "Python; other languages need the same two values.",
       text: `from openai import OpenAI
 
 client = OpenAI(

@@ -1,9 +1,9 @@
-// A table that becomes a list of cards where there is no room for columns (see narrow.css).
+// A table that becomes a list of cards on narrow screens (see narrow.css).
 
 import { h } from "./dom.js";
 
-// columns: {label, cell(row) -> node or text, class?}.  The roles are written out because a changed display drops them.
-// *compact*: its cards are lines of text without the columns' names, for long lists.
+// columns: {label, cell(row) -> node or text, class?}.  Roles are explicit, because a changed CSS display removes them.
+// *compact*: the cards are lines of text without column names, for long lists.
 export function table(caption, columns, rows, { compact = false } = {}) {
   const head = columns.map(({ label, class: kind }) => h("th", { scope: "col", role: "columnheader", class: kind }, label));
   const line = (row) => h("tr", { role: "row" }, columns.map((column) => cell(column, row)));

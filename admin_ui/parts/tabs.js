@@ -1,4 +1,4 @@
-// Tabs by the usual pattern: one tab stop, arrow keys move between them.
+// Tabs as in the ARIA pattern: one tab stop, and arrow keys to move between them.
 
 import { h, redraw, uniqueId } from "./dom.js";
 

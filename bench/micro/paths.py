@@ -1,7 +1,7 @@
-"""The ways through the translation of one event, ready to be timed; shared by the micro benchmarks and the gate.
+"""The translation of one event for each pair of wire formats, ready to be timed; for the micro benchmarks and the gate.
 
-A path is what happens to one text event in the middle of a stream: read it, decode it, encode it for the other wire.  What
-is read is what the source's own encoder writes, so every pair of wires has a path.
+A path reads one text event in the middle of a stream, decodes it and encodes it in the other format.  The input is made by
+the source format's own encoder, so every pair has a path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from omniroute.translate.formats import FORMATS
 from ..answers import ANTHROPIC, CHAT, Answers
 
 ANSWERS: dict[str, Answers] = {"openai-chat": CHAT, "anthropic": ANTHROPIC}
-WIRES = [name for name in FORMATS if name != "ollama-generate"]  # a client's wire, not a provider's
+WIRES = [name for name in FORMATS if name != "ollama-generate"]  # which only clients use
 
 
 def _encoder(wire: str) -> StreamEncoder:
@@ -28,7 +28,7 @@ def _encoder(wire: str) -> StreamEncoder:
 
 @dataclass(frozen=True)
 class Path:
-    """From one wire to another."""
+    """The translation from one wire format to another."""
 
     source: str
     target: str
@@ -39,7 +39,7 @@ class Path:
 
     @cached_property
     def step(self) -> Callable[[], bytes]:
-        """One more text event through a stream that has begun; returns the client's bytes."""
+        """Return a function that translates one more text event of a started stream into the client's bytes."""
         source = FORMATS[self.source]
         upstream, client = _encoder(self.source), _encoder(self.target)
         reader, decoder = reader_for(source), source.stream_decoder()
@@ -53,7 +53,7 @@ class Path:
         return lambda: feed(event)
 
     def microseconds(self, number: int = 5_000, repeat: int = 5) -> float:
-        """The best of *repeat* runs, for one event: the least disturbed."""
+        """The time of one event, from the fastest of *repeat* runs, which is the least disturbed."""
         assert b"tok-2" in self.step()
         return min(timeit.repeat(self.step, number=number, repeat=repeat)) / number * 1e6
 

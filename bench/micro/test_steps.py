@@ -34,7 +34,7 @@ HEAD = (
 
 
 class Sink(asyncio.Transport):
-    """A transport that takes everything and keeps nothing."""
+    """A transport that discards everything."""
 
     def write(self, data: object) -> None: ...
     def writelines(self, data: object) -> None: ...
@@ -52,7 +52,7 @@ class Sink(asyncio.Transport):
 
 
 class Answering:
-    """The least application: every request gets the same answer."""
+    """A minimal application: every request gets the same answer."""
 
     body_limit = 32 * 1024 * 1024
     stream_body = False

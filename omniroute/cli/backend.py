@@ -1,7 +1,7 @@
-"""The management API from the command line: over HTTP when a gateway runs on this data directory, in process otherwise.
+"""The management API for commands: over HTTP when a gateway runs on this data directory, in process otherwise.
 
-A running gateway leaves its address and a token in ``server.json`` (readable by its owner only), so that a change made here
-is in force for its next request and no password has to be typed on the owner's own machine.
+A running gateway writes its address and a token to ``server.json``, which only its owner can read.  So a command's change
+takes effect with the gateway's next request, and the owner need not type a password on the same machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..settings import Settings, ip_literal, is_loopback
 from .output import fail
 
 _FILE: Final = "server.json"
-_TIMEOUT: Final = 90.0  # testing an account takes as long as its provider
+_TIMEOUT: Final = 90.0  # testing an account waits for its provider
 _ANYONE_THERE: Final = 2.0
 _HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up; how to reach ourselves when bound to all addresses
 
@@ -29,7 +29,7 @@ Perform = Callable[[str, str, Any], tuple[int, bytes]]  # (method, path, body) -
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A gateway as it announced itself; ``cert`` is the path of its certificate when it serves HTTPS."""
+    """The content of ``server.json``; ``cert`` is the path of the gateway's certificate, "" unless it serves HTTPS."""
 
     host: str
     port: int
@@ -39,13 +39,13 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Unanswering(Exception):
-    """A gateway has announced itself and takes connections, but says nothing."""
+    """A gateway accepts connections at the announced address, but does not respond in time."""
 
 
 class Api:
-    """``api("GET", "/api/keys")``: the decoded answer.  Ends the command with the API's own message on an error.
+    """``api("GET", "/api/keys")`` returns the decoded response.  An error ends the command with the API's own message.
 
-    ``here``: it is in this process.  A call may take as long as it needs then, and nothing goes on between two calls.
+    ``here``: the API runs in this process.  Calls have no timeout then, and no background work runs between two calls.
     """
 
     def __init__(self, perform: Perform, *, here: bool = False) -> None:
@@ -62,7 +62,7 @@ class Api:
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[Api]:
-    """The API of the gateway that runs on this data directory, or of its data."""
+    """The API of the gateway that runs on this data directory; without one, an API that opens the directory itself."""
     try:
         running = find_running(settings)
     except Unanswering as error:
@@ -70,14 +70,14 @@ def connect(settings: Settings) -> Iterator[Api]:
     if running is not None:
         yield Api(partial(_or_fail, running))
         return
-    from .in_process import opened  # brings the whole gateway along
+    from .in_process import opened  # imports the whole gateway
 
     with opened(settings) as perform:
         yield Api(perform, here=True)
 
 
 def announce(settings: Settings, port: int, token: str) -> None:
-    """Leave word of a gateway that has just begun to listen."""
+    """Write ``server.json`` for a gateway that has just begun to listen."""
     path = settings.data_dir / _FILE
     cert = str(Path(settings.tls_cert).absolute()) if settings.tls_cert else ""
     draft = path.with_name(f".{_FILE}.{os.getpid()}")
@@ -89,7 +89,7 @@ def announce(settings: Settings, port: int, token: str) -> None:
 
 
 def withdraw(settings: Settings) -> None:
-    """Take the word back, if it is ours."""
+    """Delete ``server.json`` if this process wrote it."""
     if (record := _announced(settings)) is not None and record.pid == os.getpid():
         with suppress(OSError):
             (settings.data_dir / _FILE).unlink(missing_ok=True)
@@ -103,7 +103,7 @@ def _announced(settings: Settings) -> Running | None:
 
 
 def find_running(settings: Settings) -> Running | None:
-    """The gateway that serves this data directory, also one about to end.  Raises :class:`Unanswering`."""
+    """The gateway that serves this data directory, even one that is shutting down.  Raises :class:`Unanswering`."""
     running = _announced(settings)
     if running is None:
         return None
@@ -133,7 +133,7 @@ def _alive(pid: int) -> bool:
 
 
 def over_http(running: Running, method: str, path: str, body: Any, seconds: float) -> tuple[int, bytes]:
-    """One call.  Raises ``OSError`` (``TimeoutError``) and ``http.client.HTTPException``."""
+    """One call with a timeout of *seconds*: (status, body).  Raises ``OSError`` and ``http.client.HTTPException``."""
     connection = _connection(running, seconds)
     try:
         headers = {"Authorization": f"Bearer {running.token}", "Content-Type": "application/json"}
@@ -146,12 +146,13 @@ def over_http(running: Running, method: str, path: str, body: Any, seconds: floa
 
 def _connection(running: Running, seconds: float) -> http.client.HTTPConnection:
     host = _HERE.get(running.host, running.host)
-    # the token is taken only from a loopback peer, which the system makes us for any address of this machine
+    # The gateway accepts the token only from loopback peers.  The system can bind a connection to any of this machine's
+    # addresses to a loopback source.
     near = None if is_loopback(host) or not ip_literal(host) else ("::1" if ":" in host else "127.0.0.1", 0)
     if not running.cert:
         return http.client.HTTPConnection(host, running.port, seconds, near)
     context = ssl.create_default_context(cafile=running.cert)
-    context.check_hostname = False  # it need not be made out to 127.0.0.1; that it is this very certificate says more
+    context.check_hostname = False  # it may not name 127.0.0.1; trusting only this certificate is stricter
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return http.client.HTTPSConnection(host, running.port, timeout=seconds, source_address=near, context=context)
 
@@ -164,7 +165,7 @@ def _or_fail(running: Running, method: str, path: str, body: Any) -> tuple[int, 
 
 
 def decoded(body: bytes) -> Any:
-    """JSON, or the text when it is none."""
+    """*body* decoded from JSON, or as text when it is not JSON."""
     try:
         return msgspec.json.decode(body)
     except msgspec.MsgspecError:
@@ -172,7 +173,7 @@ def decoded(body: bytes) -> Any:
 
 
 def message_of(answer: Any) -> str:
-    """The text of any of the API's error shapes, with the fields it names."""
+    """The message of an error response in any of the API's shapes, with the names of invalid fields."""
     error = answer.get("error") if isinstance(answer, dict) else answer
     if not isinstance(error, dict):
         return str(error or "")

@@ -1,4 +1,4 @@
-"""``omniroute demo``: the gateway with an offline provider, and one streamed request through every wire."""
+"""``omniroute demo``: the gateway with an offline provider, and one streamed request in every wire format."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _LARGEST: Final = 1024 * 1024
 
 
 class Sample(NamedTuple):
-    """One wire's path and request."""
+    """The path and body of one wire format's request."""
 
     path: str
     body: dict[str, Any]
 
 
 class Result(NamedTuple):
-    """What came of a sample."""
+    """The outcome of one sample; ``ok`` when the expected answer came back."""
 
     wire: str
     path: str
@@ -59,14 +59,14 @@ SAMPLES: Final[dict[str, Sample]] = {
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
-@click.option("--once", is_flag=True, help="Stop after the answers instead of leaving the gateway running.")
+@click.option("--once", is_flag=True, help="Stop after the answers instead of keeping the gateway running.")
 @shared
 def demo(settings: Settings, port: int | None, once: bool, json_out: bool) -> None:
-    """Start the gateway with an offline provider and ask it something in every wire format.
+    """Start the gateway with an offline provider and send it a request in every wire format.
 
     Nothing leaves this machine.
     """
-    # plain HTTP on loopback: the demo shall run whatever the environment says
+    # plain HTTP on loopback, whatever HOST and the TLS settings say
     settings = dataclasses.replace(settings, host="127.0.0.1", tls_cert="", tls_key="")
     if port is not None:
         settings = dataclasses.replace(settings, port=port)
@@ -113,7 +113,7 @@ def _what_next(app: App, port: int) -> None:
 
 @asynccontextmanager
 async def _key(app: App) -> AsyncIterator[Headers]:
-    """The header with a key that lives as long as the block, where the gateway wants one."""
+    """The header fields with a temporary key, deleted after the block; none where the gateway requires no key."""
     if not app.settings.require_api_key:
         yield []
         return
@@ -125,7 +125,7 @@ async def _key(app: App) -> AsyncIterator[Headers]:
 
 
 async def ask(app: App, port: int, wire: str, headers: Headers) -> Result:
-    """Send the sample of *wire* to our own port and read the streamed answer."""
+    """Send the sample of *wire* to the gateway on *port* and read the streamed answer."""
     path, body = SAMPLES[wire]
     origin = Origin("http", "127.0.0.1", port)
     fields = [(b"content-type", b"application/json"), *headers]

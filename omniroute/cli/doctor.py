@@ -1,4 +1,4 @@
-"""``omniroute doctor``: is everything in order?"""
+"""``omniroute doctor``: checks of the installation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .providers import label
 
 
 class Finding(NamedTuple):
-    """One check's outcome; ``remedy`` says what to do about it."""
+    """The outcome of one check; ``remedy`` is what the user can do about it."""
 
     check: str
     state: Literal["ok", "warning", "failed"]
@@ -36,10 +36,10 @@ _ADD_ONE: Final = "omniroute providers add openai"
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Do not ask the providers.")
+@click.option("--offline", is_flag=True, help="Do not call the providers.")
 @shared
 def doctor(settings: Settings, offline: bool, json_out: bool) -> None:
-    """Check configuration, database, port and the reach of each provider."""
+    """Check configuration, database, port and each provider."""
     findings = []
     for finding in checks(settings, offline):
         findings.append(finding)
@@ -53,7 +53,7 @@ def doctor(settings: Settings, offline: bool, json_out: bool) -> None:
 
 
 def checks(settings: Settings, offline: bool) -> Iterator[Finding]:
-    """All findings, as they are made.  What a failure makes pointless is left out."""
+    """Run the checks in order and yield each finding.  Checks that depend on a failed one are skipped."""
     yield Finding("python", "ok", ".".join(map(str, sys.version_info[:3])))
     yield (folder := _data_dir(settings))
     yield (database := _database(settings))
@@ -77,7 +77,7 @@ def _providers(settings: Settings, offline: bool) -> Iterator[Finding]:
         if not connections:
             yield Finding("providers", "warning", "none configured", _ADD_ONE)
         elif offline:
-            yield Finding("providers", "ok", f"{len(connections)} configured, not asked")
+            yield Finding("providers", "ok", f"{len(connections)} configured, not called")
         for connection in [] if offline else connections:
             yield _provider(api, connection)
 
@@ -89,16 +89,16 @@ def _data_dir(settings: Settings) -> Finding:
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         return Finding(name, "failed", f"{path} cannot be written", "give --data-dir or set DATA_DIR")
     if above != path:
-        return Finding(name, "ok", f"{path} (made at first start)")
+        return Finding(name, "ok", f"{path} (created at the first start)")
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return Finding(name, "warning", f"{path} can be read by others", f"chmod 700 {path}")
+        return Finding(name, "warning", f"{path} is accessible to other users", f"chmod 700 {path}")
     return Finding(name, "ok", str(path))
 
 
 def _database(settings: Settings) -> Finding:
     path = settings.database
     if not path.exists():
-        return Finding("database", "ok", "made at first start")
+        return Finding("database", "ok", "created at the first start")
     restore = f"restore a copy from {settings.data_dir / 'db_backups'}"
     try:
         answer = _quick_check(path)
@@ -118,7 +118,7 @@ def _quick_check(path: Path) -> str:
 
 
 def _audit(settings: Settings) -> Iterator[Finding]:
-    """Whether the audit log is what was written."""
+    """Verify the audit log's hash chain."""
     name = "audit log"
     try:
         with closing(reading(settings.database)) as database:
@@ -136,7 +136,7 @@ def _audit(settings: Settings) -> Iterator[Finding]:
 
 
 def _gateway(settings: Settings) -> Finding:
-    """What runs on this data directory; if nothing does, whether it could."""
+    """The gateway that runs on this data directory; without one, whether its address can be bound."""
     try:
         running = backend.find_running(settings)
     except backend.Unanswering as error:
@@ -148,16 +148,16 @@ def _gateway(settings: Settings) -> Finding:
         _try_address(settings.host, settings.port)
     except OSError as error:
         detail = f"{where} cannot be used: {error.strerror or error}"
-        return Finding("port", "failed", detail, "set PORT (or HOST) to another one")
+        return Finding("port", "failed", detail, "set another PORT or HOST")
     if not is_loopback(settings.host):
-        return Finding("port", "warning", f"{where} is free; other machines will reach it", "it needs a password")
+        return Finding("port", "warning", f"{where} is free; other machines can reach it", "set a password first")
     return Finding("port", "ok", f"{where} is free")
 
 
 def _try_address(host: str, port: int) -> None:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     with socket.socket(family, kind, protocol) as probe:
-        if os.name == "posix":  # on Windows it would let us take what is in use
+        if os.name == "posix":  # on Windows the option allows binding a port in use
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
 

@@ -1,4 +1,4 @@
-"""``omniroute evals``: suites of cases, asked through the gateway, and what came of it."""
+"""``omniroute evals``: run suites of test cases through the gateway and show the results."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..settings import Settings
 from .backend import Api, connect
 from .output import as_json, bad, fail, good, progress, shared, table
 
-SECONDS: Final = 0.5  # between two looks at a run
-_NO_RUNS: Final = "No runs: they are kept by a running gateway. Begin one: omniroute evals run golden-set openai/gpt-4o-mini"
+SECONDS: Final = 0.5  # between polls of a run
+_NO_RUNS: Final = "No runs. Only a running gateway keeps them. Start one: omniroute evals run golden-set openai/gpt-4o-mini"
 
 
 @click.group()
 def evals() -> None:
-    """Small tests of what a model says."""
+    """Evaluate the answers of models with suites of test cases."""
 
 
 @evals.command("list")
 @shared
 def list_(settings: Settings, json_out: bool) -> None:
-    """Show the suites."""
+    """List the suites."""
     with connect(settings) as api:
         found = api("GET", "/api/evals")
     if json_out:
@@ -39,7 +39,7 @@ def list_(settings: Settings, json_out: bool) -> None:
 @click.argument("suite")
 @shared
 def cases(settings: Settings, suite: str, json_out: bool) -> None:
-    """Show the cases of a suite, and what each expects."""
+    """Show the cases of a suite and the answers they expect."""
     with connect(settings) as api:
         found = api("GET", _path(suite))
     if json_out:
@@ -56,13 +56,13 @@ def cases(settings: Settings, suite: str, json_out: bool) -> None:
 @click.argument("suite")
 @click.argument("model", required=False)
 @click.option(
-    "--outputs", type=click.File("rb"), help="Ask nobody: judge the texts of this JSON file ({case: text}), - is stdin."
+    "--outputs", type=click.File("rb"), help="Call no model: check the answers in this JSON file ({case: text}); - is stdin."
 )
 @shared
 def run(settings: Settings, suite: str, model: str | None, outputs: IO[bytes] | None, json_out: bool) -> None:
-    """Ask MODEL each case of SUITE and judge the answers. Ends with status 1 when a case failed."""
+    """Send each case of SUITE to MODEL and check the answers. The exit status is 1 when a case failed."""
     if (model is None) == (outputs is None):
-        raise click.UsageError("Give a MODEL to ask, or --outputs with the texts to judge.")
+        raise click.UsageError("Give a MODEL to call, or --outputs with the answers to check.")
     body: dict[str, Any] = {"suiteId": suite}
     body |= {"model": model} if outputs is None else {"outputs": _texts(outputs)}
     with connect(settings) as api:
@@ -75,7 +75,7 @@ def run(settings: Settings, suite: str, model: str | None, outputs: IO[bytes] | 
 @evals.command()
 @shared
 def runs(settings: Settings, json_out: bool) -> None:
-    """Show the runs of the running gateway, newest first."""
+    """List the runs of the running gateway, newest first."""
     with connect(settings) as api:
         found = api("GET", "/api/evals/runs")["runs"]
     if json_out:
@@ -92,7 +92,7 @@ def runs(settings: Settings, json_out: bool) -> None:
 @click.argument("run")
 @shared
 def show(settings: Settings, run: str, json_out: bool) -> None:
-    """Show the result of a run, named by the beginning of its ID."""
+    """Show the result of a run. RUN is its ID or the beginning of it."""
     with connect(settings) as api:
         found = api("GET", _path("runs", find(api, run)["runId"]))
     if json_out:
@@ -104,7 +104,7 @@ def show(settings: Settings, run: str, json_out: bool) -> None:
 
 
 def find(api: Api, wanted: str) -> dict[str, Any]:
-    """The one run that is meant by the beginning of its ID."""
+    """The run whose ID begins with *wanted*.  Ends the command unless there is exactly one."""
     found: list[dict[str, Any]] = [one for one in api("GET", "/api/evals/runs")["runs"] if one["runId"].startswith(wanted)]
     if not found:
         fail(f"No run '{wanted}'. See: omniroute evals runs")
@@ -121,7 +121,7 @@ def _texts(file: IO[bytes]) -> dict[str, str]:
 
 
 def _ask(api: Api, body: dict[str, Any]) -> Any:
-    """The report, when the model has been asked; who is interrupted meanwhile stops the run."""
+    """Run an evaluation and return its report.  Ctrl-C stops the run."""
     label = f"{body['suiteId']} with {body['model']} …"
     if api.here:
         with progress(label):
@@ -155,7 +155,7 @@ def _show(report: dict[str, Any], json_out: bool) -> None:
 
 
 def _why(result: dict[str, Any]) -> str:
-    """What came in place of what was wanted, on one line."""
+    """The reason of a failure on one line: the error, or the actual answer and the expected one."""
     if error := result.get("error"):
         return str(error)
     details = result.get("details") or {}

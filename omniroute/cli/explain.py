@@ -1,4 +1,4 @@
-"""``omniroute explain MODEL``: who would be asked, in which order, and why others would not."""
+"""``omniroute explain MODEL``: the targets of a request in order, and why others are skipped."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .output import as_json, say, shared, table
 
 @click.command()
 @click.argument("model")
-@click.option("--provider", default="", help="As under /v1/providers/PROVIDER: only this one.")
+@click.option("--provider", default="", help="Use only this provider, as under /v1/providers/PROVIDER.")
 @click.option(
-    "--operation", default="chat", show_default=True, type=click.Choice(("chat", *MEDIA)), help="What the model is to do."
+    "--operation", default="chat", show_default=True, type=click.Choice(("chat", *MEDIA)), help="The operation to route."
 )
 @shared
 def explain(settings: Settings, model: str, provider: str, operation: str, json_out: bool) -> None:
-    """Show which way a request would take, without sending it."""
+    """Show how a request would be routed, without sending it."""
     with connect(settings) as api:
         found = api("POST", "/api/explain", {"model": model, "provider": provider, "operation": operation})
     if json_out:

@@ -22,7 +22,7 @@ from .output import fail
 
 
 class Capture(Exchange):
-    """An exchange without a client: keeps the answer."""
+    """An exchange without a client, which keeps the response."""
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
@@ -34,8 +34,8 @@ class Capture(Exchange):
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Callable[[str, str, Any], tuple[int, bytes]]]:
-    """Calls (method, path, body) on the data directory, which is opened once.  Ends the command when it cannot be."""
-    log.set_up("error", "text")  # what a call has to say comes with its answer
+    """Open the data directory; yields a function (method, path, body) -> (status, body).  A failure ends the command."""
+    log.set_up("error", "text")  # other messages are part of the responses
     with asyncio.Runner() as runner:
         try:
             app = runner.run(App.open(settings, owner=False))

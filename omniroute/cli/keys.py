@@ -1,4 +1,4 @@
-"""``omniroute keys``: gateway keys for clients."""
+"""``omniroute keys``: create, list and revoke gateway keys."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .output import as_json, fail, good, say, shared, table
 
 @click.group()
 def keys() -> None:
-    """Keys that clients of the gateway use."""
+    """Manage the keys of the gateway's clients."""
 
 
 @keys.command()
 @click.argument("name")
-@click.option("--model", "models", multiple=True, help="Allow only this model; may be repeated, * is a wildcard.")
+@click.option("--model", "models", multiple=True, help="Allow only this model; repeatable, * is a wildcard.")
 @click.option("--manage", is_flag=True, help="The key may also manage the gateway.")
-@click.option("--no-log", is_flag=True, help="Keep no bodies of its calls.")
+@click.option("--no-log", is_flag=True, help="Do not log request and response bodies of its calls.")
 @shared
 def create(settings: Settings, name: str, models: tuple[str, ...], manage: bool, no_log: bool, json_out: bool) -> None:
-    """Make a key. Its text is shown this once."""
+    """Create a key. It is shown only once."""
     body: dict[str, Any] = {"name": name, "noLog": no_log, "scopes": ["inference", "manage"] if manage else ["inference"]}
     if models:
         body["allowedModels"] = list(models)
@@ -33,25 +33,25 @@ def create(settings: Settings, name: str, models: tuple[str, ...], manage: bool,
     if json_out:
         as_json(key)
         return
-    good(f"Key '{name}' made. It is shown only now:")
+    good(f"Created key '{name}'. It is shown only once:")
     say(key["key"], bold=True)
 
 
 @keys.command("list")
 @shared
 def list_(settings: Settings, json_out: bool) -> None:
-    """Show all keys, masked."""
+    """List all keys, masked."""
     with connect(settings) as api:
         found = api("GET", "/api/keys")["keys"]
     if json_out:
         as_json(found)
         return
     rows = [(k["id"][:8], k["name"], k["key"], ", ".join(k.get("allowedModels") or ["all"]), k["createdAt"]) for k in found]
-    table(("ID", "NAME", "KEY", "MODELS", "CREATED"), rows, "No keys yet. Make one: omniroute keys create laptop")
+    table(("ID", "NAME", "KEY", "MODELS", "CREATED"), rows, "No keys yet. Create one: omniroute keys create laptop")
 
 
 def find(api: Api, wanted: str) -> dict[str, Any]:
-    """The one key that is meant by its name or the beginning of its ID."""
+    """The key with the name *wanted* or an ID that begins so.  Ends the command unless there is exactly one."""
     known = api("GET", "/api/keys")["keys"]
     exact = [k for k in known if wanted in (k["id"], k["name"])]
     found: list[dict[str, Any]] = exact or [k for k in known if k["id"].startswith(wanted)]
@@ -67,7 +67,7 @@ def find(api: Api, wanted: str) -> dict[str, Any]:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @shared
 def revoke(settings: Settings, key: str, yes: bool, json_out: bool) -> None:
-    """Remove a key, named by its ID or name."""
+    """Revoke a key. KEY is its name, its ID or the beginning of its ID."""
     with connect(settings) as api:
         found = find(api, key)
         if not yes and sys.stdin.isatty():

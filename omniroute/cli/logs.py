@@ -1,4 +1,4 @@
-"""``omniroute logs``: the calls of the running gateway, or its log file when none runs."""
+"""``omniroute logs``: the calls of the running gateway, or the log file when none is running."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from ..settings import Settings
 from . import backend
 from .output import fail, plain, say, shared
 
-SECONDS: Final = 1.0  # between two looks
-MOST: Final = 500  # calls that the API gives at once
+SECONDS: Final = 1.0  # between polls
+MOST: Final = 500  # calls that the API returns at once
 _REMEMBERED: Final = 20 * MOST
 _TAIL_BYTES: Final = 1024 * 1024
 
 
 def _status(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """What the API takes as a filter: it would pass over anything else, and show all calls."""
+    """Accept only what the API knows as a filter; it ignores anything else and would return all calls."""
     if value is None or value in ("ok", "error") or (value.isdecimal() and len(value) == 3):
         return value
     raise click.BadParameter("give a number like 429, ok or error")
 
 
 @click.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
-@click.option("-n", "--lines", type=click.IntRange(0, MOST), default=20, show_default=True, help="How many to begin with.")
+@click.option("-f", "--follow", is_flag=True, help="Keep showing new calls, until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(0, MOST), default=20, show_default=True, help="How many to show first.")
 @click.option("--status", callback=_status, help="Only calls with this status: a number, ok or error.")
 @click.option("--model", help="Only calls of models with this in their name.")
 @click.option("--provider", help="Only calls of this provider, by its id or prefix.")
 @shared
 def logs(settings: Settings, follow: bool, lines: int, json_out: bool, **filters: str | None) -> None:
-    """Show the newest calls, and those to come.
+    """Show the newest calls.
 
-    Without a running gateway: the lines of its log file; the filters are words that a line must hold.
+    Without a running gateway, show lines of its log file; each filter is then a word that a line must contain.
     """
     wanted = {name: value for name, value in filters.items() if value}
     try:
@@ -59,7 +59,7 @@ def logs(settings: Settings, follow: bool, lines: int, json_out: bool, **filters
 
 
 def calls(api: backend.Api, filters: dict[str, str], count: int, follow: bool) -> Iterator[dict[str, Any]]:
-    """Calls in the order in which they ended, as the API shows them; each once."""
+    """The last *count* calls, oldest first, in the API's shape; with *follow*, then each new call once."""
     path = "/api/usage/call-logs?" + urlencode({**filters, "limit": MOST})
     newest: list[dict[str, Any]] = api("GET", path)[::-1]
     yield from newest[len(newest) - min(count, len(newest)) :]
@@ -75,7 +75,7 @@ def calls(api: backend.Api, filters: dict[str, str], count: int, follow: bool) -
 
 
 def call_line(call: dict[str, Any], prefixes: Mapping[str, str]) -> str:
-    """One call on one line: when, status, who and what, how long, tokens, what went wrong.  Nodes go by their prefix."""
+    """One call on one line; *prefixes* maps the id of a node to the prefix shown in its place."""
     status = str(call["status"])
     colour = "green" if call["status"] < 400 else "red"
     tokens = call["tokens"]
@@ -93,15 +93,15 @@ def call_line(call: dict[str, Any], prefixes: Mapping[str, str]) -> str:
 
 def _log_file(settings: Settings) -> Path:
     if settings.log_file is None:
-        fail("No gateway runs here, and LOG_TO_FILE=false leaves no log file")
+        fail("No gateway runs here, and LOG_TO_FILE=false disables the log file")
     if not settings.log_file.is_file():
         fail(f"No gateway runs here, and there is no log file {settings.log_file} yet")
-    say(f"No gateway runs here; this is {settings.log_file}", err=True)
+    say(f"No gateway runs here; showing {settings.log_file}", err=True)
     return settings.log_file
 
 
 def file_lines(path: Path, words: Iterable[str], count: int, follow: bool) -> Iterator[str]:
-    """The last *count* lines of *path* that hold all *words*, then those to come, also when the file is begun anew."""
+    """The last *count* lines of *path* that contain all *words*; with *follow*, then new ones, also after a rotation."""
     needed = [word.lower() for word in words]
 
     def fits(line: str) -> bool:
@@ -128,7 +128,7 @@ def file_lines(path: Path, words: Iterable[str], count: int, follow: bool) -> It
 
 
 def _read_lines(data: bytes, end: int) -> tuple[list[str], int]:
-    """The complete lines of *data*, and where in the file they end."""
+    """The complete lines of *data*, which ends at file offset *end*, and the offset of the end of these lines."""
     complete, _, rest = data.rpartition(b"\n")
     return complete.decode("utf-8", "replace").splitlines(), end - len(rest)
 

@@ -1,4 +1,4 @@
-"""``omniroute``: the commands, each loaded when it is called."""
+"""``omniroute``: the commands.  The module of each is imported only when the command is called."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ..settings import SettingsError, load
 from .output import data_dir_option
 
 DEFAULT: Final = "serve"
-COMMANDS: Final = {  # name, also of the module and the function in it -> help, as the function's own docstring begins
+COMMANDS: Final = {  # name of command, module and function -> help, the first line of the function's docstring
     "serve": "Run the gateway.",
-    "demo": "Start the gateway with an offline provider and ask it something in every wire format.",
-    "doctor": "Check configuration, database, port and the reach of each provider.",
-    "providers": "Accounts at providers.",
-    "keys": "Keys that clients of the gateway use.",
-    "backup": "Copies of the database.",
-    "evals": "Small tests of what a model says.",
-    "explain": "Show which way a request would take, without sending it.",
-    "logs": "Show the newest calls, and those to come.",
+    "demo": "Start the gateway with an offline provider and send it a request in every wire format.",
+    "doctor": "Check configuration, database, port and each provider.",
+    "providers": "Manage accounts at providers.",
+    "keys": "Manage the keys of the gateway's clients.",
+    "backup": "Create, list and restore copies of the database.",
+    "evals": "Evaluate the answers of models with suites of test cases.",
+    "explain": "Show how a request would be routed, without sending it.",
+    "logs": "Show the newest calls.",
 }
 _HELP: Final = frozenset({"-h", "--help"})
 _OWN: Final = _HELP | {"--version"}
 
 
 class Commands(click.Group):
-    """A group that imports a command's module when it is called, and takes arguments without a command for ``serve``'s."""
+    """A group that imports a command's module when it is called.  Arguments without a command are passed to ``serve``."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         _load_settings(context, needed=not (_OWN & set(args)))
@@ -59,7 +59,7 @@ class Commands(click.Group):
 
 
 def _names_command(args: list[str]) -> bool:
-    """Whether a command, known or not, or an option of the group's own follows the options that may stand before it."""
+    """Whether *args* has a command, known or not, or an option of the group itself, after any ``--data-dir``."""
     rest = iter(args)
     for word in rest:
         if word == "--data-dir":
@@ -70,7 +70,7 @@ def _names_command(args: list[str]) -> bool:
 
 
 def _load_settings(context: click.Context, *, needed: bool) -> None:
-    """Before any option is looked at.  Help is given whatever the environment says."""
+    """Load the settings before options are parsed, which override them.  Help works even with an invalid environment."""
     try:
         context.obj = load()
     except SettingsError as error:

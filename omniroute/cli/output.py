@@ -1,6 +1,6 @@
-"""How commands speak: colours, tables and progress on a terminal, plain text in a pipe, JSON when asked.
+"""Output of commands: colours, tables and progress on a terminal, plain text in a pipe, JSON with ``--json``.
 
-``rich`` is loaded only where a terminal sees something of it: importing it takes longer than most commands.
+``rich`` is imported only for output to a terminal, because the import takes longer than most commands.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def as_json(value: Any) -> None:
 
 
 def plain(text: object) -> str:
-    """*text* without characters that would steer the terminal: names and error texts come from elsewhere."""
+    """*text* without terminal control characters, which untrusted names and error messages may contain."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(text))
 
 
@@ -45,12 +45,12 @@ def bad(text: str) -> None:
 
 
 def fail(text: str) -> NoReturn:
-    """Say what went wrong and end with status 1."""
+    """End the command with the error message *text* and exit status 1."""
     raise click.ClickException(plain(text))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """Print rows in columns, folded to the width of a terminal; or the sentence *empty* where there are none."""
+    """Print rows in columns, wrapped to the width of a terminal; the sentence *empty* when there are no rows."""
     cells = [["" if cell is None else plain(cell) for cell in row] for row in rows]
     if not cells:
         say(empty)
@@ -76,7 +76,7 @@ def _rich_table(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> None:
 
 
 def progress(text: str) -> AbstractContextManager[object]:
-    """Something that turns while the block runs, on a terminal."""
+    """Show *text* with a spinner while the block runs; nothing unless stderr is a terminal."""
     if not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console
@@ -96,10 +96,10 @@ data_dir_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     callback=_use_data_dir,
     expose_value=False,
-    help="Where database, keys and logs live.",
+    help="Directory of database, keys and logs.",
 )
 
 
 def shared(command: F) -> F:
-    """The options that every command has, and the settings as its first argument."""
+    """Decorate a command with the common options, and pass it the settings as first argument."""
     return json_option(data_dir_option(click.pass_obj(command)))  # type: ignore[return-value]

@@ -9,7 +9,7 @@ import click
 
 from ..settings import Settings
 from .backend import Api, connect
-from .output import as_json, bad, fail, good, progress, say, shared, table
+from .output import as_json, bad, fail, good, progress, say, shared, table, warn
 
 KINDS: Final = (
     "openai-compatible",
@@ -23,13 +23,13 @@ _NONE: Final = "No accounts yet. Add one: omniroute providers add openai"
 
 @click.group()
 def providers() -> None:
-    """Accounts at providers."""
+    """Manage accounts at providers."""
 
 
 @providers.command("list")
 @shared
 def list_(settings: Settings, json_out: bool) -> None:
-    """Show all accounts."""
+    """List all accounts."""
     with connect(settings) as api:
         connections = api("GET", "/api/providers")["connections"]
     if json_out:
@@ -45,8 +45,15 @@ def _state(connection: dict[str, Any]) -> str:
 
 @providers.command()
 @click.argument("provider", required=False)
-@click.option("--key", help="API key. Left out: asked for, or read from standard input (there other users cannot see it).")
-@click.option("--name", help="A name of your own; one in use gets a new key.  [default: default]")
+@click.option("--key", help="API key. By default it is prompted for or read from stdin, where other users cannot see it.")
+@click.option("--name", help="Name of the account; an existing one gets the new key.  [default: default]")
+@click.option(
+    "--set",
+    "fields",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="A part of the address that some providers need, e.g. resource=NAME.",
+)
 @click.option("--url", help="Base URL of your own endpoint, instead of a known provider.")
 @click.option("--prefix", help="With --url: models are called PREFIX/MODEL.")
 @click.option(
@@ -55,7 +62,7 @@ def _state(connection: dict[str, Any]) -> str:
     default="openai-compatible",
     show_default=True,
     type=click.Choice(KINDS),
-    help="With --url: what it speaks.",
+    help="With --url: its API format.",
 )
 @shared
 def add(
@@ -63,44 +70,51 @@ def add(
     provider: str | None,
     key: str | None,
     name: str | None,
+    fields: tuple[str, ...],
     url: str | None,
     prefix: str | None,
     kind: str,
     json_out: bool,
 ) -> None:
-    """Add an account at PROVIDER, or an endpoint of your own.
+    """Add an account at PROVIDER, or your own endpoint.
 
     \b
     omniroute providers add openai
     omniroute providers add --url http://127.0.0.1:8000/v1 --prefix mine
     """
     if bool(provider) == bool(url):
-        raise click.UsageError("Name a provider, or give --url for an endpoint of your own.")
+        raise click.UsageError("Name a provider, or give --url for your own endpoint.")
     if bool(url) != bool(prefix):
         raise click.UsageError("--url and --prefix belong together: models are then called PREFIX/MODEL.")
+    if url and fields:
+        raise click.UsageError("--set completes the address of a known provider; --url is a whole one.")
+    data = dict(_pair(text) for text in fields)
     with connect(settings) as api:
-        known = {c["id"] for c in api("GET", "/api/providers")["connections"]}
+        stored = api("GET", "/api/providers")["connections"]
+        known = {c["id"] for c in stored}
         if url and prefix:
             secret = key if key is not None else _ask_key(optional=True)
             connection = _add_own(api, url, prefix, kind, name or prefix, secret)
         else:
             row = _catalogued(api, str(provider))
+            new = (provider, name or "default") not in {(c["provider"], c["name"]) for c in stored}
+            _check_fields(str(provider), row["fields"] if row else [], data, complete=new or bool(data))
             if key is None and not (row and not row["takesKey"]):
                 key = _ask_key(optional=bool(row and not row["needsKey"]))
-            connection = _add(api, provider, name or "default", key or "")
+            connection = _add(api, provider, name or "default", key or "", data)
     if json_out:
         as_json(connection)
         return
     account = f"{_provider(connection)} account '{connection['name']}' ({connection['id'][:8]})"
     if connection["id"] in known:
-        good(f"Replaced what was stored for {account}; another account needs another --name")
+        good(f"Replaced what was stored for {account}; to add another account, give another --name")
     else:
         good(f"Added {account}")
     say(f"Check it with: omniroute providers test {connection['id'][:8]}")
 
 
 def _catalogued(api: Api, provider: str) -> dict[str, Any] | None:
-    """The built-in provider of this id, None for a node.  Ends the command for what is neither."""
+    """The built-in provider with this id, None for a node.  Ends the command when it is neither."""
     rows = {row["id"]: row for row in api("GET", "/admin_ui/catalog.json")["providers"]}
     if provider not in rows and all(node["id"] != provider for node in api("GET", "/api/provider-nodes")["nodes"]):
         from difflib import get_close_matches
@@ -111,18 +125,40 @@ def _catalogued(api: Api, provider: str) -> dict[str, Any] | None:
     return rows.get(provider)
 
 
-def _add(api: Api, provider: str | None, name: str, secret: str) -> Any:
-    body = {"provider": provider, "name": name, **({"apiKey": secret} if secret else {})}
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name.strip() or not value.strip():
+        raise click.UsageError(f"--set expects FIELD=VALUE, not '{text}'.")
+    return name.strip(), value.strip()
+
+
+def _check_fields(provider: str, wanted: list[str], given: dict[str, str], *, complete: bool) -> None:
+    """End the command for a field that the provider's address does not have or, with *complete*, for a missing one."""
+    for name in given:
+        if name not in wanted:
+            hint = f"only: {', '.join(wanted)}" if wanted else "nothing to set: its address is complete"
+            raise click.UsageError(f"{provider} has no '{name}'; it has {hint}.")
+    if missing := [name for name in wanted if complete and name not in given]:
+        raise click.UsageError(f"{provider} needs {' '.join(f'--set {name}=…' for name in missing)}")
+
+
+def _add(api: Api, provider: str | None, name: str, secret: str, data: dict[str, str] | None = None) -> Any:
+    body: dict[str, Any] = {"provider": provider, "name": name, **({"apiKey": secret} if secret else {})}
+    if data:
+        body["providerSpecificData"] = data
     return api("POST", "/api/providers", body)["connection"]
 
 
 def _add_own(api: Api, url: str, prefix: str, kind: str, name: str, secret: str) -> Any:
-    """A node and its account: both or neither."""
+    """Add a node and its account; when the account fails, the node is removed again."""
     kind, _, api_type = kind.partition(":")
     body = {"name": name, "prefix": prefix, "type": kind, "baseUrl": url}
     if kind == "openai-compatible":
         body["apiType"] = api_type or "chat"
-    node = api("POST", "/api/provider-nodes", body)["node"]["id"]
+    made = api("POST", "/api/provider-nodes", body)
+    node = made["node"]["id"]
+    if said := made.get("warning"):
+        warn(said)
     try:
         return _add(api, node, name, secret)
     except click.ClickException:
@@ -143,18 +179,21 @@ def _ask_key(*, optional: bool) -> str:
 
 
 def _provider(connection: dict[str, Any]) -> str:
-    """What names of models begin with: the prefix of an endpoint of one's own, whose id is long, else the provider's id."""
+    """The first part of model names: a node's prefix, because its id is long, or a built-in provider's id."""
     data = connection.get("providerSpecificData", {})
     return str(data["prefix"] if data.get("nodeName") and data.get("prefix") else connection["provider"])
 
 
 def label(connection: dict[str, Any]) -> str:
-    """PROVIDER/NAME: how an account is named here."""
+    """The name of an account in messages: PROVIDER/NAME."""
     return f"{_provider(connection)}/{connection['name']}"
 
 
 def find(api: Api, wanted: str) -> dict[str, Any]:
-    """The one account that is meant by the beginning of its ID, its name, its provider (id or prefix), or PROVIDER/NAME."""
+    """The account with this name, provider (id or prefix), PROVIDER/NAME or beginning of its ID.
+
+    Ends the command unless there is exactly one.
+    """
     connections = api("GET", "/api/providers")["connections"]
     exact = [c for c in connections if wanted in (c["id"], c["name"], c["provider"], _provider(c), label(c))]
     found: list[dict[str, Any]] = exact or [c for c in connections if c["id"].startswith(wanted)]
@@ -169,7 +208,7 @@ def find(api: Api, wanted: str) -> dict[str, Any]:
 @click.argument("account", required=False)
 @shared
 def test(settings: Settings, account: str | None, json_out: bool) -> None:
-    """Ask the provider whether the key works; all accounts when none is named."""
+    """Check with the provider whether an account's key works; by default for all accounts."""
     results = []
     with connect(settings) as api:
         for connection in [find(api, account)] if account else api("GET", "/api/providers")["connections"]:

@@ -1,4 +1,4 @@
-"""``omniroute serve``: run the gateway until told to stop."""
+"""``omniroute serve``: run the gateway until it is stopped."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ..store.vault import prepare_folder
 from . import backend
 from .output import fail, shared
 
-Announce = Callable[[App, int, bool], None]  # tell where it listens and whether a password is set
+Announce = Callable[[App, int, bool], None]  # (app, bound port, whether a password is set)
 Then = Callable[[App, int], Awaitable[None]]
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, to name an address that can be clicked
 
 
 @click.command()
-@click.option("--host", help="Address to bind. Anything but loopback needs a password first.")
+@click.option("--host", help="Address to bind. Other than loopback only with a password set.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
 @click.option("--tls-cert", type=click.Path(dir_okay=False), help="PEM certificate chain: serve HTTPS.")
 @click.option("--tls-key", type=click.Path(dir_okay=False), help="PEM key of the certificate.")
@@ -50,12 +50,12 @@ def on_terminal() -> bool:
 
 
 def start(settings: Settings, announce: Announce, then: Then | None = None) -> None:
-    """Run a gateway; *announce* is called and *then* awaited once it listens.  A failure ends the command, saying why."""
+    """Run a gateway.  Once it listens, *announce* is called and *then* awaited.  A failure ends the command."""
     try:
         kept = run(_life(settings, announce, then))
     except (SettingsError, OmniError) as error:
         fail(str(error))
-    except KeyboardInterrupt:  # before the gateway took the signals over
+    except KeyboardInterrupt:  # before the gateway installed its signal handlers
         raise SystemExit(0) from None
     if kept is not None:
         sys.stdout.flush()
@@ -63,7 +63,7 @@ def start(settings: Settings, announce: Announce, then: Then | None = None) -> N
 
 
 async def _life(settings: Settings, announce: Announce, then: Then | None) -> list[int] | None:
-    """From start to end; the listening sockets when a fresh process shall follow."""
+    """Run the gateway from start to end; returns the listening sockets when the process is to be restarted."""
     sockets, settings = passed_sockets(settings)
     prepare_folder(settings.data_dir)
     _set_up_log(settings)
@@ -94,7 +94,7 @@ def _set_up_log(settings: Settings) -> None:
 
 
 def _refuse_second(settings: Settings) -> None:
-    """Two gateways on one data directory would not see each other's changes."""
+    """Refuse to start a second gateway on a data directory: the two would not see each other's changes."""
     try:
         running = backend.find_running(settings)
     except backend.Unanswering as error:
@@ -113,12 +113,12 @@ async def _listen(app: App, sockets: list[Any]) -> int:
         where = f"{app.settings.host}:{app.settings.port}"
         taken = error.errno == errno.EADDRINUSE
         reason = "address already in use" if taken else error.strerror or error
-        remedy = "another program uses it: give --port another number" if taken else "check --host and --port"
+        remedy = "another program uses it; choose another --port" if taken else "check --host and --port"
         raise SettingsError(f"Cannot listen on {where}: {reason}; {remedy}") from None
 
 
 def addresses(settings: Settings, port: int) -> tuple[str, str]:
-    """The URL of the bound address, and that of the admin page as seen from this machine."""
+    """The URL of the bound address, and the URL of the admin page on this machine."""
     scheme = "https" if settings.tls_cert else "http"
 
     def url(host: str) -> str:
@@ -128,7 +128,7 @@ def addresses(settings: Settings, port: int) -> tuple[str, str]:
 
 
 def guard(settings: Settings, has_password: bool) -> str:
-    """Who may do what, in a few words."""
+    """How access is protected, in a few words."""
     password = "password set" if has_password else "no password set: open to this machine only"
     if not is_loopback(settings.host):
         return f"{password} · open to other machines: gateway key required"
@@ -136,7 +136,7 @@ def guard(settings: Settings, has_password: bool) -> str:
 
 
 def tell(settings: Settings, port: int, has_password: bool, json_out: bool) -> None:
-    """The one line that says where, and how safe."""
+    """Print one line with the addresses and how access is protected."""
     url, admin = addresses(settings, port)
     if json_out:
         facts = {

@@ -1,1 +1,1 @@
-"""The data plane, in the order in which a request meets it.  Reads memory only."""
+"""The data plane: serves model requests.  It reads memory only, never the database."""

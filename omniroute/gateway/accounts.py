@@ -1,6 +1,6 @@
-"""Which accounts of a provider may be tried, in which order, and why others are not (routing semantics, section 5).
+"""Selects the accounts of a provider for one call: which to try, in which order, and why others are passed over.
 
-The choice of one call is made in one go, without a wait within it, so two calls never choose from the same state.
+The selection never awaits, so two calls cannot choose from the same state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Accounts = tuple[Connection, ...]
 
 
 class Blocked(NamedTuple):
-    """An account that was passed over, until when (Unix seconds), and why, for people."""
+    """An account that was passed over, until when (Unix seconds), and why; ``reason`` is a text for people."""
 
     account: Connection
     until: float
@@ -34,9 +34,9 @@ class Choice(NamedTuple):
 
 
 def choose(snapshot: Snapshot, live: Live, route: Route, prefer: str = "") -> Choice:
-    """Order the provider's accounts by the strategy in force; *prefer* is the id of the one that goes first when it is free.
+    """Order the provider's accounts by the configured strategy; the account with the id *prefer* goes first if it is free.
 
-    The snapshot has them by priority, the newest first among equals.
+    In the snapshot they are sorted by priority, and among equals the newest first.
     """
     accounts = snapshot.connections.get(route.provider.id, ())
     blocked: tuple[Blocked, ...] = ()
@@ -62,7 +62,7 @@ def _sift(accounts: Accounts, live: Live, model: str) -> tuple[Accounts, tuple[B
 
 
 def _round_robin(accounts: Accounts, live: Live, settings: GatewaySettings) -> Accounts:
-    """Stay on the one used last for a while, then go on to the one whose use is the longest ago."""
+    """Stay with the last used account for ``sticky_limit`` calls, then move to the least recently used one."""
     uses = live.uses
     oldest_first = _least_used(accounts, live, settings)
     newest = oldest_first[-1]
@@ -73,13 +73,13 @@ def _round_robin(accounts: Accounts, live: Live, settings: GatewaySettings) -> A
 
 
 def _least_used(accounts: Accounts, live: Live, settings: GatewaySettings) -> Accounts:
-    """Never used first, by priority; then the one whose last use is the longest ago."""
+    """Accounts never used come first, by priority; then the least recently used."""
     of = live.uses.of
     return tuple(sorted(accounts, key=lambda account: of(account.id)[:2]))
 
 
 def _two_choices(accounts: Accounts, live: Live, settings: GatewaySettings) -> Accounts:
-    """Of two drawn at random the one with fewer calls in flight, without errors when equal; the rest by priority."""
+    """The better of two random accounts goes first: fewer calls in flight, then no last error.  The rest by priority."""
     pair = accounts if len(accounts) == 2 else tuple(live.dice.sample(accounts, 2))
     loads = {account.id: 0 for account in pair}
     for (_, _, id), count in live.in_flight.items():
@@ -99,12 +99,12 @@ ORDERS: Final[dict[str, Callable[[Accounts, Live, GatewaySettings], Accounts]]] 
     "random": _random,
     "least-used": _least_used,
 }
-"""Strategies that are not by priority; fill-first and cost-optimized are."""
-COUNTED: Final = frozenset({"round-robin", "least-used"})  # strategies that go by the last use
+"""The strategies that change the order; fill-first and cost-optimized keep the order by priority."""
+COUNTED: Final = frozenset({"round-robin", "least-used"})  # strategies that depend on the last use
 
 
 def skipped_text(blocked: tuple[Blocked, ...], now: float) -> str:
-    """``; skipped=work (cooling 12s), home (model locked 3s)``, or ""."""
+    """The part of ``X-OmniRoute-Route`` for *blocked*: ``; skipped=work (cooling 12s), home (model locked 3s)``, or ""."""
     if not blocked:
         return ""
     names = (f"{printable(one.account.name)} ({one.kind} {span_text(one.until - now)})" for one in blocked)

@@ -1,4 +1,4 @@
-"""Answers to the client that are not streams: whole ones and refusals."""
+"""Responses to the client that are not streams: complete answers and errors."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ..translate.events import Failure
 from . import render, retry
 from .job import Gateway, Job
 
-# A route with many accounts is long, and clients and proxies refuse a field, or a whole head, of more than 8 KiB or even 4.
+# A route with many accounts is long, and some clients and proxies refuse a field or head of more than 8 or even 4 KiB.
 _FIELD_BYTES: Final = 2048
-CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="OmniRoute"')  # RFC 9110 section 15.5.2 demands one with a 401
+CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="OmniRoute"')  # required with a 401 by RFC 9110 section 15.5.2
 
 
 def challenge(status: int) -> Headers:
-    """What the head of a refusal of our own has because of its *status*."""
+    """The header fields that an error response of our own needs for its *status*."""
     return [CHALLENGE] if status == 401 else []
 
 
 def head(job: Job, fields: Headers) -> Headers:
-    """The head of an answer: request id, CORS, *fields*, and who answered."""
+    """The header fields of a response: request id, CORS, *fields*, and the ``X-OmniRoute-…`` fields of *job*."""
     out = [*job.exchange.request.reply_headers, *fields]
     if job.notes:
         out.append((b"x-omniroute-route", _field(job.notes)))
@@ -37,20 +37,20 @@ def head(job: Job, fields: Headers) -> Headers:
 
 
 def _same_wait(millis: bytes, failure: Failure) -> bool:
-    """Whether *millis* says what our own ``Retry-After`` does: clients believe the milliseconds where both are given."""
+    """Whether *millis* agrees with our own ``Retry-After``: clients that get both use the milliseconds."""
     seconds = retry.retry_hint([(b"retry-after-ms", millis)], "", 0.0)
     wait = failure.retry_after
     return seconds is not None and wait is not None and retry.whole_seconds(seconds) == retry.whole_seconds(wait)
 
 
 def _field(text: str) -> bytes:
-    """*text* as the value of a header field; of a long one the beginning."""
+    """*text* as the value of a header field, truncated if it is long."""
     shown = text if len(text) <= _FIELD_BYTES else text[: _FIELD_BYTES - 3] + "..."
     return shown.encode("latin-1", "replace")
 
 
 def respond(gateway: Gateway, job: Job, status: int, fields: Headers, body: bytes) -> None:
-    """Send a whole answer."""
+    """Send a complete response, and note it in *job* and for replay."""
     job.status = status
     job.first_byte = gateway.clock.monotonic()
     if job.keeper is not None:
@@ -59,7 +59,7 @@ def respond(gateway: Gateway, job: Job, status: int, fields: Headers, body: byte
 
 
 def refuse(gateway: Gateway, job: Job, failure: Failure) -> None:
-    """One error in the client's own wire; an upstream's error body is kept on the same wire."""
+    """Send *failure* as an error in the client's wire; an upstream's error body is passed on if it has the same wire."""
     job.failure = failure
     job.notes = job.notes or nobody(job)
     exchange = job.exchange
@@ -83,7 +83,7 @@ def refuse(gateway: Gateway, job: Job, failure: Failure) -> None:
 
 
 def nobody(job: Job) -> str:
-    """The route of a call that no one has answered: who was asked and who was passed over."""
+    """The ``X-OmniRoute-Route`` of a call that got no answer: which accounts were tried or passed over."""
     return f"none; attempt={job.attempts}/{job.attempts}{job.trail}"
 
 

@@ -1,12 +1,12 @@
-"""One attempt: one call to one account, and its answer on to the client.
+"""One attempt of a chat call: one upstream call for one account, whose response is passed on to the client.
 
-``attempt`` returns None once the client has been answered, and a Failure while nothing has been sent.
+:func:`attempt` returns None once the client has been answered, and a ``Failure`` as long as nothing has been sent to it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from ..proto.ndjson import NDJSONReader
 from ..proto.sse import SSEReader
 from ..translate.collect import collect
 from ..translate.conversation import Ask
-from ..translate.events import Event, Failure, Start
+from ..translate.events import Event, Failure, Finish, Start
 from ..translate.fidelity import Lost
 from ..translate.format import BadAnswer, Format, Stamp, StreamEncoder
 from ..translate.formats import ARRAY_ENCODERS, ARRAY_TAPS, FORMATS, RELAYS
@@ -34,13 +34,13 @@ from .snapshot import Connection
 from .stream import PING, Reader, StreamRelay, Translation, Undecided
 
 ERROR_BODY: Final = 1024 * 1024
-# An answer that begins with the tag, or the first piece of one that may: a piece can end within it.
+# The first text of an answer, and whether it begins with <think> or with a part of that tag (a piece can end within it).
 _SAYS: Final = re.compile(rb'"content":\s*"[^"]')
 _THINKS: Final = re.compile(rb'"content":\s*"(?:\\n|\s)*(?:<|\\u003[cC])(?:think|(?:t(?:h(?:in?)?)?)?")')
 
 
 def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connection) -> Coroutine[Any, Any, Failure | None]:
-    """One call to one account.  None: the client has been answered; else nothing has been sent."""
+    """Call the upstream with one account.  None: the client has been answered.  Else nothing has been sent to it."""
     found = job.peek
     assert found is not None
     snapshot = gateway.live.snapshot
@@ -57,7 +57,7 @@ def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connection) -
     else:
         prepared = render.translated(shape.ask_for(rule, read_ask(job, found), route), route)
     extra = render.wire_fields(door, job.exchange.request) if relay else []
-    if prepared.watch is None:  # no signatures are known in this wire
+    if prepared.watch is None:  # this wire has no signatures
         return _send(gateway, job, route, door, prepared, extra)
     return _signed(gateway, job, route, account, door, found, prepared, extra)
 
@@ -66,7 +66,7 @@ async def _signed(
     gateway: Gateway, job: ChatJob, route: Route, account: Connection, door: render.Door, found: Peek,
     prepared: render.Prepared, extra: Headers,
 ) -> Failure | None:  # fmt: skip
-    """Send *found* as *prepared*, and once more without its signatures if the upstream complains of them."""
+    """Send *prepared*; if the upstream rejects the request's signatures, send it once more without them."""
     failure = await _send(gateway, job, route, door, prepared, extra)
     if failure is None or not signatures.complains(failure):
         return failure
@@ -90,7 +90,7 @@ def _send(
 
 
 def read_ask(job: ChatJob, found: Peek) -> Ask:
-    """The request in the vocabulary; decoded once, whatever the number of attempts."""
+    """The request as an ``Ask``, decoded once for all attempts."""
     if job.ask is None:
         job.ask = job.format.decode_request(found.raw)
         job.ask.model, job.ask.stream = found.model, found.stream
@@ -100,17 +100,26 @@ def read_ask(job: ChatJob, found: Peek) -> Ask:
 async def _whole(
     gateway: Gateway, job: ChatJob, route: Route, door: render.Door, prepared: render.Prepared, extra: Headers
 ) -> Failure | None:
-    call = await gateway.client.whole_as(door.whole, prepared.body, extra=extra, limit=gateway.limits.answer_bytes)
+    limit, ends = gateway.limits.answer_bytes, ENDS[route.wire]
+    call = await gateway.client.whole_as(door.whole, prepared.body, extra=extra, limit=limit, ends=ends)
     status, received, body = call.status, call.headers, call.take()
     if status >= 300:
-        return upstream_failure(gateway, route.wire, status, received, body)
+        refusal = upstream_failure(gateway, route.wire, status, received, body)
+        if not render.streams_only(refusal):
+            return refusal
+        job.notes += render.STREAMED
+        asked = render.as_stream(route, prepared.body)
+        call = await gateway.client.whole_as(door.stream, asked, extra=extra, limit=limit, ends=ends)
+        status, received, body = call.status, call.headers, call.take()
+        if status >= 300:
+            return upstream_failure(gateway, route.wire, status, received, body)
     assert job.account is not None
-    fields = render.answer_fields(received)  # those that speak of rate limits are among them
+    fields = render.answer_fields(received)  # including those about rate limits
     if fields:
         gateway.live.limiter.learn(job.account.id, fields)
     if prepared.watch is not None:
         prepared.watch(body)
-    if not says(received, b"/json") and (says(received, b"event-stream") or says(received, b"ndjson")):
+    if _is_stream(received):
         try:
             events = fold(route.wire, body)
         except BadAnswer as error:
@@ -130,7 +139,7 @@ async def _whole(
 
 
 def _without_usage(job: ChatJob, body: bytes) -> Failure | None:
-    """A whole answer that says no usage: its tokens are estimated.  One that says no model either may be an error."""
+    """Estimate the tokens of a response without usage; if it names no model either, return the error it may hold."""
     try:
         answer = collect(FORMATS[job.wire].decode_answer(body))
     except BadAnswer:
@@ -167,7 +176,7 @@ async def _stream(
 async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.Prepared, call: Call) -> Failure | None:
     redactor = gateway.guard.redactor(job.exchange.request.id)
     pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared), redactor)
-    if redactor is not None and several_choices(job) and Lost.N not in job.dropped:  # texts are redacted in the first alone
+    if redactor is not None and several_choices(job) and Lost.N not in job.dropped:  # only the first choice is redacted
         job.dropped += (Lost.N,)
     fields = head(job, [stream_type(job), (b"cache-control", b"no-cache")])
     told: progress.Progress | None = None
@@ -176,7 +185,7 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
         fields.append(progress.FIELD)
     if route.wire == job.wire:
         fields += render.answer_fields(call.headers)
-    ping = b"" if job.line.array else PING.get(job.wire, PING[job.format.framing])  # nothing may stand in one JSON value
+    ping = b"" if job.line.array else PING.get(job.wire, PING[job.format.framing])  # a JSON array has no room for pings
     assert job.account is not None
     secret = secret_bytes(job.account)
     relay = StreamRelay(
@@ -200,7 +209,10 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
 
 
 def make_pipe(job: ChatJob, route: Route, prepared: render.Prepared, mark: Stamp, redactor: Redactor | None = None) -> Pipe:
-    """A tap on the same wire; a translation between two, and where texts are redacted or thinking has to be moved."""
+    """The pipe for the stream: a tap on the same wire, else a translation.
+
+    A stream on the same wire is translated too if its texts are redacted, or once it turns out to begin with ``<think>``.
+    """
     source = FORMATS[route.wire]
 
     def translation() -> Translation:
@@ -217,17 +229,17 @@ def make_pipe(job: ChatJob, route: Route, prepared: render.Prepared, mark: Stamp
 
 
 def client_encoder(job: ChatJob, mark: Stamp) -> StreamEncoder:
-    """The encoder of the client's stream; Gemini's has a second form."""
+    """The encoder of the client's stream; Gemini has a second form, one JSON array."""
     return ARRAY_ENCODERS[job.wire](mark) if job.line.array else job.format.stream_encoder(mark)
 
 
 def reader_for(source: Format) -> Reader:
-    """What cuts a stream of this format into its events or lines."""
+    """A reader that splits a stream of this format into events or lines."""
     return SSEReader() if source.framing == "sse" else NDJSONReader()
 
 
 def stamp(gateway: Gateway, job: ChatJob, prepared: render.Prepared) -> Stamp:
-    """What an encoder needs beside the events."""
+    """The values that an encoder needs in addition to the events."""
     found = job.peek
     assert found is not None
     return Stamp(
@@ -241,25 +253,52 @@ def stamp(gateway: Gateway, job: ChatJob, prepared: render.Prepared) -> Stamp:
 
 
 def one_choice(job: ChatJob) -> bool:
-    """Whether the client waits for one chat answer: the only one whose thinking in tags can be moved."""
-    assert job.peek is not None
-    return job.wire == "openai-chat" and "n" not in job.peek.members
+    """Whether this is an OpenAI chat call for one choice: only there can ``<think>`` text become a field of its own."""
+    return job.wire == "openai-chat" and not several_choices(job)
 
 
 def several_choices(job: ChatJob) -> bool:
-    """Whether the client asked for more than one answer at a time."""
+    """Whether the client asked for more than one choice (``n``)."""
     assert job.peek is not None
     return job.wire == "openai-chat" and bytes(job.peek.members.get("n", b"1")) not in (b"1", b"null")
 
 
 def thinks_aloud(body: bytes) -> bool:
-    """Whether a chat answer, or what has come of it, begins with thinking in tags, which clients look for elsewhere."""
+    """Whether a chat answer, or the part that has arrived, begins with ``<think>``; clients expect that text elsewhere."""
     first = _SAYS.search(body)
     return first is not None and _THINKS.match(body, first.start()) is not None
 
 
+def _is_stream(received: Headers) -> bool:
+    """Whether the upstream sent a stream where the client wants a complete answer."""
+    return not says(received, b"/json") and (says(received, b"event-stream") or says(received, b"ndjson"))
+
+
+class _Ending:
+    """Finds the end of such a stream by its events, because the connection may stay open after it."""
+
+    def __init__(self, source: Format) -> None:
+        self._reader = reader_for(source)
+        self._decoder = source.stream_decoder()
+
+    def reached(self, data: bytes) -> bool:
+        """Whether *data*, the next bytes, contains the end, or is malformed, so that no end will be found."""
+        try:
+            pairs = self._reader.feed(data)
+            return any(isinstance(e, (Finish, Failure)) for name, piece in pairs for e in self._decoder.feed(name, piece))
+        except (ValueError, BadAnswer):
+            return True
+
+
+def _ends(source: Format, received: Headers) -> Callable[[bytes], bool] | None:
+    return _Ending(source).reached if _is_stream(received) else None
+
+
+ENDS: Final = {wire: partial(_ends, source) for wire, source in FORMATS.items()}
+
+
 def fold(wire: str, body: bytes) -> list[Event]:
-    """The events of a stream that came where a whole answer was asked for."""
+    """Decode a whole stream into its events.  Raises ``BadAnswer``."""
     source = FORMATS[wire]
     reader = reader_for(source)
     decoder = source.stream_decoder()
@@ -276,7 +315,7 @@ def fold(wire: str, body: bytes) -> list[Event]:
 def _answer_events(
     gateway: Gateway, job: ChatJob, route: Route, prepared: render.Prepared, received: Headers, events: list[Event]
 ) -> Failure | None:
-    """Answer from events, in the mode the client asked for."""
+    """Answer from decoded events, streamed or not as the client asked.  Returns a failure that they contain, if any."""
     events = list(ThinkSplitter().feed(events))
     if (redactor := gateway.guard.redactor(job.exchange.request.id)) is not None:
         events = list(redactor.feed(events))

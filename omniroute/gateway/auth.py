@@ -1,4 +1,4 @@
-"""Gateway keys: where a client may put one, how it is found, what it allows."""
+"""Gateway keys: where clients send them, how they are looked up, and what they allow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _KEY_FIELDS: Final = (b"x-api-key", b"x-goog-api-key")
 
 
 def presented_key(request: Request) -> str:
-    """The key text a client sent: ``Authorization: Bearer``, ``x-api-key``, ``x-goog-api-key`` or ``?key=``; "" if none."""
+    """The text in ``Authorization: Bearer``, ``x-api-key``, ``x-goog-api-key`` or ``?key=``, in that order; "" if none.
+
+    ``?key=`` is accepted only on Gemini's paths, whose clients need it, because URLs end up in logs.
+    """
     text: str | None = request.known.get("key")
     if text is None:
         text = request.known["key"] = _read_key(request)
@@ -31,7 +34,7 @@ def _read_key(request: Request) -> str:
     for name in _KEY_FIELDS:
         if found := named.get(name, b"").strip():
             return found.decode("latin-1")
-    if "key=" in request.query:
+    if "key=" in request.query and getattr(request.route, "wire", "") == "gemini":
         return dict(parse_qsl(request.query)).get("key", "")
     return ""
 
@@ -42,15 +45,15 @@ def digest(secret: bytes, text: str) -> bytes:
 
 
 def find(snapshot: Snapshot, text: str) -> GatewayKey | None:
-    """The key with this text.  The look-up compares keyed hashes, whose timing tells nothing of the text."""
+    """The key with this text.  The lookup compares keyed hashes, so its timing reveals nothing about the text."""
     return snapshot.keys.get(digest(snapshot.key_secret, text)) if text else None
 
 
 class Keyring:
-    """Keys by the text that was presented, so that a client's every request need not be hashed again.
+    """A cache of keys by their text, which saves a hash per request.  It is cleared when the snapshot changes.
 
-    Lives in memory and as long as its snapshot; only texts that proved right are remembered, so it cannot be filled with
-    guesses, and a dictionary's look-up tells a guesser nothing that the keyed hash would not.
+    Only valid texts are cached, so guesses cannot fill it.  A dictionary lookup also hashes the text, so its timing reveals
+    no part of a key.
     """
 
     __slots__ = ("_known", "_snapshot")
@@ -72,10 +75,10 @@ class Keyring:
 def authenticate(
     snapshot: Snapshot, request: Request, now: float, *, required: bool, keyring: Keyring | None = None
 ) -> GatewayKey | None:
-    """The caller's key, or None for an anonymous caller where that is allowed.
+    """The caller's key, or None for an anonymous caller if *required* is false.
 
-    A key that is sent is always looked up; one that is unknown counts only where a key is required, because many agents
-    insist on sending some text.  Raises ``OmniError("unauthenticated")``.
+    An unknown key is an error only if one is required, because many agents always send some text.  Raises ``OmniError``:
+    ``unauthenticated`` for a missing, unknown or expired key, ``forbidden`` for one without the scope ``inference``.
     """
     text = presented_key(request)
     key = (keyring.find(snapshot, text) if keyring is not None else find(snapshot, text)) if text else None
@@ -89,7 +92,7 @@ def authenticate(
 
 
 def check_model(key: GatewayKey | None, requested: str, provider: Provider, model: str) -> None:
-    """Raises ``OmniError("forbidden")`` when *key* is restricted to other models than this one, by any of its names."""
+    """Raises ``OmniError("forbidden")`` when *key* is restricted to models and none of this model's names is among them."""
     if key is None or not key.allowed_models:
         return
     if not model_allowed(key.allowed_models, requested, f"{provider.alias}/{model}", f"{provider.id}/{model}"):
@@ -97,7 +100,7 @@ def check_model(key: GatewayKey | None, requested: str, provider: Provider, mode
 
 
 def model_allowed(patterns: tuple[str, ...], *names: str) -> bool:
-    """Whether one of *names* matches one of *patterns*: equal, ``prefix/*``, or ``*`` for any run, anchored at both ends."""
+    """Whether one of *names* matches one of *patterns* (``*`` stands for any text), or there are no patterns."""
     return not patterns or any(_matches(pattern, name) for pattern in patterns for name in names)
 
 

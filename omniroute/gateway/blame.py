@@ -1,4 +1,4 @@
-"""What went wrong upstream, in the words of ``Failure``, and what it means for the account that was asked."""
+"""Turns upstream errors into ``Failure`` values and applies their consequences to the account that was used."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from .resolve import Route
 from .snapshot import Connection
 
 _log = logging.getLogger("omniroute.gateway")
-_BREAKING: Final = frozenset({500, 502, 503, 504, 529})  # statuses that say something of the provider, not of an account
-_NOT_HERE: Final = frozenset({403, 501})  # of a model asked for what it is not made for: no fault of the account
+_BREAKING: Final = frozenset({500, 502, 503, 504, 529})  # statuses that concern the provider, not an account
+_NOT_HERE: Final = frozenset({403, 501})  # may mean that the model does not support the operation; not the account's fault
 _MONEY: Final = ("quota", "billing", "credit", "balance")
-_LONGEST: Final = 16 * 1024  # characters of a vendor's words that are read, kept and logged: some repeat the whole request
+_LONGEST: Final = 16 * 1024  # characters of an error message that are kept; some vendors repeat the whole request in it
 _SECRET_LENGTH: Final = 8  # shorter ones ("ollama", "none") are words, not secrets
 
 
 def says(fields: Headers, word: bytes) -> bool:
-    """Whether the content type has *word* in it."""
+    """Whether the Content-Type contains *word*."""
     kind = get(fields, b"content-type")
     return kind is not None and (word in kind or word in kind.lower())
 
 
 def upstream_failure(gateway: Gateway, wire: str, status: int, received: Headers, body: bytes) -> Failure:
-    """What an error answer in *wire* says, with the time it asks us to wait."""
+    """The failure in an error response in *wire*; ``retry_after`` is the wait that the response asks for, in seconds."""
     if status < 400:
         return Failure(502, f"The provider answered with a redirect ({status}), which is never followed")
     failure = FORMATS[wire].decode_error(status, body)
@@ -47,9 +47,9 @@ def upstream_failure(gateway: Gateway, wire: str, status: int, received: Headers
 
 
 def _says_something(wire: str, body: bytes) -> bool:
-    """Whether an error body is an object that a client could read; it then stays as it is, whatever the vendor's own shape.
+    """Whether an error body is a JSON object that can be passed on as it is.
 
-    Servers that only resemble a vendor also send pages, bare texts and numbers: those are told anew.
+    Compatible servers also send HTML pages, plain texts and numbers; for those an error in the wire's format is made.
     """
     try:
         said = msgspec.json.decode(body)
@@ -61,13 +61,13 @@ def _says_something(wire: str, body: bytes) -> bool:
 
 
 def transport_failure(error: TransportError) -> Failure:
-    """No whole answer came."""
+    """The failure for a call without a complete response: 504 after a timeout, else 502."""
     late = error.reason in ("timeout", "connect_timeout")
     return Failure(504 if late else 502, f"The provider could not be reached: {error}")
 
 
 def without_secret(failure: Failure, secret: str) -> Failure:
-    """*failure* without the account's key: some upstreams repeat it, and errors go to logs, records and clients."""
+    """Remove the account's key from *failure*: some upstreams repeat it, and errors go to logs, records and clients."""
     if len(secret) < _SECRET_LENGTH:
         return failure
     raw = secret.encode()
@@ -80,13 +80,13 @@ def without_secret(failure: Failure, secret: str) -> Failure:
 
 
 def secret_bytes(account: Connection) -> bytes:
-    """The account's key as it would stand in a stream; empty when it is no secret."""
+    """The account's key as bytes; empty when it is too short to be a secret."""
     return account.secret.encode() if len(account.secret) >= _SECRET_LENGTH else b""
 
 
 def breaks(failure: Failure) -> bool:
-    """Whether *failure* says something of the provider, and not of an account or of the request."""
-    return failure.status in _BREAKING
+    """Whether *failure* concerns the provider, and not an account or the request."""
+    return failure.status in _BREAKING and not failure.slip
 
 
 def blame(
@@ -99,12 +99,14 @@ def blame(
     count: bool = True,
     request_id: str = "",
 ) -> Retry:
-    """Mark the account for *failure* and say whether another may be tried.
+    """Record *failure* for the account and return where another attempt may go.
 
-    ``network``: no answer came at all; the status is ours.  ``count``: for the provider's breaker too.
+    ``network``: there was no response, the status is ours.  ``count``: record it for the provider's circuit breaker too.
     """
     live, provider = gateway.live, route.provider
     live.limiter.learn(account.id, failure.headers)
+    if failure.slip:
+        return Retry.NEXT_ACCOUNT
     verdict = retry.judge(0 if network else failure.status, failure.message, route.model)
     if verdict.rule is None:
         return verdict.retry
@@ -129,11 +131,11 @@ def blame(
     if rule.scope == "account":
         live.limiter.dismiss(account.id)
     about = {"request_id": request_id}
-    words = failure.message[:_LONGEST]  # an error within a stream has any length
+    words = failure.message[:_LONGEST]  # an error within a stream is not truncated yet
     _log.warning("%s/%s failed: %s %s", provider.id, account.id, failure.status, words, extra=about)
     return verdict.retry
 
 
 def profile_of(gateway: Gateway, route: Route) -> retry.Profile:
-    """The resilience profile of the provider, as the settings in force have it."""
+    """The current resilience profile of the provider."""
     return retry.profile_of(gateway.live.snapshot.settings.profiles, render.provider_profile(route.provider))

@@ -1,9 +1,9 @@
-"""Circuit breakers, one per provider: a provider that fails again and again is left alone for a while (section 6.1).
+"""Circuit breakers, one per provider: calls to a provider that keeps failing are suspended for a while.
 
-CLOSED → OPEN after so many failures without a success between them → after the reset time one call probes (HALF_OPEN) →
-CLOSED, or OPEN again.  What counts is decided in ``walk.py``: the failures of a call that no account of the provider
-answered, so a dying account does not close the door to a healthy one beside it.  Times are Unix seconds, because the state
-survives a restart.
+A breaker is CLOSED at first.  After ``threshold`` failures without a success between them it is OPEN.  After the reset time
+one call probes the provider (HALF_OPEN), and the breaker becomes CLOSED or OPEN again.  ``walk.py`` decides what counts:
+only calls that no account of the provider answered, so a failing account does not block a healthy one.  Times are Unix
+seconds, because the state survives a restart.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from ..clock import Clock
 from .retry import PROFILES, Profile
 
 State = Literal["CLOSED", "OPEN", "HALF_OPEN"]
-_PROBE_SECONDS: Final = 1.0  # what those are told to wait who come while another call probes
+_PROBE_SECONDS: Final = 1.0  # the wait reported to calls that arrive while another one probes
 
 
 class Breaker(Struct):
-    """The state of one provider; ``last_failure`` of an open one is when it opened."""
+    """The state of one provider; for an open breaker ``last_failure`` is when it opened."""
 
     state: State = "CLOSED"
     failures: int = 0
     last_failure: float | None = None
     reset: float = PROFILES["apikey"].breaker_reset  # seconds from opening to the probe
     threshold: int = PROFILES["apikey"].breaker_threshold
-    probe: object = None  # the call that finds out, in HALF_OPEN
+    probe: object = None  # in HALF_OPEN, the call that probes
     failed: bool = False  # an account failed the probe
 
 
 class Breakers:
-    """The breakers that are not at rest.  Reading never creates state."""
+    """The breakers of all providers.  Only those with failures since the last success are stored."""
 
     def __init__(self, clock: Clock, on_change: Callable[[str, Breaker], None] | None = None) -> None:
         self._clock = clock
@@ -42,11 +42,11 @@ class Breakers:
 
     @property
     def calm(self) -> bool:
-        """No provider has failed since its last success."""
+        """Whether no provider has failed since its last success."""
         return not self._known
 
     def enter(self, provider: str, profile: Profile, call: object) -> float | None:
-        """None: *call* may go to the provider (as its probe, where one is due).  Else the seconds until one may."""
+        """None if *call* may go to the provider, perhaps as its probe; else the seconds to wait."""
         breaker = self._known.get(provider)
         if breaker is None or breaker.state == "CLOSED":
             return None
@@ -60,7 +60,7 @@ class Breakers:
         return None
 
     def leave(self, provider: str, call: object, *, heard: bool) -> None:
-        """*call* is through with the provider.  ``heard``: it has answered, if only to say no; else the client left."""
+        """*call* has finished with the provider.  ``heard``: the provider responded, even if with an error."""
         breaker = self._known.get(provider)
         if breaker is None or breaker.probe is not call or breaker.state != "HALF_OPEN":
             return
@@ -71,21 +71,21 @@ class Breakers:
         elif heard:
             self.succeed(provider)
         else:
-            breaker.state = "OPEN"  # the time is up, so the next call probes
+            breaker.state = "OPEN"  # the reset time has passed, so the next call probes
             self._changed(provider, breaker)
 
     def begun(self, provider: str) -> None:
-        """An answer begins: if a probe was due, the provider is well, and others need not wait for the answer's end."""
+        """A stream has begun: close a half-open breaker at once, so that others need not wait for the stream's end."""
         if self._known and self.view(provider).state == "HALF_OPEN":
             self.succeed(provider)
 
     def succeed(self, provider: str) -> None:
-        """A whole answer came: the provider is well."""
+        """The provider gave a complete answer: close its breaker."""
         if (breaker := self._known.pop(provider, None)) is not None:
             self._changed(provider, Breaker(reset=breaker.reset, threshold=breaker.threshold))
 
     def fail(self, provider: str, profile: Profile) -> None:
-        """The provider failed.  While the breaker is open, what was sent before does not prolong it."""
+        """Count a failure.  While the breaker is open, late failures of earlier calls are ignored."""
         breaker = self._known.setdefault(provider, Breaker())
         if breaker.state == "HALF_OPEN":
             breaker.failed = True  # the probe may still succeed with another account
@@ -99,8 +99,15 @@ class Breakers:
             breaker.state = "OPEN"
         self._changed(provider, breaker)
 
+    def adjust(self, provider: str, profile: Profile) -> None:
+        """Apply a changed profile, also to a breaker that is already open."""
+        breaker = self._known.get(provider)
+        if breaker is not None and (breaker.reset, breaker.threshold) != (profile.breaker_reset, profile.breaker_threshold):
+            breaker.reset, breaker.threshold = profile.breaker_reset, profile.breaker_threshold
+            self._changed(provider, breaker)
+
     def view(self, provider: str) -> Breaker:
-        """The state of *provider*; a closed one when nothing is known."""
+        """The breaker of *provider*, or a new closed one that is not stored."""
         return self._known.get(provider) or Breaker()
 
     def wait(self, provider: str) -> float:
@@ -111,30 +118,30 @@ class Breakers:
         return _PROBE_SECONDS if breaker.state == "HALF_OPEN" else max(0.0, self._wait(breaker))
 
     def known(self) -> dict[str, Breaker]:
-        """The breakers that are not at rest, by provider id."""
+        """The stored breakers, by provider id."""
         return dict(self._known)
 
     def reset(self) -> list[str]:
-        """Close all; returns the providers whose breaker was not at rest."""
+        """Close all breakers; returns the providers that had a stored one."""
         names = list(self._known)
         for name in names:
             self.succeed(name)
         return names
 
     def restore(self, provider: str, breaker: Breaker) -> None:
-        """Put back what an earlier run of the process stored; its probe has died with it."""
+        """Put back a stored breaker; a probe of the earlier process no longer exists."""
         if breaker.state == "HALF_OPEN":
             breaker.state = "OPEN"
         if breaker.state != "CLOSED" or breaker.failures:
             self._known[provider] = breaker
 
     def empty(self) -> None:
-        """Forget everything and tell nobody: what is stored was replaced."""
+        """Forget everything without calling ``on_change``, because the database has been replaced."""
         self._known.clear()
 
     def _wait(self, breaker: Breaker) -> float:
         wait = (breaker.last_failure or 0.0) + breaker.reset - self._clock.time()
-        return min(wait, breaker.reset)  # a clock that was set back must not keep it open for longer
+        return min(wait, breaker.reset)  # a clock that was set back must not prolong it
 
     def _changed(self, provider: str, breaker: Breaker) -> None:
         if self.on_change is not None:

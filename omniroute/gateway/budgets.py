@@ -1,8 +1,8 @@
-"""What has been spent, and what may still be (routing semantics section 11).
+"""Budgets: what has been spent and what may still be spent.
 
-A *purse* is what a limit is on: a gateway key, or all the calls that a policy matches.  A call reserves what it may cost
-before it is sent and is charged what it did cost when it ends; both happen between two turns of the event loop, so parallel
-calls cannot pass a limit together.  Windows are UTC: the day, the week from Monday, the calendar month.
+A *purse* is what a limit applies to: a gateway key, or all calls that a policy matches.  A call reserves its possible cost
+before it is sent, and is charged its actual cost when it ends.  Neither awaits, so parallel calls cannot exceed a limit
+together.  Windows are in UTC: the day, the week from Monday, the calendar month.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ..errors import OmniError
 
 PERIODS: Final = ("daily", "weekly", "monthly")
 DAY: Final = 86_400
-THRESHOLD: Final = 0.8  # part of a limit from which on there is a warning
-EPSILON: Final = 1e-9  # dollars: sums of floats that are equal but for their rounding
+THRESHOLD: Final = 0.8  # fraction of a limit at which a warning is given
+EPSILON: Final = 1e-9  # dollars: tolerance for rounding errors in sums
 _log = logging.getLogger("omniroute.gateway")
 
 
@@ -38,7 +38,7 @@ class Budget(Struct, frozen=True):
 
 
 class Windows(NamedTuple):
-    """Unix seconds at which the running day, week and month began."""
+    """The start of the current day, week and month, or their end, in Unix seconds."""
 
     daily: float
     weekly: float
@@ -46,7 +46,7 @@ class Windows(NamedTuple):
 
 
 class Purse(NamedTuple):
-    """One limit that a call is under; ``id`` as in the books, ``policy`` the name of the policy that set it."""
+    """One purse and its limits; ``id`` as in the usage tables, ``policy`` the name of the policy that sets the limits."""
 
     id: str
     budget: Budget
@@ -54,7 +54,7 @@ class Purse(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """What a call has set aside.  ``warning``: how far the fullest window of its purses is, for the client."""
+    """What a call has reserved.  ``warning`` is a text for the client about the purse window closest to its limit."""
 
     purses: tuple[Purse, ...]
     amount: float
@@ -62,17 +62,17 @@ class Reservation(NamedTuple):
 
 
 class Spent(Struct):
-    """The sums of one purse in the running windows, and what calls in flight have reserved."""
+    """The sums of one purse in the current windows, and what calls in flight have reserved."""
 
     sums: list[float]
     since: Windows
     reserved: float = 0.0
-    unpriced: int = 0  # calls of the day whose price is unknown
+    unpriced: int = 0  # today's calls whose price is unknown
     warned: set[str] = set()
 
 
 class Check(NamedTuple):
-    """How one window of a purse stands, a call that would cost ``projected`` included."""
+    """One window of a purse, with a further call that would cost ``projected`` dollars."""
 
     period: str
     used: float
@@ -86,12 +86,12 @@ class Check(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The contract's words."""
+        """The error message for the client."""
         return f"{self.period.capitalize()} budget exceeded: ${self.used + self.projected:.4f} / ${self.limit:.2f}"
 
 
 def windows(now: float) -> Windows:
-    """The windows that run at *now*."""
+    """The starts of the windows that contain *now*."""
     day = now // DAY * DAY
     week = day - (day // DAY + 3) % 7 * DAY  # 1970 began on a Thursday
     month = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -99,14 +99,14 @@ def windows(now: float) -> Windows:
 
 
 def ends(since: Windows) -> Windows:
-    """When they end."""
+    """The ends of the windows that began at *since*."""
     month = datetime.fromtimestamp(since.monthly, UTC)
     following = (month + timedelta(days=31)).replace(day=1)
     return Windows(since.daily + DAY, since.weekly + 7 * DAY, following.timestamp())
 
 
 class Budgets:
-    """The purses that have been spent from.  Owned by the event loop; nothing here waits."""
+    """All purses.  Owned by the event loop; no method awaits."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -116,9 +116,9 @@ class Budgets:
         self._unpriced: set[str] = set()
 
     def restore(self, spent: Mapping[str, Sequence[float]]) -> None:
-        """The sums of the running windows by purse, from the books, instead of those kept here.
+        """Replace the sums by those from the database: *spent* maps purses to day, week and month.
 
-        What calls in flight have reserved stays reserved.
+        Reservations of calls in flight are kept.
         """
         since = self._windows()
         reserved = {id: purse.reserved for id, purse in self._purses.items() if purse.reserved}
@@ -127,16 +127,16 @@ class Budgets:
         }
 
     def used(self, id: str) -> tuple[float, float, float]:
-        """Dollars spent from a purse in the running day, week and month."""
+        """Dollars spent from a purse in the current day, week and month."""
         day, week, month = self._spent(id).sums if id in self._purses else (0.0, 0.0, 0.0)
         return day, week, month
 
     def unpriced(self, id: str) -> int:
-        """The calls of the running day whose cost is unknown."""
+        """The number of today's calls whose cost is unknown."""
         return self._spent(id).unpriced if id in self._purses else 0
 
     def checks(self, purse: Purse, amount: float = 0.0) -> list[Check]:
-        """Each limited window of *purse* as it would be with a call of *amount* dollars more."""
+        """A check of each limited window of *purse* for a further call of *amount* dollars."""
         spent = self._spent(purse.id)
         return [
             Check(period, used + spent.reserved, amount, limit, end)
@@ -145,12 +145,11 @@ class Budgets:
         ]
 
     def reserve(self, purses: Sequence[Purse], amount: float | None, least: float | None = None) -> Reservation:
-        """Set *amount* dollars aside in all of *purses*, or in none.
+        """Reserve *amount* dollars in all of *purses*, or in none; None is an unknown cost, for which nothing is reserved.
 
-        Where *amount* is a guess, *least* is what the call costs in any case: it is let through when that fits and there is
-        anything left, and reserves no more than what is left, so that of parallel calls only the last one can go beyond the
-        limit.  None is an unknown cost, of which nothing is reserved.
-        Raises ``OmniError("budget_exceeded")``, with ``retry_after`` at the end of the window.
+        If *amount* is an estimate, *least* is the minimum cost.  Such a call is admitted if the minimum fits and anything is
+        left, and it reserves at most what is left.  So of several parallel calls only the last can exceed the limit.
+        Raises ``OmniError("budget_exceeded")`` with ``retry_after``, the seconds until the window ends.
         """
         guessed = amount is None or least is not None
         wanted = amount or 0.0
@@ -172,7 +171,7 @@ class Budgets:
         return Reservation(tuple(purses), taken, fullest[1])
 
     def release(self, reservation: Reservation) -> None:
-        """The call is over: what it reserved is free again.  Exactly once."""
+        """Free what a finished call has reserved.  Call exactly once per reservation."""
         for purse in reservation.purses:
             spent = self._spent(purse.id)
             spent.reserved = max(0.0, spent.reserved - reservation.amount)
@@ -180,7 +179,7 @@ class Budgets:
                 spent.reserved = 0.0
 
     def charge(self, ids: Iterable[str], cost: float | None) -> None:
-        """Enter what a call did cost; None = nobody knows."""
+        """Add the actual cost of a call to the purses *ids*; None = unknown."""
         for id in ids:
             spent = self._spent(id)
             if cost is None:
@@ -189,7 +188,7 @@ class Budgets:
                 spent.sums = [used + cost for used in spent.sums]
 
     def note_unpriced(self, name: str) -> None:
-        """Say once that calls to *name* pass all budgets because its price is unknown."""
+        """Log once that calls to *name* count towards no budget because its price is unknown."""
         if name not in self._unpriced and len(self._unpriced) < 1000:
             self._unpriced.add(name)
             _log.warning("the price of %s is unknown, so its calls count towards no budget: set it with /api/pricing", name)
@@ -205,7 +204,7 @@ class Budgets:
                 )
 
     def forget(self, id: str) -> None:
-        """Neither key nor policy is there any more."""
+        """Remove the purse of a deleted key or policy, unless calls in flight have reservations in it."""
         if (spent := self._purses.get(id)) is not None and not spent.reserved:
             del self._purses[id]
 
@@ -217,7 +216,7 @@ class Budgets:
         return self._since
 
     def _spent(self, id: str) -> Spent:
-        """The purse with the sums of the windows that run now."""
+        """The purse, made if necessary, with sums reset for windows that have ended."""
         since = self._windows()
         spent = self._purses.get(id)
         if spent is None:

@@ -1,7 +1,7 @@
-"""The semantic cache: whole answers to requests that would be answered the same again (routing semantics section 9).
+"""The semantic cache: complete answers to deterministic requests, given again to equal requests.
 
-Two tiers: this memory, and behind it an :class:`Archive` that outlives the process.  Answers to keys that say no-log never
-reach the archive: they have a shelf of their own, small and short-lived, that only such keys read.
+It has two tiers: memory, and behind it an :class:`Archive` that outlives the process.  Answers to no-log keys never reach
+the archive; they have a small, short-lived :class:`Shelf` of their own, which only such keys read.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ _PRIVATE_BYTES: Final = 2 * 1024 * 1024
 
 
 class Cached(Struct, frozen=True):
-    """One answer in the client's wire.  ``model`` as the client asked for it, times in Unix seconds."""
+    """One answer in the client's wire.  ``model`` is as the client named it; times are Unix seconds."""
 
     model: str
     body: bytes
-    tokens: int  # prompt and completion: what each use of it saves
+    tokens: int  # prompt and completion tokens, saved by each use
     created: float
     expires: float
 
 
 Wanted = Callable[[str, Cached], bool]
-"""A choice of answers, by signature and answer."""
+"""A predicate on signature and answer."""
 
 
 class Archive(Protocol):
-    """The second tier; only ``find`` waits."""
+    """The second tier; only ``find`` awaits."""
 
     async def find(self, signature: str) -> Cached | None: ...
 
     def put(self, signature: str, answer: Cached) -> None: ...
 
     def count(self, signature: str) -> None:
-        """One more use of it, in whichever tier it was found."""
+        """Count one more use of the answer, in whichever tier it was found."""
         ...
 
 
 class Shelf:
-    """Answers by signature: the least recently used leave first, expired ones are not given out."""
+    """Answers by signature, limited in number and bytes; evicts the least recently used and never returns expired ones."""
 
     def __init__(self, clock: Clock, most: int, most_bytes: int) -> None:
         self.most, self.most_bytes = most, most_bytes
@@ -80,14 +80,14 @@ class Shelf:
             self.evictions += 1
 
     def drop(self, wanted: Wanted) -> set[str]:
-        """Remove what is *wanted*; returns the signatures."""
+        """Remove the answers for which *wanted* is true; returns their signatures."""
         found = {signature for signature, answer in self._answers.items() if wanted(signature, answer)}
         for signature in found:
             self._remove(signature)
         return found
 
     def clear(self) -> None:
-        """Empty it and count anew."""
+        """Remove everything and reset the counters."""
         self._answers.clear()
         self.bytes = self.hits = self.misses = self.evictions = 0
 
@@ -100,7 +100,7 @@ class Shelf:
 
 
 class Cache:
-    """Both tiers and what they saved since the start.  A maximum of 0 entries or 0 seconds turns the cache off."""
+    """Both tiers, and counters since the start.  A limit of 0 entries or 0 seconds turns the cache off."""
 
     def __init__(self, clock: Clock, limits: CacheLimits | None = None, archive: Archive | None = None) -> None:
         self.limits = limits or CacheLimits()
@@ -109,14 +109,14 @@ class Cache:
         self.hits = self.misses = self.tokens_saved = 0
         self._clock = clock
         self._archive = archive
-        self._forgotten = 0  # how often something was removed by hand
+        self._forgotten = 0  # the number of calls of forget()
 
     @property
     def on(self) -> bool:
         return self.limits.entries > 0 and self.limits.ttl > 0
 
     async def find(self, signature: str, *, private: bool) -> Cached | None:
-        """The answer to the request with this *signature*, None when there is none; *private*: from the no-log shelf."""
+        """The answer to the request with this *signature*, or None; *private* looks only on the shelf for no-log keys."""
         found = await self._find(signature, private)
         if found is None:
             self.misses += 1
@@ -141,7 +141,7 @@ class Cache:
         return found
 
     def put(self, signature: str, model: str, body: bytes, tokens: int, *, private: bool) -> None:
-        """Keep an answer that is worth *tokens*; one that is too long is not kept.  *private*: on the no-log shelf."""
+        """Store an answer, unless it is larger than :data:`LARGEST`; *private*: only on the shelf for no-log keys."""
         seconds = self.limits.private_ttl if private else self.limits.ttl
         if len(body) > LARGEST or seconds <= 0:
             return
@@ -155,6 +155,6 @@ class Cache:
             self._archive.put(signature, answer)
 
     def forget(self, wanted: Wanted) -> set[str]:
-        """Remove what is *wanted* from memory; returns the signatures."""
+        """Remove the answers for which *wanted* is true from memory, not from the archive; returns their signatures."""
         self._forgotten += 1
         return self.shelf.drop(wanted) | self.private.drop(wanted)

@@ -1,7 +1,8 @@
-"""Which chat requests may be answered from the cache, and what makes two of them equal (routing semantics section 9).  Pure.
+"""Decides which chat requests may be answered from the cache, and which of them are equal.  Pure.
 
-A tenant, a provider or a client's wire is a hard border; within it the whole request counts, but for what cannot change the
-answer.  Marks of a vendor's prompt cache (``cache_control``) wander from turn to turn and do not count either.
+Answers are never shared between tenants, providers or client wires.  Within these, two requests are equal if they differ at
+most in members that cannot change the answer.  ``cache_control`` marks (a vendor's prompt cache) are ignored too, because
+clients move them from turn to turn.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from ..translate.max_tokens import wanted
 from ..translate.peek import Peek
 
 IGNORED: Final = ("stream", "stream_options", "user", "metadata", "store")
-# wire -> the member that holds the sampling options, where they do not stand beside the messages
+# wire -> the member that holds the sampling options, where they are not top-level members
 _OPTIONS: Final = {
     "gemini": ("generationConfig", "generation_config"),
     "ollama": ("options",),
     "ollama-generate": ("options",),
 }
-# Free JSON of people and models: a member of it may be called like a mark and is none.
+# Members with arbitrary JSON from users and models: a ``cache_control`` inside them is data, not a mark.
 _FREE: Final = frozenset({"input_schema", "parameters", "parametersJsonSchema", "schema", "arguments", "args"})
 _MARK: Final = "cache_control"  # {"type": "ephemeral", "ttl"?: …}
 _options = msgspec.json.Decoder(dict[str, Raw])
 
 
 def cacheable(wire: str, found: Peek, *, implicit: bool) -> bool:
-    """Whether equal requests may be given equal answers: temperature 0, given (or, *implicit*, left out).
+    """Whether equal requests may be given the same answer: the temperature is 0, or with *implicit* left out.
 
-    A call that belongs to a conversation kept by the vendor changes that conversation, so it is made each time; of several
-    choices asked for at once the cache could not tell whether each is complete.
+    A call in a conversation that the vendor stores changes that conversation, so it is always made.  A request for several
+    choices is not cached, because the cache cannot tell whether each of them is complete.
     """
     members = found.members
     if not _zero(temperature(wire, members), implicit):
@@ -45,12 +46,12 @@ def cacheable(wire: str, found: Peek, *, implicit: bool) -> bool:
 
 
 def may_be(wire: str, members: Mapping[str, Raw]) -> bool:
-    """A first look: whether the request could say its temperature at all."""
+    """A quick check whether the request can have a temperature at all."""
     return "temperature" in members or wire in _OPTIONS
 
 
 def temperature(wire: str, members: Mapping[str, Raw]) -> Raw | None:
-    """The temperature as sent, wherever the wire has it."""
+    """The temperature as sent, from the member where the wire has it."""
     places = _OPTIONS.get(wire)
     if places is None:
         return members.get("temperature")
@@ -74,9 +75,9 @@ def _zero(raw: Raw | None, implicit: bool) -> bool:
 
 
 def signature(found: Peek, parts: Iterable[Any], fields: Headers) -> str | None:
-    """64 hex digits for a request: *parts* (who asks, whom, on which wire), header *fields* that travel on, and the body.
+    """The SHA-256 of a request, as hex: *parts* (tenant, provider, wire), the forwarded header *fields*, and the body.
 
-    None for a body that cannot be put into one form, which is then not cached.
+    None for a body that cannot be normalised; it is not cached.
     """
     try:
         body: dict[str, Any] = msgspec.json.decode(found.raw)
@@ -89,7 +90,7 @@ def signature(found: Peek, parts: Iterable[Any], fields: Headers) -> str | None:
 
 
 def unmarked(value: Any) -> Any:
-    """*value* without the marks of the prompt cache."""
+    """*value* without ``cache_control`` marks."""
     if isinstance(value, list):
         return [unmarked(item) for item in value]
     if not isinstance(value, dict):

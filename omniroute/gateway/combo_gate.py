@@ -1,4 +1,4 @@
-"""How many calls of one model run at a time in a round-robin combo (routing semantics section 4.3)."""
+"""Limits how many calls of one model run at a time in a round-robin combo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..clock import Clock
 
 
 class Gate:
-    """A semaphore whose queue is served in order and left after a while; one event loop owns it."""
+    """A fair semaphore with a timeout; owned by one event loop."""
 
     __slots__ = ("_limit", "_waiting", "running")
 
@@ -20,11 +20,11 @@ class Gate:
 
     @property
     def idle(self) -> bool:
-        """Nobody is in it or before it."""
+        """Whether no call holds a slot or waits for one."""
         return not self.running and not self._waiting
 
     async def enter(self, clock: Clock, limit: int, patience: float) -> bool:
-        """Take one of *limit* slots; False when none came free within *patience* seconds, or the model fell ill."""
+        """Take one of *limit* slots; False when none became free within *patience* seconds, or after :meth:`turn_away`."""
         self._limit = limit
         if self.running < limit and not self._waiting:
             self.running += 1
@@ -37,7 +37,7 @@ class Gate:
             return await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled() and place.result():
-                self.leave()  # the slot came in the same moment
+                self.leave()  # the slot was granted in the same moment
             raise
         finally:
             timer.cancel()
@@ -46,12 +46,12 @@ class Gate:
                 self._serve()
 
     def leave(self) -> None:
-        """Give the slot back; who waits longest gets it."""
+        """Give the slot back to the call that has waited longest."""
         self.running -= 1
         self._serve()
 
     def turn_away(self) -> None:
-        """The model is cooling: whoever waits goes elsewhere."""
+        """Send all waiting calls away, because the model is cooling."""
         while self._waiting:
             _settle(self._waiting.popleft(), False)
 

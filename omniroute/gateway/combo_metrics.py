@@ -1,4 +1,4 @@
-"""What a combo has done so far, in all and by model, and whose turn it is.  In memory; one event loop owns it."""
+"""Counters of each combo, in total and by model, and its round-robin position.  In memory, owned by one event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .combo_gate import Gate
 
 
 class ModelCounts(Struct):
-    """One model's share.  ``requests`` counts those that began; latency is to the first byte."""
+    """The counters of one model.  ``requests`` counts calls when they begin; latency is to the first byte."""
 
     requests: int = 0
     successes: int = 0
@@ -24,7 +24,7 @@ class ModelCounts(Struct):
 
 
 class ComboCounts(Struct):
-    """One combo's calls.  A fallback is a model that was asked in vain before the one that answered."""
+    """The counters of one combo.  A fallback is a model that failed before another one answered."""
 
     strategy: str = ""
     requests: int = 0
@@ -45,7 +45,7 @@ class Combos:
         self._gates: dict[str, Gate] = {}
 
     def turn(self, name: str, *, peek: bool = False) -> int:
-        """How many calls the combo had before this one; *peek* only looks."""
+        """The number of calls to the combo before this one; with *peek* this one is not counted."""
         turn = self._turns.get(name, 0)
         if not peek:
             self._turns[name] = turn + 1
@@ -53,7 +53,7 @@ class Combos:
 
     @contextmanager
     def gate(self, model: str) -> Iterator[Gate]:
-        """The gate of a model, kept as long as somebody is at it."""
+        """The gate of a model, which is kept only while it is in use."""
         gate = self._gates.setdefault(model, Gate())
         try:
             yield gate
@@ -62,18 +62,18 @@ class Combos:
                 del self._gates[model]
 
     def used(self, name: str) -> dict[str, int]:
-        """Requests so far by model."""
+        """The number of requests so far, by model."""
         counts = self._counts.get(name)
         return {model: of.requests for model, of in counts.models.items()} if counts is not None else {}
 
     def began(self, name: str, model: str, now: float) -> None:
-        """A model is asked."""
+        """Count the start of a model's turn."""
         of = self._counts.setdefault(name, ComboCounts()).models.setdefault(model, ModelCounts())
         of.requests += 1
         of.last_used = now
 
     def ended(self, name: str, model: str, *, ok: bool, latency_ms: float) -> None:
-        """It answered, or could not."""
+        """Count the end of a model's turn."""
         of = self._counts.setdefault(name, ComboCounts()).models.setdefault(model, ModelCounts())
         of.successes += ok
         of.failures += not ok
@@ -81,7 +81,7 @@ class Combos:
         of.last_ok = ok
 
     def finished(self, name: str, strategy: str, now: float, *, ok: bool, fallbacks: int, latency_ms: float) -> None:
-        """A call to the combo is over."""
+        """Count the end of a call to the combo."""
         counts = self._counts.setdefault(name, ComboCounts())
         counts.strategy, counts.last_used = strategy, now
         counts.requests += 1
@@ -91,19 +91,19 @@ class Combos:
         counts.latency_ms += latency_ms
 
     def forget(self, name: str) -> None:
-        """The combo is gone: what it did is too."""
+        """Forget a deleted combo."""
         self._turns.pop(name, None)
         self._counts.pop(name, None)
 
     def reset(self, name: str = "") -> None:
-        """Start the counts of one combo, or of all, anew."""
+        """Reset the counters of one combo, or of all."""
         if name:
             self._counts.pop(name, None)
         else:
             self._counts.clear()
 
     def metrics(self) -> Mapping[str, dict[str, Any]]:
-        """By combo, as ``GET /api/combos/metrics`` gives them."""
+        """The counters by combo, as ``GET /api/combos/metrics`` returns them."""
         return {name: _view(counts) for name, counts in self._counts.items()}
 
 

@@ -1,7 +1,7 @@
-"""One call to a combo: its models one after the other until one answers (routing semantics section 4.2).
+"""Runs one call to a combo: tries its models one after the other until one answers.
 
-The accounts of each model, their cooldowns and what a failure means are ``walk.ask``'s; here is what lies between models:
-how long one may take to its first byte, whether it is asked again, and what the client is told when none could answer.
+``walk.ask`` handles the accounts of a model, their cooldowns and the meaning of failures.  This module handles what lies
+between models: the time that one may take to its first byte, retries, and the error for the client when none answers.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ NONE_FREE: Final = "All combo models unavailable"
 
 
 class Late(Exception):
-    """The model's time to its first byte is over."""
+    """The model's time to its first byte has expired."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What the models asked so far have said."""
+    """The failures of the models tried so far."""
 
-    first: Failure | None = None  # of those that were really asked
+    first: Failure | None = None  # of the models that were called, not passed over
     last: Failure | None = None
     asked: int = 0
     passed_over: int = 0
     open: int = 0  # passed over because the provider's breaker is open
-    wait: float | None = None  # seconds until the earliest may be asked again
-    route: Route | None = None  # the last that was asked, for the books
+    wait: float | None = None  # seconds until the first of them may be called again
+    route: Route | None = None  # the last one that was called, for the usage record
     account: Connection | None = None
 
     def add(self, failure: Failure, job: Job, asked: bool) -> None:
@@ -61,7 +61,7 @@ class Tally:
         self.route, self.account = job.route, job.account
 
     def verdict(self) -> Failure:
-        """What the client is told: the first status, the last words, the earliest time to come back."""
+        """The failure for the client: the status of the first, the message of the last, the shortest wait."""
         if self.first is None or self.last is None:
             message = ALL_OPEN if self.open and self.open == self.passed_over else NONE_FREE
             return Failure(503, message, code=wire_words(503).openai_code, retry_after=self.wait)
@@ -73,7 +73,7 @@ class Tally:
 
 
 async def place(gateway: Gateway, job: Job, plan: Plan, combo: Combo, attempt: Attempt) -> Failure | None:
-    """None: the client has been answered.  Else why not, with nothing sent."""
+    """Try the models of *plan* in order.  None: the client has been answered.  Else nothing has been sent to it."""
     job.combo = combo.name
     job.trail += f"; combo={quoted(combo.name)}"
     job.ahead = len(plan.routes)
@@ -104,7 +104,7 @@ async def place(gateway: Gateway, job: Job, plan: Plan, combo: Combo, attempt: A
 
 
 async def _model(gateway: Gateway, job: Job, combo: Combo, target: Target, route: Route, attempt: Attempt) -> Failure | None:
-    """One model, in the number of calls that a round-robin combo lets it have at a time."""
+    """Try one model; in a round-robin combo, within its limit of concurrent calls."""
     config = config_of(gateway.live.snapshot, combo, route.provider.id)
     if config.health_check and not await reachable(gateway, route, config.health_check_timeout):
         skip(job, target.name, "unreachable")
@@ -126,14 +126,14 @@ async def _model(gateway: Gateway, job: Job, combo: Combo, target: Target, route
 
 @dataclass(slots=True)
 class Turn:
-    """One model's turn: an :data:`Attempt` that knows whether the model was asked and what came of it."""
+    """One model's turn: an :data:`Attempt` that records whether the model was called and with what result."""
 
     attempt: Attempt
-    on_asked: Callable[[], None]  # when the model is asked for the first time
+    on_asked: Callable[[], None]  # called when the model is called for the first time
     asked: bool = False
-    asking: bool = False  # an attempt is under way: else the call waits for a slot or for the next try
-    hung: bool = False  # an attempt was under way when the time was over
-    said: list[Failure] = field(default_factory=list)  # by the tries that are over, if another was to follow
+    asking: bool = False  # an attempt is in progress; else the call waits for a slot or for the next try
+    hung: bool = False  # an attempt was in progress when the time expired
+    said: list[Failure] = field(default_factory=list)  # of earlier tries, except the last permitted one
 
     async def __call__(self, gateway: Gateway, job: Job, route: Route, account: Connection) -> Failure | None:
         if not self.asked:
@@ -148,7 +148,7 @@ class Turn:
 async def _timed(
     gateway: Gateway, job: Job, combo: Combo, target: Target, route: Route, config: Config, attempt: Attempt
 ) -> Failure | None:
-    """One model, asked for as long as it may take to its first byte."""
+    """Try one model within its time to the first byte."""
     combos, clock = gateway.live.combos, gateway.clock
     began = clock.monotonic()
     failure: Failure | None
@@ -158,7 +158,7 @@ async def _timed(
             combos.began(combo.name, target.name, clock.time())
 
     def on_late() -> None:
-        """Before the call is taken back, so that a breaker's probe that hangs has failed."""
+        """Count the failure before the call is cancelled, so that a breaker's probe that hangs counts as failed."""
         if turn.asking:
             turn.hung = True
             gateway.live.breakers.fail(route.provider.id, profile_of(gateway, route))
@@ -176,7 +176,7 @@ async def _timed(
 
 
 def _too_late(job: Job, target: Target, turn: Turn, seconds: float) -> Failure:
-    """The model's time is over: what it said before, else that it said nothing."""
+    """The failure of a model whose time has expired: that of its last try if there was one, else 504."""
     if turn.hung:
         job.trail += f"; failed={job.label} (nothing in {span_text(seconds)})"
     elif not turn.said:
@@ -185,7 +185,7 @@ def _too_late(job: Job, target: Target, turn: Turn, seconds: float) -> Failure:
 
 
 async def _tries(gateway: Gateway, job: Job, route: Route, config: Config, turn: Turn) -> Failure | None:
-    """The model, and the same once more while that may help."""
+    """Try the model, and again up to ``config.retries`` times while a retry may help."""
     for left in range(config.retries, -1, -1):
         before = job.attempts
         failure = await ask(gateway, job, route, turn)
@@ -201,9 +201,9 @@ async def _tries(gateway: Gateway, job: Job, route: Route, config: Config, turn:
 async def within(
     gateway: Gateway, job: Job, seconds: float, work: Awaitable[Failure | None], on_late: Callable[[], None]
 ) -> Failure | None:
-    """*work*, unless nothing was sent to the client within *seconds*: then it is cancelled and :class:`Late` raised.
+    """Await *work*.  If nothing was sent to the client within *seconds*, call *on_late*, cancel and raise :class:`Late`.
 
-    *on_late* is called just before.  A cancellation from elsewhere (the client has left) stays one.
+    A cancellation from elsewhere (the client has left) is passed on.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -225,13 +225,13 @@ async def within(
         raise
     finally:
         timer.cancel()
-    if late:  # the cancellation was overtaken by the answer
+    if late:  # work ended before the cancellation arrived
         task.uncancel()
     return failure
 
 
 def resting(gateway: Gateway, route: Route) -> bool:
-    """No account of the provider may be asked for the model now."""
+    """Whether no account of the provider may be used for the model now."""
     live = gateway.live
     if live.health.closed_until(route.provider.id, route.kept_as) is not None:
         return True
@@ -240,15 +240,15 @@ def resting(gateway: Gateway, route: Route) -> bool:
 
 
 async def reachable(gateway: Gateway, route: Route, seconds: float) -> bool:
-    """Whether a provider that has failed since its last success takes connections; of others it is not asked.
+    """Whether the provider accepts connections.  Tested only if it has failed since its last success; else True.
 
-    Nor where its accounts lie at different places: one that cannot be reached says nothing of the next.
+    Also True if its accounts have different servers: one that cannot be reached says nothing about the others.
     """
     live = gateway.live
     if live.breakers.calm or not live.breakers.view(route.provider.id).failures or resting(gateway, route):
         return True
     if live.breakers.wait(route.provider.id) > 0:
-        return True  # that it is not asked has a better reason
+        return True  # the open breaker is the better reason for passing it over
     try:
         places = {_place(route, account) for account in live.snapshot.connections[route.provider.id]}
         if len(places) == 1 and (place := places.pop()) is not None:
@@ -256,7 +256,7 @@ async def reachable(gateway: Gateway, route: Route, seconds: float) -> bool:
     except TransportError:
         return False
     except OmniError:
-        return True  # the account is not fit for use: the call itself will say how
+        return True  # the account is misconfigured; the call itself reports how
     return True
 
 
@@ -266,12 +266,12 @@ def _place(route: Route, account: Connection) -> Origin | None:
 
 
 def skip(job: Job, name: str, reason: str) -> None:
-    """Note for ``X-OmniRoute-Route`` that a target was passed over."""
+    """Note for ``X-OmniRoute-Route`` that a target is passed over."""
     job.trail += f"; skipped={quoted(name)} ({render.printable(reason)})"
 
 
 def quoted(name: str) -> str:
-    """The name of a model or combo, fit for a header field."""
+    """The name of a model or combo, made safe for a header field."""
     return "/".join(map(render.printable, name.split("/")))
 
 

@@ -1,7 +1,7 @@
-"""Combos: one name for several models, and the order in which a call tries them.
+"""Combos: one name for several models, and the order in which a call tries them.  Pure.
 
-Pure: routing semantics section 4.1.  A :class:`Lineup` is a combo with its nested ones expanded and every model resolved; it
-lives as long as its snapshot.  :func:`order` puts its members in the order of one call.
+A :class:`Lineup` is a combo with its nested combos expanded and every model resolved; it is kept as long as its snapshot.
+:func:`order` sorts its members for one call, according to the combo's strategy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "maxComboDepth": 3,
     "trackMetrics": True,
 }
-RANGES: Final[dict[str, tuple[int, int]]] = {  # of the numbers among them; the others are switches
+RANGES: Final[dict[str, tuple[int, int]]] = {  # of the numbers in DEFAULTS; the other settings are booleans
     "maxRetries": (0, 10),
     "retryDelayMs": (0, 60_000),
     "timeoutMs": (1000, 600_000),
@@ -35,15 +35,15 @@ RANGES: Final[dict[str, tuple[int, int]]] = {  # of the numbers among them; the 
     "healthCheckTimeoutMs": (100, 30_000),
     "maxComboDepth": (1, 10),
 }
-MOST_MEMBERS: Final = 1000  # of a combo, with the nested ones counted too
+MOST_MEMBERS: Final = 1000  # of a combo, including those of nested combos
 
 
 class Config(NamedTuple):
-    """How a combo tries one model; times in seconds."""
+    """How a combo tries one model.  Times are in seconds."""
 
     retries: int
     retry_delay: float
-    timeout: float  # one model's, to its first byte
+    timeout: float  # for one model, to its first byte
     concurrency: int  # calls of one model at a time
     queue_timeout: float
     health_check: bool
@@ -53,7 +53,7 @@ class Config(NamedTuple):
 
 
 class Member(NamedTuple):
-    """One model of a combo as its owner wrote it.  Without a route it cannot be asked, for the reason in ``barred``."""
+    """One model of a combo, by its name there.  If it cannot be used, ``route`` is None and ``barred`` says why."""
 
     name: str
     route: Route | None
@@ -61,14 +61,14 @@ class Member(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What one entry of the list stands for: itself, or all that a nested combo holds."""
+    """The members for one entry of a combo: one model, or all models of a nested combo."""
 
     weight: float
     members: tuple[Member, ...]
 
 
 class Lineup(NamedTuple):
-    """A combo, expanded; entries that stand for nothing are left out."""
+    """An expanded combo, without the entries that have no members."""
 
     combo: Combo
     groups: tuple[Group, ...]
@@ -79,16 +79,17 @@ class Lineup(NamedTuple):
 
 
 class Pick(NamedTuple):
-    """A member at its place, and what put it there."""
+    """A member in the order of one call, and the reason for its place."""
 
     member: Member
     why: str
 
 
 class Standing(NamedTuple):
-    """What the order of a call depends on beside the combo.
+    """What the order of a call depends on, apart from the combo itself.
 
-    ``turn`` counts the combo's calls, ``used`` its requests by model, ``health`` is 0..100, higher is better.
+    ``turn`` is the number of earlier calls to the combo, ``used`` its requests by model.  ``health`` is 0 to 100, higher is
+    better.
     """
 
     dice: Random
@@ -98,7 +99,7 @@ class Standing(NamedTuple):
 
 
 def config_of(snapshot: Snapshot, combo: Combo, provider: str = "") -> Config:
-    """The settings in force for one provider's models in *combo*: each layer over the one before."""
+    """The settings for one provider's models in *combo*: defaults, global, per provider, per combo; later ones win."""
     settings = snapshot.settings
     values = dict(DEFAULTS)
     for layer in (settings.combo_defaults, settings.provider_overrides.get(provider, {}), combo.config):
@@ -117,7 +118,7 @@ def config_of(snapshot: Snapshot, combo: Combo, provider: str = "") -> Config:
 
 
 def sound(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in *config* that are known and within their ranges; the rest counts as absent."""
+    """The settings in *config* that are known and within their ranges; the others are dropped."""
     return {key: value for key, value in config.items() if key in DEFAULTS and _fits(key, value)}
 
 
@@ -129,7 +130,7 @@ def _fits(key: str, value: object) -> bool:
 
 
 class Lineups:
-    """Lineups by the names that lead to them, as long as their snapshot."""
+    """A cache of lineups by name, cleared when the snapshot changes."""
 
     __slots__ = ("_known", "_snapshot")
     _MOST: Final = 4096
@@ -139,7 +140,7 @@ class Lineups:
         self._known: dict[str, Lineup | None] = {}
 
     def find(self, snapshot: Snapshot, name: str) -> Lineup | None:
-        """The combo that *name* means, directly or through aliases; None when it means none."""
+        """The combo called *name*, directly or through aliases, as a lineup; None if there is none."""
         if snapshot is not self._snapshot:
             self._snapshot, self._known = snapshot, {}
         if name in self._known:
@@ -152,7 +153,7 @@ class Lineups:
 
 
 def make_lineup(snapshot: Snapshot, combo: Combo) -> Lineup:
-    """*combo* with its nested combos in place and every model resolved.  A cycle and what is too deep yield nothing."""
+    """Expand *combo* and resolve every model.  Nested combos in a cycle or too deep contribute no members."""
     depth = config_of(snapshot, combo).depth
     room = [MOST_MEMBERS]
     groups = []
@@ -188,7 +189,7 @@ def _member(snapshot: Snapshot, name: str) -> Member:
 
 
 def order(lineup: Lineup, standing: Standing) -> list[Pick]:
-    """The members of *lineup* in the order in which this call tries them."""
+    """The members of *lineup* in the order in which this call tries them, each with the reason."""
     return _ORDERS.get(lineup.combo.strategy, _priority)(lineup, standing)
 
 

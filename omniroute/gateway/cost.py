@@ -1,4 +1,4 @@
-"""What a call cost, in US dollars.  An unknown price gives an unknown cost, never 0."""
+"""The cost of a call in US dollars.  An unknown price gives an unknown cost (None), never 0."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CHINA: Final = "-cn"
 
 
 def price_of(snapshot: Snapshot, provider: Provider, model: str) -> Price | None:
-    """The owner's price for the model, else the catalogue's (contract section 5.6).
+    """The price that the owner has set for the model, else the catalogue's; None when unknown.
 
-    Looked for under the provider's id, its alias, its id without ``-cn`` (a vendor's house in China charges as the other
-    does), and then again for the last ``/`` segment of the model.
+    Looks under the provider's id, its alias and its id without ``-cn`` (a vendor's Chinese service has the same prices),
+    then does the same for the last ``/`` segment of the model.
     """
     twin = snapshot.providers.get(provider.id.removesuffix(_CHINA)) if provider.id.endswith(_CHINA) else None
     for name in dict.fromkeys((model, model.rpartition("/")[2])):
@@ -31,7 +31,7 @@ def price_of(snapshot: Snapshot, provider: Provider, model: str) -> Price | None
     return None
 
 
-_PIECES: Final = (  # what is counted, its price, and how many the price is for
+_PIECES: Final = (  # field of Units, field of Price, number of units that the price is for
     ("images", "per_image", 1.0),
     ("seconds", "per_second", 1.0),
     ("characters", "per_million_characters", 1e6),
@@ -40,9 +40,9 @@ _PIECES: Final = (  # what is counted, its price, and how many the price is for
 
 
 def cost(usage: Usage | None, price: Price | None, units: Units | None = None) -> float | None:
-    """Dollars for *usage* and *units*; None when price or counts are unknown.
+    """The cost of *usage* and *units* in dollars; None when the price or the counts are unknown.
 
-    What has a price by the piece is not paid in tokens too, but for the prompt of an image.
+    If there is a price per unit, tokens are not charged as well, except those of an image's prompt.
     """
     if price is None:
         return None
@@ -62,10 +62,12 @@ def _pieces(price: Price, units: Units) -> float | None:
 
 
 def _tokens(usage: Usage | None, price: Price) -> float | None:
-    """Cached tokens inside the prompt and thinking inside the output are priced once, at their own rate if there is one."""
+    """Cached tokens (part of the prompt) and reasoning tokens (part of the output) are charged once, at their own rate if
+    there is one.
+    """
     if usage is None or price.input is None:
         return None
-    output = 0.0 if usage.output == 0 else price.output  # nothing is said to an embedding
+    output = 0.0 if usage.output == 0 else price.output  # embeddings have no output price
     if output is None:
         return None
     read, write = usage.cache_read or 0, usage.cache_write or 0

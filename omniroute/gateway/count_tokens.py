@@ -1,6 +1,6 @@
-"""How many tokens a request has: asked of the upstream where it counts on the client's wire, estimated elsewhere.
+"""Token counting: by the upstream if it counts tokens in the client's wire, otherwise by an estimate.
 
-An estimate says so: ``"estimated": true`` in the body and ``X-OmniRoute-Estimated: true`` in the head.
+An estimate is marked by ``"estimated": true`` in the body and ``X-OmniRoute-Estimated: true`` in the head.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from .resolve import Route
 from .shape import prompted
 from .snapshot import Connection
 
-CHARACTERS_A_TOKEN: Final = 4.0  # of English prose and JSON, with every vendor's tokenizer, within a quarter
-MEDIA_TOKENS: Final = 1500  # of an image of usual size
-TURN_TOKENS: Final = 4  # the frame around each turn
-PATIENCE: Final = 15.0  # seconds: who asks waits for the count before it sends anything
-_MOST: Final = 64 * 1024  # bytes of an answer
-_MODEL: Final = "model"  # in the path of one wire alone
+CHARACTERS_A_TOKEN: Final = 4.0  # in English prose and JSON, within 25 % for every vendor's tokenizer
+MEDIA_TOKENS: Final = 1500  # for an image of usual size
+TURN_TOKENS: Final = 4  # overhead of each turn
+PATIENCE: Final = 15.0  # seconds; short, because clients wait for the count before they send the request
+_MOST: Final = 64 * 1024  # bytes of an upstream's response
+_MODEL: Final = "model"  # a path parameter, in Gemini's wire only
 
 
 async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
-    """Answer with the count in the row's wire."""
+    """Respond with the token count in the row's wire."""
     request = exchange.request
     fields = [*request.reply_headers, render.JSON_TYPE]
     form = FORMATS[row.wire]
@@ -46,7 +46,7 @@ async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
             snapshot, request, gateway.clock.time(), required=gateway.require_key, keyring=gateway.keyring
         )
         found = peek(gateway.guard.redacted(request.body, request.id), RELAYS[row.wire].members)
-        if _MODEL in request.params:  # this wire's counter takes contents alone, or a whole request in another member
+        if _MODEL in request.params:  # countTokens takes only contents, or a whole request in another member
             found.model = request.params[_MODEL]
         else:
             found = prompted(snapshot.settings, row.wire, found)
@@ -65,7 +65,7 @@ async def serve(gateway: Gateway, exchange: Exchange, row: Any) -> None:
 
 
 async def _upstream(gateway: Gateway, exchange: Exchange, found: Peek, route: Route, wire: str) -> bytes | None:
-    """The vendor's own count; None where there is none to be had."""
+    """The upstream's response with its count; None if it does not count in *wire* or the call fails."""
     if route.wire != wire or "count_tokens" not in PATHS[wire]:
         return None
     choice = accounts.choose(gateway.live.snapshot, gateway.live, route)
@@ -96,13 +96,13 @@ def _door(route: Route, account: Connection) -> tuple[Any, Any]:
 
 
 def _unwrapped(found: Peek) -> bytes:
-    """Gemini's ``countTokens`` may hold the whole request in ``generateContentRequest``."""
+    """The request to count: Gemini's ``countTokens`` may have it in ``generateContentRequest``."""
     inner = found.members.get("generateContentRequest")
     return bytes(inner) if inner is not None else found.raw
 
 
 def estimate(ask: Ask) -> int:
-    """Tokens of the prompt, by its characters."""
+    """Estimate the prompt's tokens from its number of characters."""
     size = sum(map(_size, ask.system))
     size += sum(len(tool.name) + len(tool.description or "") + len(tool.schema or b"") for tool in ask.tools)
     frames = 0
@@ -113,12 +113,12 @@ def estimate(ask: Ask) -> int:
 
 
 def tokens_of(blocks: Iterable[Block]) -> int:
-    """Tokens of what is said, by its characters."""
+    """Estimate the tokens of an answer's blocks from their number of characters."""
     return math.ceil(sum(map(_size, blocks)) / CHARACTERS_A_TOKEN)
 
 
 def _size(block: Block) -> float:
-    """Characters of a block, or as many as its tokens are worth."""
+    """The characters of a block; for media, the equivalent of its tokens in characters."""
     if isinstance(block, Text | Thinking | Refusal):
         return len(block.text)
     if isinstance(block, ToolCall):

@@ -1,7 +1,7 @@
-"""The front of both planes: what every request passes before a handler sees it.
+"""The checks that every request of both planes passes before a handler sees it.
 
-Request id, IP filter, ``Host`` (DNS rebinding), ``Origin`` and ``Sec-Fetch-Site`` (a web page must not spend the owner's
-keys), CORS, the route table, overload and drain.  Deny by default: what is not in the table is 404, whatever its spelling.
+In order: request id, IP filter, ``Host`` (against DNS rebinding), route, ``Origin`` and ``Sec-Fetch-Site`` (a web page must
+not spend the owner's keys) with CORS, method, overload and shutdown.  A path that is not in the route table is 404.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ID_CHARS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 
 
 class Row(Protocol):
-    """What the edge reads of a route, of either plane."""
+    """What the edge needs of a route of either plane."""
 
     @property
     def method(self) -> str: ...
@@ -57,7 +57,10 @@ class Row(Protocol):
 
 
 class Plane(NamedTuple):
-    """The routes of one plane and what serves them: ``body_limit`` where a row has none, ``gateway`` for the data plane."""
+    """The routes of one plane and their handler.
+
+    ``body_limit`` applies to rows without their own; ``gateway`` marks the data plane.
+    """
 
     rows: Iterable[Row]
     serve: Callable[[Exchange], Coroutine[Any, Any, None]]
@@ -66,7 +69,7 @@ class Plane(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One row of the joint table with the plane that serves it."""
+    """One row of the combined route table, with its plane."""
 
     method: str
     path: str
@@ -77,7 +80,7 @@ class Entry(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """Where a head leads under one snapshot: kept with the head, for those equal to it."""
+    """The cached result of :meth:`Edge.admit` for equal heads (``Request.known``), valid for one snapshot."""
 
     snapshot: ref[Snapshot]  # an idle connection must not keep an old one
     entry: Entry
@@ -85,9 +88,9 @@ class Admitted(NamedTuple):
 
 
 class RequestIds:
-    """UUIDv4 texts, unique rather than unguessable: random in front, counted behind.
+    """Generates texts in the form of a UUIDv4: a random prefix and a counter, so they are unique but not unguessable.
 
-    A system call for random bytes costs more than all the rest of a request id.
+    Random bytes for each id would need a system call, which costs more than everything else about it.
     """
 
     def __init__(self) -> None:
@@ -101,10 +104,10 @@ class RequestIds:
 
 
 class Edge:
-    """The :class:`~omniroute.proto.exchange.Application` that the listener drives.
+    """The :class:`~omniroute.proto.exchange.Application` that the listener calls.
 
-    ``hosts``: names allowed in ``Host`` beside those of loopback, IPv6 addresses in brackets.  ``*`` stands for any IP
-    address and for no name: DNS rebinding (a page whose name is made to point at us) needs a name.
+    ``hosts``: names allowed in ``Host`` in addition to those of loopback; IPv6 addresses are in brackets.  ``*`` allows any
+    IP address but no name, because DNS rebinding (a page whose name resolves to our address) needs a name.
     """
 
     def __init__(
@@ -154,7 +157,7 @@ class Edge:
         if origin is not None or site is not None:
             self._check_origin(request, host or b"", origin, site, found[0] if found is not None else {})
         if found is None:
-            if request.path == "*":  # OPTIONS alone has it: the server as a whole (RFC 9110 section 9.3.7)
+            if request.path == "*":  # only with OPTIONS: the server as a whole (RFC 9110 section 9.3.7)
                 raise Refusal(204, [*request.reply_headers, (b"allow", _METHODS)])
             raise self._refusal(request, 404, f"Not found: {request.method} {request.path[:200]}", "not_found")
         methods, request.params = found
@@ -171,7 +174,7 @@ class Edge:
         return entry
 
     def _admit_again(self, request: Request, before: Admitted) -> Entry:
-        """Admit what says the same as an admitted head before it; only how busy we are may differ."""
+        """Admit a head equal to an admitted one; only overload and shutdown have to be checked again."""
         request.id = self._ids.next()
         request.reply_headers = [(b"x-request-id", request.id.encode())]
         entry = before.entry
@@ -182,11 +185,11 @@ class Edge:
         return entry
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
-        """Hand the exchange to its plane: the plane's own coroutine, so that no frame stands between."""
+        """Pass the exchange to its plane.  Returns the plane's own coroutine, which saves one per request."""
         return self._planes[type(exchange.request.route)].serve(exchange)
 
     def refuse(self, request: Request | None, status: int, message: str) -> tuple[Headers, bytes]:
-        """The body of an answer that the HTTP server itself gives."""
+        """Header fields and body of a response that the HTTP server itself sends.  See ``Application.refuse``."""
         code = wire_words(status).openai_code or "bad_request"
         named = request.reply_headers if request is not None else [(b"x-request-id", self._ids.next().encode())]
         return [*named, _JSON], error_body(request, status, message, code)
@@ -206,10 +209,10 @@ class Edge:
     def _check_origin(
         self, request: Request, host: bytes, origin: bytes | None, site: bytes | None, methods: dict[str, Entry]
     ) -> None:
-        """A browser says where a request comes from.  Only our own pages and the listed origins may call.
+        """Refuse browser requests from other sites, unless their origin is listed; add the CORS fields for those listed.
 
-        Following a link from elsewhere is fine, loading us as an image or a script is not.  ``*`` lists every origin for the
-        data plane alone: no website may manage the gateway of a visitor.
+        Following a link from another site is permitted, loading us as an image or a script is not.  ``*`` lists every origin
+        for the data plane only: no website may manage the gateway of its visitor.
         """
         if origin is None:
             if site in _FOREIGN and (
@@ -232,7 +235,7 @@ class Edge:
             raise self._refusal(request, 403, "Origin not allowed", "origin_not_allowed")
 
     def _check_coding(self, request: Request, coding: bytes) -> None:
-        """A compressed body would only be called malformed.  Words that are no coding are common and mean nothing."""
+        """Refuse a compressed body with 415 instead of a JSON error.  Unknown words in the field are common, and ignored."""
         if coding.lower() in _CODINGS:
             message = f"Content-Encoding {coding.decode()} is not supported: send the body uncompressed"
             headers = [*request.reply_headers, (b"accept-encoding", b"identity"), _JSON]  # RFC 9110 section 12.5.3
@@ -254,12 +257,12 @@ class Edge:
 
 
 def _origin(text: str) -> str:
-    """An origin as browsers write it, which is not always how it was typed (RFC 6454 section 6)."""
+    """*text* normalised to the form that browsers send (RFC 6454 section 6)."""
     return text.lower().rstrip("/")
 
 
 def _forwarding(request: Request) -> dict[bytes, str]:
-    """What a proxy in front of us says of its client; fields of one name count as one list (RFC 9110 section 5.3)."""
+    """The fields of a reverse proxy about its client; repeated ones are joined as a list (RFC 9110 section 5.3)."""
     found: dict[bytes, str] = {}
     for name, value in request.headers:
         if name in _FORWARDING:
@@ -269,14 +272,14 @@ def _forwarding(request: Request) -> dict[bytes, str]:
 
 
 def _client_id(sent: bytes | None) -> str:
-    """The client's own request id, if it is fit to be echoed and logged."""
+    """The client's own request id if it is safe to echo and log, else ""."""
     if not sent or len(sent) > 128 or not _ID_CHARS.issuperset(sent):
         return ""
     return sent.decode()
 
 
 def error_body(request: Request | None, status: int, message: str, code: str) -> bytes:
-    """An error in the manner of the path: Anthropic, Gemini, OpenAI or management."""
+    """An error body in the format that belongs to the path: Anthropic, Gemini, Ollama, or else OpenAI."""
     words = wire_words(status)
     path = request.path if request is not None else ""
     error: dict[str, object] = {"message": message, "type": words.openai_type, "code": code}

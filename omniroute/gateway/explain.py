@@ -1,6 +1,6 @@
-"""A route told instead of taken: who would be asked, in which order, and why others would not.
+"""Explains the route of a call without making it: what would be tried, in which order, and what would be passed over.
 
-It is made of the very plan and the very choice of accounts that a call gets, so it says what would happen and nothing else.
+It uses the same plan and the same selection of accounts as a real call, so it cannot differ from one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NO_ACCOUNT = "no active account"
 
 
 class AccountStep(Struct, rename="camel"):
-    """One account.  ``position`` counts those that would be asked; ``until`` (Unix seconds) is when a reason ends."""
+    """One account.  ``position`` is its place among those to try, else None; ``until`` (Unix seconds) ends ``reason``."""
 
     connection_id: str
     name: str
@@ -31,7 +31,7 @@ class AccountStep(Struct, rename="camel"):
 
 
 class Step(Struct, rename="camel", kw_only=True):
-    """One target.  ``why`` it stands here, ``reason`` it would be passed over now; prices are USD per million tokens."""
+    """One target.  ``why`` explains its place, ``reason`` why it would be passed over now until ``until`` (Unix seconds)."""
 
     position: int
     model: str
@@ -47,7 +47,7 @@ class Step(Struct, rename="camel", kw_only=True):
 
 
 class Explanation(Struct, rename="camel", kw_only=True):
-    """The whole route.  ``first`` is the account that would be asked, as ``provider/account``."""
+    """The whole route.  ``first`` is the account that would be tried first, as ``provider/account``."""
 
     model: str
     operation: str
@@ -61,7 +61,7 @@ class Explanation(Struct, rename="camel", kw_only=True):
 def explain(
     gateway: Gateway, name: str, *, operation: str = CHAT, only: str = "", key: GatewayKey | None = None
 ) -> Explanation:
-    """What a call for the model *name* would do now.  Raises ``OmniError`` where the call would be refused at once."""
+    """What a call for the model *name* would do now.  Raises ``OmniError`` where the call would raise it."""
     job = Job(Exchange(Request("POST", "/explain")), "openai-chat", gateway.clock.monotonic(), operation)
     job.requested, job.key = name, key
     snapshot = gateway.live.snapshot
@@ -103,7 +103,7 @@ def _step(gateway: Gateway, target: Target, position: int) -> Step:
 
 
 def _accounts(gateway: Gateway, route: Route) -> list[AccountStep]:
-    """Those that would be asked, in order, then those that would not."""
+    """The accounts that would be tried, in order, then the others."""
     live = gateway.live
     choice = accounts.choose(live.snapshot, live, route)
     now = gateway.clock.time()
@@ -117,7 +117,7 @@ def _accounts(gateway: Gateway, route: Route) -> list[AccountStep]:
 
 
 def _obstacle(gateway: Gateway, route: Route, known: list[AccountStep]) -> tuple[str | None, float | None]:
-    """Why nobody at the provider would be asked, and until when."""
+    """Why no account of the provider would be tried, and until when; (None, None) if one would."""
     live, now = gateway.live, gateway.clock.time()
     if wait := live.breakers.wait(route.provider.id):
         return "circuit breaker open", now + wait

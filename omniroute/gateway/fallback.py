@@ -1,6 +1,6 @@
-"""From one target to the next: :func:`place` tries the routes of a plan until the client has been answered.
+"""Fallback between targets: :func:`place` tries the routes of a plan until the client has been answered.
 
-The first byte to the client is the point of no return; until then every failure may be hidden by the next target.
+The first byte to the client is the point of no return; until then the next target can hide any failure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .walk import Attempt, ask
 
 
 def place(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Awaitable[Failure | None]:
-    """None: the client has been answered.  Else why not, with nothing sent."""
+    """Try the routes of *plan* in order.  None: the client has been answered.  Else nothing has been sent to it."""
     if plan.combo is not None:
         return combo_run.place(gateway, job, plan, plan.combo, attempt)
     if plan.targets:
@@ -25,7 +25,7 @@ def place(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Awaitable
 
 
 async def _chain(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Failure | None:
-    """A provider, then those of the model's fallback chain.  When none answers, the first that was asked has the word."""
+    """Try a provider, then those of the model's fallback chain.  If all fail, return the failure of the first one called."""
     told: Failure | None = None
     route, account = job.route, job.account
     job.ahead = len(plan.routes)

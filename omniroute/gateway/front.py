@@ -1,4 +1,4 @@
-"""Around every call of the data plane, whatever it asks for: who calls, and that each ends with an answer and a record."""
+"""The frame around every call of the data plane: authentication, and the guarantee of a response and a record."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ J = TypeVar("J", bound=Job)
 
 
 async def serve(gateway: Gateway, job: J, work: Callable[[Gateway, J], Awaitable[Failure | None]]) -> None:
-    """Let *work* answer the client; always answers, always records.
+    """Let *work* answer the client.  Whatever happens, the client gets a response and the call is recorded.
 
-    *work* returns None once it has answered, else why not, and may raise ``OmniError``.
+    *work* returns None once it has answered the client, else the failure to report; it may raise ``OmniError``.
     """
     exchange = job.exchange
     gateway.live.running += 1
-    # on_gone stays unset, so a client that leaves cancels this task, and with it the call upstream
+    # on_gone is not set, so a client that leaves cancels this task, and with it the upstream call
     try:
         failure = await work(gateway, job)
         if failure is not None:
@@ -42,7 +42,7 @@ async def serve(gateway: Gateway, job: J, work: Callable[[Gateway, J], Awaitable
         else:
             _stop(gateway, job)
             raise
-    except Exception:  # noqa: BLE001 - the last line of defence: whatever it is, the client gets an answer
+    except Exception:  # noqa: BLE001 - the last line of defence: the client gets a response in any case
         _log.exception("request %s failed", exchange.request.id, extra={"request_id": exchange.request.id})
         refuse(gateway, job, Failure(500, "Internal error: see the log for this request id"))
     finally:
@@ -57,7 +57,7 @@ async def serve(gateway: Gateway, job: J, work: Callable[[Gateway, J], Awaitable
 
 
 def _stop(gateway: Gateway, job: Job) -> None:
-    """End a call that the server's own end has overtaken."""
+    """End a call that the shutdown of the server has cancelled."""
     if job.complete and job.exchange.started:
         job.exchange.end()
         return
@@ -66,7 +66,7 @@ def _stop(gateway: Gateway, job: Job) -> None:
 
 
 def admit(gateway: Gateway, job: Job) -> None:
-    """Find out who calls: sets ``job.key``.  Raises ``OmniError``."""
+    """Authenticate the caller: sets ``job.key``.  Raises ``OmniError``."""
     job.key = auth.authenticate(
         gateway.live.snapshot,
         job.exchange.request,

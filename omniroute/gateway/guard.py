@@ -1,7 +1,7 @@
-"""The input guard: attempts to take a model over are noted or refused, personal data is taken out of requests and answers.
+"""The guard: logs or blocks prompt injection, and removes personal data from requests and answers.
 
-Where something depends on it, the request is decoded and looked at whole.  ``warn``, the default, must cost nearly nothing:
-it looks at the newest words of the user alone, and only after the answer has been given.
+To block or redact, it examines the whole request.  ``warn``, the default, must cost almost nothing: it examines only the
+user's newest text, after the response has been sent.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ from ..settings import GuardSettings
 from ..translate.events import Failure
 from ..translate.format import BadAnswer, Format
 from ..translate.injection import Detection, detect, newest_words, said_by_user
-from ..translate.pii import TEXT_MEMBERS, Redactor, TooDeep, redact, redact_body
+from ..translate.pii import ANSWER_MEMBERS, TEXT_MEMBERS, Redactor, TooDeep, redact, redact_body
 
 _log = logging.getLogger("omniroute.guard")
 MESSAGE: Final = "Request blocked: it looks like an attempt to override the model's instructions (prompt injection)"
 
 Fields = tuple[tuple[str, str], ...]
-"""(name, value) of a form, in the order they came."""
+"""(name, value) of the fields of a form, in their order."""
 
 
 class Checked(NamedTuple):
-    """The body to go on with, or why not."""
+    """The body to continue with, or the failure to report."""
 
     body: bytes
     failure: Failure | None = None
 
 
 class Guard:
-    """``before`` a request is routed, ``after`` it has been answered."""
+    """The guard with its settings."""
 
     def __init__(self, settings: GuardSettings) -> None:
         self.blocks = settings.enabled and settings.mode == "block"
         self.warns = settings.enabled and settings.mode in ("warn", "redact")
         self.redacts = settings.redact_requests
-        self.answers = settings.redact_answers or settings.watch_answers  # are looked at
+        self.answers = settings.redact_answers or settings.watch_answers  # answers have to be examined
         self._watches = settings.watch_answers
 
     @property
     def before(self) -> bool:
-        """Whether requests have to be looked at before they are sent."""
+        """Whether requests have to be examined before they are sent."""
         return self.blocks or self.redacts
 
     def check(self, form: Format, wire: str, body: bytes, request_id: str) -> Checked:
-        """Look at a request.  Raises ``OmniError`` when it cannot be read."""
+        """Examine a request: block it, or redact its body.  Raises ``OmniError`` when it cannot be decoded."""
         if self.blocks:
             found = detect(said_by_user(form.decode_request(body)))
             if any(one.severity == "high" for one in found):
@@ -58,9 +58,9 @@ class Guard:
         return Checked(self.redacted(body, request_id))
 
     def redacted(self, body: bytes, request_id: str = "") -> bytes:
-        """The JSON body of any request to a vendor, without personal data where the settings say so.
+        """A JSON request body, without personal data if the settings say so.
 
-        Raises ``OmniError`` for one that cannot be looked at whole.
+        Raises ``OmniError`` for a body that is nested too deeply to be examined.
         """
         if not self.redacts:
             return body
@@ -72,7 +72,7 @@ class Guard:
         return body
 
     def fields(self, fields: Fields, request_id: str) -> Fields:
-        """The same for the plain fields of a form."""
+        """As :meth:`redacted`, for the plain fields of a form."""
         if not self.redacts:
             return fields
         found = [(name, *(redact(value) if name in TEXT_MEMBERS else (value, 0))) for name, value in fields]
@@ -81,28 +81,28 @@ class Guard:
 
     def _taken_out(self, request_id: str, count: int) -> None:
         if count:
-            _log.info("personal data taken out of a request: %d", count, extra={"request_id": request_id})
+            _log.info("personal data removed from a request: %d", count, extra={"request_id": request_id})
 
     def answer(self, body: bytes, request_id: str) -> bytes:
-        """A whole answer on its way to the client.  Raises ``BadAnswer`` for one that cannot be looked at."""
+        """Redact, or only examine, a complete answer.  Raises ``BadAnswer`` for one that is nested too deeply."""
         try:
-            redacted, count = redact_body(body)
+            redacted, count = redact_body(body, ANSWER_MEMBERS)
         except TooDeep:
             raise BadAnswer("it is nested too deeply") from None
         self._found(request_id, count)
         return body if self._watches else redacted
 
     def redactor(self, request_id: str) -> Redactor | None:
-        """For the texts of one streamed answer; None where nothing is to be done."""
+        """A redactor for the texts of one streamed answer; None if answers are not examined."""
         return Redactor(partial(self._found, request_id), changes=not self._watches) if self.answers else None
 
     def _found(self, request_id: str, count: int) -> None:
         if count:
-            outcome = "" if self._watches else " taken out"
+            outcome = "" if self._watches else " removed"
             _log.warning("personal data in an answer: %d%s", count, outcome, extra={"request_id": request_id})
 
     def note(self, request_id: str, body: bytes) -> None:
-        """Write down what the newest words of a request look like."""
+        """Log a warning if the user's newest text in *body* looks like prompt injection."""
         piece = newest_words(body)
         if piece:
             self._warn(request_id, detect(piece))
@@ -113,12 +113,12 @@ class Guard:
 
 
 def names(found: list[Detection]) -> str:
-    """``system_override (high), jailbreak (medium)``."""
+    """The detections as a text: ``system_override (high), jailbreak (medium)``."""
     return ", ".join(f"{one.name} ({one.severity})" for one in found)
 
 
 def refusal(wire: str, found: list[Detection]) -> Failure:
-    """The answer to a request that is blocked, in the client's wire with the guard's own members."""
+    """The failure for a blocked request, with a body in the client's wire and the guard's own error members."""
     error: dict[str, Any] = {
         "message": f"{MESSAGE}: {names(found)}",
         "type": "injection_detected",

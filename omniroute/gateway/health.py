@@ -1,7 +1,7 @@
-"""How each account fares: cooldowns, back-off levels, models locked on an account, models that no account can serve.
+"""The health of accounts: cooldowns, back-off levels, models locked on one account, models closed on all of a provider.
 
-One object owned by the event loop.  Times are Unix seconds (they survive a restart).  A change is handed to ``on_change`` so
-that it can be stored; nothing here waits for that.
+One object owned by the event loop.  Times are Unix seconds, because they survive a restart.  Changes are passed to
+``on_change`` and ``on_lock`` to be stored; nothing here awaits that.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from msgspec import Struct
 from ..clock import Clock
 from .retry import PROFILES, Profile, Rule, cooldown, lock_time
 
-CLOSED_SECONDS: Final = 60.0  # a model whose every account was rate limited or overloaded
+CLOSED_SECONDS: Final = 60.0  # for a model on which every account was rate limited or overloaded
 _MOST_STEPS: Final = 15
 _ERROR_CHARS: Final = 100
-_MOST_LOCKS: Final = 4096  # clients make up the names of models
+_MOST_LOCKS: Final = 4096  # a limit is needed because clients can invent model names
 
 
 class AccountHealth(Struct):
-    """The state of one account; what ``GET /api/providers`` shows of it."""
+    """The state of one account, as ``GET /api/providers`` shows it.  Times are Unix seconds."""
 
     test_status: str = "unknown"  # unknown, active, error, unavailable
     last_error: str | None = None
@@ -38,7 +38,7 @@ class AccountHealth(Struct):
 
 
 class ModelLock(Struct):
-    """One model that one account may not be asked for until *until*."""
+    """One model for which one account must not be used until ``until``."""
 
     provider: str
     connection_id: str
@@ -47,12 +47,12 @@ class ModelLock(Struct):
     until: float
     step: int = 0
     since: float = 0.0
-    status: int = 0  # what the upstream said
+    status: int = 0  # of the upstream's response
     message: str = ""
 
 
 class Closed(Struct):
-    """A model of a provider that may not be asked for at all."""
+    """A model for which no account of the provider may be used until ``until``."""
 
     provider: str
     model: str
@@ -61,7 +61,7 @@ class Closed(Struct):
 
 
 class Block(NamedTuple):
-    """What keeps an account from being asked, until when (Unix), and what it did, for people."""
+    """What prevents the use of an account, until when (Unix seconds), and why; ``reason`` is a text for people."""
 
     until: float
     kind: str  # "cooling" or "model locked"
@@ -69,12 +69,12 @@ class Block(NamedTuple):
 
 
 class Health:
-    """All accounts' health.  Reading never creates state."""
+    """The health of all accounts.  Reading never creates state."""
 
     def __init__(self, clock: Clock, on_change: Callable[[str, AccountHealth], None] | None = None) -> None:
         self._clock = clock
         self._accounts: dict[str, AccountHealth] = {}
-        self._troubled: set[str] = set()  # accounts with error state
+        self._troubled: set[str] = set()  # ids of accounts with error state
         self._locks: dict[tuple[str, str], ModelLock] = {}
         self.shut: dict[tuple[str, str], Closed] = {}  # models that no account can serve
         self.on_change = on_change
@@ -82,11 +82,11 @@ class Health:
 
     @property
     def calm(self) -> bool:
-        """Nothing is known to be wrong with anything."""
+        """Whether there is no error state, lock or closed model at all."""
         return not self._troubled and not self._locks and not self.shut
 
     def restore(self, connection_id: str, state: AccountHealth) -> None:
-        """What is stored holds: put back at the start, or set by hand."""
+        """Replace the account's state by *state*, which was stored earlier or set by the user.  Not reported."""
         self._accounts.pop(connection_id, None)
         self._troubled.discard(connection_id)
         if state != AccountHealth():
@@ -95,27 +95,27 @@ class Health:
                 self._troubled.add(connection_id)
 
     def restore_lock(self, lock: ModelLock) -> None:
-        """Put back a lock that an earlier run stored; one that has expired still counts for the next step."""
+        """Put back a stored lock; an expired one still determines the duration of the next."""
         if len(self._locks) < _MOST_LOCKS:
             self._locks[lock.connection_id, lock.model] = lock
 
     def empty(self) -> None:
-        """Forget everything and tell nobody: what is stored was replaced."""
+        """Forget everything without calling ``on_change`` or ``on_lock``, because the database has been replaced."""
         for known in (self._accounts, self._troubled, self._locks, self.shut):
             known.clear()
 
     def view(self, connection_id: str) -> AccountHealth:
-        """A copy of the account's state; a fresh one when nothing is known."""
+        """A copy of the account's state; the default state when nothing is known."""
         state = self._accounts.get(connection_id)
         return AccountHealth(**{f: getattr(state, f) for f in AccountHealth.__struct_fields__}) if state else AccountHealth()
 
     def blocked_until(self, connection_id: str, model: str) -> float | None:
-        """Unix time until which the account may not be asked for *model*; None = free."""
+        """The Unix time until which the account must not be used for *model*; None = free."""
         block = self.block(connection_id, model)
         return block.until if block is not None else None
 
     def block(self, connection_id: str, model: str) -> Block | None:
-        """What keeps the account from being asked for *model*, the longest-lasting thing; None = free."""
+        """The longest-lasting block of the account for *model*; None = free."""
         if self.calm:
             return None
         now = self._clock.time()
@@ -130,23 +130,23 @@ class Health:
         return found
 
     def close_model(self, provider: str, model: str, until: float) -> None:
-        """Every account failed for want of capacity: the model is unavailable until then."""
+        """Close the model until *until*, after every account was rate limited or overloaded."""
         now = self._clock.time()
         self.shut = {key: closed for key, closed in self.shut.items() if closed.until > now}
         if until > now and len(self.shut) < _MOST_LOCKS:
             self.shut[provider, model] = Closed(provider, model, until, now)
 
     def open_model(self, provider: str, model: str) -> bool:
-        """The model may be asked for again; tells whether it was unavailable."""
+        """Open a closed model; returns whether it was closed."""
         closed = self.shut.pop((provider, model), None)
         return closed is not None and closed.until > self._clock.time()
 
     def reopen(self, provider: str) -> None:
-        """An account came or is another now: what none of the provider's could serve may be served."""
+        """Open all models of the provider, because one of its accounts is new or has a new key."""
         self.shut = {key: closed for key, closed in self.shut.items() if key[0] != provider}
 
     def closed_until(self, provider: str, model: str) -> float | None:
-        """Unix time until which no account of the provider is asked for *model*; None = available."""
+        """The Unix time until which the provider's *model* is closed; None = open."""
         closed = self.shut.get((provider, model)) if self.shut else None
         if closed is None:
             return None
@@ -156,12 +156,12 @@ class Health:
         return None
 
     def closed(self) -> list[Closed]:
-        """The models that are unavailable now."""
+        """The models that are closed now."""
         now = self._clock.time()
         return [closed for closed in self.shut.values() if closed.until > now]
 
     def succeed(self, connection_id: str, provider: str, model: str) -> None:
-        """An answer came: all error state is cleared."""
+        """Clear all error state of the account and the model, after a successful answer."""
         if self._locks:
             self._unlock((connection_id, model))
         if self.shut:
@@ -184,7 +184,7 @@ class Health:
         hint: float | None = None,
         profile: Profile = PROFILES["apikey"],
     ) -> None:
-        """Mark one failure.  An account that is cooling already is not marked again, so that a burst does not escalate."""
+        """Record one failure.  An account that is already cooling is left as it is, so that a burst does not escalate."""
         now = self._clock.time()
         if rule.scope == "model":
             lock = ModelLock(provider, connection_id, model, rule.reason, now, 0, now, status, message[:_ERROR_CHARS])
@@ -225,12 +225,12 @@ class Health:
         return lock
 
     def lock(self, connection_id: str, model: str) -> ModelLock | None:
-        """The lock of one model on the account, if one is in force."""
+        """The current lock of one model on the account, if any."""
         lock = self._locks.get((connection_id, model))
         return lock if lock is not None and lock.until > self._clock.time() else None
 
     def locks(self) -> list[ModelLock]:
-        """The model locks in force."""
+        """The current model locks."""
         now = self._clock.time()
         return [lock for lock in self._locks.values() if lock.until > now]
 
@@ -244,7 +244,7 @@ class Health:
     def tested(
         self, connection_id: str, *, ok: bool, message: str = "", kind: str = "", source: str = "", status: int = 0
     ) -> None:
-        """A connection test ended: success clears the error state, failure is noted without a cooldown."""
+        """Record the result of a connection test: success clears the error state, failure causes no cooldown."""
         state = self._accounts.setdefault(connection_id, AccountHealth())
         if ok:
             self._clear(state)
@@ -257,7 +257,7 @@ class Health:
         self._changed(connection_id, state)
 
     def unlock_model(self, connection_id: str, model: str) -> bool:
-        """Lift the lock of one model on the account; tells whether one was in force."""
+        """Lift the lock of one model on the account; returns whether it had not expired."""
         lock = self._unlock((connection_id, model))
         return lock is not None and lock.until > self._clock.time()
 
@@ -267,7 +267,7 @@ class Health:
             self._unlock(key)
 
     def clear(self, connection_id: str) -> None:
-        """Forget all trouble of the account (by hand, or because its credentials changed)."""
+        """Clear all error state of the account (by the user, or because its credentials changed)."""
         self.unlock(connection_id)
         if (state := self._accounts.get(connection_id)) is not None:
             self._clear(state)
@@ -275,7 +275,7 @@ class Health:
             self._changed(connection_id, state)
 
     def clear_all(self) -> int:
-        """Forget all trouble of all accounts; returns how many had any."""
+        """Clear all error state of all accounts; returns how many had any."""
         troubled = [id_ for id_, state in self._accounts.items() if state.troubled]
         self.shut.clear()
         for key in list(self._locks):
@@ -285,7 +285,7 @@ class Health:
         return len(troubled)
 
     def forget(self, connection_id: str) -> None:
-        """The connection was deleted."""
+        """Remove the state of a deleted connection."""
         self.unlock(connection_id)
         self._accounts.pop(connection_id, None)
         self._troubled.discard(connection_id)

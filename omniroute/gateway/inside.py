@@ -1,7 +1,7 @@
-"""A chat call that the gateway makes to itself: the data plane's whole way, with the answer kept in memory.
+"""Chat calls that the gateway makes to itself, through the whole data plane, with the answer in memory.
 
-For tests of combos and for evaluations.  The caller has been let in by the management side, so no gateway key is asked for;
-everything else (accounts, cooldowns, fallback, books) is as for any client.
+Used by combo tests and evaluations.  No gateway key is needed, because the control plane has authenticated the caller.
+Everything else (accounts, cooldowns, fallback, usage records) works as for any client.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WIRE = "openai-chat"
 
 
 class Answer(NamedTuple):
-    """What came back; ``status`` 0 = nothing within the time.  ``seconds`` it took."""
+    """The response and its duration in ``seconds``; ``status`` 0 = none within the time."""
 
     status: int
     headers: Headers
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """The body's value; None when it is no JSON."""
+        """The decoded body; None when it is not JSON."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What the model said; "" when it said nothing."""
+        """The text of the model's message; "" when there is none."""
         try:
             said = self.json["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
@@ -56,7 +56,7 @@ class Answer(NamedTuple):
 
     @property
     def error(self) -> str:
-        """Why it failed, for people."""
+        """Why the call failed, as a text for people."""
         if not self.status:
             return f"No answer within {self.seconds:g} seconds"
         try:
@@ -67,7 +67,7 @@ class Answer(NamedTuple):
 
 
 class InnerExchange(Exchange):
-    """An exchange whose client is this process."""
+    """An exchange that collects the response in memory."""
 
     __slots__ = ("body", "headers")
 
@@ -99,9 +99,9 @@ class InnerExchange(Exchange):
 
 
 async def ask(gateway: Gateway, body: dict[str, Any], seconds: float, *, only: str = "") -> Answer:
-    """Send one chat request in OpenAI's format and wait at most *seconds* for its answer.
+    """Send one chat request in OpenAI's format and wait at most *seconds* for the response.
 
-    *only*: by the id of a provider, as a dedicated route: no alias, no combo, no fallback chain.
+    *only* is the id of a provider to which the call is restricted: no alias, no combo, no fallback chain.
     """
     request = Request("POST", PATH, "", [(b"content-type", b"application/json")], orjson.dumps(body))
     request.id = str(uuid4())
@@ -118,7 +118,7 @@ async def ask(gateway: Gateway, body: dict[str, Any], seconds: float, *, only: s
     finally:
         timer.cancel()
         if not task.done():
-            exchange.gone = True  # so that the call is booked as one whose client left
+            exchange.gone = True  # so that the call is recorded as one whose client left
             await cancel(task)
     if not exchange.finished:
         return Answer(0, [], b"", seconds)

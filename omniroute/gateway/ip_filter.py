@@ -1,7 +1,7 @@
-"""Who may call at all, by address: compiled once per snapshot (contract section 7.2), pure.
+"""The IP filter, compiled once per snapshot, and the client's address behind trusted proxies.  Pure.
 
-An entry is an address, a CIDR range (RFC 4632, RFC 4291) or an IPv4 address with ``*`` for some octets.  All of them are a
-mask and a value, so a look-up is one set per mask in use, however long the lists are.
+An entry is an address, a CIDR range (RFC 4632, RFC 4291) or an IPv4 address with ``*`` for some octets.  Each is a mask and
+a value, so a lookup tests one set per distinct mask, however long the lists are.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ Rule = tuple[int, int, int]
 
 
 class Ban(NamedTuple):
-    """``until`` in Unix seconds."""
+    """A temporary ban; ``until`` is in Unix seconds."""
 
     until: float
     reason: str
 
 
 def address_of(text: str) -> IPv4Address | IPv6Address:
-    """The address; an IPv4 one also when it is written as IPv6.  Raises ``ValueError``."""
+    """Parse an IP address; an IPv4-mapped IPv6 address becomes the IPv4 address.  Raises ``ValueError``."""
     address = ip_address(text.strip().partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
 
 
 def normal(text: str) -> str:
-    """An entry as it is stored: ``::ffff:`` stripped, addresses and ranges in their usual spelling.
+    """Normalise an entry for storage: without ``::ffff:``, addresses and ranges in canonical form.
 
-    Raises ``ValueError`` when it is none.
+    Raises ``ValueError`` for an invalid entry.
     """
     bare = text.strip()
     if bare.lower().startswith(_MAPPED) and "." in bare:
@@ -51,12 +51,12 @@ def normal(text: str) -> str:
 
 
 def network_of(text: str) -> IPv4Network | IPv6Network:
-    """A range, its host bits ignored.  Raises ``ValueError``."""
+    """Parse a CIDR range, ignoring host bits.  Raises ``ValueError``."""
     return ip_network(text.strip(), strict=False)
 
 
 def rule_of(entry: str) -> Rule:
-    """Raises ``ValueError``."""
+    """Parse an entry.  Raises ``ValueError``."""
     if "*" in entry:
         if not _PATTERN.fullmatch(entry):
             raise ValueError(entry)
@@ -72,7 +72,7 @@ def rule_of(entry: str) -> Rule:
 
 
 class AddressSet:
-    """Which addresses are in a list of entries; those that are none (hand-edited) are left out."""
+    """The addresses covered by a list of entries.  Invalid entries (edited by hand) are ignored."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._values: dict[tuple[int, int], set[int]] = {}
@@ -92,7 +92,7 @@ class AddressSet:
 
 
 class IpFilter:
-    """A filter that is switched on.  What the lists say of an address is remembered; bans end by the clock."""
+    """An enabled filter.  The lists' result for an address is cached; bans expire by the clock."""
 
     def __init__(self, mode: str, blacklist: Iterable[str], whitelist: Iterable[str], bans: Mapping[str, Ban]) -> None:
         self._mode = mode
@@ -102,10 +102,10 @@ class IpFilter:
         self._known: dict[str, str] = {}
 
     def refusal(self, peer: str, now: float) -> str:
-        """Why *peer* may not call, as the client reads it; empty when it may.  *now* in Unix seconds."""
+        """The error message if *peer* may not call, else "".  *now* is in Unix seconds."""
         try:
             return self._ban(peer, now) or self._listed(peer)
-        except ValueError:  # not TCP/IP: a local socket has no address
+        except ValueError:  # a local socket without an IP address
             return ""
 
     def _ban(self, peer: str, now: float) -> str:
@@ -130,7 +130,7 @@ class IpFilter:
 
 
 def compiled(stored: Any) -> IpFilter | None:
-    """The stored setting as a filter; None when it is switched off.  Damaged parts count as absent."""
+    """Compile the stored setting; None when the filter is disabled.  Invalid parts are ignored."""
     if not isinstance(stored, dict) or stored.get("enabled") is not True:
         return None
     mode = stored.get("mode")
@@ -157,7 +157,7 @@ def bans_of(stored: Mapping[str, Any]) -> dict[str, Ban]:
 
 
 class TrustedProxies:
-    """Reverse proxies whose word on the client's address counts: addresses and ranges."""
+    """Reverse proxies, by address or range, whose fields about the client's address are trusted."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._set = AddressSet(entries)
@@ -168,8 +168,8 @@ class TrustedProxies:
     def client(self, peer: str, header: Mapping[bytes, str]) -> str:
         """The client's address: *peer*, unless that is a trusted proxy.
 
-        Then the last entry of ``X-Forwarded-For`` that is no trusted proxy itself (what stands before it the client may have
-        invented), else ``X-Real-IP``, else ``CF-Connecting-IP``.
+        Behind one it is the last entry of ``X-Forwarded-For`` that is not a trusted proxy itself (the client may have
+        invented the entries before it), else ``X-Real-IP``, else ``CF-Connecting-IP``.
         """
         if not self._trusts(peer):
             return peer
@@ -191,7 +191,7 @@ class TrustedProxies:
 
 
 def _forwarded(text: str) -> str | None:
-    """One address as proxies write it: perhaps with a port, an IPv6 one then in brackets."""
+    """Parse an address that may have a port (IPv6 then in brackets); None when it is invalid."""
     bare = text.strip().strip('"')
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]

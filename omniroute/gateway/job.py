@@ -1,4 +1,4 @@
-"""What all calls share, and what one call knows of itself."""
+"""The state of the data plane: :class:`Gateway` for all calls, :class:`Job` for one call."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from .snapshot import Connection, GatewayKey
 
 
 class Line(NamedTuple):
-    """What the path of a chat request says: the client's wire, and what else stands there instead of in the body.
+    """What the path of a chat request determines: the client's wire, and values that the body does not have.
 
-    ``only`` restricts to one provider; ``model`` and ``stream`` are Gemini's, and ``array`` its stream without ``alt=sse``.
+    ``only`` restricts the call to one provider.  ``model``, ``stream`` and ``array`` (a stream as one JSON array, without
+    ``alt=sse``) are for Gemini.
     """
 
     wire: str
@@ -39,7 +40,7 @@ class Line(NamedTuple):
 
 
 class Gateway:
-    """What all calls share."""
+    """The objects shared by all calls."""
 
     def __init__(self, live: Live, client: Client, limits: Limits, clock: Clock, *, require_key: bool = False) -> None:
         self.guard = Guard(GuardSettings())
@@ -52,26 +53,26 @@ class Gateway:
         self.keyring = Keyring()
         self.routes = RouteCache()
         self.lineups = Lineups()
-        self.leisure = Meter(10, 50)  # for what is done beside a call, not for it
+        self.leisure = Meter(10, 50)  # limits optional work
 
 
 class Keeper(Protocol):
     """Remembers the answer of one call."""
 
     def keep(self, job: Any, status: int, body: bytes) -> None:
-        """A whole answer is on its way to the client."""
+        """A complete answer is being sent to the client."""
         ...
 
     def close(self) -> None:
-        """The call is over."""
+        """The call has ended."""
         ...
 
 
 class Job:
-    """One call from the client's side, with what the log will say of it.
+    """One call of a client, with everything that is recorded about it.
 
-    ``wire`` is the client's, ``operation`` what it asks for ("chat", "embeddings", …), ``trail`` what was passed over or
-    failed before the present attempt, for ``X-OmniRoute-Route``.
+    ``wire`` is the client's.  ``operation`` is "chat", "embeddings" and so on.  ``trail`` is the part of
+    ``X-OmniRoute-Route`` about the targets that were passed over or failed before the current attempt.
     """
 
     __slots__ = (
@@ -94,34 +95,34 @@ class Job:
         self.route: Route | None = None
         self.account: Connection | None = None
         self.attempts = 0
-        self.ahead = 0  # targets that may still be tried after the present one
+        self.ahead = 0  # targets that may still be tried after the current one
         self.prefer = ""  # id of the account that served this conversation last
         self.session = ""  # the conversation as the client named it: X-OmniRoute-Session-Id
-        self.label = ""  # provider/account of the present attempt
+        self.label = ""  # provider/account of the current attempt
         self.trail = ""
         self.notes = ""  # X-OmniRoute-Route
         self.cache = b""  # X-OmniRoute-Cache: HIT or MISS
         self.keeper: Keeper | None = None
-        self.reservation: Reservation | None = None  # of the budgets the call is under
-        self.replayed = False  # given another call's answer, which is in the books already
+        self.reservation: Reservation | None = None  # in the budgets that apply to the call
+        self.replayed = False  # answered with another call's answer, which has been recorded already
         self.dropped: tuple[str, ...] = ()
         self.usage: Usage | None = None
         self.units: Units | None = None
         self.upstream_model = ""
         self.pieces = 0
-        self.read_at: float | None = None  # when it was known what is asked (monotonic, as the next four)
-        self.planned_at: float | None = None  # … who might answer
-        self.checked_at: float | None = None  # … that the request has what it must have
-        self.placed_at: float | None = None  # … that it may be sent: limits, budgets, and no answer in memory
+        self.read_at: float | None = None  # when the request was parsed (monotonic, as the next four)
+        self.planned_at: float | None = None  # when the plan was made
+        self.checked_at: float | None = None  # when the request was validated
+        self.placed_at: float | None = None  # when it could be sent: budgets checked, no stored answer found
         self.first_byte: float | None = None
         self.status = 0
-        self.complete = False  # the client has a whole answer, whatever happened after it
+        self.complete = False  # the client has a complete answer, whatever happens after it
         self.failure: Failure | None = None
-        self.final = False  # the request itself is to blame: another target would say the same
+        self.final = False  # the failure is due to the request: another target would fail in the same way
 
 
 class ChatJob(Job):
-    """A chat call: what its body says, once looked at (``peek``) and once decoded (``ask``, only where wires differ)."""
+    """A chat call.  ``peek`` is its body's outline; ``ask`` is the decoded body, made only when it is needed."""
 
     __slots__ = ("ask", "line", "peek")
 

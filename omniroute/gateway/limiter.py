@@ -1,7 +1,7 @@
-"""How many calls each connection takes: fixed limits where it is protected, learned ones everywhere (section 7).
+"""Rate limits per connection: fixed ones for protected connections, and for all those learned from responses.
 
-One object owned by the event loop.  A connection that nothing holds back has no state here, and while none has, ``lanes`` is
-empty and requests do not come by.  Times are monotonic seconds.
+One object owned by the event loop.  A connection without a limit has no state here; while none has, ``lanes`` is empty and
+calls skip the limiter.  Times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from . import ratelimit_headers as told
 from .snapshot import Connection, RateDefaults
 
 _MINUTE: Final = 60.0
-_LONGEST: Final = 86_400.0  # a reset further away than a day is a mistake: some vendors send the end of time
-_HELD_BACK: Final = 0.2  # seconds between calls when the vendor says that they come too fast
-_SLACK: Final = 0.010  # seconds off a learned spacing (section 7)
-_SOON: Final = 1e-6  # less than this is now
-_IN_LINE: Final = 0.001  # seconds for each who waits already: of two equal lanes the shorter line is the better one
+_LONGEST: Final = 86_400.0  # a reset further away than a day is an error: some vendors send the largest possible time
+_HELD_BACK: Final = 0.2  # seconds between calls after a vendor reported that they come too fast
+_SLACK: Final = 0.010  # seconds subtracted from a learned spacing
+_SOON: Final = 1e-6  # a shorter wait counts as none
+_IN_LINE: Final = 0.001  # seconds added for each waiting call, so that of two equal lanes the shorter queue wins
 
 
 class Rules(NamedTuple):
@@ -37,7 +37,7 @@ FREE: Final = Rules()
 
 
 def rules_of(account: Connection, defaults: RateDefaults, profile: str) -> Rules:
-    """The fixed limits of *account*: none unless it is protected; no pacing but for API keys, and none on this machine."""
+    """The fixed limits of *account*: none unless it is protected; pacing only for API keys, and not for local servers."""
     if not account.rate_limit_protection:
         return FREE
     if account.auth_type != "apikey":
@@ -46,7 +46,7 @@ def rules_of(account: Connection, defaults: RateDefaults, profile: str) -> Rules
 
 
 class Lane:
-    """What holds one connection back, and who waits.  Being in it is a slot: ``Limiter.leave`` gives it back."""
+    """The limits of one connection and its queue.  Each running call holds a slot until ``Limiter.leave``."""
 
     __slots__ = (
         "id", "last", "left", "minute_left", "minute_until", "queue", "rules", "running", "spaced_until", "spacing",
@@ -58,17 +58,17 @@ class Lane:
         self.rules = FREE
         self.running = 0
         self.queue: deque[asyncio.Future[Lane | None]] = deque()
-        self.last = -inf  # when a call started
-        self.left = 0  # calls until ``until``, as learned
+        self.last = -inf  # when the last call started
+        self.left = 0  # learned: calls permitted until ``until``
         self.until = -inf
-        self.spacing = 0.0  # as learned, until ``spaced_until``
+        self.spacing = 0.0  # learned: seconds between calls until ``spaced_until``
         self.spaced_until = -inf
-        self.minute_left = 0  # calls of the fixed limit
+        self.minute_left = 0  # calls left of the fixed limit until ``minute_until``
         self.minute_until = -inf
         self.timer: Timer | None = None
 
     def wait(self, now: float) -> float:
-        """Seconds until one more call may start; ``inf``: when one ends."""
+        """Seconds until one more call may start; ``inf`` when a running call must end first."""
         rules = self.rules
         if rules.concurrent and self.running >= rules.concurrent:
             return inf
@@ -80,12 +80,12 @@ class Lane:
         return wait if wait > _SOON else 0.0
 
     def estimate(self, now: float) -> float:
-        """Seconds that one who comes now would wait at least."""
+        """The minimum wait of a call that arrives now, in seconds."""
         wait = self.wait(now)
         return (0.0 if wait == inf else wait) + len(self.queue) * self._gap(now)
 
     def start(self, now: float) -> None:
-        """A call starts: it counts against every limit."""
+        """Count the start of a call against every limit."""
         self.running += 1
         self.last = now
         if now < self.until:
@@ -96,18 +96,18 @@ class Lane:
             self.minute_left -= 1
 
     def idle(self, now: float) -> bool:
-        """Whether nothing in it matters any more."""
+        """Whether the lane has no calls and no limit in effect, so that it can be removed."""
         if self.running or self.queue or now < self.until or now < self.spaced_until:
             return False
         return self.rules == FREE or (now >= self.minute_until and now >= self.last + self.rules.spacing)
 
     def _gap(self, now: float) -> float:
-        """Seconds between the starts of two calls."""
+        """The required seconds between the starts of two calls."""
         return max(self.rules.spacing, self.spacing) if now < self.spaced_until else self.rules.spacing
 
 
 class Limiter:
-    """The lanes of all connections, and what their answers said last."""
+    """The lanes of all connections, and the rate limit fields of their last responses."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -115,7 +115,7 @@ class Limiter:
         self.lanes: dict[str, Lane] = {}
 
     def pick(self, accounts: Sequence[Connection]) -> int:
-        """The index in *accounts* of the one to ask: the first that is free now, else the one that will be soonest."""
+        """The index in *accounts* of the first that is free now, else of the one that will be free first."""
         now = self._clock.monotonic()
         best, least = 0, inf
         for at, account in enumerate(accounts):
@@ -131,9 +131,9 @@ class Limiter:
         return best
 
     async def enter(self, account: Connection, rules: Rules, patience: float) -> Lane | None:
-        """Wait for a slot, first come first served.
+        """Wait for a slot, first come, first served; returns the lane, to be passed to :meth:`leave`.
 
-        None: it would take, or has taken, more than *patience* seconds, or the account began to cool.
+        None: the wait would exceed, or has exceeded, *patience* seconds, or the account began to cool.
         """
         lane, now = self._lane(account.id), self._clock.monotonic()
         lane.rules = rules
@@ -150,7 +150,7 @@ class Limiter:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.result() is not None:
-                self.leave(lane)  # it was given in the moment in which the client left
+                self.leave(lane)  # the slot was granted in the same moment
             raise
         finally:
             timer.cancel()
@@ -166,18 +166,18 @@ class Limiter:
             del self.lanes[lane.id]
 
     def dismiss(self, connection_id: str) -> None:
-        """Send those who wait for the connection elsewhere: it cools."""
+        """Send away all calls that wait for the connection, because it is cooling."""
         if (lane := self.lanes.get(connection_id)) is not None:
             while lane.queue:
                 _answer(lane.queue.popleft(), None)
 
     def wait(self, connection_id: str) -> float:
-        """Seconds that a call would wait for the connection now; 0 = it is free."""
+        """The seconds that a call would now wait for the connection; 0 = it is free."""
         lane = self.lanes.get(connection_id)
         return lane.estimate(self._clock.monotonic()) if lane is not None else 0.0
 
     def learn(self, connection_id: str, fields: Headers) -> None:
-        """Note what an answer's header says of the limits."""
+        """Apply the rate limit fields of a response."""
         if not (found := told.relevant(fields)):
             return
         now = self._clock.time()
@@ -190,15 +190,15 @@ class Limiter:
             self._space(connection_id, _HELD_BACK, _MINUTE)
 
     def refused(self, connection_id: str, seconds: float | None) -> None:
-        """A protected connection was told 429: no call for as long as it said, a minute when it did not."""
+        """Stop calls on a protected connection after a 429, for *seconds* or else for a minute."""
         self._allow(connection_id, 0, _MINUTE if seconds is None else seconds)
 
     def _obey(self, connection_id: str, quota: told.Quota) -> None:
-        """Less than a tenth left: only that many calls; more than half: no limit; else evenly spaced."""
+        """Limit calls by *quota*.  Below a tenth left: only that many.  Above half: no limit.  Between: evenly spaced."""
         reset = _MINUTE if quota.reset is None else min(quota.reset, _LONGEST)
         if quota.remaining is None or reset <= 0:
             return
-        if quota.kind != "requests":  # how many calls the tokens last no one knows
+        if quota.kind != "requests":  # it is unknown for how many calls the tokens suffice
             if quota.remaining == 0:
                 self._allow(connection_id, 0, reset)
             return
@@ -214,7 +214,7 @@ class Limiter:
 
     def _allow(self, connection_id: str, calls: int, seconds: float) -> None:
         lane, until = self._lane(connection_id), self._clock.monotonic() + seconds
-        same = abs(lane.until - until) < 1.0  # answers of one window may come in any order
+        same = abs(lane.until - until) < 1.0  # responses about the same window may arrive in any order
         lane.left = min(lane.left, calls) if same else calls
         lane.until = max(lane.until, until) if same or not calls else until
         self._pump(lane)
@@ -231,7 +231,7 @@ class Limiter:
         return lane
 
     def _pump(self, lane: Lane) -> None:
-        """Let in who may come in, and wake up when the next one may."""
+        """Start all waiting calls that may start, and set a timer for the next one."""
         if lane.timer is not None:
             lane.timer.cancel()
             lane.timer = None
@@ -248,7 +248,7 @@ class Limiter:
                 return
 
     def said(self, connection_id: str) -> list[told.Quota]:
-        """The limits that the connection's last answer spoke of, with the seconds left from now."""
+        """The quotas in the connection's last response, with ``reset`` counted from now."""
         at, fields = self._said.get(connection_id, (0.0, []))
         passed = self._clock.time() - at
         return [
@@ -257,13 +257,13 @@ class Limiter:
         ]
 
     def forget(self, connection_id: str) -> None:
-        """The connection was deleted."""
+        """Remove the state of a deleted connection."""
         self._said.pop(connection_id, None)
         self.dismiss(connection_id)
         self.lanes.pop(connection_id, None)
 
     def clear(self) -> None:
-        """Lift what was learned, by hand."""
+        """Lift all learned limits."""
         for lane in list(self.lanes.values()):
             lane.until = lane.spaced_until = -inf
             self._pump(lane)

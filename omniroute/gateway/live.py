@@ -1,4 +1,4 @@
-"""What changes from request to request: one object, owned by the event loop, so no locks."""
+"""The state that changes with every request, in one object.  The event loop owns it, so it needs no locks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .uses import Uses
 
 
 class Timing(Struct, gc=False):
-    """A finished call.  Moments are monotonic and None where the call never came to them."""
+    """The timing of a finished call.  Moments are monotonic seconds, None for a step that the call did not reach."""
 
     at: float
     provider: str
@@ -42,11 +42,11 @@ class Timing(Struct, gc=False):
 
 
 class Live:
-    """Health of the accounts, calls in flight, the snapshot in force and where finished calls go."""
+    """The current snapshot, the health of accounts, the calls in flight, and the callbacks for finished calls."""
 
     def __init__(self, clock: Clock, snapshot: Snapshot, on_record: Callable[[CallRecord], None]) -> None:
         self.clock = clock
-        self.snapshot = snapshot  # swapped whole by the control plane
+        self.snapshot = snapshot  # replaced as a whole by the control plane
         self.health = Health(clock)
         self.breakers = Breakers(clock)
         self.limiter = Limiter(clock)
@@ -67,18 +67,18 @@ class Live:
         self.draining = False
 
     def forget(self, connection_id: str) -> None:
-        """The connection was deleted."""
+        """Remove the state of a deleted connection."""
         self.health.forget(connection_id)
         self.limiter.forget(connection_id)
         self.uses.forget(connection_id)
         self.tokens.forget(connection_id)
 
     def begin(self, target: tuple[str, str, str]) -> None:
-        """One more call to *target*."""
+        """Count one more call in flight to *target*."""
         self.in_flight[target] = self.in_flight.get(target, 0) + 1
 
     def finish(self, target: tuple[str, str, str]) -> None:
-        """One call less; a count that reaches zero is removed, so the table stays small."""
+        """Count one call less; a count of zero is removed, so the table stays small."""
         count = self.in_flight[target] - 1
         if count > 0:
             self.in_flight[target] = count

@@ -1,7 +1,6 @@
-"""Calls beside chat whose answers are whole: the client's body -> an ask -> one vendor's format -> the client's form.
+"""Operations other than chat without streams or files: client body -> ask -> vendor's format -> client's format.
 
-Everything around an attempt (accounts, cooldowns, fallback, records) is that of chat; what differs is in the tables of
-``media/``.
+Accounts, cooldowns, fallback and records work as for chat; what differs is in the tables of ``media/``.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ A = TypeVar("A")
 T = TypeVar("T")
 Handler = Callable[[Gateway, Exchange, Any], Coroutine[Any, Any, None]]
 Decode = Callable[[bytes], Any]
-"""A client's body -> an ask, which has at least ``model``.  Raises ``OmniError``."""
+"""A client's body -> an ask with at least the attribute ``model``.  Raises ``OmniError``."""
 
-_CHAT_WIRE: Final = "openai-chat"  # whose errors most vendors, and nearly all clients of these operations, speak
+_CHAT_WIRE: Final = "openai-chat"  # its error format is that of most vendors and clients of these operations
 
 
 class MediaJob(Job):
-    """One call of a media operation: its row, and what its body says once decoded."""
+    """One call of a media operation; ``ask`` is its decoded body."""
 
     __slots__ = ("ask", "only", "row")
 
@@ -61,7 +60,7 @@ class MediaJob(Job):
 def serve(
     gateway: Gateway, exchange: Exchange, row: MediaOperation, decode: Decode, *, wire: str = _CHAT_WIRE
 ) -> Coroutine[Any, Any, None]:
-    """Answer one call with a JSON body; ``{provider}`` in the path restricts it."""
+    """Answer one call with a JSON body; ``{provider}`` in the path restricts it to that provider."""
     only = exchange.request.params.get("provider", "")
     job = MediaJob(exchange, row, gateway.clock.monotonic(), wire=wire, only=only)
 
@@ -74,14 +73,14 @@ def serve(
 
 
 def body_of(gateway: Gateway, job: MediaJob) -> bytes:
-    """The client's JSON body, without personal data where the settings say so.  Raises ``OmniError``."""
+    """The client's JSON body, with personal data redacted if the settings say so.  Raises ``OmniError``."""
     request = job.exchange.request
     request.body = gateway.guard.redacted(request.body, request.id)
     return request.body
 
 
 def handler(row: MediaOperation, decode: Decode, wire: str = _CHAT_WIRE) -> Handler:
-    """A row of the route table."""
+    """A handler for the route table."""
 
     def handle(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
         return serve(gateway, exchange, row, decode, wire=wire)
@@ -95,12 +94,12 @@ embed_legacy: Final = handler(EMBEDDINGS, embeddings.decode_ollama_legacy, "olla
 
 
 def embed_content(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
-    """Gemini's way, the model in the path."""
+    """Gemini's ``embedContent``, with the model in the path."""
     return _embed_gemini(gateway, exchange, batch=False)
 
 
 def embed_contents(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
-    """The same for several requests at once."""
+    """Gemini's ``batchEmbedContents``: several requests at once."""
     return _embed_gemini(gateway, exchange, batch=True)
 
 
@@ -114,7 +113,7 @@ moderate: Final = handler(MODERATIONS, moderations.decode)
 
 
 def plan_of(gateway: Gateway, job: MediaJob, model: str) -> Plan:
-    """Where a call for *model* may go; what it may cost is reserved.  Raises ``OmniError``."""
+    """The plan of a call for *model*; its possible cost is reserved.  Raises ``OmniError``."""
     job.requested = model or job.row.default_model
     plan = media_plan.plan(gateway, job.row, job, job.only)
     spend.reserve(gateway, job, plan)
@@ -122,10 +121,10 @@ def plan_of(gateway: Gateway, job: MediaJob, model: str) -> Plan:
 
 
 async def attempt(gateway: Gateway, job: MediaJob, route: Route, account: Connection) -> Failure | None:
-    """One call to one account.  None: the client has been answered; else nothing has been sent."""
+    """One call to one account.  None: the client has been answered; a Failure: nothing has been sent to it."""
     codec = CODECS[job.row.name].get(route.wire)
     if codec is None:
-        raise OmniError("not_supported", f"{route.provider.name}: the format '{route.wire}' is not known")
+        raise OmniError("not_supported", f"{route.provider.name}: unknown format '{route.wire}'")
     sent = codec.render(job.ask, route.model)
     job.dropped = sent.dropped
     assert isinstance(sent.body, bytes)
@@ -144,7 +143,7 @@ async def attempt(gateway: Gateway, job: MediaJob, route: Route, account: Connec
 
 
 def deliver(gateway: Gateway, job: MediaJob, got: Got, received: Headers) -> None:
-    """Answer the client, and note for the books what was used."""
+    """Answer the client, and record the usage."""
     job.usage, job.upstream_model = got.usage, got.model
     job.units = got.units
     fields: Headers = [(b"content-type", got.content_type), *render.answer_fields(received)]
@@ -156,7 +155,7 @@ def deliver(gateway: Gateway, job: MediaJob, got: Got, received: Headers) -> Non
 def door(
     operation: str, route: Route, account: Connection, sent: Sent, *more: tuple[bytes, bytes], method: str = "POST"
 ) -> Template:
-    """How *account* is reached for *operation*: address, authentication and the fields of *sent*, then *more*."""
+    """The head of a request to *account* for *operation*: address, authentication, the fields of *sent*, then *more*."""
     provider = route.provider
     served = serves(provider, operation)
     assert served is not None
@@ -171,7 +170,7 @@ def door(
 
 
 def refused(gateway: Gateway, route: Route, status: int, received: Headers, body: bytes) -> Failure:
-    """What a vendor's error says; its body reaches the client as it is only where both speak the same wire."""
+    """A vendor's error as a Failure.  Its body is relayed unchanged only if both sides have the same wire format."""
     wire = route.wire if route.wire in FORMATS else _CHAT_WIRE
     failure = upstream_failure(gateway, wire, status, received, body)
     if wire == _CHAT_WIRE and route.wire != "openai":
@@ -180,9 +179,9 @@ def refused(gateway: Gateway, route: Route, status: int, received: Headers, body
 
 
 def understood(read: Callable[[bytes, Any, A], T], body: bytes, ask: Any, more: A) -> T:
-    """What *read*, of a codec, makes of an answer.
+    """The result of a codec's *read* or *follow*.
 
-    Raises ``Refused`` for an error that came with a good status, ``BadAnswer`` for what is neither.
+    Raises ``Refused`` for an error with a success status, ``BadAnswer`` for any other unusable response.
     """
     try:
         return read(body, ask, more)
@@ -193,7 +192,7 @@ def understood(read: Callable[[bytes, Any, A], T], body: bytes, ask: Any, more: 
 
 
 def reported(body: bytes) -> Failure | None:
-    """The error that an answer with a good status has in place of what was asked for, if it has one."""
+    """The error in a response with a success status, None if there is none."""
     try:
         said = error_in(msgspec.json.decode(body))
     except UNREADABLE:
@@ -202,7 +201,7 @@ def reported(body: bytes) -> Failure | None:
 
 
 def mark(gateway: Gateway, job: Job, route: Route) -> Mark:
-    """What the answer says that no upstream knows.  The model is named ``provider/model``, as clients name it."""
+    """The gateway's own values for the response.  The model is named as the client did or ``provider/model``."""
     label = route.provider.prefix or route.provider.id
     model = job.requested if "/" in job.requested or job.wire != _CHAT_WIRE else f"{label}/{route.model}"
     return Mark(model, int(gateway.clock.time()), job.exchange.request.id.replace("-", ""))

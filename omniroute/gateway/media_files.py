@@ -1,6 +1,6 @@
-"""Pictures and sound: calls whose bodies are forms with files, whose answers are files or streams, or come in steps.
+"""Images and audio: operations with uploaded files, with files or streams as responses, or with several requests.
 
-Accounts, cooldowns, fallback and records are those of every call; what differs from vendor to vendor is in ``media/``.
+Accounts, cooldowns, fallback and records work as for every call; the differences between vendors are in ``media/``.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from .snapshot import Connection
 from .spool import Spool, receive
 
 Work = Callable[[Gateway, "FileJob"], Awaitable[Failure | None]]
-STEPS_SECONDS: Final = 120.0  # for a job that is looked at until it is done
+STEPS_SECONDS: Final = 120.0  # time limit for a vendor's asynchronous job
 _ERROR_BODY: Final = 1024 * 1024
-_PASSING: Final = frozenset({429, 500, 502, 503, 504})  # a look that fails so is followed by another
+_PASSING: Final = frozenset({429, 500, 502, 503, 504})  # statuses after which polling goes on
 
 
 class FileJob(MediaJob):
-    """One call; ``spool`` holds the files that came with it."""
+    """One call; ``spool`` holds the uploaded files."""
 
     __slots__ = ("spool",)
 
@@ -69,7 +69,7 @@ def _serve(gateway: Gateway, exchange: Exchange, row: MediaOperation, work: Work
 
 
 def generate(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
-    """Pictures from words."""
+    """Generate images from a prompt."""
 
     async def work(gateway: Gateway, job: FileJob) -> Failure | None:
         job.ask = ask = images.read_ask(body_of(gateway, job))
@@ -80,12 +80,12 @@ def generate(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[A
 
 
 def edit(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
-    """Pictures from pictures and words; a form, or JSON with URLs."""
+    """Edit images by a prompt; the request is a form, or JSON with URLs."""
     return _serve(gateway, exchange, IMAGE_EDITS, _changed("edits"))
 
 
 def vary(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
-    """Pictures from a picture."""
+    """Generate variations of an image."""
     return _serve(gateway, exchange, IMAGE_EDITS, _changed("variations"))
 
 
@@ -117,10 +117,10 @@ async def _attempt_edit(gateway: Gateway, job: FileJob, route: Route, account: C
 
 
 async def _inlined(job: FileJob, limit: int) -> tuple[images.Picture, ...]:
-    """The pictures of a form as URLs that have them inside, for vendors that take no forms."""
+    """The images of a form as ``data:`` URLs, for vendors that do not accept forms.  Raises ``OmniError`` 413."""
     found = images.pictures_of(job.ask.form)
     if sum(file.size for file in found) > limit:
-        raise OmniError("too_large", "The pictures are too large for this provider", param="image")
+        raise OmniError("too_large", "The images are too large for this provider", param="image")
     assert job.spool is not None
     urls = []
     for file in found:
@@ -132,12 +132,12 @@ async def _inlined(job: FileJob, limit: int) -> tuple[images.Picture, ...]:
 
 
 def transcribe(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
-    """Text from sound."""
+    """Transcribe audio."""
     return _serve(gateway, exchange, TRANSCRIPTIONS, _heard("transcribe"))
 
 
 def translate(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
-    """English text from sound."""
+    """Translate audio into English text."""
     return _serve(gateway, exchange, TRANSLATIONS, _heard("translate"))
 
 
@@ -155,7 +155,7 @@ def _heard(task: str) -> Work:
 
 
 def speak(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any, Any, None]:
-    """Sound from text."""
+    """Generate speech from text."""
 
     async def work(gateway: Gateway, job: FileJob) -> Failure | None:
         job.ask = ask = speech.read_ask(body_of(gateway, job))
@@ -166,12 +166,12 @@ def speak(gateway: Gateway, exchange: Exchange, route: object) -> Coroutine[Any,
 
 
 def _boundary(job: FileJob) -> str:
-    """Ours, for the form that goes upstream: as unlikely in a file as a request id is to come twice."""
+    """The boundary of the form sent upstream: made from the request id, so it is unlikely to occur in a file."""
     return f"omniroute-{job.exchange.request.id}"[:70]
 
 
 async def _form(gateway: Gateway, job: FileJob, spool: Spool) -> Form:
-    """The client's form, without personal data in its fields where the settings say so.  Raises ``OmniError``."""
+    """The client's form, with personal data in its fields redacted if the settings say so.  Raises ``OmniError``."""
     form = await receive(job.exchange, spool)
     return form._replace(fields=gateway.guard.fields(form.fields, job.exchange.request.id))
 
@@ -189,7 +189,7 @@ async def _whole(exchange: Exchange, limit: int) -> bytes:
 
 
 def codec_of(job: MediaJob, route: Route) -> Codec:
-    """Raises ``OmniError`` when the provider has no such operation."""
+    """The codec for the job's operation at the route's provider.  Raises ``OmniError`` when it has no such operation."""
     codec = CODECS[job.row.name].get(route.wire)
     if codec is None:
         raise not_served(job.row, route.provider.id, f"{route.provider.id}/{route.model}")
@@ -197,7 +197,7 @@ def codec_of(job: MediaJob, route: Route) -> Codec:
 
 
 async def attempt(gateway: Gateway, job: FileJob, route: Route, account: Connection) -> Failure | None:
-    """None: the client has been answered; else nothing has been sent."""
+    """One call to one account.  None: the client has been answered; a Failure: nothing has been sent to it."""
     codec = codec_of(job, route)
     sent = codec.render(job.ask, route.model)
     job.dropped = sent.dropped
@@ -221,9 +221,9 @@ def _source(job: FileJob, sent: Sent) -> Body:
 async def _streamed(
     gateway: Gateway, job: FileJob, route: Route, account: Connection, codec: Codec, form: Template, body: Body
 ) -> Failure | None:
-    """A call whose answer is sent on as it comes, where the vendor gives one that can be: sound as a file, or events.
+    """A call whose response is relayed as it arrives if it is an audio file or server-sent events, else read whole.
 
-    None: the client has been answered; else nothing has been sent.
+    Returns as :func:`attempt`.
     """
     call = await gateway.client.open_as(form, body)
     try:
@@ -239,7 +239,7 @@ async def _streamed(
         fields: Headers = [(b"content-type", kind), *render.answer_fields(call.headers)]
         failure = await media_stream.relay(gateway, job, route, call, head(job, fields), events=events)
         if failure is not None:
-            job.units = None  # nothing came of it, so nothing is to be paid
+            job.units = None  # a failed attempt is not billed
         return failure
     finally:
         call.cancel()
@@ -248,17 +248,17 @@ async def _streamed(
 async def _read(
     gateway: Gateway, job: FileJob, route: Route, account: Connection, codec: Codec, call: Call, body: bytes
 ) -> Failure | None:
-    """A whole answer, or the first of several steps."""
+    """Read a whole response, or the first of several, and answer the client.  Returns as :func:`attempt`."""
     if call.status >= 300:
         return refused(gateway, route, call.status, call.headers, body)
     if codec.raw:
-        return reported(body) or Failure(502, "The provider answered with JSON instead of sound")
+        return reported(body) or Failure(502, "The provider answered with JSON instead of audio")
     last = await _follow(gateway, job, route, account, codec, body) if codec.follow is not None else body
     if isinstance(last, Failure):
         return last
     got = understood(codec.read, last, job.ask, mark(gateway, job, route))
     if got.urls:
-        job.usage, job.units = got.usage, got.units  # it is to be paid for, whatever comes of the rest
+        job.usage, job.units = got.usage, got.units  # billed by the vendor, even if fetching the images fails
         home = door(job.row.name, route, account, Sent(b"")).origin
         choose = gateway.live.snapshot.outbound.choose
         way = partial(choose, route.provider, account.provider, account.id)
@@ -270,9 +270,9 @@ async def _read(
 async def _follow(
     gateway: Gateway, job: FileJob, route: Route, account: Connection, codec: Codec, body: bytes
 ) -> bytes | Failure:
-    """Ask on until the codec has what it wants.
+    """Send the codec's next requests, until one returns the final body or fails.
 
-    Raises ``OmniError`` 504 when that takes too long: the job is on its way, so nobody else is asked.
+    Raises ``OmniError`` 504 when that takes too long: the vendor's job still runs, so no other account is tried.
     """
     assert codec.follow is not None
     clock = gateway.clock

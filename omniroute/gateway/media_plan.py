@@ -1,7 +1,7 @@
-"""The plan of a call beside chat: that of chat, with its models understood for the operation.
+"""The plan of an operation other than chat: made as for chat, but model names are resolved for the operation.
 
-A combo, an alias or a fallback chain may hold models of any kind; each member is resolved anew for what is asked, and one
-that has nothing to do with it is passed over like any that cannot be asked.
+A combo, an alias or a fallback chain may contain models of any kind.  Each member is resolved again for the operation, and
+one that does not support it is skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def plan(gateway: Gateway, row: MediaOperation, job: Job, only: str = "", *, dry
 
 
 class _View:
-    """What a plan asks of the gateway: who is alive, and where names lead."""
+    """The part of the gateway that a plan uses: live state, and resolution of names for one operation."""
 
     def __init__(self, gateway: Gateway, row: MediaOperation) -> None:
         self.live = gateway.live

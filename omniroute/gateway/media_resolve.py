@@ -1,7 +1,7 @@
-"""A model name of an operation beside chat -> where to send it.  Pure: the snapshot in, a route out.
+"""Resolution of model names for operations other than chat.  Pure: a snapshot in, a route out.
 
-Order (routing semantics section 14.4): a known prefix, an alias, a model of the catalogue by its bare id, and last, where
-the operation guesses, the first segment as the name of a provider.
+Order: a known prefix, an alias, the bare id of a model in the catalogue, and last, if the operation guesses, the first
+segment as the name of a provider.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LATEST = ":latest"
 
 
 def resolve(snapshot: Snapshot, operation: MediaOperation, name: str, *, only: str = "") -> Route:
-    """Where *operation* with the model *name* goes; *only* restricts to one provider (dedicated routes).
+    """The route for *operation* with the model *name*; *only* restricts it to one provider (dedicated routes).
 
     The route's ``wire`` is the key of the codec.  Raises ``OmniError``.
     """
@@ -35,7 +35,7 @@ def _resolve(snapshot: Snapshot, operation: MediaOperation, name: str, depth: in
     head, slash, rest = name.partition("/")
     if slash and rest and (provider_id := snapshot.prefixes.get(head)) is not None:
         models = snapshot.providers[provider_id].models
-        whole = name in models and rest not in models  # a vendor who is also the first segment of its own models' names
+        whole = name in models and rest not in models  # the vendor's own model names may begin with its prefix
         return _route(snapshot, operation, provider_id, name if whole else rest, "prefix")
     target = alias_target(snapshot, name)
     if target is not None and target != name:
@@ -52,13 +52,13 @@ def _resolve(snapshot: Snapshot, operation: MediaOperation, name: str, depth: in
 
 
 def _offers(snapshot: Snapshot, operation: MediaOperation, model: str) -> tuple[str, ...]:
-    """The providers that have *model* for *operation*, narrowed to those that can be asked."""
+    """The ids of providers that offer *model* for *operation*, as :func:`narrowed`."""
     found = tuple(p for p in snapshot.models.get(model, ()) if offers(snapshot.providers.get(p), operation, model))
     return narrowed(snapshot, found)
 
 
 def offers(provider: Provider | None, operation: MediaOperation, model: str) -> bool:
-    """Whether *provider* has *model* for *operation*, as far as is known: of a user's own model nothing is."""
+    """Whether *provider* can do *operation* with *model*.  Models outside the catalogue are assumed to fit."""
     if provider is None or serves(provider, operation.name) is None:
         return False
     known = provider.models.get(model)
@@ -101,7 +101,7 @@ def _route(snapshot: Snapshot, operation: MediaOperation, provider_id: str, mode
 
 
 def _dedicated(snapshot: Snapshot, operation: MediaOperation, prefix: str, name: str) -> Route:
-    """``/v1/providers/{provider}/…``: the prefix may be missing and must not be another provider's."""
+    """``/v1/providers/{provider}/…``: the model's prefix may be missing, but must not be another provider's."""
     provider_id = snapshot.prefixes.get(prefix)
     if provider_id is None:
         raise OmniError("invalid_request", f"Unknown provider: {prefix}")

@@ -1,7 +1,7 @@
-"""Sound, or events, on their way from a vendor to a client as they are.
+"""Relaying of audio files and event streams from a vendor to a client, unchanged.
 
-The machinery is that of chat streams (:class:`.stream.StreamRelay`): the upstream's socket writes to the client's, a slow
-client pauses its upstream, one that leaves cancels it.
+Chat streams use the same :class:`.stream.StreamRelay`: upstream data is written to the client at once, a slow client pauses
+its upstream, and a client that disconnects cancels it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .job import Gateway, Job
 from .resolve import Route
 from .stream import StreamRelay
 
-_TAIL: Final = 64 * 1024  # the last event has the whole text, and the counts behind it
+_TAIL: Final = 64 * 1024  # bytes kept of an event stream: the last event has the whole text, followed by the usage
 _BOUNDARY: Final = re.compile(rb"\r?\n\r?\n")
 
 
 class RawPipe:
     """A :class:`..translate.relay.Pipe` that changes nothing.
 
-    An error cannot be told in the middle of a sound, so the connection is broken: the client must not take a part for all.
+    An audio file cannot carry an error, so the connection is aborted: otherwise the client would take a part for the whole.
     """
 
     def __init__(self, exchange: Exchange, events: bool) -> None:
@@ -40,7 +40,7 @@ class RawPipe:
         self.ended = False
         self.failure: Failure | None = None
         self.pieces = 0
-        self.torn = True  # nothing of ours may stand between the pieces of a file
+        self.torn = True  # no keep-alive may be inserted between the pieces of a file
         self._exchange = exchange
         self._events = events
         self._tail = b""
@@ -66,8 +66,8 @@ class RawPipe:
 def usage_of(events: bytes) -> Usage | None:
     """The token counts of the last event that has any.
 
-    *events* is the end of a stream, and its first event may have lost its beginning: a picture in base64 is longer than what
-    is kept.  So each is read from its member ``usage`` on, whose name no text can contain: quotes are escaped there.
+    *events* is the end of a stream.  Its first event may be cut, because an image in base64 is longer than what is kept, so
+    each event is read from its member ``usage`` on.  Text cannot be mistaken for that name: its quotes are escaped.
     """
     for event in reversed(_BOUNDARY.split(events)):
         _, name, after = (data_of(event) or event).rpartition(b'"usage"')
@@ -85,7 +85,7 @@ def usage_of(events: bytes) -> Usage | None:
 
 
 async def relay(gateway: Gateway, job: Job, route: Route, call: Call, fields: Headers, *, events: bool) -> Failure | None:
-    """Send *call*'s body on under the head *fields*.  None: the client has been answered; else nothing has been sent."""
+    """Relay *call*'s body with the header *fields*.  None: the client has been answered; a Failure: nothing was sent."""
     assert job.account is not None
     pipe = RawPipe(job.exchange, events)
     stream = StreamRelay(

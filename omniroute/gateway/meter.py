@@ -1,10 +1,10 @@
-"""How often something may be done that is worth doing for a person's requests and not for a flood's."""
+"""A rate limit for optional work that is useful for single requests but too expensive under heavy load."""
 
 from __future__ import annotations
 
 
 class Meter:
-    """At most *burst* times at once and *per_second* in the long run (the virtual scheduling of ITU-T I.371)."""
+    """Allows at most *burst* times at once and *per_second* in the long run (virtual scheduling, ITU-T I.371)."""
 
     __slots__ = ("_due", "_slack", "_step")
 
@@ -14,7 +14,7 @@ class Meter:
         self._due = 0.0
 
     def allows(self, now: float) -> bool:
-        """Whether it may be done once more at *now*, in seconds; then it counts as done."""
+        """Whether the work may be done at *now* (seconds).  True counts it as done."""
         due = max(self._due, now - self._slack)
         if due > now:
             return False

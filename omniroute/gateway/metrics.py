@@ -1,7 +1,7 @@
-"""Counters of finished calls, kept in plain attributes: one call costs about a microsecond, nothing is locked or allocated.
+"""Counters of finished calls, kept in plain attributes: a call costs about a microsecond, without locks or allocations.
 
-Label sets are bounded, because clients make up the names of models: at most :data:`MODELS` per provider and
-:data:`PROVIDERS` in all, the rest under :data:`OTHER`.  A call that reached no provider has none and no model.
+Label sets are bounded, because clients choose the names of models: at most :data:`MODELS` per provider and
+:data:`PROVIDERS` in all; the rest is counted as :data:`OTHER`.  A call that reached no provider has empty labels.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ MODELS: Final = 50
 PROVIDERS: Final = 500
 OTHER: Final = "other"
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0)
-"""Upper bounds in seconds; a last bucket takes what is longer."""
+"""Upper bounds of the histogram buckets, in seconds; a last bucket holds longer durations."""
 
 _BOUNDS_MS: Final = [bound * 1000 for bound in BUCKETS]
 
 
 class Series:
-    """Everything counted of one model of one provider.  ``duration`` and ``first`` hold counts by bucket, sums are ms."""
+    """The counters of one provider's model.  ``duration`` and ``first`` hold counts by bucket; sums are milliseconds."""
 
     __slots__ = (
         "cache_read", "cache_write", "cost", "duration", "duration_ms", "errors", "first", "first_ms", "input", "output",
@@ -64,7 +64,7 @@ class Series:
 
 
 class Metrics:
-    """Takes each finished call and hands it on to *then*."""
+    """Counts each finished call and passes it on to *then*."""
 
     def __init__(self, then: Callable[[CallRecord], None]) -> None:
         self.series: dict[tuple[str, str], Series] = {}
@@ -72,7 +72,7 @@ class Metrics:
         self._models: dict[str, int] = {}  # provider -> how many of its models have a series
 
     def put(self, call: CallRecord) -> None:
-        """Count *call*, then pass it on, which takes it over."""
+        """Count *call* and pass it on."""
         found = self.series.get((call.provider, call.model))
         if found is None:
             found = self.find(call.provider, call.model)
@@ -80,7 +80,7 @@ class Metrics:
         self._then(call)
 
     def find(self, provider: str, model: str) -> Series:
-        """The series that calls of *model* belong to."""
+        """The series that counts calls of *model* at *provider*."""
         label = self.labels(provider, model)
         if (found := self.series.get(label)) is None:
             found = self.series[label] = Series()
@@ -88,7 +88,7 @@ class Metrics:
         return found
 
     def labels(self, provider: str, model: str) -> tuple[str, str]:
-        """The bounded names of a provider and its model."""
+        """The bounded label values (provider, model)."""
         if not provider:
             return "", ""
         if (provider, model) in self.series:

@@ -1,4 +1,4 @@
-"""``GET /v1/models``: one list that satisfies OpenAI and Anthropic clients at once."""
+"""``GET /v1/models``: one list for both OpenAI and Anthropic clients, and Gemini's own."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .edge import error_body
 from .job import Gateway
 from .snapshot import Snapshot
 
-CREATED: Final = 1_735_689_600  # 2025-01-01: vendors' own dates are not known, and clients want one that stays
+CREATED: Final = 1_735_689_600  # 2025-01-01: vendors' dates are unknown, and clients expect a constant value
 _CREATED_ISO: Final = iso(CREATED)
-COMBO: Final = "combo"  # who owns a combo's entry
-_GEMINI_CLIENT: Final = b"x-goog-api-client"  # Google's packages send it, whatever version of the API they are set to
+COMBO: Final = "combo"  # ``owned_by`` of a combo's entry
+_GEMINI_CLIENT: Final = b"x-goog-api-client"  # sent by Google's SDKs for every version of the API
 _MAX_PAGE: Final = 1000
 _DIGITS: Final = 10
 _ORDER: Final = {kind: n for n, kind in enumerate(("embedding", "image", "rerank", "audio", "moderation"), 1)}
 
 
 def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False, kind: str = "") -> None:
-    """Answer the list, a page of it, or one model by id; *kind*: those of that type alone.
+    """Answer with the list, a page of it, or one model by id; a *kind* limits it to models of that type.
 
-    In Gemini's form for *gemini*, and at every path for Google's own packages.
+    The format is Gemini's with *gemini*, and at any path for Google's SDKs.
     """
     request = exchange.request
     fields = [*request.reply_headers, render.JSON_TYPE]
@@ -57,7 +57,7 @@ def serve(gateway: Gateway, exchange: Exchange, *, gemini: bool = False, kind: s
 
 
 def may_use(snapshot: Snapshot, allowed: tuple[str, ...], entry: Mapping[str, Any]) -> bool:
-    """Whether a key with the patterns *allowed* could ask for the entry by its id; as ``auth.check_model``."""
+    """Whether a key with the patterns *allowed* may use the entry's id as a model name; as ``auth.check_model``."""
     name: str = entry["id"]
     provider = snapshot.providers.get(snapshot.prefixes.get(name.partition("/")[0], ""))
     if provider is None or entry["owned_by"] == COMBO:
@@ -67,10 +67,9 @@ def may_use(snapshot: Snapshot, allowed: tuple[str, ...], entry: Mapping[str, An
 
 
 def catalogue(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    """The combos, then every model of every provider that has an active connection, under its alias and, where that differs,
-    its id.
+    """The combos, then the models of all providers with an active connection; chat models first, then kind by kind.
 
-    Those for chat come first, then one kind after the other.
+    Each model is listed under its provider's alias and, where they differ, also under the provider's id.
     """
     yield from map(_combo_entry, sorted(snapshot.combos))
     yield from sorted(_catalogue(snapshot), key=lambda entry: _ORDER.get(entry["type"], 0))
@@ -144,7 +143,7 @@ def _entry(entry_id: str, provider: Provider, model: Model, parent: str | None, 
 def page(entries: list[dict[str, Any]], query: str) -> dict[str, Any]:
     """OpenAI's list with Anthropic's paging members (``limit``, ``after_id``, ``before_id``).
 
-    With ``before_id`` the page is what stands right before that entry, and ``has_more`` says that there is more above it.
+    With ``before_id`` the page ends right before that entry, and ``has_more`` refers to entries before the page.
     """
     asked = dict(parse_qsl(query))
     limit = _number(asked.get("limit", "1"))
@@ -169,12 +168,12 @@ def page(entries: list[dict[str, Any]], query: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> int:
-    """A whole number from a query; -1 for what is none or has too many digits."""
+    """A whole number from a query; -1 for anything else and for too many digits."""
     return int(text) if text.isdecimal() and len(text) < _DIGITS else -1
 
 
 def one(entries: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
-    """The entry with this id, or with this bare model name.  Raises ``OmniError("not_found")``."""
+    """The entry with the id or bare model name *wanted*.  Raises ``OmniError("not_found")``."""
     for entry in entries:
         if entry["id"] == wanted:
             return entry
@@ -185,7 +184,7 @@ def one(entries: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
 
 
 def gemini_entry(entry: dict[str, Any]) -> dict[str, Any]:
-    """One model as ``GET /v1beta/models/{id}`` gives it."""
+    """One model in the format of Gemini's ``GET /v1beta/models/{id}``."""
     return {
         "name": f"models/{entry['id']}",
         "baseModelId": entry["root"],
@@ -199,7 +198,7 @@ def gemini_entry(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def gemini_page(entries: list[dict[str, Any]], query: str) -> dict[str, Any]:
-    """The chat models, at most ``pageSize`` from ``pageToken`` (the number of the first one) on."""
+    """A page of chat models in Gemini's format: at most ``pageSize``, from the index ``pageToken`` on."""
     asked = dict(parse_qsl(query))
     size, start = _number(asked.get("pageSize", "0")), _number(asked.get("pageToken", "0"))
     if size < 0 or start < 0:

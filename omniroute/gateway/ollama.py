@@ -1,8 +1,8 @@
-"""The native Ollama endpoints that its clients call beside chat: what is there, what it can do, which version this is.
+"""Ollama's native endpoints: chat, and the lists, details and version that its clients ask for.
 
-Source: Ollama's ``docs/api.md`` and ``api/types.go``.  Editors first ask ``/api/version``, ``/api/tags`` and ``/api/show``,
-then chat at ``/v1/chat/completions`` or ``/api/chat``.  Nothing is loaded or unloaded here, so a request without words,
-which asks a server for that, is answered at once.
+Source: Ollama's ``docs/api.md`` and ``api/types.go``.  Editors first call ``/api/version``, ``/api/tags`` and ``/api/show``,
+then chat at ``/v1/chat/completions`` or ``/api/chat``.  A request without a prompt asks the server to load or unload a
+model.  Nothing is loaded here, so it is answered at once.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from .answer import challenge
 from .job import Gateway, Line
 from .snapshot import Snapshot
 
-# Clients compare it with the version that brought what they need (0.6.4: model capabilities, 0.9: ``think``; 0.12: tool
-# call ids).  It stands for the protocol spoken here, not for any program.
+# Clients compare it with the version that introduced a feature (0.6.4: model capabilities, 0.9: ``think``, 0.12: tool call
+# ids).  It is the version of the protocol, not of a program.
 VERSION: Final = "0.12.0"
 _LATEST: Final = ":latest"  # the tag that clients add to a name without one
 _LISTED: Final = frozenset({"model", "embedding"})
 _ARCHITECTURE: Final = "general.architecture"
-_SMALL: Final = 1024  # bytes; a longer body has words
+_SMALL: Final = 1024  # bytes; a longer body has a prompt
 
 
 class _Show(Struct):
     model: str = ""
-    name: str = ""  # what ``model`` was called before
+    name: str = ""  # the former name of ``model``
 
 
 class _Words(Struct):
-    """The members of a request that tell whether there is anything to answer."""
+    """The members of a request that show whether it has a prompt."""
 
     model: str = ""
     messages: list[Raw] | None = None
@@ -54,11 +54,11 @@ _words: Final = msgspec.json.Decoder(_Words)
 _UNLOAD: Final = (b"0", b'"0"', b'"0s"')
 
 
-# --------------------------------------------------------------------------- what is there
+# --------------------------------------------------------------------------- models
 
 
 async def tags(gateway: Gateway, exchange: Exchange, row: object) -> None:
-    """``GET /api/tags``: every model that can be routed to, once."""
+    """``GET /api/tags``: every routable model, once."""
     try:
         entries = _entries(gateway, exchange)
     except OmniError as error:
@@ -68,7 +68,7 @@ async def tags(gateway: Gateway, exchange: Exchange, row: object) -> None:
 
 
 async def show(gateway: Gateway, exchange: Exchange, row: object) -> None:
-    """``POST /api/show``: what one model can do."""
+    """``POST /api/show``: the details and capabilities of one model."""
     try:
         entries = _entries(gateway, exchange)
         entry = find(entries, _asked(exchange.request.body))
@@ -84,12 +84,12 @@ async def version(gateway: Gateway, exchange: Exchange, row: object) -> None:
 
 
 async def ps(gateway: Gateway, exchange: Exchange, row: object) -> None:
-    """``GET /api/ps``: models held in memory, of which there are none."""
+    """``GET /api/ps``: the models loaded in memory, of which there are none."""
     _answer(exchange, {"models": []})
 
 
 def _entries(gateway: Gateway, exchange: Exchange) -> list[dict[str, Any]]:
-    """The catalogue as far as the caller's key reaches.  Raises ``OmniError``."""
+    """The catalogue, limited to what the caller's key allows.  Raises ``OmniError``."""
     snapshot = gateway.live.snapshot
     required = snapshot.settings.require_auth_for_models
     key = auth.authenticate(snapshot, exchange.request, gateway.clock.time(), required=required)
@@ -108,7 +108,7 @@ def _asked(body: bytes) -> str:
 
 
 def find(entries: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
-    """The entry of this name, with or without the tag that clients add.  Raises ``OmniError("not_found")``."""
+    """The entry named *wanted*, with or without the tag ``:latest``.  Raises ``OmniError("not_found")``."""
     untagged = wanted.removesuffix(_LATEST)
     for name in (wanted, untagged):
         with suppress(OmniError):
@@ -117,7 +117,7 @@ def find(entries: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
 
 
 def model_of(snapshot: Snapshot, entry: dict[str, Any]) -> Model:
-    """What is known of an entry's model; of a custom one that is only its name."""
+    """The catalogue's data on an entry's model; for a custom model only its name."""
     prefix = entry["id"].partition("/")[0]
     provider = snapshot.providers.get(snapshot.prefixes.get(prefix, prefix))
     known = provider.models.get(entry["root"]) if provider is not None else None
@@ -125,7 +125,7 @@ def model_of(snapshot: Snapshot, entry: dict[str, Any]) -> Model:
 
 
 def listed(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry of ``/api/tags``.  The size is 0, since nothing is stored here; the digest is the id's, and stays."""
+    """An entry of ``/api/tags``.  The size is 0, because nothing is stored here; the digest is a constant hash of the id."""
     return {
         "name": entry["id"],
         "model": entry["id"],
@@ -149,7 +149,7 @@ def _details(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown(entry: dict[str, Any], model: Model) -> dict[str, Any]:
-    """The body of ``/api/show``: clients read the capabilities and ``<architecture>.context_length``."""
+    """The body of ``/api/show``; clients read ``capabilities`` and ``model_info["<architecture>.context_length"]``."""
     family = entry["owned_by"]
     info: dict[str, Any] = {_ARCHITECTURE: family, "general.basename": entry["display_name"]}
     if model.context:
@@ -169,7 +169,7 @@ def shown(entry: dict[str, Any], model: Model) -> dict[str, Any]:
 
 
 def capabilities(model: Model) -> list[str]:
-    """The wire's words.  Of a model that nothing is known of, tools are hoped for: editors hide models without."""
+    """The capabilities in Ollama's terms.  An unknown model is assumed to support tools: editors hide those that do not."""
     if model.kind == "embedding":
         return ["embedding"]
     able = model.abilities
@@ -193,14 +193,14 @@ async def generate(gateway: Gateway, exchange: Exchange, row: object) -> None:
 
 
 def _only_loads(gateway: Gateway, exchange: Exchange, silence: dict[str, Any]) -> bool:
-    """Answer a request that has no words: it only wants its model loaded, or (``keep_alive: 0``) unloaded."""
+    """Answer a request without a prompt, which asks to load or, with ``keep_alive: 0``, to unload; True if it was one."""
     body = exchange.request.body
     if len(body) > _SMALL:
         return False
     try:
         asked = _words.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return False  # the pipeline knows how to say what is wrong
+        return False  # the pipeline reports the error
     if not asked.model or asked.messages or asked.prompt or asked.images or asked.suffix:
         return False
     now = gateway.clock.time()

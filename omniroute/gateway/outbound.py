@@ -1,6 +1,6 @@
-"""Which outbound proxy a call takes: connection, combo, provider, everywhere, environment, none (contract section 7.1).
+"""The choice of an outbound proxy: connection, combo, provider, global, environment, none.
 
-Decided when a snapshot is built, once per connection; pure.
+Pure; it is made once per connection, when a snapshot is built.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .ip_filter import AddressSet, address_of
 
 
 class Via(NamedTuple):
-    """The proxy of an account, and where that was said: ``key``, ``combo``, ``provider``, ``global`` or ``environment``."""
+    """A proxy and the level that it was set at: ``key``, ``combo``, ``provider``, ``global`` or ``environment``."""
 
     proxy: Proxy
     level: str
@@ -27,7 +27,7 @@ class Via(NamedTuple):
 
 
 class ProxiedCall(NamedTuple):
-    """One call that took a proxy.  ``at``: Unix seconds when it began; ``status``: success, error or timeout."""
+    """One call through a proxy.  ``at``: Unix seconds when it began; ``status``: success, error or timeout."""
 
     via: Via
     at: float
@@ -42,14 +42,14 @@ class ProxiedCall(NamedTuple):
 
 
 class Environment(Struct, frozen=True):
-    """``HTTP_PROXY`` and its relatives.  ``exempt``: the entries of ``NO_PROXY``."""
+    """The proxies in ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``ALL_PROXY``.  ``exempt``: the entries of ``NO_PROXY``."""
 
     plain: Proxy | None = None  # for http targets
     secure: Proxy | None = None  # for https ones
     exempt: tuple[str, ...] = ()
 
     def proxy(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """Loopback is always reached directly, whatever ``NO_PROXY`` says."""
+        """The proxy for a target, None if it is exempt.  Loopback is always reached directly."""
         found = self.secure if scheme == "https" else self.plain
         if found is None or is_loopback(host) or exempt(self.exempt, host, port):
             return None
@@ -57,7 +57,7 @@ class Environment(Struct, frozen=True):
 
 
 class Outbound(Struct, frozen=True):
-    """All that was said of proxies.  ``combos``: by the id of a provider that the combo contains."""
+    """The proxies of all levels.  ``combos`` has those set for combos, by the id of each provider in the combo."""
 
     everywhere: Proxy | None = None
     providers: dict[str, Proxy] = field(default_factory=dict)
@@ -66,9 +66,9 @@ class Outbound(Struct, frozen=True):
     environment: Environment = Environment()
 
     def choose(self, provider: Provider | None, provider_id: str, connection_id: str, base_url: str = "") -> Via | None:
-        """The proxy for calls of one connection; None: direct.  ``base_url``: the connection's own, if it has one.
+        """The proxy for calls of one connection, None for direct ones.  ``base_url``: the connection's own, if any.
 
-        What is said of everything does not concern servers on this machine (``Provider.local``).
+        The global and environment levels do not apply to servers on this machine (``Provider.local``).
         """
         if (proxy := self.connections.get(connection_id)) is not None:
             return Via(proxy, "key", connection_id)
@@ -84,7 +84,7 @@ class Outbound(Struct, frozen=True):
         return Via(proxy, "environment") if proxy is not None else None
 
     def elsewhere(self, url: str) -> Via | None:
-        """The proxy for calls to *url*, which is no provider: what is said of everything, else the environment's."""
+        """The proxy for calls to a *url* that belongs to no provider: the global one, else the environment's."""
         if is_loopback(urlsplit(url).hostname or ""):
             return None
         return self.choose(None, "", "", url)
@@ -101,7 +101,7 @@ class Outbound(Struct, frozen=True):
 
 
 def exempt(entries: Collection[str], host: str, port: int) -> bool:
-    """Whether ``NO_PROXY`` names *host*: ``*``, a name with all below it, an address, a range, each perhaps with a port."""
+    """Whether ``NO_PROXY`` matches *host*.  Entries are ``*``, domains, addresses or ranges, each with or without port."""
     name = host.lower().rstrip(".")
     return any(_matches(entry.lower(), name, port) for entry in entries)
 
@@ -124,14 +124,14 @@ def _matches(entry: str, host: str, port: int) -> bool:
 
 
 class Entry(Protocol):
-    """What is read of one line of a combo."""
+    """The part of a combo's entry that is used here."""
 
     @property
     def model(self) -> str: ...
 
 
 class Listed(Protocol):
-    """What is read of a combo."""
+    """The part of a combo that is used here."""
 
     @property
     def id(self) -> str: ...
@@ -140,14 +140,14 @@ class Listed(Protocol):
 
 
 class Names(NamedTuple):
-    """What a model's name may stand for: prefix -> provider, alias -> model, model -> the providers that offer it."""
+    """Maps to resolve model names: prefix -> provider, alias -> model, model -> the providers that offer it."""
 
     prefixes: Mapping[str, str]
     aliases: Mapping[str, str]
     models: Mapping[str, tuple[str, ...]]
 
     def providers(self, model: str) -> tuple[str, ...]:
-        """Ids of the providers that *model* may be asked of."""
+        """The ids of the providers that may serve *model*."""
         model = self.aliases.get(model, model)
         prefix, slash, _ = model.partition("/")
         if slash and prefix in self.prefixes:
@@ -156,7 +156,7 @@ class Names(NamedTuple):
 
 
 def by_provider(chosen: Mapping[str, Proxy], combos: Mapping[str, Listed], names: Names) -> dict[str, Via]:
-    """Proxies by the id or name of a combo -> by the providers it contains; of several combos the first by name."""
+    """Turn proxies by combo id or name into proxies by provider; of several combos the first by name counts."""
     found: dict[str, Via] = {}
     for name in sorted(combos):
         combo = combos[name]
@@ -168,7 +168,7 @@ def by_provider(chosen: Mapping[str, Proxy], combos: Mapping[str, Listed], names
 
 
 def _providers_in(name: str, combos: Mapping[str, Listed], names: Names) -> set[str]:
-    """Nested combos included, circles walked once."""
+    """The providers in a combo and in the combos it refers to."""
     found: set[str] = set()
     waiting, seen = [name], {name}
     while waiting:

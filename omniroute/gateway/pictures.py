@@ -1,10 +1,11 @@
-"""Fetching a picture from where a vendor put it: the one place where we go to an address that an answer names.
+"""Fetching images from vendors' URLs: the only place where the gateway requests an address named in a response.
 
-Only public addresses, checked where the name leads and not by the name, or the provider's own origin; nothing that proves
-who we are goes along; another host is not followed to; what comes must be a picture, of limited size, in limited time.
+Against request forgery (SSRF): the address must be public, which is checked after name resolution, or the provider's own
+origin; no credentials are sent; redirects to another host are refused; the response must be an image, within limits of size
+and time.
 
-It goes the way of the account's other calls: where they take an outbound proxy, so does this.  A proxy resolves names by
-itself, so it is asked for none that means something inside a network only.
+The account's outbound proxy is used here too.  A proxy resolves names itself, so names that exist only inside a network are
+refused.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from .job import Gateway
 from .outbound import Via
 
 PICTURE_BYTES: Final = 32 * 1024 * 1024
-SECONDS: Final = 60.0  # for one picture in all
+SECONDS: Final = 60.0  # time limit per image
 _REDIRECTS: Final = 3
 _TIMES: Final = Times(connect=10.0, first_byte=30.0, idle=15.0)
 _FIELDS: Final[Headers] = [(b"accept", b"image/*"), (b"user-agent", b"omniroute")]
 _INSIDE: Final = (".local", ".localhost", ".internal", ".intranet", ".private", ".corp", ".home", ".lan", ".home.arpa")
 
 Way = Callable[[str], Via | None]
-"""URL -> the outbound proxy by which it is fetched."""
+"""URL -> the outbound proxy for fetching it."""
 
 
 async def fetch_all(gateway: Gateway, urls: tuple[str, ...], home: Origin, way: Way) -> dict[str, bytes]:
-    """The pictures by their URLs; *home* is the provider's own origin, *way* tells the proxy for any other.
+    """The images by URL; *home* is the provider's own origin, *way* chooses the proxy for any other.
 
-    Raises ``OmniError`` 502 or 504: the picture was made and paid for, so no other account is asked.
+    Raises ``OmniError`` 502 or 504: the images were generated and billed, so no other account is tried.
     """
     stranger = Client(gateway.limits, gateway.clock, permits=public)
     scope = asyncio.timeout(None)
@@ -59,7 +60,7 @@ async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin, way:
     for _ in range(_REDIRECTS + 1):
         origin, path = locate(url)
         if first and origin.host != first:
-            raise _failure("it lies behind a redirect to another host")
+            raise _failure("its URL redirects to another host")
         first = origin.host
         at_home = origin == home._replace(via=None)
         client, origin = (trusted, home) if at_home else (stranger, _by_proxy(origin, way(url)))
@@ -73,11 +74,11 @@ async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin, way:
 
 
 def _joined(url: str, target: str) -> str:
-    """Where a redirect from *url* leads.  Raises ``OmniError``."""
+    """The target of a redirect from *url*.  Raises ``OmniError``."""
     try:
         return urljoin(url, target)
     except ValueError:
-        raise _failure("its address is no http or https URL") from None
+        raise _failure("its URL is not an http or https URL") from None
 
 
 def _by_proxy(origin: Origin, via: Via | None) -> Origin:
@@ -95,19 +96,19 @@ def _checked(answer: Whole) -> bytes:
         raise _failure(f"its host answered {status}")
     kind = (get(fields, b"content-type") or b"").lower()
     if not body or (kind and not kind.startswith((b"image/", b"application/octet-stream", b"binary/octet-stream"))):
-        raise _failure("what lies there is no picture")
+        raise _failure("the response is not an image")
     return body
 
 
 def locate(url: str) -> tuple[Origin, bytes]:
-    """Origin and request target.  Raises ``OmniError`` for what is no plain http or https URL."""
+    """The origin and request target of *url*.  Raises ``OmniError`` unless it is an http or https URL without user info."""
     try:
         parts = urlsplit(url)
         port = parts.port or PORTS[parts.scheme]
     except (ValueError, KeyError):
-        raise _failure("its address is no http or https URL") from None
+        raise _failure("its URL is not an http or https URL") from None
     if not parts.hostname or "@" in parts.netloc:
-        raise _failure("its address is no plain URL")
+        raise _failure("its URL has no host, or has user info")
     path = quote(parts.path or "/", safe="/:@!$&'()*+,;=~%")
     query = "?" + quote(parts.query, safe="/:@!$&'()*+,;=~%?") if parts.query else ""
     return Origin(parts.scheme, parts.hostname, port), (path + query).encode("ascii")

@@ -1,6 +1,6 @@
-"""The way of a chat request, on one screen: :func:`run`.
+"""The steps of a chat request: :func:`run`.
 
-Nothing here knows which wire a client or a provider speaks: that is in the tables of ``translate/formats.py``.
+This module does not depend on the wire formats; they are in the tables of ``translate/formats.py``.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from .snapshot import GatewaySettings, Snapshot
 
 
 def serve(gateway: Gateway, exchange: Exchange, line: Line) -> Coroutine[Any, Any, None]:
-    """Answer one chat request."""
+    """Serve one chat request."""
     return front.serve(gateway, ChatJob(exchange, line, gateway.clock.monotonic()), run)
 
 
 async def run(gateway: Gateway, job: ChatJob) -> Failure | None:
-    """Answer the client, or say why not (nothing has been sent then)."""
+    """Answer the client.  Returns the Failure if that was not possible; nothing has been sent then."""
     snapshot = gateway.live.snapshot
     front.admit(gateway, job)
     if gateway.guard.before and (refusal := inspect(gateway, job)) is not None:
@@ -57,7 +57,7 @@ async def run(gateway: Gateway, job: ChatJob) -> Failure | None:
 
 
 def session_matters(snapshot: Snapshot, job: ChatJob, plan: Plan) -> bool:
-    """Whether the account may depend on the conversation: there are several, or the client named its session."""
+    """Whether to look up the session: a provider has several accounts, or the client sent a session id."""
     for route in plan.routes:
         if len(snapshot.connections.get(route.provider.id, ())) > 1:
             return True
@@ -69,7 +69,7 @@ def session_matters(snapshot: Snapshot, job: ChatJob, plan: Plan) -> bool:
 
 
 async def in_session(gateway: Gateway, job: ChatJob, found: Peek, plan: Plan) -> Failure | None:
-    """Place the call, preferring the account that served this conversation before, and note which one did now."""
+    """Place the call, preferring the account that served this session last, and remember the one that serves it now."""
     sessions = gateway.live.sessions
     where = job.combo or (plan.routes[0].provider.id if plan.routes else "")
     mark = mark_of(job.exchange.request.named(), job.wire, job.requested, where, found.members)
@@ -83,14 +83,14 @@ async def in_session(gateway: Gateway, job: ChatJob, found: Peek, plan: Plan) ->
 
 
 def inspect(gateway: Gateway, job: ChatJob) -> Failure | None:
-    """What the input guard has against the request; personal data is taken out of it."""
+    """Apply the input guard: redact personal data, and return a Failure if the request is blocked."""
     request = job.exchange.request
     request.body, failure = gateway.guard.check(job.format, job.wire, request.body, request.id)
     return failure
 
 
 def look(job: ChatJob, settings: GatewaySettings) -> Peek:
-    """The body as far as routing needs it, with what the path and the owner's settings say."""
+    """The members of the body, with the model from the path and the owner's system prompt applied."""
     found = peek(job.exchange.request.body, RELAYS[job.wire].members)
     if job.line.model:
         found.model, found.stream = job.line.model, job.line.stream
@@ -98,7 +98,7 @@ def look(job: ChatJob, settings: GatewaySettings) -> Peek:
 
 
 def check_request(job: ChatJob, found: Peek) -> None:
-    """What must hold before anything is sent."""
+    """Check that required members are present.  Raises ``OmniError("invalid_request")``."""
     for name in RELAYS[job.wire].required:
         if name not in found.members:
             raise OmniError("invalid_request", f"Missing '{name}'", param=name)

@@ -1,7 +1,7 @@
-"""What a call asks for, and in which order its targets are tried.
+"""The targets of a call and the order in which they are tried.
 
-Pure but for the dice and the round-robin counter: the snapshot and what is live go in, a :class:`Plan` comes out.  Nothing
-has been sent yet, so the same plan explains a route without taking it.
+Pure except for random numbers and the round-robin counter: snapshot and live state in, a :class:`Plan` out.  Nothing is sent
+yet, so a plan can also be explained without being executed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CHAIN = "fallback chain"
 
 
 class Target(NamedTuple):
-    """One model at its place and what put it there.  Without a route it cannot be asked, for the reason in ``barred``."""
+    """One model of a plan, with the reason for its place.  Without a route it cannot be used; ``barred`` says why."""
 
     name: str
     why: str
@@ -33,8 +33,8 @@ class Target(NamedTuple):
 class Plan(NamedTuple):
     """The routes to try, in order.
 
-    ``targets`` says why for each, with those that cannot be asked among them; it is empty for a plain call to one provider.
-    ``combo`` is the one that was asked for; ``max_tokens`` and ``purses`` are what policies demand of the call.
+    ``targets`` gives the reasons, and includes targets that cannot be used; it is empty for a plain call to one provider.
+    ``combo`` is the requested one; ``max_tokens`` and ``purses`` are limits from policies.
     """
 
     routes: tuple[Route, ...]
@@ -45,14 +45,14 @@ class Plan(NamedTuple):
 
     @property
     def candidates(self) -> tuple[Target, ...]:
-        """The targets, also of a plain call."""
+        """The targets; those of a plain call are made from its routes."""
         return self.targets or tuple(Target(_name(route), route.via, route) for route in self.routes)
 
 
 def make_plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str = "", *, dry: bool = False) -> Plan:
-    """The plan for ``job.requested``; *only* restricts it to one provider.  ``dry``: to be explained, not taken.
+    """The plan for ``job.requested``; *only* restricts it to one provider.  ``dry``: it is only explained, not executed.
 
-    Raises ``OmniError`` when the name leads nowhere or neither the caller's key nor the policies allow it.
+    Raises ``OmniError`` when the name cannot be resolved, or the caller's key or a policy forbids it.
     """
     if not snapshot.policies:
         return _plan(gateway, snapshot, job, only, dry)
@@ -62,7 +62,7 @@ def make_plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str = "", *,
 
 
 def _ruled(snapshot: Snapshot, job: Job, plan: Plan, dry: bool) -> Plan:
-    """The plan as policies leave it: what they forbid cannot be asked, what they prefer comes first."""
+    """The plan with policies applied: forbidden targets lose their route, preferred ones come first."""
     targets = plan.candidates
     ruling = rule(snapshot.policies, _key_id(job.key), job.requested, [target.route for target in targets])
     ruled = tuple(_under(targets[place], ruling.barred[place]) for place in ruling.order)
@@ -101,7 +101,7 @@ def _plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str, dry: bool) 
 
 
 def first_route(gateway: Gateway, snapshot: Snapshot, key: GatewayKey | None, name: str) -> Route:
-    """The route of *name*, of a combo that of the first model in its list.  Raises ``OmniError``."""
+    """The route of *name*; for a combo, that of the first usable model in its list.  Raises ``OmniError``."""
     lineup = gateway.lineups.find(snapshot, name) if snapshot.combos else None
     if lineup is None:
         route = gateway.routes.resolve(snapshot, name, "")
@@ -111,11 +111,11 @@ def first_route(gateway: Gateway, snapshot: Snapshot, key: GatewayKey | None, na
     routes = tuple(member.route for member in lineup.members if member.route is not None)
     if (first := _first(snapshot, key, name, routes)) is not None:
         return first
-    raise OmniError("invalid_request", f"Combo '{lineup.combo.name}' has no model that can be asked", param="model")
+    raise OmniError("invalid_request", f"Combo '{lineup.combo.name}' has no model that can be used", param="model")
 
 
 def _first(snapshot: Snapshot, key: GatewayKey | None, name: str, routes: tuple[Route, ...]) -> Route | None:
-    """The first route that policies leave.  Raises ``OmniError("forbidden")`` when they leave none."""
+    """The first route that policies allow.  Raises ``OmniError("forbidden")`` when they allow none."""
     if not snapshot.policies or not routes:
         return routes[0] if routes else None
     barred = rule(snapshot.policies, _key_id(key), name, routes).barred
@@ -127,7 +127,7 @@ def _first(snapshot: Snapshot, key: GatewayKey | None, name: str, routes: tuple[
 
 
 def check_combo(key: GatewayKey | None, combo: Combo, requested: str) -> None:
-    """Raises ``OmniError("forbidden")`` when *key* does not allow the combo by its name."""
+    """Raise ``OmniError("forbidden")`` unless *key* allows the combo by its name."""
     if key is not None and not auth.model_allowed(key.allowed_models, combo.name):
         raise OmniError("forbidden", f'Model "{requested}" is not allowed for this API key', param="model")
 
@@ -150,7 +150,7 @@ def _combo_plan(live: Live, snapshot: Snapshot, job: Job, lineup: Lineup, dry: b
 
 
 def _chain(gateway: Gateway, snapshot: Snapshot, requested: str, route: Route) -> tuple[Target, ...]:
-    """The route itself, then the chain of its model: the same model name at providers not tried yet."""
+    """The route itself, then its model's fallback chain: the same model at other providers.  () without a chain."""
     model = next((name for name in (requested, route.model, _name(route)) if name in snapshot.chains), None)
     if model is None:
         return ()
@@ -173,7 +173,7 @@ def _name(route: Route) -> str:
 
 
 def health_of(snapshot: Snapshot, live: Live, route: Route) -> float:
-    """0..100: of the provider's accounts the best one's (routing semantics section 5); 0 without any."""
+    """The health score of the provider's best account, at most 100; 0 without accounts."""
     scores = [0.0]
     for account in snapshot.connections.get(route.provider.id, ()):
         state = live.health.view(account.id)

@@ -1,7 +1,7 @@
-"""The owner's policies: which models and providers a call may use, and how much it may spend (routing semantics section 11).
+"""The owner's policies: which models and providers a call may use, and how much it may spend.  Pure.
 
-Pure.  A policy concerns a candidate when all of its conditions hold for it; what it then demands is in its actions.  Several
-policies add up: what any of them forbids is forbidden, and of two limits the lower one counts.
+A policy applies to a candidate when all of its conditions match; then its actions apply.  Several policies add up: what any
+of them forbids is forbidden, and the lowest limit counts.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .budgets import Budget, Purse
 class Conditions(Struct, frozen=True):
     """Globs, all of which must match; "" matches everything.
 
-    ``model_pattern`` is compared with the name that was asked for and with the names of the candidate, ``provider`` with its
-    provider's id, alias and prefix, ``api_key_id`` with the caller's key ("" without one).
+    ``model_pattern`` is compared with the requested name and the names of the candidate, ``provider`` with its provider's
+    id, alias and prefix, ``api_key_id`` with the id of the caller's key ("" without one).
     """
 
     model_pattern: str = ""
@@ -31,7 +31,7 @@ class Conditions(Struct, frozen=True):
 
 
 class Actions(Struct, frozen=True):
-    """What a policy does.  Dollars; None and () demand nothing."""
+    """What a policy does.  Amounts are in US dollars; None and () have no effect."""
 
     prefer_provider: tuple[str, ...] = ()
     block_provider: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Actions(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """One policy.  ``type`` is for people; low priorities come first."""
+    """One policy.  ``type`` is only for people; lower priorities come first."""
 
     id: str
     name: str
@@ -54,18 +54,18 @@ class Policy(Struct, frozen=True):
 
     @property
     def purse(self) -> Purse | None:
-        """What its daily budget is on: all the calls it concerns together."""
+        """The purse of its daily budget, shared by all calls to which it applies; None without a budget."""
         most = self.actions.daily_budget
         return None if most is None else Purse(purse_id(self.id), Budget(daily=most), self.name)
 
 
 def purse_id(policy_id: str) -> str:
-    """The name of a policy's purse in the books."""
+    """The id of a policy's purse in the usage tables."""
     return f"policy:{policy_id}"
 
 
 class Candidate(Protocol):
-    """What is looked at of a route."""
+    """What policies need of a route."""
 
     @property
     def provider(self) -> Provider: ...
@@ -76,10 +76,10 @@ class Candidate(Protocol):
 
 
 class Ruling(NamedTuple):
-    """What all policies together say of one call.
+    """The effect of all policies together on one call.
 
-    ``barred`` has for each candidate the policy that forbids it, or None; ``order`` the places of all candidates, preferred
-    providers first; ``concerned`` the policies that a remaining candidate falls under.
+    ``barred`` has for each candidate the policy that forbids it, or None.  ``order`` has the indexes of all candidates,
+    preferred providers first.  ``concerned`` has the policies that apply to a candidate that is not forbidden.
     """
 
     barred: tuple[Policy | None, ...]
@@ -88,22 +88,22 @@ class Ruling(NamedTuple):
 
     @property
     def max_tokens(self) -> int | None:
-        """The lowest limit on what may be generated."""
+        """The lowest limit on generated tokens."""
         return min((p.actions.max_tokens for p in self.concerned if p.actions.max_tokens is not None), default=None)
 
     @property
     def wants_price(self) -> bool:
-        """Whether any of them looks at prices."""
+        """Whether any policy depends on prices."""
         return any(policy.actions.max_cost_per_1k is not None for policy in self.concerned)
 
     @property
     def purses(self) -> tuple[Purse, ...]:
-        """Their daily budgets."""
+        """The purses of the policies' daily budgets."""
         return tuple(purse for policy in self.concerned if (purse := policy.purse) is not None)
 
 
 def rule(policies: Iterable[Policy], key_id: str, requested: str, candidates: Sequence[Candidate | None]) -> Ruling:
-    """What *policies*, in their order, say of a call for *requested*; None is a candidate that cannot be asked anyway."""
+    """Apply *policies*, in their order, to a call for *requested*; a candidate None cannot be used anyway."""
     barred: list[Policy | None] = [None] * len(candidates)
     ranks: list[list[int]] = [[] for _ in candidates]
     concerned: list[tuple[Policy, set[int]]] = []
@@ -134,7 +134,7 @@ _LAST: Final = 1 << 30
 
 
 def check_name(policies: Iterable[Policy], key_id: str, requested: str) -> None:
-    """Refuse a name that is blocked wherever it leads.  Raises ``OmniError("forbidden")``."""
+    """Refuse a name that is blocked for every provider.  Raises ``OmniError("forbidden")``."""
     for policy in policies:
         about = policy.conditions
         if (
@@ -146,13 +146,13 @@ def check_name(policies: Iterable[Policy], key_id: str, requested: str) -> None:
 
 
 def refusal(policy: Policy, requested: str) -> OmniError:
-    """403, in the contract's words."""
+    """The error (403) for a model that *policy* blocks."""
     message = f'Model "{requested}" blocked by policy "{policy.name}"'
     return OmniError("forbidden", message, param="model")
 
 
 def names_of(candidate: Candidate) -> tuple[str, ...]:
-    """The names under which a candidate's model is known: bare, and behind each of its provider's names."""
+    """The names of a candidate's model: bare, and with each of its provider's names as prefix."""
     return (candidate.model, *(f"{name}/{candidate.model}" for name in _provider_names(candidate)))
 
 
@@ -180,7 +180,7 @@ def _forbids(actions: Actions, requested: str, candidate: Candidate) -> bool:
         return True
     most, price = actions.max_cost_per_1k, candidate.price
     if most is None or price is None:
-        return False  # an unknown price is no high price
+        return False  # an unknown price is not forbidden
     return max(price.input or 0.0, price.output or 0.0) / 1000 > most
 
 
@@ -194,14 +194,14 @@ def _any(patterns: Iterable[str], names: Iterable[str]) -> bool:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether the glob *pattern* fits the whole *name*."""
+    """Whether the glob *pattern* matches the whole *name*."""
     return _compiled(pattern).fullmatch(name) is not None
 
 
 def glob(pattern: str) -> re.Pattern[str]:
-    """For ``fullmatch``: ``*`` is any run, ``?`` any one character, and upper and lower case are the same.
+    """Compile a case-insensitive glob, for ``fullmatch``: ``*`` is any text, ``?`` any single character.
 
-    Each run up to the next literal part is atomic, so that no name makes the match try again and again.
+    The text up to the next literal part is matched by an atomic group, which rules out catastrophic backtracking.
     """
     first, *rest = ("".join("." if c == "?" else re.escape(c) for c in part) for part in re.split(r"\*+", pattern))
     middle = "".join(f"(?>.*?{part})" for part in rest[:-1])

@@ -1,11 +1,11 @@
-"""Progress events in a stream, for clients that ask with ``X-OmniRoute-Progress: true`` (routing semantics, section 10.3).
+"""Progress events in a stream, for clients that send ``X-OmniRoute-Progress: true``.
 
-Every two seconds, and once more with ``"done":true`` before what ends the stream::
+They are sent every two seconds, and once more with ``"done":true`` before the frame that ends the stream::
 
     event: progress
     data: {"tokens_generated":42,"elapsed_ms":2003}
 
-They stand between whole SSE frames only.
+They are inserted only between complete SSE frames.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from .job import ChatJob
 INTERVAL: Final = 2.0  # seconds
 FIELD: Final = (b"x-omniroute-progress", b"enabled")
 _DATA: Final = re.compile(rb"^data:", re.MULTILINE)
-# The frame that ends a stream, in the wires that have one; line ends within data are escaped, so this is never a text.
+# The frame that ends a stream, in the wire formats that have one.  Line ends in JSON are escaped, so text cannot match.
 _LAST: Final = re.compile(
     rb"^(?:data: ?\[DONE\]|event: ?(?:message_stop|response\.(?:completed|incomplete|failed|cancelled))\r?$)", re.MULTILINE
 )
 
 
 def wanted(job: ChatJob) -> bool:
-    """Whether the client asked, on a stream that has events."""
+    """Whether the client asked for progress events, and its stream is made of server-sent events."""
     if job.exchange.request.header(b"x-omniroute-progress") != b"true":
         return False
     return job.format.framing == "sse" and not job.line.array
 
 
 def frame(tokens: int, elapsed: float, done: bool = False) -> bytes:
-    """One event; *elapsed* in seconds."""
+    """One progress event; *elapsed* in seconds."""
     ending = b',"done":true' if done else b""
     return b'event: progress\ndata: {"tokens_generated":%d,"elapsed_ms":%d%b}\n\n' % (tokens, round(elapsed * 1000), ending)
 
 
 def count(data: bytes) -> int:
-    """``data`` lines, which is what the contract calls tokens."""
+    """The number of ``data`` lines; progress events report it as tokens, which it approximates."""
     return len(_DATA.findall(data))
 
 
 def ended(stream: bytes, tokens: int, elapsed: float, torn: bool = False) -> bytes:
-    """A whole stream, or its end, with the last progress event before the frame that ends it.
+    """*stream*, whole or its last part, with the final progress event before the frame that ends it.
 
     ``torn``: *stream* ends within a frame.
     """
@@ -58,18 +58,18 @@ def ended(stream: bytes, tokens: int, elapsed: float, torn: bool = False) -> byt
 
 
 class Progress:
-    """A pipe around *pipe* that tells the client how far it is.  ``close`` it in the end."""
+    """Wraps *pipe* and adds progress events.  ``close`` it at the end."""
 
     def __init__(self, pipe: Pipe, exchange: Exchange, clock: Clock) -> None:
         self._pipe, self._exchange, self._clock = pipe, exchange, clock
         self._tokens = 0
         self._ended = False
         self._began = clock.monotonic()
-        self._waiting = False  # one that was due where no frame may stand
+        self._waiting = False  # an event was due within a frame and is to be sent after it
         self._timer = clock.call_later(INTERVAL, self._tick)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._pipe, name)  # what was learned is the pipe's
+        return getattr(self._pipe, name)  # usage, model and so on
 
     def close(self) -> None:
         self._timer.cancel()
@@ -89,7 +89,7 @@ class Progress:
     def eof(self) -> bytes:
         out = self._pipe.eof()
         if self._ended or not (self._pipe.finished or self._pipe.failure is not None):
-            return out  # no end: an error follows
+            return out  # the stream is incomplete: fail() follows
         return self._finish(out, self._pipe.torn)
 
     def fail(self, failure: Failure) -> bytes:
@@ -99,7 +99,7 @@ class Progress:
             return out
         if _LAST.search(out) is not None:
             return self._finish(out)
-        return self._finish(b"", torn) + out  # the error stays the last that the client reads
+        return self._finish(b"", torn) + out  # the error stays the last event
 
     def _finish(self, out: bytes, torn: bool = False) -> bytes:
         self._ended = True

@@ -1,4 +1,4 @@
-"""What the log of proxied calls is told of one attempt."""
+"""Entries of the log of proxied calls."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _TIMED_OUT: Final = 504
 
 
 def note(gateway: Gateway, job: Job, route: Route, account: Connection, began: float, failure: Failure | None) -> None:
-    """A row for a call of *account*, which has a proxy.  ``began`` is monotonic.  A call that its client left has none."""
+    """Log one call through the proxy of *account*, unless its client disconnected.  ``began`` is monotonic time."""
     live, via, clock = gateway.live, account.proxy, gateway.clock
     if live.on_proxied is None or via is None:
         return
-    problem = failure if failure is not None else job.failure  # of a stream that broke after it had begun
+    problem = failure if failure is not None else job.failure  # job.failure: of a stream that broke after its start
     seconds = clock.monotonic() - began
     combo = live.snapshot.combos.get(job.combo)
     live.on_proxied(

@@ -1,6 +1,6 @@
-"""What answers say of rate limits in their header fields.  Pure parsing.
+"""Parsing of the header fields in which responses report rate limits.  Pure.
 
-OpenAI and those after it: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``, resets as ``1m30s`` or ``60``
+OpenAI and compatible vendors: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``, resets as ``1m30s`` or ``60``
 (platform.openai.com, "Rate limits in headers").  Anthropic: ``anthropic-ratelimit-{requests,tokens,input-tokens,
 output-tokens}-{limit,remaining,reset}``, resets in RFC 3339 (docs.anthropic.com, "Rate limits", "Response headers").
 """
@@ -14,7 +14,8 @@ from ..proto.headers import Headers
 from .retry import parse_span
 
 _PARTS: Final = ("limit", "remaining", "reset")
-# what is limited -> names of limit, remaining, reset.  Calls come first: that many are left lifts no limit on tokens
+# Kind of limit -> names of the fields limit, remaining, reset.  Requests come before tokens: remaining requests must not
+# lift a limit that exhausted tokens have set.
 _KINDS: Final[dict[str, tuple[bytes, ...]]] = {
     "all": tuple(f"x-ratelimit-{part}".encode() for part in _PARTS),
     **{kind: tuple(f"x-ratelimit-{part}-{kind}".encode() for part in _PARTS) for kind in ("requests", "tokens")},
@@ -25,12 +26,12 @@ _KINDS: Final[dict[str, tuple[bytes, ...]]] = {
 }
 OVER_LIMIT: Final = b"x-ratelimit-over-limit"
 _NAMES: Final = frozenset((*(name for names in _KINDS.values() for name in names), OVER_LIMIT))
-_UNIX: Final = 1e9  # larger numbers are a moment, smaller ones seconds from now
+_UNIX: Final = 1e9  # larger numbers are Unix times, smaller ones seconds from now
 _UNIX_MILLIS: Final = 1e12
 
 
 class Quota(NamedTuple):
-    """One limit: how much of it is left, and the seconds until it is whole again; None = not said."""
+    """One limit, what remains of it, and ``reset``, the seconds until it is restored; None where not reported."""
 
     kind: str  # "requests", "tokens", "input-tokens", "output-tokens"
     limit: int | None
@@ -39,13 +40,13 @@ class Quota(NamedTuple):
 
 
 def relevant(fields: Headers) -> Headers:
-    """Those of *fields* that speak of rate limits; usually none, and then this is all that learning costs."""
+    """The *fields* about rate limits; usually none, and then nothing else is parsed."""
     names = _NAMES
     return [field for field in fields if field[0] in names]
 
 
 def plenty(found: Headers) -> bool:
-    """Whether every limit in *found* has more than half left, so that there is nothing to hold back for."""
+    """Whether more than half of every limit in *found* remains, so that calls need not be slowed down."""
     values = dict(found)
     if OVER_LIMIT in values:
         return False
@@ -60,7 +61,7 @@ def plenty(found: Headers) -> bool:
 
 
 def quotas(found: Headers, now: float) -> list[Quota]:
-    """The limits that *found* speaks of; *now* in Unix seconds."""
+    """The limits reported in *found*; *now* in Unix seconds."""
     values = {name: value.decode("latin-1") for name, value in found}
     result = []
     for kind, (limit, remaining, reset) in _KINDS.items():
@@ -72,12 +73,12 @@ def quotas(found: Headers, now: float) -> list[Quota]:
 
 
 def over_limit(found: Headers) -> bool:
-    """Whether the vendor says that calls come too fast."""
+    """Whether the vendor reports that its limit is exceeded (``x-ratelimit-over-limit``)."""
     return any(name == OVER_LIMIT and value.lower() in (b"yes", b"true", b"1") for name, value in found)
 
 
 def reset_after(text: str, now: float) -> float | None:
-    """Seconds from *now* (Unix) of ``1m30s``, ``500ms``, ``60``, Unix seconds or milliseconds, or an ISO 8601 time."""
+    """Seconds from *now* (Unix) to a reset given as ``1m30s``, ``500ms``, ``60``, Unix time (s or ms) or ISO 8601."""
     text = text.strip()
     if "T" in text or text.count("-") == 2:
         try:
@@ -91,9 +92,9 @@ def reset_after(text: str, now: float) -> float | None:
 
 
 def reset_hint(fields: Headers, now: float) -> float | None:
-    """Seconds until a refused call may be tried again, where ``Retry-After`` does not say.
+    """Seconds until a refused call may be retried, for responses without ``Retry-After``; None when unknown.
 
-    The latest reset among the limits that are used up; when none says so, the earliest of all.
+    This is the latest reset among exhausted limits; if none is reported as exhausted, the earliest reset of all.
     """
     found = [quota for quota in quotas(relevant(fields), now) if quota.reset is not None]
     if used_up := [quota.reset for quota in found if quota.remaining == 0 and quota.reset is not None]:

@@ -1,6 +1,6 @@
-"""Before a provider is asked: has this call been answered already?  Replays first, then the cache.
+"""Answers from memory instead of a provider: first replays of repeated calls, then the cache.
 
-Who may ask for what has been checked by then; whether a provider is up has not, and does not matter.
+This happens after access is checked, and regardless of whether a provider is available.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .replay import IDEMPOTENCY_KEY, REQUEST_ID, Replay, Ticket, replay_key
 
 NO_CACHE: Final = b"x-omniroute-no-cache"
 REPLAYED: Final = (b"x-omniroute-idempotent", b"true")
-_WHOLE: Final = frozenset({"stop", "tool_calls"})  # endings of answers that are complete
-# wire -> (member with the answer's id, how one begins, member with its time)
+_WHOLE: Final = frozenset({"stop", "tool_calls"})  # finish reasons of complete answers
+# wire -> (member with the answer's id, prefix of such ids, member with its time)
 _IDENTITY: Final = {
     "openai-chat": ("id", "chatcmpl-", "created"),
     "openai-responses": ("id", "resp_", "created_at"),
@@ -39,11 +39,11 @@ _IDENTITY: Final = {
 }
 _ID_START: Final = re.compile(rb'"([a-z]+[-_])')
 _members = msgspec.json.Decoder(dict[str, Raw])
-_wire = render.FieldFilter(b"anthropic-", b"openai-")  # these travel on and may change the answer
+_wire = render.FieldFilter(b"anthropic-", b"openai-")  # sent upstream, and may change the answer
 
 
 def wanted(gateway: Gateway, job: ChatJob) -> bool:
-    """Whether a whole answer could come from memory.  Cheap: most calls have neither a key nor temperature 0."""
+    """Whether the answer may come from memory.  A cheap check: most calls have neither a key nor temperature 0."""
     named = job.exchange.request.named()
     if IDEMPOTENCY_KEY in named or REQUEST_ID in named:
         return True
@@ -54,7 +54,7 @@ def wanted(gateway: Gateway, job: ChatJob) -> bool:
 
 
 async def recall(gateway: Gateway, job: ChatJob, plan: Plan) -> bool:
-    """Answer from memory if that is possible; else arrange that the answer will be remembered."""
+    """Answer from memory and return True; or else arrange for the answer to be kept and return False."""
     live = gateway.live
     ticket: Ticket | None = None
     if (key := replay_key(job.exchange.request, _key_id(job))) is not None:
@@ -63,7 +63,7 @@ async def recall(gateway: Gateway, job: ChatJob, plan: Plan) -> bool:
             _replay(gateway, job, found)
             return True
         ticket = found
-    job.keeper = keeper = Keeper(live, ticket)  # from here on the end of the call closes the ticket
+    job.keeper = keeper = Keeper(live, ticket)  # closed at the end of the call, and with it the ticket
     if (signature := _signature(gateway, job, plan)) is None:
         return False
     if (cached := await live.cache.find(signature, private=_private(job))) is not None:
@@ -74,7 +74,7 @@ async def recall(gateway: Gateway, job: ChatJob, plan: Plan) -> bool:
 
 
 class Keeper:
-    """Is shown the answer on its way to the client, and told when the call is over."""
+    """Stores the answer of a call for replays and in the cache.  ``close`` it when the call is over."""
 
     __slots__ = ("_live", "_ticket", "signature")
 
@@ -99,7 +99,7 @@ class Keeper:
 
 
 def worth_keeping(answer: Answer) -> bool:
-    """Whether it says something, to its end."""
+    """Whether an answer is complete and has content other than thinking and refusals."""
     if answer.failure is not None or answer.finish is None or answer.finish.reason not in _WHOLE:
         return False
     return any(not isinstance(block, (Thinking, Refusal)) and not _empty(block) for block in answer.blocks)
@@ -133,13 +133,13 @@ def _signature(gateway: Gateway, job: ChatJob, plan: Plan) -> str | None:
     if (request.header(NO_CACHE) or b"").strip().lower() in (b"true", b"1"):
         return None
     tenant = "" if cache.limits.shared else _key_id(job)
-    rule = gateway.live.snapshot.settings.thinking  # applied to the request on its way out
+    rule = gateway.live.snapshot.settings.thinking  # changes the request before it is sent
     parts = (tenant, job.wire, _kept_by_vendor(job, plan), job.requested, plan.combo, rule, _targets(gateway, plan))
     return cache_key.signature(found, parts, _wire.of(request.headers))
 
 
 def _targets(gateway: Gateway, plan: Plan) -> list[Any]:
-    """Everyone who might answer, in no order: a draw among the same targets is the same question."""
+    """The possible targets, sorted: their order varies between calls, but must not change the cache key."""
     connections = gateway.live.snapshot.connections
     return sorted(
         [
@@ -160,13 +160,13 @@ def _replay(gateway: Gateway, job: ChatJob, found: Replay) -> None:
 
 
 def _hit(gateway: Gateway, job: ChatJob, plan: Plan, cached: Cached) -> None:
-    """A hit costs nothing and uses nothing: the provider's tokens were counted when it gave the answer."""
+    """Answer from the cache.  Usage and cost are 0: they were counted when the provider answered."""
     job.cache = b"HIT"
     job.notes = f"{_whom(job)}; cache=hit"
     job.usage = Usage(input=0, output=0)
     body = cached.body if _kept_by_vendor(job, plan) else renewed(job.wire, cached.body, gateway.clock.time())
     if plan.combo is not None:
-        job.route = None  # it was drawn for this call, and is not who gave the answer
+        job.route = None  # the route chosen for this call is not the one that gave the answer
     respond(gateway, job, 200, [render.JSON_TYPE], body)
 
 
@@ -177,7 +177,7 @@ def _whom(job: ChatJob) -> str:
 
 
 def _kept_by_vendor(job: ChatJob, plan: Plan) -> bool:
-    """Whether the answer's id names what the vendor keeps for the next request to refer to; such an id stays."""
+    """Whether the vendor stores the response under its id, which later requests refer to; such an id must not change."""
     assert job.peek is not None
     if job.wire != "openai-responses" or all(route.wire != job.wire for route in plan.routes):
         return False
@@ -185,7 +185,7 @@ def _kept_by_vendor(job: ChatJob, plan: Plan) -> bool:
 
 
 def renewed(wire: str, body: bytes, now: float) -> bytes:
-    """The answer with an id and a time of its own."""
+    """The cached answer with a new id and the current time."""
     members = _members.decode(body)
     name, start, when = _IDENTITY[wire]
     if name in members:

@@ -16,7 +16,7 @@ _NOTHING: Final = Usage()
 
 
 def record(gateway: Gateway, job: Job) -> CallRecord:
-    """What the log keeps of the call.  Counts that no one reported are estimated and marked so."""
+    """The record of a finished call.  Token counts that the upstream did not report are estimated and marked so."""
     request, route, account, key = job.exchange.request, job.route, job.account, job.key
     now = gateway.clock.monotonic()
     usage = job.usage.plausible() if job.usage is not None else None
@@ -28,7 +28,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
         moments = (job.began, job.read_at, job.planned_at, job.checked_at, job.placed_at, job.first_byte)
         gateway.live.recent.append(Timing(now, route.provider.id, job.status, duration, *moments, job.stream))
     counts = usage if usage is not None else _NOTHING
-    row = CallRecord(  # in the order of its fields: by keyword it takes nine times as long
+    row = CallRecord(  # positional, in the order of its fields: keywords take nine times as long
         request.id,
         gateway.clock.time() - (now - job.began),
         request.method,

@@ -1,6 +1,6 @@
-"""Keeping the beginning of what a client is told, for the call log.
+"""Keeps the beginning of each response body for the call log.
 
-A call is wrapped only when the owner has switched request logs on; otherwise nothing here runs.
+Exchanges are wrapped only when the owner has enabled request logs; otherwise nothing here runs.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ KEPT_BYTES: Final = 16 * 1024  # more than the log keeps of a body
 
 
 def recorded(live: Live, exchange: Exchange) -> Exchange:
-    """*exchange*, with its answer kept when the settings say so."""
+    """*exchange*, wrapped to keep its response if the settings say so."""
     return RecordedExchange(exchange) if live.snapshot.settings.log_bodies else exchange
 
 
 def _passed_on(name: str) -> Any:
-    """An attribute that lives in the wrapped exchange."""
+    """A property for an attribute of the wrapped exchange."""
     return property(lambda self: getattr(self.inner, name), lambda self, value: setattr(self.inner, name, value))
 
 
 class RecordedExchange(Exchange):
-    """Passes everything on; ``kept`` is the beginning of the answer's body and ``size`` its whole length."""
+    """Passes everything on; ``kept`` is the beginning of the response body and ``size`` its full length."""
 
     __slots__ = ("inner", "kept", "size")
 

@@ -1,11 +1,15 @@
-"""The request that goes upstream and the head of the answer that comes back: bytes and header fields, no I/O."""
+"""Requests to upstreams, and header fields of responses to clients.  No I/O."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote
+
+import msgspec
+from msgspec import Raw
 
 from ..errors import OmniError, wire_words
 from ..proto.exchange import Request
@@ -28,7 +32,7 @@ ACCEPT_STREAM: Final = (b"accept", b"text/event-stream")
 
 
 class Door(NamedTuple):
-    """How one account is reached for chat: everything about it that does not change from call to call."""
+    """The constant part of chat requests to one account: heads for whole and for streamed answers."""
 
     whole: Template
     stream: Template
@@ -36,7 +40,7 @@ class Door(NamedTuple):
 
 
 class Doors:
-    """Doors by connection, made when first needed and forgotten with the snapshot they were made from."""
+    """A cache of doors by connection, wire and model; it is cleared with each new snapshot."""
 
     _MOST: Final = 4096
 
@@ -47,7 +51,7 @@ class Doors:
     def find(self, snapshot: Snapshot, route: Route, account: Connection) -> Door:
         if snapshot is not self._snapshot:
             self._snapshot, self._doors = snapshot, {}
-        key = (account.id, account.secret, route.wire, route.model)  # a call may still hold an older token
+        key = (account.id, account.secret, route.wire, route.model)  # with the secret: a call may still hold an older token
         door = self._doors.get(key)
         if door is None:
             if len(self._doors) >= self._MOST:
@@ -71,18 +75,18 @@ def _open(route: Route, account: Connection) -> Door:
 
 
 def origin_of(place: Endpoint, account: Connection) -> Origin:
-    """Where *account* is reached, by way of its proxy if it has one."""
+    """The origin of requests to *account*, with its proxy if it has one."""
     return Origin(place.scheme, place.host, place.port, account.proxy.proxy if account.proxy is not None else None)
 
 
 def label(provider: Provider, account: Connection) -> str:
-    """``provider/account``, fit for a header field."""
+    """``provider/account``, encoded for a header field."""
     return f"{provider.prefix or provider.id}/{printable(account.name)}"
 
 
 @lru_cache(maxsize=4096)
 def printable(name: str) -> str:
-    """A name people chose, fit for a header field."""
+    """A name chosen by a user, encoded for a header field."""
     return quote(name, safe=" @.-_")
 
 
@@ -90,23 +94,48 @@ Watch = Callable[[bytes], None]
 
 
 class Prepared(NamedTuple):
-    """A request body for one target.  ``names``: tool names as sent -> the client's own."""
+    """A request body for one target.  ``names`` maps tool names as sent to the client's own."""
 
     body: bytes
     dropped: tuple[str, ...]
     names: dict[str, str]
     strip_usage: bool
-    watch: Watch | None = None  # is shown what comes back on the same wire
+    watch: Watch | None = None  # called with response data on the same wire
 
 
 def same_wire(found: Peek, route: Route, wire: str, dropped: tuple[str, ...] = (), watch: Watch | None = None) -> Prepared:
-    """The client's own bytes with the model's name replaced."""
+    """The client's own body with the model's name replaced."""
     body, strip = RELAYS[wire].prepare(found, route.model, route.quirks)
     return Prepared(body, dropped, {}, strip, watch)
 
 
+STREAMED: Final = "; answered as a stream"  # for X-OmniRoute-Route
+_STREAMS_ONLY: Final = re.compile(
+    r"\bstream\W+must be (set to )?`?true|\bonly supports? stream|\brequires? stream(ing)?\b|enable the stream parameter",
+    re.IGNORECASE,
+)
+_members: Final = msgspec.json.Decoder(dict[str, Raw])
+_ON: Final = Raw(b"true")
+_WITH_USAGE: Final = Raw(b'{"include_usage":true}')
+
+
+def streams_only(failure: Failure) -> bool:
+    """Whether an upstream refused a request because it answers with streams alone; the wording differs between vendors."""
+    return failure.status == 400 and _STREAMS_ONLY.search(failure.message) is not None
+
+
+def as_stream(route: Route, body: bytes) -> bytes:
+    """*body* with streaming requested; in Gemini's wire the path determines that, so *body* is unchanged."""
+    if route.wire == "gemini":
+        return body
+    members = _members.decode(body) | {"stream": _ON}
+    if route.wire == "openai-chat" and "no_stream_options" not in route.quirks:
+        members["stream_options"] = _WITH_USAGE
+    return msgspec.json.encode(members)
+
+
 def translated(ask: Ask, route: Route) -> Prepared:
-    """The request in the target's wire."""
+    """The request encoded in the target's wire format."""
     known = route.provider.models.get(route.model)
     target = Target(
         route.model,
@@ -119,7 +148,7 @@ def translated(ask: Ask, route: Route) -> Prepared:
 
 
 class FieldFilter:
-    """Fields whose names begin in one of several ways.  Names that do not are remembered, which spares most comparisons."""
+    """Selects header fields by prefixes of their names.  Other names are remembered, which saves most comparisons."""
 
     __slots__ = ("_others", "_starts")
     _MOST: Final = 512
@@ -129,7 +158,7 @@ class FieldFilter:
         self._others: set[bytes] = set()
 
     def of(self, fields: Headers) -> Headers:
-        """Those of *fields* that begin so."""
+        """The *fields* whose names have one of the prefixes."""
         others = self._others
         return [field for field in fields if field[0] not in others and self._begins(field[0])]
 
@@ -141,13 +170,13 @@ class FieldFilter:
         return False
 
 
-# What belongs to the wire travels on the same wire, and what the upstream says of limits and retries to the client.
+# Fields of the wire format are relayed on the same wire, fields about limits and retries always to the client.
 _wire = FieldFilter(b"anthropic-", b"openai-")
 _answer = FieldFilter(b"x-ratelimit-", b"anthropic-", b"openai-", b"request-id", b"retry-after", b"x-should-retry")
 
 
 def wire_fields(door: Door, request: Request) -> Headers:
-    """The client's fields that belong to the wire and travel on it, unless the account sets them itself."""
+    """The client's header fields that belong to the wire format, except those that the account sets itself."""
     sent: Headers | None = request.known.get("wire")
     if sent is None:
         sent = request.known["wire"] = _wire.of(request.headers)
@@ -160,19 +189,19 @@ def answer_fields(received: Headers) -> Headers:
 
 
 def provider_profile(provider: Provider) -> str:
-    """Name of the resilience profile."""
+    """The name of the provider's resilience profile."""
     if provider.local:
         return "local"
     return "apikey" if provider.auth_type == "apikey" else "oauth"
 
 
 def told(failure: Failure) -> str:
-    """What a failure says: an upstream's words with its status before them."""
+    """The message of a failure; an upstream's message is prefixed with its status."""
     return f"[{failure.status}]: {failure.message}" if failure.wire else failure.message
 
 
 def failure_of(error: OmniError) -> Failure:
-    """Our own refusal in the answer vocabulary."""
+    """An error of the gateway itself as a Failure."""
     return Failure(
         error.status,
         error.message,

@@ -1,8 +1,7 @@
-"""Idempotency: a call repeated under the same key is given the answer of the first (routing semantics section 8).
+"""Idempotency: a call repeated with the same key gets the answer of the first.
 
-Only answers that are whole and good are kept, in memory, for a few seconds after they were given.  A repetition that comes
-while the first call is still in flight waits for it; when that one fails or its client leaves, the next in line takes its
-place, so nobody waits for nothing.
+Only complete, successful answers are kept, in memory, for a few seconds.  A repetition during the first call waits for it;
+if the first call fails or its client disconnects, the next waiting call takes its place.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from ..proto.exchange import Request
 
 WINDOW: Final = 5.0  # seconds
 MOST: Final = 1000  # answers kept
-BYTES: Final = 32 * 1024 * 1024  # of all of them
-LARGEST: Final = 1024 * 1024  # a longer answer goes to those who wait for it, and is forgotten
-# Looked for in the request itself: the id that our edge makes for a request without one is no key.
+BYTES: Final = 32 * 1024 * 1024  # of all answers kept
+LARGEST: Final = 1024 * 1024  # a longer answer is given only to calls that already wait for it
+# Read from the request itself: a request id that the gateway generates is not a key.
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
 REQUEST_ID: Final = b"x-request-id"
 
 
 class Replay(NamedTuple):
-    """A whole answer, word for word."""
+    """A whole answer, unchanged."""
 
     status: int
     body: bytes
 
 
 def replay_key(request: Request, key_id: str) -> bytes | None:
-    """What makes two calls the same call: the caller's key, the path, the value the client sent, and the body."""
+    """A hash of what identifies a call: caller's key, path, idempotency key and body; None without an idempotency key."""
     value = request.header(IDEMPOTENCY_KEY) or request.header(REQUEST_ID)
     if not value:
         return None
@@ -44,7 +43,7 @@ def replay_key(request: Request, key_id: str) -> bytes | None:
 
 
 class Ticket:
-    """The first of equal calls.  ``keep`` its answer if it is a good one, and ``close`` it whatever happened."""
+    """Held by the first of several identical calls.  ``keep`` a successful answer; always ``close`` the ticket."""
 
     __slots__ = ("_key", "_replays", "answer", "over")
 
@@ -58,28 +57,28 @@ class Ticket:
         self.answer = Replay(status, body)
 
     def close(self) -> None:
-        """Let those who wait go on."""
+        """Let the waiting calls go on."""
         self._replays.settle(self._key, self.answer)
         self.over.set()
 
 
 class Replays:
-    """The calls in flight that have a key, and the answers of those that ended in the last seconds."""
+    """Calls with a key: those in progress, and the answers of those that ended within the last seconds."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._first: dict[bytes, Ticket] = {}
-        self._kept: OrderedDict[bytes, tuple[Replay, float]] = OrderedDict()  # in the order in which they end
+        self._kept: OrderedDict[bytes, tuple[Replay, float]] = OrderedDict()  # in order of expiry
         self._bytes = 0
         self._timer: Timer | None = None
 
     @property
     def active(self) -> int:
-        """How many keys are known."""
+        """The number of known keys."""
         return len(self._kept.keys() | self._first.keys())
 
     async def claim(self, key: bytes) -> Ticket | Replay:
-        """The answer that *key* has got, after waiting for it if need be; or else a ticket: the caller is the first."""
+        """The answer for *key*, after waiting for a call in progress; or a ticket, if the caller is the first."""
         while True:
             if (kept := self._kept.get(key)) is not None and kept[1] > self._clock.monotonic():
                 return kept[0]
@@ -91,7 +90,7 @@ class Replays:
                 return first.answer
 
     def settle(self, key: bytes, answer: Replay | None) -> None:
-        """The first call is over; see ``Ticket.close``."""
+        """End the first call and keep its answer; see ``Ticket.close``."""
         del self._first[key]
         if answer is None or len(answer.body) > LARGEST:
             return

@@ -1,6 +1,6 @@
-"""A model name -> where to send it.  Pure: the snapshot in, a route out.
+"""Resolution of model names.  Pure: a snapshot in, a route out.
 
-Order: routing semantics section 2.
+The order of the rules is in ``docs/routing.md``, "What a model's name means".
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from .snapshot import Combo, Snapshot
 
 ALIAS_DEPTH: Final = 5
 LONGEST_NAME: Final = 512
-_LATEST: Final = ":latest"  # the tag that some clients add to every name
+_LATEST: Final = ":latest"  # a tag that some clients add to every name
 _FORBIDDEN: Final = re.compile(r"\.\./|\.\.\\|[\x00-\x1f\x7f]")
 
 
 class Route(NamedTuple):
-    """One provider and the model id to send it.  ``via`` says how the name was understood, for explanations."""
+    """One provider and its id of the model.  ``via`` tells how the name was resolved, for explanations."""
 
     provider: Provider
     model: str
@@ -29,16 +29,16 @@ class Route(NamedTuple):
     via: str
     price: Price | None
     quirks: frozenset[str]
-    aside: str = ""  # an operation beside chat that the model is not known to be made for
+    aside: str = ""  # an operation other than chat that the model is not known to support
 
     @property
     def kept_as(self) -> str:
-        """What the model is called where failures are remembered: one that cannot do this may well chat."""
+        """The model's name for cooldowns: a failure of the operation ``aside`` does not affect chat."""
         return f"{self.model} ({self.aside})" if self.aside else self.model
 
 
 class RouteCache:
-    """Routes by name, as long as their snapshot; agents ask for the same two models all day.  Failures are not kept."""
+    """A cache of routes by name, cleared with each new snapshot.  Failures are not cached."""
 
     __slots__ = ("_routes", "_snapshot")
     _MOST: Final = 4096
@@ -60,7 +60,7 @@ class RouteCache:
 
 
 def resolve(snapshot: Snapshot, name: str, *, only: str = "") -> Route:
-    """Where requests for the model *name* go; *only* restricts to one provider (dedicated routes).
+    """The route of the model *name*; *only* restricts it to one provider (dedicated routes).
 
     Raises ``OmniError("invalid_request", param="model")``.
     """
@@ -94,7 +94,7 @@ def _resolve(snapshot: Snapshot, name: str, depth: int) -> Route:
 
 
 def alias_target(snapshot: Snapshot, name: str) -> str | None:
-    """What *name* stands for: an exact alias (names with a slash have none), else the most specific wildcard alias."""
+    """The target of an exact alias (never for names with a slash), else of the most specific wildcard alias, else None."""
     exact = _exact_alias(snapshot, name)
     return exact if exact is not None else _wildcard(snapshot, name)
 
@@ -107,12 +107,12 @@ def _exact_alias(snapshot: Snapshot, name: str) -> str | None:
 
 
 def _untagged(snapshot: Snapshot, name: str) -> str:
-    """*name* without the tag that its client may have added; a model that is listed with it keeps it."""
+    """*name* without the tag ``:latest``, unless a model is listed with it."""
     return name if name in snapshot.models else name.removesuffix(_LATEST)
 
 
 def find_combo(snapshot: Snapshot, name: str) -> Combo | None:
-    """The active combo that *name* means, directly or through aliases; None when it means none."""
+    """The active combo with this name, directly or through aliases; None if there is none."""
     if not snapshot.combos or len(name) > LONGEST_NAME:
         return None
     for _ in range(ALIAS_DEPTH + 1):
@@ -131,16 +131,16 @@ def find_combo(snapshot: Snapshot, name: str) -> Combo | None:
 
 
 class _Wildcard(NamedTuple):
-    """A wildcard alias; among those that match, the greatest counts."""
+    """A wildcard alias; among several matches the greatest (specificity, place) wins."""
 
     specificity: int
-    place: int  # negative: the earlier of two is the greater
+    place: int  # negative index, so that earlier aliases win
     pattern: re.Pattern[str]
     target: str
 
 
 class _Wildcards:
-    """Wildcard aliases by the text before their first wildcard, so that a name is compared with few of many."""
+    """Wildcard aliases, indexed by the text before their first wildcard so that a name is compared with few of them."""
 
     __slots__ = ("_aliases", "_by_start")
 
@@ -175,7 +175,7 @@ def _wildcard(snapshot: Snapshot, name: str) -> str | None:
 
 
 def specificity(pattern: str) -> int:
-    """10 per literal character (``/`` parts, it does not count) - 50 per ``*`` - 5 per ``?`` + the pattern's length."""
+    """10 per literal character except ``/``, - 50 per ``*``, - 5 per ``?``, + the pattern's length."""
     literal = sum(map(len, re.split(r"[/*?]", pattern)))
     return 10 * literal - 50 * pattern.count("*") - 5 * pattern.count("?") + len(pattern)
 
@@ -200,9 +200,9 @@ def _bare(snapshot: Snapshot, name: str) -> Route:
 
 
 def narrowed(snapshot: Snapshot, offers: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the providers that offer a model those that still exist, that are not blocked, and that have an account.
+    """The providers in *offers* that exist, are not blocked and have an account.
 
-    The last two only as far as that leaves any: what is wrong with the others can then be said.
+    The last two conditions are ignored when no provider meets them, so that the error can name the reason.
     """
     offers = tuple(p for p in offers if p in snapshot.providers)
     offers = tuple(p for p in offers if p not in snapshot.settings.blocked_providers) or offers
@@ -230,12 +230,12 @@ def _unknown(snapshot: Snapshot, provider_id: str, model: str) -> Route:
 
 
 def no_credentials(provider_id: str) -> OmniError:
-    """The provider has no connection; says how to add one."""
+    """The error for a provider without a connection."""
     return OmniError("invalid_request", f"No credentials for provider: {provider_id}", param="model")
 
 
 def _dedicated(snapshot: Snapshot, prefix: str, name: str) -> Route:
-    """``/v1/providers/{provider}/…``: the prefix may be missing and must not be another provider's."""
+    """``/v1/providers/{provider}/…``: the model's prefix may be missing, but must not be another provider's."""
     provider_id = snapshot.prefixes.get(prefix)
     if provider_id is None:
         raise OmniError("invalid_request", f"Unknown provider: {prefix}")

@@ -1,7 +1,7 @@
-"""What a failure means for the account that had it and for the next attempt.  Pure: tables and parsing.
+"""The consequences of a failure for its account and for the next attempt.  Pure: tables and parsing.
 
-Rows and schedules: routing semantics section 6.  The upstream's words are looked at before its status, because vendors
-report rate limits as 403 or 503 as often as 429; not those of a 400, which may be the client's own.
+``docs/routing.md`` summarises the cooldowns.  The upstream's message is examined before its status, because vendors
+report rate limits with 403 or 503 as often as with 429.  The message of a 400 is not: it may quote the client's own text.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ..proto.headers import Headers, get
 
 Reason = Literal["auth_error", "quota_exhausted", "rate_limit_exceeded", "model_capacity", "server_error", "unknown"]
 MAX_HINT: Final = 24 * 3600.0
-_NOISE: Final = 0.001  # seconds: what differences of Unix times may be off by, and more
+_NOISE: Final = 0.001  # seconds; more than the rounding error of differences of Unix times
 
 
 class Profile(NamedTuple):
-    """Resilience profile of one kind of provider; times in seconds."""
+    """The resilience profile of one kind of provider; times in seconds."""
 
     transient_cooldown: float
     rate_limit_cooldown: float
@@ -39,13 +39,13 @@ PROFILES: Final[dict[str, Profile]] = {
 
 
 def profile_of(stored: Mapping[str, Mapping[str, float]], name: str) -> Profile:
-    """The profile *name* as *stored* in the settings in force (fields of :class:`Profile`), else the default."""
+    """The profile *name*: the default with the values *stored* in the settings (by field of :class:`Profile`)."""
     values = stored.get(name)
     return PROFILES[name]._replace(**values) if values else PROFILES[name]  # type: ignore[arg-type]
 
 
 class Rule(NamedTuple):
-    """One class of failure.  ``backoff``: cooldown doubles with the level, up to ``cap``; ``base`` 0 = the profile's."""
+    """One class of failure.  With ``backoff`` the cooldown doubles per level up to ``cap``; ``base`` 0: the profile's."""
 
     base: float
     backoff: bool
@@ -55,7 +55,7 @@ class Rule(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """``rule`` None: the account is not to blame."""
+    """The consequences of one failure; ``rule`` None means that the account is not at fault."""
 
     retry: Retry
     rule: Rule | None
@@ -76,7 +76,7 @@ _BY_TEXT: Final[tuple[tuple[str, Rule], ...]] = (
     ("overloaded", _CAPACITY),
     ("resource exhausted", _CAPACITY),
 )
-_REASONS: Final[tuple[tuple[str, Reason], ...]] = (  # words that tell more than a status, which vendors choose freely
+_REASONS: Final[tuple[tuple[str, Reason], ...]] = (  # words are more reliable than statuses, which vendors choose freely
     ("quota", "quota_exhausted"),
     ("billing", "quota_exhausted"),
     ("rate limit", "rate_limit_exceeded"),
@@ -94,16 +94,16 @@ _BY_STATUS: Final[dict[int, Rule]] = {
     **dict.fromkeys((406, 408, 500, 502, 503, 504), _TRANSIENT),
     529: _CAPACITY,
 }
-# The request itself is at fault: every account would say the same.
+# The request itself is at fault: every account would refuse it.
 _REQUEST_SCOPED: Final = frozenset({400, 405, 409, 411, 413, 414, 415, 422})
-_DEAD_KEY: Final = ("api key not valid", "api key expired")  # how Google says 401: with 400
+_DEAD_KEY: Final = ("api key not valid", "api key expired")  # Google reports an invalid key with 400
 _TEXT_STATUSES: Final = frozenset({401, 402, 403, 408, 429})
-_NAME_CHARS: Final = 3  # shorter names of models are found in any text
+_NAME_CHARS: Final = 3  # shorter model names occur in any text
 MODEL_LOCK_STEPS: Final = (60.0, 120.0, 300.0, 600.0, 1200.0)
 
 
 def judge(status: int, message: str, model: str = "") -> Verdict:
-    """What *status* (0 = no answer came) with *message* means; a rate limit that names the *model* is that model's."""
+    """The verdict on *status* (0: no response) with *message*.  A rate limit that names *model* affects only that model."""
     if status in _REQUEST_SCOPED:
         if status == 400 and message.lower().startswith(_DEAD_KEY):
             return Verdict(Retry.NEXT_ACCOUNT, _AUTH)
@@ -127,7 +127,7 @@ def _names(text: str, model: str) -> bool:
 
 
 def lock_time(rule: Rule, step: int, hint: float | None) -> float:
-    """Seconds for which one model is locked on an account, the *step*-th time in a row (0 = first)."""
+    """Seconds for which a model is locked on an account, after *step* earlier locks in a row."""
     if rule.backoff:
         seconds = min(rule.base * 2.0**step, rule.cap)
     else:
@@ -136,7 +136,7 @@ def lock_time(rule: Rule, step: int, hint: float | None) -> float:
 
 
 def cooldown(rule: Rule, level: int, hint: float | None, profile: Profile, status: int) -> tuple[float, int]:
-    """(seconds, new backoff level) for a failure of an account that stands at *level*."""
+    """(cooldown in seconds, new backoff level) after a failure of an account whose backoff level is *level*."""
     base = rule.base or profile.transient_cooldown
     top = 15 if rule.base else profile.max_backoff_level
     seconds = min(base * 2.0**level, rule.cap) if rule.backoff else base
@@ -157,7 +157,7 @@ _IN_TEXT: Final = re.compile(
 
 
 def parse_span(text: str) -> float | None:
-    """Seconds of ``33s``, ``1m30s``, ``500ms``, ``2h7m23s``, ``60``; None when it is none of these or has no end."""
+    """The seconds in a text like ``33s``, ``1m30s``, ``500ms``, ``2h7m23s`` or ``60``; None for others and for infinity."""
     text = text.strip()
     try:
         seconds = float(text)
@@ -170,7 +170,7 @@ def parse_span(text: str) -> float | None:
 
 
 def retry_hint(headers: Headers, message: str, now: float) -> float | None:
-    """Seconds the upstream asks for: ``retry-after-ms``, ``Retry-After`` (RFC 9110 section 10.2.3), or its own words."""
+    """The wait in seconds from ``retry-after-ms``, ``Retry-After`` (RFC 9110 section 10.2.3) or the message, or None."""
     if (value := get(headers, b"retry-after-ms")) is not None and (millis := parse_span(value.decode("latin-1"))):
         return millis / 1000
     if (value := get(headers, b"retry-after")) is not None:
@@ -188,12 +188,12 @@ def retry_hint(headers: Headers, message: str, now: float) -> float | None:
 
 
 def whole_seconds(seconds: float) -> int:
-    """For ``Retry-After``, at least 1: rounded up, because who comes back too early is refused again."""
+    """Seconds for ``Retry-After``: at least 1, and rounded up, because a client that retries too early is refused again."""
     return max(1, ceil(seconds - _NOISE))
 
 
 def span_text(seconds: float) -> str:
-    """``65`` -> ``1m 5s``, for people; as :func:`whole_seconds`."""
+    """A duration for messages, rounded as :func:`whole_seconds`: ``65`` gives ``1m 5s``."""
     hours, rest = divmod(whole_seconds(seconds), 3600)
     minutes, left = divmod(rest, 60)
     parts = [f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if n]

@@ -1,4 +1,4 @@
-"""Every path of the data plane, on one screen."""
+"""The route table of the data plane."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Handler = Callable[[Gateway, Exchange, "DataRoute"], Coroutine[Any, Any, None]]
 
 
 class DataRoute(Struct, frozen=True):
-    """One row.  ``wire``: the client's, decided by the path and by nothing else."""
+    """One row.  ``wire``: the client's wire format, which depends only on the path."""
 
     method: str
     path: str
@@ -29,17 +29,17 @@ class DataRoute(Struct, frozen=True):
 
 
 def chat(gateway: Gateway, exchange: Exchange, row: DataRoute) -> Coroutine[Any, Any, None]:
-    """A chat request in the row's wire; ``{provider}`` in the path restricts it."""
+    """A chat request in the row's wire format; ``{provider}`` in the path restricts it to that provider."""
     return pipeline.serve(gateway, exchange, Line(row.wire, exchange.request.params.get("provider", "")))
 
 
 def generate(gateway: Gateway, exchange: Exchange, row: DataRoute) -> Coroutine[Any, Any, None]:
-    """A request whose path has the model, asked for whole."""
+    """Gemini's ``generateContent``: the model is in the path, the answer is not streamed."""
     return pipeline.serve(gateway, exchange, Line(row.wire, model=_model(exchange)))
 
 
 def stream_generate(gateway: Gateway, exchange: Exchange, row: DataRoute) -> Coroutine[Any, Any, None]:
-    """The same as a stream: of events with ``alt=sse``, as one JSON array without."""
+    """Gemini's ``streamGenerateContent``: server-sent events with ``alt=sse``, else one JSON array."""
     array = dict(parse_qsl(exchange.request.query)).get("alt") != "sse"
     return pipeline.serve(gateway, exchange, Line(row.wire, model=_model(exchange), stream=True, array=array))
 
@@ -54,22 +54,22 @@ async def list_models(gateway: Gateway, exchange: Exchange, row: DataRoute) -> N
 
 
 async def list_embeddings(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
-    """The models for embeddings."""
+    """All embedding models, or one."""
     models.serve(gateway, exchange, kind="embedding")
 
 
 async def list_images(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
-    """The models for pictures."""
+    """All image models, or one."""
     models.serve(gateway, exchange, kind="image")
 
 
 async def list_gemini_models(gateway: Gateway, exchange: Exchange, row: DataRoute) -> None:
-    """The same in Gemini's form."""
+    """All chat models, or one, in Gemini's format."""
     models.serve(gateway, exchange, gemini=True)
 
 
-# Google's package asks at /v1 unless told otherwise, its documentation and most clients at /v1beta.  Its older package and
-# the AI SDK take a name with a slash for a whole path (tunedModels/x) and leave "models/" out.
+# Google's SDK uses /v1 by default, its documentation and most clients /v1beta.  Google's older SDK and the AI SDK take a
+# name with a slash for a complete path (tunedModels/x) and omit "models/".
 _GEMINI: Final = tuple(
     row
     for model in ("/v1beta/models/{model*}", "/v1/models/{model*}", "/v1beta/{model*}")
@@ -120,9 +120,9 @@ _NATIVE: Final = (
     DataRoute("GET", "/api/ps", ollama.ps, "ollama"),
     DataRoute("POST", "/codex/{path*}", chat, "openai-responses"),
 )
-# Where else the same answers are expected: the handler paths of the reference, doubled and missing prefixes of clients.
+# Other paths for the same routes: under /api, and with the prefix /v1 doubled or omitted, as some clients send them.
 _BARE: Final = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/models")
-# A vendor whose paths begin so has a package that writes the whole path, whatever base URL it is given.
+# The SDK of a vendor with such paths always sends the whole path, whatever its base URL is.
 _FIXED: Final = (
     "/v1/chat/completions",
     "/v1/embeddings",
@@ -149,13 +149,13 @@ DATA_ROUTES: Final[tuple[DataRoute, ...]] = (*_ROWS, *_NATIVE, *(twin for row in
 
 
 class DataPlane:
-    """Serves the rows above."""
+    """Serves the routes above."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
-        """The coroutine that answers."""
+        """The coroutine that answers *exchange*."""
         row = exchange.request.route
         assert isinstance(row, DataRoute)
         return row.handler(self._gateway, recorded(self._gateway.live, exchange), row)

@@ -1,6 +1,7 @@
-"""Which conversations are running, and which account each was served by last.
+"""The active conversations, and the account that served each last.
 
-A vendor's prompt cache belongs to one account, so a conversation does better where it was.  Sessions live in memory only.
+A vendor's prompt cache belongs to one account, so a conversation should stay with its account.  Sessions are kept only in
+memory.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Session(Struct):
 class Mark(NamedTuple):
     """The session of one call.
 
-    ``named``: the client gave its id; ``continued``: the model has spoken in it before, so something may be cached.
+    ``named``: the client sent its id; ``continued``: it has an earlier answer of the model, so the prompt may be cached.
     """
 
     id: str
@@ -42,16 +43,16 @@ class Mark(NamedTuple):
 
 
 class Sessions:
-    """The sessions by id, longest idle first."""
+    """The sessions by id, the longest idle first."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
 
     def prefer(self, mark: Mark) -> str:
-        """The account that served the session last, or "".
+        """The id of the account that served the session last, or "".
 
-        A first turn has nothing cached anywhere: unless the client named its session, the accounts' own order decides.
+        Also "" for the first turn of an unnamed session: nothing is cached yet, so the usual order of accounts applies.
         """
         if not (mark.named or mark.continued):
             return ""
@@ -59,7 +60,7 @@ class Sessions:
         return session.connection_id if session is not None and self._alive(session) else ""
 
     def touch(self, mark: Mark, connection_id: str) -> None:
-        """One more call of the session, served by *connection_id* ("" = by none)."""
+        """Count a call of the session, served by *connection_id* ("" if it failed)."""
         now = self._clock.time()
         session = self._sessions.pop(mark.id, None)
         if session is None or not self._alive(session):
@@ -71,14 +72,14 @@ class Sessions:
         self._sessions[mark.id] = session
 
     def list(self) -> list[Session]:
-        """Those that are not over, the most recently active first."""
+        """The active sessions, the most recently used first."""
         return [session for session in reversed(self._sessions.values()) if self._alive(session)]
 
     def _alive(self, session: Session) -> bool:
         return self._clock.time() - session.last_active < IDLE_SECONDS
 
     def _make_room(self) -> None:
-        """Drop those that are over, and the longest idle one when there are too many."""
+        """Drop expired sessions, and the longest idle one when there are too many."""
         while self._sessions:
             oldest = next(iter(self._sessions.values()))
             if self._alive(oldest) and len(self._sessions) < MOST:
@@ -87,7 +88,7 @@ class Sessions:
 
 
 def mark_of(named: Mapping[bytes, bytes], wire: str, model: str, provider: str, members: Mapping[str, Raw]) -> Mark:
-    """The session of a request: the client's own id, or one made from where it goes and how it begins.
+    """The session of a request: the client's id, or a hash of model, provider and the beginning of the conversation.
 
     *named*: the request's header fields by name.
     """
@@ -98,7 +99,7 @@ def mark_of(named: Mapping[bytes, bytes], wire: str, model: str, provider: str, 
 
 
 def named_by(named: Mapping[bytes, bytes]) -> str:
-    """The session id the client sent; "" when it sent none that is fit to be shown."""
+    """The session id that the client sent; "" if there is none or it is too long or not printable ASCII."""
     for name in sorted(SESSION_FIELDS, reverse=True):  # x-session-id first
         value = named.get(name)
         if value and len(value) <= _LONGEST_ID and value.isascii() and value.decode().isprintable():

@@ -1,4 +1,4 @@
-"""What the owner's settings change in a request: the system prompt of all requests and how much models may think."""
+"""Changes to requests by the owner's settings: a system prompt for all requests, and limits on reasoning."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .snapshot import GatewaySettings
 
 
 def prompted(settings: GatewaySettings, wire: str, found: Peek) -> Peek:
-    """*found* with the owner's system prompt."""
+    """*found* with the owner's system prompt added."""
     if settings.system_prompt or SKIP in found.members:
         return with_prompt(wire, found, settings.system_prompt)
     return found
 
 
 def peek_for(rule: ThinkingRule, wire: str, found: Peek, route: Route, ask: Callable[[], Ask]) -> Peek:
-    """*found* as it goes to *route* on the same wire; *ask* is the same request decoded."""
+    """*found* with the reasoning rule applied, for *route* on the same wire; *ask* decodes the same request."""
     if rule.mode == "passthrough":
         return found
     if rule.mode == "auto":
@@ -37,7 +37,7 @@ def peek_for(rule: ThinkingRule, wire: str, found: Peek, route: Route, ask: Call
 
 
 def ask_for(rule: ThinkingRule, ask: Ask, route: Route) -> Ask:
-    """*ask* as it goes to *route* on another wire."""
+    """*ask* with the reasoning rule applied, for *route* on another wire."""
     if rule.mode == "passthrough":
         return ask
     if rule.mode == "auto":

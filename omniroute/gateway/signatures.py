@@ -1,14 +1,14 @@
-"""Signatures and encrypted reasoning go back only to who made them: the same account, model and effort.
+"""Signatures and encrypted reasoning are sent back only to their maker: the same account, model and effort.
 
-A bounded memory says which serving identity an answer's signature came from, or which one has refused it.  On the same wire
-(between different ones the encoders never carry a signature) a request is looked at before it is sent:
+A bounded memory maps each signature to the identity whose answer contained it, or to the one that refused it.  A request on
+the same wire is checked before it is sent (between different wire formats the encoders never carry signatures):
 
-* one that another identity made is taken out of closed history, but stays in the open turn, a tool loop that may work on;
-* one that this very identity has refused before is taken out wherever it stands;
-* an unknown one passes: it may be older than this process.
+* a signature of another identity is removed from completed turns, but kept in the open turn, whose tool loop may need it;
+* a signature that the target has refused before is removed everywhere;
+* an unknown signature is kept: it may be older than this process.
 
-If the upstream still complains, all of them are taken out and the same account is asked once more.  Both are named in
-``X-OmniRoute-Dropped``; nothing is ever put in the place of a signature but the word that a vendor gives for a missing one.
+If the upstream still refuses, all signatures are removed and the same account is called once more.  Removals are listed in
+``X-OmniRoute-Dropped``.  A removed signature is never replaced, except by a vendor's own placeholder for a missing one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RESENT: Final = "; resent without signatures"  # for X-OmniRoute-Route
 
 
 class Identity(NamedTuple):
-    """Who answers: a signature is worth nothing to any other."""
+    """The maker of a signature; no other identity accepts it."""
 
     connection: str
     provider: str
@@ -43,21 +43,21 @@ class Identity(NamedTuple):
 
 
 class Signatures:
-    """Who made a signature, or who refused one whose maker is not known; the least recently met are forgotten first."""
+    """The makers of signatures, or those who refused one of unknown origin.  The least recently used are dropped first."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._known: OrderedDict[bytes, tuple[Identity, bool]] = OrderedDict()  # hash -> (who, refused it)
+        self._known: OrderedDict[bytes, tuple[Identity, bool]] = OrderedDict()  # hash -> (identity, refused by it)
 
     def __len__(self) -> int:
         return len(self._known)
 
     def made(self, signature: bytes, by: Identity) -> None:
-        """An answer of *by* brought *signature*."""
+        """Note that an answer of *by* contained *signature*."""
         self._note(signature, by, False)
 
     def refused(self, signature: bytes, by: Identity) -> None:
-        """*by* would not take *signature*."""
+        """Note that *by* refused *signature*."""
         self._note(signature, by, True)
 
     def _note(self, signature: bytes, who: Identity, refused: bool) -> None:
@@ -68,7 +68,7 @@ class Signatures:
             self._known.popitem(last=False)
 
     def condemns(self, signature: bytes, closed: bool, target: Identity) -> bool:
-        """Whether *signature*, in closed history or not, must not go to *target*."""
+        """Whether *signature* must not be sent to *target*; *closed*: it stands in a completed turn."""
         key = _key(signature)
         known = self._known.get(key)
         if known is None:
@@ -83,9 +83,9 @@ _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def _key(signature: bytes) -> bytes:
-    """Clients that keep signatures as bytes send them back in another alphabet of base64 (RFC 4648 section 5).
+    """A hash of the signature, in the standard alphabet: clients may return it as base64url (RFC 4648 section 5).
 
-    They are kilobytes long and a request brings all of its conversation; their end is as good as random.
+    Only the end is hashed.  It is effectively random, and a request carries many signatures of several kilobytes.
     """
     return blake2b(signature.rstrip(b"=")[-_TAIL:].translate(_STANDARD), digest_size=16).digest()
 
@@ -94,13 +94,13 @@ def _key(signature: bytes) -> bytes:
 
 
 def watcher(known: Signatures, wire: str, found: Peek, route: Route, account: Connection) -> Callable[[bytes], None] | None:
-    """What is to be shown the events of an answer on *wire*; None where that wire has no signatures."""
+    """A function that learns signatures from the response data; None if *wire* has no signatures."""
     marks = MARKS.get(wire)
     if marks is None:
         return None
 
     def watch(data: bytes) -> None:
-        for mark in marks:  # for each read of a stream: a generator would cost three times as much
+        for mark in marks:  # runs for each read of a stream: any() with a generator takes three times as long
             if mark in data:
                 learn(data)
                 return
@@ -117,14 +117,14 @@ def watcher(known: Signatures, wire: str, found: Peek, route: Route, account: Co
 
 
 class Kept(NamedTuple):
-    """A request that may be sent, and what was taken out of it."""
+    """A request that may be sent, and what was removed from it."""
 
     found: Peek
     dropped: tuple[str, ...] = ()
 
 
 def keep_own(known: Signatures, wire: str, found: Peek, route: Route, account: Connection) -> Kept:
-    """The request without the signatures that *account* must not get."""
+    """The request without the signatures that must not be sent to *account*."""
     if not known or not has_marks(wire, said := history(wire, found)):
         return Kept(found)
     target = identity(wire, found, route, account)
@@ -139,20 +139,20 @@ _OTHER: Final = re.compile(r"missing an? [`'\"]?thought[ _]?signature", re.IGNOR
 
 
 def complains(failure: Failure) -> bool:
-    """Whether an upstream refused a request for a signature in it; the words vary from vendor to vendor."""
+    """Whether an upstream refused a request because of a signature; the wording differs between vendors."""
     text = f"{failure.code} {failure.message}"
     return failure.status == 400 and _COMPLAINT.search(text) is not None and _OTHER.search(text) is None
 
 
 def without_any(wire: str, found: Peek, route: Route) -> Kept | None:
-    """The request without all its signatures.  None: there were none."""
+    """The request without any signatures; None if it has none."""
     if not has_marks(wire, history(wire, found)):
         return None
     return _stripped(wire, found, route, lambda signature, closed: True)
 
 
 def remember_refusal(known: Signatures, wire: str, found: Peek, route: Route, account: Connection) -> None:
-    """*account* took the request only without the signatures in *found*: clients send them again for ever, we do not."""
+    """Note that *account* refused the signatures in *found*: clients resend them with every later request."""
     target = identity(wire, found, route, account)
     for signature in found_in(wire, history(wire, found)):
         known.refused(signature, target)
@@ -171,7 +171,7 @@ class _Thinks(Struct):
 
 
 class _Wish(Struct):
-    """Where the wires say how much to think: each within one top-level member."""
+    """The reasoning effort, in the top-level member where each wire format has it."""
 
     effort: str | None = None
     thinkingConfig: _Thinks | None = None
@@ -182,7 +182,7 @@ _EFFORT_IN: Final = {"anthropic": "output_config", "openai-responses": "reasonin
 
 
 def identity(wire: str, found: Peek, route: Route, account: Connection) -> Identity:
-    """Who would answer this request."""
+    """The identity that would answer this request."""
     return Identity(account.id, route.provider.id, route.model, _effort(found.members.get(_EFFORT_IN.get(wire, ""))))
 
 

@@ -1,7 +1,7 @@
 """An immutable, fully indexed view of all configuration.
 
-``store/publish.py`` builds a new one after each committed change and swaps one reference; the data plane takes the reference
-once per request.  Nothing here changes after it was built, and nothing here knows where it came from.
+``store/publish.py`` builds a new snapshot after each committed change and swaps one reference; the data plane reads that
+reference once per request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .policies import Policy
 
 
 class Connection(Struct, frozen=True):
-    """One account at one provider.  ``secret`` is the key in clear: memory only, never logged."""
+    """One account at one provider.  ``secret`` is the plaintext key: kept only in memory, never logged."""
 
     id: str
     provider: str
@@ -34,16 +34,16 @@ class Connection(Struct, frozen=True):
     updated_at: float = 0.0  # Unix seconds
     rate_limit_protection: bool = False
     data: dict[str, Any] = field(default_factory=dict)  # providerSpecificData
-    refreshable: bool = False  # its secret is an access token, and there is a refresh token
-    renew_at: float = inf  # Unix seconds from which on the token is renewed before a call
-    proxy: Via | None = None  # through which it is reached
+    refreshable: bool = False  # the secret is an access token, and a refresh token exists
+    renew_at: float = inf  # Unix seconds after which the token is renewed before a call
+    proxy: Via | None = None  # outbound proxy for its calls
 
     def __repr__(self) -> str:
         return f"Connection({self.id}, {self.provider}, {self.name!r})"
 
 
 class GatewayKey(Struct, frozen=True):
-    """A client's key, found by the keyed hash of its text."""
+    """A client's key, looked up by the keyed hash of its text."""
 
     id: str
     name: str
@@ -55,14 +55,14 @@ class GatewayKey(Struct, frozen=True):
 
 
 class ComboEntry(Struct, frozen=True):
-    """One line of a combo: a model's name, or another combo's."""
+    """One entry of a combo: the name of a model or of another combo."""
 
     model: str
     weight: float = 0.0
 
 
 class Combo(Struct, frozen=True):
-    """One name for several models.  ``config`` has the API's names and units and only what differs from the settings."""
+    """One name for several models.  ``config`` has only what differs from the settings, in the API's names and units."""
 
     id: str
     name: str
@@ -72,7 +72,7 @@ class Combo(Struct, frozen=True):
 
 
 class RateDefaults(NamedTuple):
-    """The fixed limits of protected connections; ``spacing`` in seconds."""
+    """The default rate limits of protected connections; ``spacing`` in seconds."""
 
     per_minute: int = 100
     spacing: float = 0.2
@@ -80,7 +80,7 @@ class RateDefaults(NamedTuple):
 
 
 class GatewaySettings(Struct, frozen=True):
-    """The stored settings that requests depend on, with their defaults."""
+    """The stored settings that the data plane uses, with their defaults."""
 
     require_api_key: bool = False
     require_auth_for_models: bool = False
@@ -93,22 +93,22 @@ class GatewaySettings(Struct, frozen=True):
     log_bodies: bool = False  # the call log keeps requests and answers
     profiles: dict[str, dict[str, float]] = field(default_factory=dict)  # resilience profiles, seconds
     rate_defaults: RateDefaults = RateDefaults()
-    system_prompt: str = ""  # in front of every request's own
+    system_prompt: str = ""  # put before each request's own
     thinking: ThinkingRule = ThinkingRule()
     combo_defaults: dict[str, Any] = field(default_factory=dict)  # as ``Combo.config``
     provider_overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # the same by provider id
 
 
 class Snapshot(Struct, frozen=True, weakref=True):
-    """Everything the data plane reads.
+    """All configuration that the data plane reads.
 
-    ``providers`` has built-in ones and nodes by id; ``prefixes`` maps every accepted prefix (id, alias, reserved alias, node
-    prefix) to a provider id, ``wires`` a few of them to another wire than that provider's; ``connections`` the *active* ones
-    by provider id, sorted by (priority, newest first); ``models`` a bare model id to the ids of the providers that offer it.
+    ``providers``: built-in providers and nodes, by id.  ``prefixes``: each accepted prefix (id, alias, reserved alias, node
+    prefix) -> provider id; ``wires``: the prefixes that select another wire format than the provider's.  ``connections``:
+    the *active* ones by provider id, sorted by (priority, newest first).  ``models``: bare model id -> ids of its providers.
     """
 
     version: int = 0
-    default_provider: str = ""  # takes bare model names that nobody lists
+    default_provider: str = ""  # for bare model names that no provider lists
     key_secret: bytes = b""
     keys: dict[bytes, GatewayKey] = field(default_factory=dict)
     providers: dict[str, Provider] = field(default_factory=dict)
@@ -122,8 +122,8 @@ class Snapshot(Struct, frozen=True, weakref=True):
     inactive_combos: frozenset[str] = frozenset()
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)  # model -> provider ids to fall back on, in order
     prices: dict[tuple[str, str], Price] = field(default_factory=dict)  # user prices over the catalogue's
-    ip_filter: IpFilter | None = None  # None: everyone may call
+    ip_filter: IpFilter | None = None  # None: all addresses may call
     outbound: Outbound = field(default_factory=Outbound)
     budgets: dict[str, Budget] = field(default_factory=dict)  # by gateway key id
-    policies: tuple[Policy, ...] = ()  # the enabled ones, the first to be looked at first
+    policies: tuple[Policy, ...] = ()  # the enabled ones, in order of evaluation
     settings: GatewaySettings = field(default_factory=GatewaySettings)

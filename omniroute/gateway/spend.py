@@ -1,4 +1,4 @@
-"""The money of one call: what it may cost is reserved before it is sent, what it did cost is charged when it ends."""
+"""Budgets of a call: its possible cost is reserved before it is sent, its actual cost is charged when it ends."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from .resolve import Route
 from .usage import CallRecord
 
 BYTES_A_TOKEN: Final = 4
-BYTES_A_SECOND: Final = 16_000  # of sound at 128 kbit/s
-USUAL_ANSWER: Final = 2048  # tokens; a limit above it is a ceiling that answers seldom come near to
-_SILENT: Final = frozenset({"embeddings", "rerank", "moderations"})  # their answers are not paid by the token
+BYTES_A_SECOND: Final = 16_000  # of audio at 128 kbit/s
+USUAL_ANSWER: Final = 2048  # tokens; answers rarely come near a limit above it
+_SILENT: Final = frozenset({"embeddings", "rerank", "moderations"})  # operations without billed output tokens
 
 
 class Expected(NamedTuple):
-    """Dollars: what a call may cost, on the dearest route, and what it costs in any case.  The same where that is sure."""
+    """The cost of a call in dollars: at most, on the most expensive route, and at least.  Equal if there is a limit."""
 
     most: float
     least: float
 
 
 def reserve(gateway: Gateway, job: Job, plan: Plan) -> None:
-    """Set aside what the dearest of the plan's routes may cost.  Raises ``OmniError("budget_exceeded")``.
+    """Reserve the cost of the most expensive of the plan's routes.  Raises ``OmniError("budget_exceeded")``.
 
-    Where nobody says how long the answer may be, or the limit is but a ceiling, that is a guess, which does not stand in the
-    way of a call as long as there is money left.
+    Without a limit on the length of the answer, or with a high one, that cost is a guess.  Such a call is refused only when
+    nothing is left or less than its least cost.
     """
     budgets, key = gateway.live.snapshot.budgets, job.key
     own = budgets.get(key.id) if key is not None and budgets else None
@@ -51,16 +51,16 @@ def reserve(gateway: Gateway, job: Job, plan: Plan) -> None:
 
 
 def release(live: Live, job: Job) -> None:
-    """The call is over, however it ended."""
+    """Release the reservation of a call that has ended."""
     reservation: Reservation | None = job.reservation
     if reservation is not None:
         live.budgets.release(reservation)
 
 
 def charge(live: Live, job: Job, row: CallRecord) -> None:
-    """Enter the call's cost; ``row.charged`` then names the purses, for the books.
+    """Charge the call's cost; ``row.charged`` then has the ids of the purses, to be stored.
 
-    Calls of a key without a budget are entered too: it may be given one before the window ends.
+    Calls of a key without a budget are charged too, because it may get a budget within the same period.
     """
     key = job.key
     ids: tuple[str, ...] = () if key is None else (key.id,)
@@ -83,7 +83,7 @@ def charge(live: Live, job: Job, row: CallRecord) -> None:
 
 
 def expected(job: Job, routes: Iterable[Route]) -> Expected | None:
-    """What the call will cost, as far as can be said beforehand; None when a route's price is unknown."""
+    """The expected cost of the call; None when a route's price is unknown."""
     found: Any = getattr(job, "peek", None)
     most, copies = wanted(job.wire, found.members) if found is not None else (None, 1)
     size = len(found.raw) if found is not None else _size(job)
@@ -110,7 +110,7 @@ def _answer(route: Route, most: int | None) -> int:
 
 
 def _size(job: Job) -> int:
-    """Bytes of the request; a form's are counted by its length field."""
+    """The size of the request body in bytes; of a form, which is not in memory, from Content-Length."""
     request = job.exchange.request
     length = request.header(b"content-length") or b""
     return len(request.body) or (int(length) if length.isdigit() and len(length) < 16 else 0)

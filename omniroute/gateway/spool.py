@@ -1,7 +1,7 @@
-"""The files of one request, kept for as many attempts as it takes: in memory while small, else in a file without a name.
+"""Storage for the uploaded files of one request, for all its attempts: memory while small, else an unnamed temporary file.
 
-The file lies in the system's place for temporary files (``TMPDIR``) and is gone with the request, also when the process is
-killed.  Reading and writing happen beside the event loop, a piece at a time.
+The file is in the system's directory for temporary files (``TMPDIR``) and disappears with the request, even if the process
+is killed.  It is read and written in threads, one piece at a time.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _PARTS: Final = 128
 
 
 class Spool:
-    """Bytes in the order they came."""
+    """Bytes in order of arrival.  A context manager: on exit the bytes are released."""
 
     def __init__(self, memory: int = MEMORY_BYTES) -> None:
         self.size = 0
         self._memory = memory
-        self._pending = bytearray()  # not in the file yet; all there is while there is no file
+        self._pending = bytearray()  # not yet written to the file; all bytes while there is no file
         self._file: IO[bytes] | None = None
         self._busy: asyncio.Future[Any] | None = None
 
@@ -39,7 +39,7 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the bytes; while a thread is still at the file, it is closed when that is done."""
+        """Release the bytes; a file still in use by a thread is closed afterwards."""
         self._pending.clear()
         if self._busy is not None and not self._busy.done():
             self._busy.add_done_callback(self._close)
@@ -55,18 +55,18 @@ class Spool:
             file.close()
 
     def put(self, data: bytes) -> None:
-        """Take *data*; :meth:`settle` must follow soon."""
+        """Append *data*; :meth:`settle` must follow soon."""
         self._pending += data
         self.size += len(data)
 
     async def settle(self) -> None:
-        """Write down what is more than may be held.  Raises ``OmniError`` (507) where that cannot be done."""
+        """Write to the file if too much is held in memory.  Raises ``OmniError`` (507) when that fails."""
         if len(self._pending) <= (self._memory if self._file is None else PIECE_BYTES):
             return
         try:
             await self._write_down()
         except OSError as error:
-            message = f"The request's files cannot be kept ({error.strerror}): make room in the folder for temporary files"
+            message = f"The request's files cannot be stored ({error.strerror}): free space in the temporary directory"
             raise OmniError("internal", message, status=507) from None
 
     async def _write_down(self) -> None:
@@ -77,7 +77,7 @@ class Spool:
         await self._beside(_write_all, self._file, data)
 
     async def read(self, offset: int, size: int) -> bytes:
-        """The bytes that were put from *offset* on: *size* of them or fewer, but at least one where there are any.
+        """Up to *size* bytes from *offset* on; empty only at the end.
 
         Raises ``OSError`` when the file cannot be read.
         """
@@ -98,7 +98,7 @@ class Spool:
             yield piece
 
     def source(self, parts: Pieces) -> Source:
-        """The body of a request made of *parts*: bytes, and files kept here.  It can be sent any number of times."""
+        """A request body made of *parts*: bytes, and files in this spool.  It can be sent any number of times."""
 
         async def produce() -> AsyncGenerator[bytes, None]:
             for part in parts:
@@ -111,22 +111,22 @@ class Spool:
         return Source(sum(part.size if isinstance(part, File) else len(part) for part in parts), produce)
 
     async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run in a thread, whose end is waited for even when the caller is cancelled: see :meth:`__exit__`."""
+        """Run *work* in a thread.  It is tracked even when the caller is cancelled, see :meth:`__exit__`."""
         self._busy = busy = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
         return await asyncio.shield(busy)
 
 
 def _write_all(file: IO[bytes], data: bytearray) -> None:
-    """An unbuffered file may take a part only, as when the disk is nearly full."""
+    """Write all of *data*: a write to an unbuffered file may be partial, as when the disk is nearly full."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
 
 
 async def receive(exchange: Exchange, spool: Spool) -> Form:
-    """The form that the client sends, its files in *spool*.
+    """Receive the client's form; its files are put in *spool*.
 
-    Raises ``OmniError`` 400 for what is no form, and what ``Exchange.chunks`` raises.
+    Raises ``OmniError`` 400 for an invalid form, and what ``Exchange.chunks`` raises.
     """
     taken = _Taken(spool)
     try:
@@ -141,11 +141,11 @@ async def receive(exchange: Exchange, spool: Spool) -> Form:
 
 
 class _Taken:
-    """What has come of a form."""
+    """Collects the parts of a form."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._parts: list[tuple[Part, int, bytearray]] = []  # with where a file begins, and a value or a file's head
+        self._parts: list[tuple[Part, int, bytearray]] = []  # (part, offset of a file, value of a field or head of a file)
         self._values = 0
         self._ends: list[int] = []
 

@@ -1,8 +1,8 @@
-"""A stream on its way to the client: hold, commit, forward, end.
+"""Streaming of an answer to the client: hold, commit, forward, end.
 
-``Translation`` is the :class:`~omniroute.translate.relay.Pipe` between different wires.  ``StreamRelay`` joins an upstream
-call to an exchange: the upstream's bytes go through the pipe to the client inside the socket's own callback, with no task
-switch and no queue in between; a slow client pauses its own upstream.
+``Translation`` is the :class:`~omniroute.translate.relay.Pipe` between different wire formats.  ``StreamRelay`` connects an
+upstream call to an exchange: upstream data passes through the pipe to the client within the socket's callback, without a
+task switch or a queue.  A slow client pauses its own upstream.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from ..translate.relay import Pipe
 from ..translate.think import ThinkSplitter
 from ..upstream.send import Call
 
-HELD_BYTES: Final = 1024 * 1024  # before the commit; more than this is committed as it is
-LAST_WORDS: Final = 1.0  # seconds that an upstream has left after its last event or an error
+HELD_BYTES: Final = 1024 * 1024  # held back before the commit at most; more forces the commit
+LAST_WORDS: Final = 1.0  # seconds that an upstream may take to end after its last event or an error
 PING: Final = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n', "ndjson": b"", "sse": b": keep-alive\n\n"}
-_MANY: Final = 2048  # bytes of a read in which a run of texts is worth a look
-_BITE: Final = 512  # bytes that are read before it is looked for; twice as many the next time, so it is not looked for often
-_OPENERS: Final = frozenset({TextDelta, ThinkingDelta})  # without text they only open a block
+_MANY: Final = 2048  # from this size of a read on, runs of text events are searched for
+_BITE: Final = 512  # bytes decoded before the first search; doubled after each, to limit the number of searches
+_OPENERS: Final = frozenset({TextDelta, ThinkingDelta})  # with empty text they only open a block
 
 
 class Reader(Protocol):
-    """Bytes of a stream -> (event name, data)."""
+    """Splits the bytes of a stream into events (name, data)."""
 
     def feed(self, data: bytes) -> Sequence[tuple[bytes, bytes]]: ...
     def finish(self) -> Sequence[tuple[bytes, bytes]]: ...
@@ -55,7 +55,7 @@ class Translation:
         self.failure: Failure | None = None
         self.pieces = 0
         self.torn = False
-        self._unsent = b""  # what was understood of a read, in case that the rest of it cannot be
+        self._unsent = b""  # translated part of a read, still to be sent if the rest of the read is invalid
 
     def feed(self, data: bytes) -> bytes:
         if len(data) >= _MANY and self._redactor is None:
@@ -63,7 +63,7 @@ class Translation:
         return self._translate(self._read(data))
 
     def _feed_many(self, data: bytes) -> bytes:
-        """A read of many events, bite by bite, so that a run of texts behind one of them need not be read one by one."""
+        """Feed a large read in parts of whole events: a run of text events after any of them is decoded at once."""
         at, bite = 0, _BITE
         while (end := data.find(b"\n\n", at + bite) + 2) > 1:
             pairs = self._read(data[at:end])
@@ -71,7 +71,7 @@ class Translation:
             at, bite = end, 2 * bite
             if pairs and self.meaningful and self._thinking.over():
                 texts, at = self._decoder.run(pairs[-1], data, end)
-                if texts:  # for nobody but the encoder
+                if texts:  # only the encoder needs them
                     self.pieces += len(texts)
                     self._unsent += self._encoder.texts(texts)
         out = self._translate(self._read(data[at:]))
@@ -101,7 +101,7 @@ class Translation:
             events = self._redactor.feed(events)
         for event in events:
             kind = type(event)
-            if kind is TextDelta and self.meaningful:  # nearly all of them
+            if kind is TextDelta and self.meaningful:  # the most frequent case first
                 self.pieces += 1
             elif kind is Start:
                 self.model = self.model or event.model  # type: ignore[union-attr]
@@ -125,7 +125,7 @@ class Translation:
         return out + self._encoder.eof()
 
     def fail(self, failure: Failure) -> bytes:
-        """An answer whose end was told already, as before a usage that never came, is only closed."""
+        """The client's error event.  An answer that already has its finish event and only waits for usage is just ended."""
         ending = self._decoder.eof()
         if any(type(event) is Finish for event in ending):
             return self._unsent + self._encode(ending) + self._encoder.eof()
@@ -138,9 +138,9 @@ def _of_pipe(name: str) -> Any:
 
 
 class Undecided:
-    """A stream on the same wire whose first words decide: a tap, or, where they are thinking in tags, a translation.
+    """A stream on the same wire that is relayed by a tap, or translated if its text begins with reasoning in tags.
 
-    Until they have come nothing leaves it, and nothing would: they are what a commit waits for.  See ``Pipe``.
+    Output is held until the first text decides.  That delays nothing: a commit waits for the same text.  See ``Pipe``.
     """
 
     usage = _of_pipe("usage")
@@ -191,8 +191,8 @@ class Undecided:
 class StreamRelay:
     """One streamed answer.
 
-    ``await commit()`` first: None means that the client has its head and first bytes, a Failure that nothing was sent and
-    another attempt may be made.  Then ``await finish()``: the Failure that ended the stream, or None.
+    First ``await commit()``.  None: the head and the first bytes have been sent to the client; a Failure: nothing has been
+    sent, and another attempt may follow.  Then ``await finish()``: the Failure that ended the stream, or None.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class StreamRelay:
     ) -> None:
         self._exchange, self._call, self._pipe, self._head = exchange, call, pipe, head
         self._ping, self._clock, self._limits = ping, clock, limits
-        self._secret = secret  # the account's: not to be read in an error that repeats it
+        self._secret = secret  # the account's key, removed from errors that repeat it
         loop = asyncio.get_running_loop()
         self._committed: asyncio.Future[Failure | None] = loop.create_future()
         self._done: asyncio.Future[Failure | None] = loop.create_future()
@@ -235,7 +235,7 @@ class StreamRelay:
         try:
             return await self._done
         except asyncio.CancelledError:
-            if not (self._exchange.gone or self._pipe.finished):  # the server ends before the answer does
+            if not (self._exchange.gone or self._pipe.finished):  # the server shuts down
                 self._exchange.write(self._pipe.fail(Failure(503, "Server is shutting down")))
                 self._exchange.end()
             raise
@@ -243,12 +243,12 @@ class StreamRelay:
             self.cancel()
 
     def cancel(self) -> None:
-        """Stop at once: the upstream connection is closed unless its answer is complete."""
+        """Stop at once; closes the upstream connection unless its response is complete."""
         self._timer.cancel()
         self._exchange.on_pause = self._exchange.on_resume = None
         self._call.cancel()
 
-    # the upstream's side
+    # callbacks of the upstream call
 
     def _on_data(self, data: bytes) -> None:
         if self._done.done():
@@ -325,7 +325,7 @@ class StreamRelay:
         self._close()
 
     def _close(self) -> None:
-        """The client has its ending."""
+        """End the client's response, whose final events have been written."""
         if not self._done.done():
             self._exchange.end()
             self._done.set_result(self._pipe.failure)
@@ -334,20 +334,20 @@ class StreamRelay:
         self._fail(Failure(504 if error.reason == "timeout" else 502, f"The connection to the provider broke: {error}"))
 
     def _fail(self, failure: Failure) -> None:
-        """Nothing sent yet: another attempt may follow.  Otherwise the client gets one error in its own wire."""
+        """Refuse if nothing was sent yet, so that another attempt may follow; else send one error in the client's format."""
         if self._done.done():
             return
         if not self._sent_head:
             self._refuse(failure)
             return
         pipe = self._pipe
-        if pipe.failure is None:  # else the upstream's own error was the client's ending
+        if pipe.failure is None:  # else the upstream's own error event has been sent
             self._exchange.write(pipe.fail(failure))
         self._exchange.end()
         self._call.cancel()
         self._done.set_result(pipe.failure or (None if pipe.finished else failure))
 
-    # time and the client's side
+    # timers and callbacks of the client's exchange
 
     def _tick(self) -> float:
         keepalive, idle = self._limits.keepalive_interval, self._limits.stream_idle_timeout
@@ -363,7 +363,7 @@ class StreamRelay:
             return
         interval = self._limits.keepalive_interval
         quiet = min(silence, now - self._pinged)
-        between = self._sent_head and not (self._pipe.torn or self._pipe.finished)  # behind the end nothing may follow
+        between = self._sent_head and not (self._pipe.torn or self._pipe.finished)  # nothing may follow the end
         if interval > 0 and quiet >= interval and self._ping and between:
             self._pinged = now
             self._exchange.write(self._ping)

@@ -1,7 +1,7 @@
-"""Access tokens that end: renewed before a call that would come too late, and once after a 401.
+"""Renewal of expiring access tokens: before a call when a token is about to expire, and once after a 401.
 
-How a token is renewed is the control plane's business (:attr:`Tokens.refresher`).  Here: when, and that all calls which want
-the same token renewed share one renewal.
+The control plane implements the renewal itself (:attr:`Tokens.refresher`).  This module decides when, and lets all calls
+that need the same token share one renewal.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from .snapshot import Connection, Snapshot
 
 _log = logging.getLogger("omniroute.gateway")
 REAUTH: Final = "reauth_required"  # OmniError.code: only a new login helps
-_PAUSE: Final = 60.0  # seconds after a renewal that failed
-_LONG_PAUSE: Final = 3600.0  # after one that the server refused for good
-_FRESH: Final = 30.0  # a token this young that is refused was not too old
+_PAUSE: Final = 60.0  # seconds without a new attempt after a failed renewal
+_LONG_PAUSE: Final = 3600.0  # the same after a permanent refusal by the server
+_FRESH: Final = 30.0  # seconds; a 401 for a token newer than this is not due to its age
 
 Refresher = Callable[[str], Awaitable[None]]
 """Renew the tokens of a connection and publish them.  Raises OmniError; its code may be :data:`REAUTH`."""
 
 
 class Tokens:
-    """Renewals of all accounts; owned by the event loop, so no locks.  ``snapshot`` gives the one in force."""
+    """Renewals of all accounts.  Used only in the event loop, so without locks.  ``snapshot`` returns the current one."""
 
     def __init__(self, clock: Clock, snapshot: Callable[[], Snapshot]) -> None:
         self.refresher: Refresher | None = None
@@ -35,21 +35,21 @@ class Tokens:
         self._snapshot = snapshot
         self._running: dict[str, asyncio.Task[OmniError | None]] = {}
         self._renewed: dict[str, float] = {}  # connection id -> when, Unix seconds
-        self._paused: dict[str, float] = {}  # connection id -> until when nobody tries by itself
+        self._paused: dict[str, float] = {}  # connection id -> end of the pause in automatic renewals, Unix seconds
 
     def due(self, connection: Connection) -> bool:
-        """Whether :meth:`ensure` has to be called before this account is."""
+        """Whether :meth:`ensure` has to be called before a call to this account."""
         return connection.renew_at <= self._clock.time()
 
     async def ensure(self, connection: Connection) -> Connection:
-        """The account with a token good enough for a call; as it was when renewal fails.  Never raises."""
+        """The account with a renewed token; unchanged when renewal fails.  Never raises."""
         current = self._current(connection)
         if current.secret != connection.secret or not self.due(current):
-            return current  # somebody else's renewal came first
+            return current  # already renewed by another call
         return await self._try(current) or current
 
     async def renew(self, connection: Connection) -> Connection | None:
-        """After a 401: the account with another token than the refused one, or None when there is none to be had."""
+        """After a 401: the account with another token than the refused one, None when there is none."""
         current = self._current(connection)
         if current.secret != connection.secret:
             return current
@@ -58,9 +58,9 @@ class Tokens:
         return await self._try(current)
 
     async def refresh(self, connection_id: str) -> None:
-        """Renew now; whoever asks while it runs shares it.  Raises OmniError.
+        """Renew now, or join a renewal in progress.  Raises OmniError.
 
-        A caller that is cancelled does not take the renewal with it: the server may have rotated the token already.
+        Cancelling the caller does not cancel the renewal, because the server may already have rotated the token.
         """
         task = self._running.get(connection_id)
         if task is None:
@@ -70,16 +70,16 @@ class Tokens:
             raise error
 
     async def finish(self, seconds: float) -> None:
-        """Wait up to *seconds* for the renewals that run: a token that the server has rotated must still be stored."""
+        """Wait up to *seconds* for renewals in progress: a token that the server has rotated must still be stored."""
         if self._running:
             await asyncio.wait(self._running.values(), timeout=seconds)
 
     def paused(self, connection_id: str) -> bool:
-        """A renewal failed not long ago."""
+        """Whether automatic renewal pauses, because one failed recently."""
         return self._clock.time() < self._paused.get(connection_id, 0.0)
 
     def forget(self, connection_id: str) -> None:
-        """The account has new tokens from elsewhere, or is gone."""
+        """Forget an account that was deleted or got new tokens by a login."""
         self._renewed.pop(connection_id, None)
         self._paused.pop(connection_id, None)
 
@@ -102,7 +102,7 @@ class Tokens:
             pause = _LONG_PAUSE if error.code == REAUTH else _PAUSE
             self._paused[connection_id] = self._clock.time() + pause
             return error
-        except Exception:  # noqa: BLE001 - many wait for this task, and each has to get an answer
+        except Exception:  # noqa: BLE001 - several callers wait for this task, and each needs a result
             _log.exception("the token of account %s was not renewed", connection_id)
             self._paused[connection_id] = self._clock.time() + _PAUSE
             return OmniError("internal", "The token could not be renewed: see the log")
@@ -114,6 +114,6 @@ class Tokens:
             del self._running[connection_id]
 
     def _current(self, connection: Connection) -> Connection:
-        """The account as it is now; as it was when it is gone."""
+        """The account in the current snapshot; *connection* itself if it was deleted."""
         group = self._snapshot().connections.get(connection.provider, ())
         return next((other for other in group if other.id == connection.id), connection)

@@ -1,4 +1,4 @@
-"""What one call used and cost, handed over when its exchange ends."""
+"""The record of a call's usage and cost, made when its exchange ends."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from msgspec import Struct
 
 
 class CallRecord(Struct, gc=False):
-    """One finished call, for usage history, call log and metrics.  Tokens None = not reported; cost None = unknown price."""
+    """One finished call, for usage history, call log and metrics.  Tokens None: not reported; cost None: price unknown."""
 
     id: str  # request id
     at: float  # Unix seconds, when it began
     method: str
     path: str
-    status: int  # of the answer the client got; 499 when it left
+    status: int  # of the client's response; 499 when the client disconnected
     provider: str
     model: str  # as sent upstream
     requested_model: str
@@ -34,9 +34,9 @@ class CallRecord(Struct, gc=False):
     cost: float | None = None
     error: str = ""
     attempts: int = 1
-    route: str = ""  # what X-OmniRoute-Route said
+    route: str = ""  # as in X-OmniRoute-Route
     combo: str = ""
-    charged: tuple[str, ...] = ()  # the purses that its cost was taken from; see budgets.py
-    request_body: bytes | None = None  # None when the key says no-log
+    charged: tuple[str, ...] = ()  # ids of the purses charged, see budgets.py
+    request_body: bytes | None = None  # None when the key disables logging
     response_body: bytes | None = None
-    response_size: int = 0  # of the whole answer where response_body is only its beginning
+    response_size: int = 0  # of the whole response, when response_body is only its beginning

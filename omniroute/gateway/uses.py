@@ -1,6 +1,6 @@
-"""When each account was used last, and how often in a row: what round-robin and least-used go by.
+"""The last use of each account and the length of its run of uses, for the strategies round-robin and least-used.
 
-Kept in memory; what changed is handed to ``on_change`` now and then, not once per request.  Times are Unix seconds.
+Kept in memory; changes are passed to ``on_change`` in batches, not once per request.  Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SAVE_SECONDS: Final = 5.0
 
 
 class Use(NamedTuple):
-    """The last use of one account.  ``turn`` orders uses within one tick of the clock."""
+    """The last use of one account.  ``turn`` orders uses that have the same time."""
 
     at: float = 0.0
     turn: int = 0
@@ -41,7 +41,7 @@ class Uses:
         return self._uses.get(connection_id, NEVER)
 
     def note(self, provider: str, connection_id: str) -> None:
-        """The account is used now."""
+        """Note that the account is used now."""
         self._turn += 1
         times = self.of(connection_id).times + 1 if self._last.get(provider) == connection_id else 1
         self._last[provider] = connection_id
@@ -51,7 +51,7 @@ class Uses:
             self._timer = self._clock.call_later(SAVE_SECONDS, self.save)
 
     def save(self) -> None:
-        """Hand over what changed since the last time."""
+        """Pass the changes since the last call to ``on_change``."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -61,20 +61,20 @@ class Uses:
                 self.on_change(connection_id, self._uses[connection_id])
 
     def restore(self, provider: str, connection_id: str, at: float, times: int) -> None:
-        """Put back what an earlier run of the process stored."""
+        """Restore a use stored by an earlier process."""
         self._uses[connection_id] = Use(at, 0, times)
         last = self._last.get(provider)
         if last is None or self._uses[last].at < at:
             self._last[provider] = connection_id
 
     def empty(self) -> None:
-        """Forget everything and tell nobody: what is stored was replaced."""
+        """Forget everything without calling ``on_change``, because the stored data was replaced."""
         self._uses.clear()
         self._last.clear()
         self._unsaved.clear()
 
     def forget(self, connection_id: str) -> None:
-        """The connection was deleted."""
+        """Forget a deleted connection."""
         self._uses.pop(connection_id, None)
         self._unsaved.discard(connection_id)
         for provider in [provider for provider, last in self._last.items() if last == connection_id]:

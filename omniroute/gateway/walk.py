@@ -1,7 +1,7 @@
-"""The accounts of one provider, one after the other: :func:`ask`.
+"""Trying the accounts of one provider in turn: :func:`ask`.
 
-Whatever a call is about (chat, embeddings, …), its ``attempt`` is one call to one account; here is everything around that:
-which account, whether it must wait, what its failure means, and what the client and the log are told of it.
+An ``attempt`` is one call to one account, for chat or any other operation.  This module does everything around it: choosing
+the account, waiting for rate limits, judging failures, and reporting to client and log.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .resolve import Route
 from .snapshot import Connection
 
 Attempt = Callable[[Gateway, Any, Route, Connection], Awaitable[Failure | None]]
-"""One call to one account.  None: the client has been answered; a Failure: nothing has been sent."""
+"""One call to one account.  None: the client has been answered; a Failure: nothing has been sent to it."""
 
 BREAKER_OPEN: Final = "breaker_open"  # code of the Failure
 _REFUSED: Final = frozenset({401, 403})
@@ -32,8 +32,8 @@ _NO_CAPACITY: Final = frozenset({429, 503})
 def ask(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> Awaitable[Failure | None]:
     """Try the provider's accounts until one answers.
 
-    None: the client has been answered.  Else the last failure, with nothing sent; ``job.final`` then says that the request
-    itself is to blame, so that no other provider would do better.
+    None: the client has been answered.  Otherwise returns the last failure, and nothing has been sent; ``job.final`` is then
+    set if the request itself is at fault, so that other providers need not be tried.
     """
     job.route = route
     if gateway.live.breakers.calm:
@@ -80,7 +80,7 @@ async def _walk(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> F
         else:
             account = left.pop(0)
         if (failures or lane is not None) and live.health.blocked_until(account.id, route.kept_as) is not None:
-            if lane is not None:  # it began to cool while this call waited
+            if lane is not None:  # its cooldown began while this call waited
                 live.limiter.leave(lane)
             continue
         failure = await _once(gateway, job, route, account, attempt, total, lane)
@@ -98,7 +98,7 @@ async def _walk(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> F
 
 
 async def _queue(gateway: Gateway, job: Job, route: Route, left: list[Connection]) -> tuple[Connection, Lane | None]:
-    """Take the account that is free soonest out of *left*, and a slot at it; no slot: the wait would be too long."""
+    """Remove the account that is free soonest from *left* and wait for a slot at it; None if that would take too long."""
     live = gateway.live
     at = live.limiter.pick(left)
     if at:
@@ -162,7 +162,7 @@ async def _once(
 
 
 def nothing_free(gateway: Gateway, route: Route, choice: accounts.Choice) -> Failure:
-    """No account can be asked: none is there, or all are cooling."""
+    """The failure when no account is available: there is none, or all are in cooldown."""
     if not choice.blocked:
         name = route.provider.prefix or route.provider.id
         return Failure(400, f"No credentials for provider: {name}", code="bad_request", param="model")
@@ -176,7 +176,7 @@ def nothing_free(gateway: Gateway, route: Route, choice: accounts.Choice) -> Fai
 
 
 def _last_words(gateway: Gateway, blocked: accounts.Blocked, model: str) -> tuple[int, str]:
-    """Status and message of what the account was blocked for."""
+    """The status and message of the failure that blocked the account."""
     health = gateway.live.health
     if blocked.kind == "model locked" and (lock := health.lock(blocked.account.id, model)) is not None:
         status, reason = lock.status, lock.message
@@ -188,14 +188,14 @@ def _last_words(gateway: Gateway, blocked: accounts.Blocked, model: str) -> tupl
 
 
 def limited(gateway: Gateway, account: Connection) -> Failure:
-    """The account is held back for longer than a call waits.  No fault of its own: it is not marked."""
+    """The failure when rate limiting would delay a call for too long.  It does not count against the account."""
     wait = max(1.0, gateway.live.limiter.wait(account.id))
     message = f"Rate limit of account '{account.name}' reached (reset after {retry.span_text(wait)})"
     return Failure(429, message, code="rate_limit_exceeded", retry_after=wait)
 
 
 def closed(gateway: Gateway, job: Job, route: Route) -> Failure | None:
-    """Why the model may not be asked for at this provider at all, if it may not."""
+    """The failure when the model is in cooldown at all of the provider's accounts, else None."""
     until = gateway.live.health.closed_until(route.provider.id, route.kept_as)
     if until is None:
         return None
@@ -206,9 +206,9 @@ def closed(gateway: Gateway, job: Job, route: Route) -> Failure | None:
 
 
 def _close(gateway: Gateway, route: Route, failures: list[Failure]) -> None:
-    """When every account of the provider has failed for want of capacity, the model is unavailable for a while.
+    """Start a cooldown of the model when every account of the provider has failed for lack of capacity.
 
-    A shorter wait that one of them asked for goes before ours.
+    A shorter wait that one of them asked for takes precedence over the default.
     """
     live = gateway.live
     if len(failures) < len(live.snapshot.connections.get(route.provider.id, ())):

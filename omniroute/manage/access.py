@@ -1,7 +1,7 @@
-"""Access classes: who may call a management route (contract section 1.2).
+"""Access classes: who may call a management route.
 
-The answer is an :class:`Actor` or an error; nothing is decided anywhere else.  Passwords and keys are compared by hash or in
-constant time, and proxy headers never make a caller *more* trusted.
+This is the only place that decides; the result is an :class:`Actor` or an error.  Passwords and keys are compared by hash or
+in constant time, and proxy headers never make a caller *more* trusted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"cf-connecting-ip
 
 
 async def authorize(call: Call, access: Access) -> Actor:
-    """The caller, or ``OmniError`` 401/403 with the body the contract promises."""
+    """Return the caller.  Raises ``OmniError`` 401 or 403."""
     if access == "B":
         return _require_key(call)
     if access == "S":
@@ -35,7 +35,7 @@ async def authorize(call: Call, access: Access) -> Actor:
 
 
 async def identify(call: Call) -> Actor:
-    """Who calls, by cookie or by a key with the scope ``manage``; anonymous when neither is valid."""
+    """Return the caller by session cookie, ``manage`` key or local token; anonymous if none is valid."""
     session = await find_session(call)
     if session is not None:
         return Actor("admin", session)
@@ -49,14 +49,14 @@ async def identify(call: Call) -> Actor:
 
 
 async def open_to(call: Call) -> bool:
-    """Whether management needs no login from here: switched off, or no password yet and the caller sits on this machine."""
+    """Whether management needs no login: it is off, or there is no password yet and the caller is on this machine."""
     if not await login_required(call.services):
         return True
     return not await has_password(call.services) and is_local(call)
 
 
 def is_local(call: Call) -> bool:
-    """A loopback peer that nobody forwarded: behind a reverse proxy every caller would look local."""
+    """Whether the peer is loopback and the request not forwarded: behind a reverse proxy every caller looks local."""
     try:
         peer = ip_address(call.ip.partition("%")[0])
     except ValueError:
@@ -85,7 +85,7 @@ def _require_sync_token(call: Call) -> Actor:
 
 
 def _key_text(call: Call) -> str:
-    """The key in ``Authorization: Bearer``, else in ``x-api-key``; never one in the URL, which ends up in logs."""
+    """Return the key in ``Authorization: Bearer``, else in ``x-api-key``; never from the URL, which ends up in logs."""
     scheme, _, text = (call.request.header(b"authorization") or b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer" and text.strip():
         return text.strip()

@@ -1,6 +1,6 @@
 """The one account of a gateway: its password and its sessions.
 
-Kept among the stored settings under names that no answer ever shows (:data:`HIDDEN`).
+Both are stored among the settings, under names that no answer ever shows (:data:`HIDDEN`).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ HIDDEN: Final = frozenset({PASSWORD, EPOCH, REVOKED})
 
 
 async def has_password(services: Services) -> bool:
-    """Whether anything can be logged in with."""
+    """Whether there is a password to log in with."""
     return bool(services.settings.initial_password or await services.store.config.get(PASSWORD, None))
 
 
 async def login_required(services: Services) -> bool:
-    """The setting, true unless switched off."""
+    """Whether management needs a login; true unless the setting switches it off."""
     return await services.store.config.get("requireLogin", True) is not False
 
 
 async def check_password(services: Services, text: str) -> bool:
-    """Whether *text* is the password: the stored hash decides when there is one, else ``INITIAL_PASSWORD``.
+    """Whether *text* is the password: by the stored hash if there is one, else by ``INITIAL_PASSWORD``.
 
-    A hash in the imported format is replaced by ours once it has proven right.
+    A hash in the imported format is replaced by one in our format after it has matched.
     """
     stored: str | None = await services.store.config.get(PASSWORD, None)
     if not stored:
@@ -48,7 +48,7 @@ async def check_password(services: Services, text: str) -> bool:
 
 
 async def try_password(call: Call, text: str) -> bool:
-    """:func:`check_password` under the lockout of the caller's address.  Raises 429 with ``Retry-After`` when locked."""
+    """Like :func:`check_password`, but raises 429 with ``Retry-After`` while the caller's address is locked out."""
     logins, clock = call.services.logins, call.services.clock
     if wait := logins.begin(call.ip, clock.monotonic()):
         if logins.first_refusal(call.ip):
@@ -61,7 +61,7 @@ async def try_password(call: Call, text: str) -> bool:
 
 
 async def set_password(services: Services, text: str) -> None:
-    """Store a new password; every session ends."""
+    """Store a new password and end every session."""
     epoch: int = await services.store.config.get(EPOCH, 0) or 0
     await services.store.config.set_many(
         {PASSWORD: await _hashed(services, text), EPOCH: epoch + 1, REVOKED: {}, "setupComplete": True}
@@ -74,14 +74,14 @@ async def _hashed(services: Services, text: str) -> str:
 
 
 async def begin_session(call: Call) -> tuple[bytes, bytes]:
-    """A new session as a ``Set-Cookie`` field."""
+    """Begin a session; return its ``Set-Cookie`` field."""
     epoch: int = await call.store.config.get(EPOCH, 0) or 0
     token = sessions.encode(sessions.new(call.now, epoch), _secret(call.services))
     return b"set-cookie", sessions.cookie(token, secure_request(call))
 
 
 async def find_session(call: Call) -> Session | None:
-    """The session of the request's cookie, if it is genuine, of this epoch and not revoked."""
+    """Return the session of the request's cookie, if it is genuine, of the current epoch and not revoked."""
     fields = [value for name, value in call.request.headers if name == b"cookie"]
     for token in sessions.tokens(fields) if fields else ():
         session = sessions.decode(token, _secret(call.services), call.now)
@@ -97,7 +97,7 @@ async def _in_force(services: Services, session: Session) -> bool:
 
 
 async def revoke(call: Call, session: Session) -> None:
-    """Make *session* worthless; ids whose time is over anyway are forgotten."""
+    """Revoke *session*, and forget revoked sessions that have expired."""
     revoked: dict[str, int] = await call.store.config.get(REVOKED, {}) or {}
     alive = {jti: exp for jti, exp in revoked.items() if exp > call.now}
     await call.store.config.set_many({REVOKED: {**alive, session.jti: session.exp}})

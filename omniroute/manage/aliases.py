@@ -1,4 +1,4 @@
-"""Model aliases: short names for ``provider/model`` (contract section 5.1)."""
+"""Model aliases: short names for ``provider/model``."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ async def list_aliases(call: Call) -> Reply:
 
 
 async def write(call: Call) -> Reply:
-    """PUT and POST: make the alias, or lead it elsewhere."""
+    """PUT and POST: create the alias, or change its model."""
     model, alias = _named(call.body)
     return await _store(call, model, alias)
 
 
 @one_at_a_time
 async def claim(call: Call) -> Reply:
-    """``PUT /api/models``: the same, but an alias of another model stays."""
+    """``PUT /api/models``: create the alias, unless it belongs to another model."""
     model, alias = _named(call.body)
     if (await call.store.aliases.list()).get(alias, model) != model:
         raise refused(400, "Alias already in use")
@@ -69,7 +69,7 @@ def _named(body: AliasBody) -> tuple[str, str]:
     model, alias = body.model.strip(), body.alias.strip()
     if not model or not alias:
         raise refused(400, "Model and alias required")
-    if "/" in alias:  # such a name is read as provider/model and would never be looked up
+    if "/" in alias:  # a name with "/" is read as provider/model and never looked up as an alias
         raise Invalid(("alias", "Alias must not contain '/'"))
     if model == alias:
         raise Invalid(("alias", "Alias must differ from the model"))

@@ -1,6 +1,6 @@
-"""Use over time, from the daily sums (contract section 6).
+"""Usage over time, from the daily totals.
 
-Days are UTC days; a range of n days begins with the day on which its first hour falls, so it never shows less than asked.
+Days are UTC days.  A range of n days includes the whole day on which it begins, so it never shows less than was asked for.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ async def read(call: Call) -> Reply:
     today = datetime.fromtimestamp(call.now, UTC).date()
     every_day = sorted(await call.store.analytics.totals("day"), key=lambda day: day.name)
     days = [day for day in every_day if day.name >= since]
-    by_day_and_model, model_names = daily_by_model(await call.store.analytics.totals("day", "model", since=since))
+    by_day_and_model, model_names = daily_by_model(await _placed(call, "day", "model", since=since))
     groups = await _groups(call, since)
     in_a_row = streak({day.name for day in every_day}, today)
+    unpriced = sum((await call.store.usage.unpriced(since)).values())
     return Reply(200, {
-        "summary": summary(days) | _uniques(groups) | {"streak": in_a_row},
+        "summary": summary(days) | _uniques(groups) | {"streak": in_a_row, "unpricedRequests": unpriced},
         "dailyTrend": [{"date": day.name, **_counts(day)} for day in days],
         "dailyByModel": by_day_and_model,
         "modelNames": model_names,
@@ -43,11 +44,11 @@ async def read(call: Call) -> Reply:
 
 
 async def _groups(call: Call, since: str) -> dict[str, list[dict[str, Any]]]:
-    """The lists ``byModel``, ``byAccount``, ``byProvider`` and ``byApiKey``, the most used first."""
+    """Return the lists ``byModel``, ``byAccount``, ``byProvider`` and ``byApiKey``, most used first."""
     totals = call.store.analytics.totals
     names = {row.id: row.name or row.display_name or row.email or row.id for row in await call.store.connections.list()}
-    models = await totals("model", "provider", since=since)
-    accounts = await totals("connection_id", "provider", since=since)
+    models = await _placed(call, "model", since=since)
+    accounts = await _placed(call, "connection_id", since=since)
     keys = [key for key in await totals("api_key_id", "api_key_name", since=since) if key.name]
     return {
         "byModel": [{"model": t.name, "rawModel": t.name, "provider": t.key[1], **_measured(t)} for t in models],
@@ -60,11 +61,16 @@ async def _groups(call: Call, since: str) -> dict[str, list[dict[str, Any]]]:
             }
             for t in accounts
         ],
-        "byProvider": [{"provider": t.name, **_measured(t)} for t in await totals("provider", since=since)],
+        "byProvider": [{"provider": t.name, **_measured(t)} for t in await _placed(call, since=since)],
         "byApiKey": [
             {"apiKey": f"{t.key[1]} ({t.name})", "apiKeyId": t.name, "apiKeyName": t.key[1], **_measured(t)} for t in keys
         ],
     }
+
+
+async def _placed(call: Call, *columns: str, since: str) -> list[Total]:
+    """Return the totals by *columns* and provider, without calls that ended before a provider was chosen."""
+    return [total for total in await call.store.analytics.totals(*columns, "provider", since=since) if total.key[-1]]
 
 
 def _uniques(groups: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def _uniques(groups: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def summary(days: Iterable[Total]) -> dict[str, Any]:
-    """All days together."""
+    """Return the sums over all days."""
     parts = [*days]
     requests, successes = sum(day.requests for day in parts), sum(day.successes for day in parts)
     prompt, completion = sum(day.prompt_tokens for day in parts), sum(day.completion_tokens for day in parts)
@@ -95,24 +101,25 @@ def summary(days: Iterable[Total]) -> dict[str, Any]:
 
 
 def daily_by_model(totals: Iterable[Total]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Tokens by model for each day, and the models, the biggest first."""
+    """Return tokens by model for each day, and the models, most used first."""
     days: dict[str, dict[str, Any]] = {}
     models: dict[str, int] = {}
     for total in totals:
-        day, model = total.key
-        days.setdefault(day, {"date": day})[model] = total.tokens
+        day, model, *_ = total.key
+        row = days.setdefault(day, {"date": day})
+        row[model] = row.get(model, 0) + total.tokens
         models[model] = models.get(model, 0) + total.tokens
     return [days[day] for day in sorted(days)], sorted(models, key=lambda name: (-models[name], name))
 
 
 def activity_map(days: Iterable[Total], today: date) -> dict[str, int]:
-    """Tokens of each day of the last year that had any call."""
+    """Return the tokens of each day of the last year that had calls."""
     first = (today - timedelta(days=_MAP_DAYS)).isoformat()
     return {day.name: day.tokens for day in days if day.name >= first}
 
 
 def streak(days: set[str], today: date) -> int:
-    """How many days in a row had calls, up to today; a today without any does not break it yet."""
+    """Return the number of consecutive days with calls up to today; a day without calls breaks it only once it is over."""
     day = today if today.isoformat() in days else today - timedelta(days=1)
     count = 0
     while (day - timedelta(days=count)).isoformat() in days:
@@ -121,7 +128,7 @@ def streak(days: set[str], today: date) -> int:
 
 
 def weekly_pattern(days: Sequence[Total]) -> list[dict[str, Any]]:
-    """Tokens by weekday, Sunday first; ``avgTokens`` over the days that had calls."""
+    """Return tokens by weekday, Sunday first; ``avgTokens`` is averaged over the days that had calls."""
     groups: dict[int, list[Total]] = {}
     for day in days:
         groups.setdefault(_weekday(day.name), []).append(day)
@@ -131,7 +138,7 @@ def weekly_pattern(days: Sequence[Total]) -> list[dict[str, Any]]:
 def _weekday(day: str) -> int:
     try:
         return date.fromisoformat(day).isoweekday() % 7
-    except ValueError:  # an adopted row without a time
+    except ValueError:  # an imported row without a time
         return -1
 
 

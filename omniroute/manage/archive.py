@@ -1,4 +1,4 @@
-"""Everything in one archive: the database, and its content as JSON for people to read."""
+"""The full export: one archive with the database, and its content as readable JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEY_CHARS: Final = 8
 
 
 async def archive(call: Call) -> Path:
-    """``storage.sqlite`` and JSON files without any credential, as a tar.gz in a folder of its own."""
+    """Write a tar.gz with ``storage.sqlite`` and JSON files without credentials; return its path, in a new folder."""
     folder = (await call.store.backups.snapshot()).parent
     try:
         parts = await _parts(call)

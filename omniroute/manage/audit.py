@@ -1,4 +1,4 @@
-"""Who changed what (contract section 12)."""
+"""The audit log: who changed what."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST: Final = 1000
 
 
 async def read(call: Call) -> Reply:
-    """Newest first."""
+    """List audit rows, newest first."""
     limit = whole(call.query.get("limit"), 50, 1, MOST)
     offset = whole(call.query.get("offset"), 0, 0, 2**31)
     action, actor = call.query.get("action") or None, call.query.get("actor") or None

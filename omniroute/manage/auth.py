@@ -1,4 +1,4 @@
-"""Login, logout and whether a login is needed (contract section 2)."""
+"""Login, logout and whether a login is needed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def status(call: Call) -> Reply:
 
 
 async def read_require_login(call: Call) -> Reply:
-    """Must answer whatever happens: the login page depends on it."""
+    """Say whether a login is needed.  Must not fail, since the login page depends on it."""
     try:
         has_password = await account.has_password(call.services)
         done = has_password or await call.store.config.get("setupComplete", False) is True
@@ -75,9 +75,9 @@ async def read_require_login(call: Call) -> Reply:
 
 
 async def write_require_login(call: Call) -> Reply:
-    """Open only as management is: to this machine before there is a password, afterwards to who has logged in.
+    """Switch the login on or off.  Before there is a password only this machine may, afterwards only a logged-in caller.
 
-    With the login switched off the switch still works, but the password cannot be replaced by someone unknown.
+    While the login is off anyone may use the switch, but an unknown caller cannot replace the password.
     """
     body: RequireLoginBody = call.body
     if body.require_login is UNSET and not body.password:

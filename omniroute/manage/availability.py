@@ -1,7 +1,7 @@
-"""Which models can be asked for now, and lifting what stands in the way (contract section 5.3).
+"""Which models are unavailable now, and lifting what blocks them.
 
-A model is unavailable when no account of its provider may be asked for it; ``*`` stands for all models of a provider whose
-accounts are all cooling down.
+A model is unavailable when no account of its provider may be used for it.  ``*`` stands for all models of a provider, when
+all its accounts are cooling down.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class AvailabilityBody(Struct):
 
 
 class Block(NamedTuple):
-    """Why one account may not be asked; times are Unix seconds."""
+    """Why one account may not be used; times are Unix seconds."""
 
     until: float
     reason: str
@@ -47,7 +47,7 @@ async def read(call: Call) -> Reply:
 
 
 async def write(call: Call) -> Reply:
-    """Check one model, or clear a cooldown; *action* decides where the fields leave it open."""
+    """Check one model, or clear a cooldown; *action* decides where the other fields are ambiguous."""
     body: AvailabilityBody = call.body
     if not body.model or (body.action == "clear" and not body.provider):
         raise refused(400, "provider and model are required")
@@ -75,7 +75,7 @@ async def _clear(call: Call, provider: str, model: str) -> Reply:
 
 
 def _targets(call: Call, name: str) -> list[tuple[str, str]]:
-    """(provider id, model) to which a request for *name* could go; none when it leads nowhere."""
+    """Return the (provider id, model) pairs to which a request for *name* could go."""
     snapshot = call.services.snapshot
     try:
         route = resolve(snapshot, name)
@@ -143,7 +143,7 @@ def _blocks(call: Call, provider: str, model: str) -> list[Block]:
 
 
 def _block(call: Call, account: Connection, model: str) -> Block | None:
-    """What keeps *account* from being asked for *model* (:data:`ALL`: for anything), the longest-lasting thing."""
+    """Return what blocks *account* for *model* (:data:`ALL`: for every model) the longest; None if nothing does."""
     health = call.services.live.health
     found = [
         Block(lock.until, lock.reason, lock.since)

@@ -1,4 +1,4 @@
-"""Copies of the database: make, list, put back, take away, bring in (contract section 9)."""
+"""Backups of the database: create, list, restore, export, import."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Final
 from msgspec import Meta, Struct
 
 from ..clock import iso
+from ..errors import OmniError
 from ..store.stage import Counts, Unfit
 from . import memory
 from .archive import archive
@@ -17,7 +18,7 @@ from .refusals import refused
 from .uploads import receive
 
 MOST: Final = 100 * 1024 * 1024
-BODY_LIMIT: Final = MOST + 1024 * 1024  # with the form around the file
+BODY_LIMIT: Final = MOST + 1024 * 1024  # the file and the form around it
 _LEAST: Final = 4096
 _FIELD: Final = "file"
 
@@ -41,12 +42,12 @@ async def create(call: Call) -> Reply:
 
 
 async def restore(call: Call) -> Reply:
-    """Put a copy back.  What can go wrong with it is a 500 here, as in the reference."""
+    """Restore a backup.  An unusable one is reported as a 500, which existing clients expect."""
     backup_id: str = call.body.backup_id
     try:
         counts = await _replace(call, call.store.backups.find(backup_id), "pre-restore")
     except Unfit as error:
-        raise refused(500, str(error)) from error
+        raise OmniError("invalid_request", str(error), status=500) from error
     await _tell(call, "backup.restore", backup_id, counts)
     return Reply(200, {"restored": True, "backupId": backup_id, **_counts(counts)})
 
@@ -61,7 +62,7 @@ async def export(call: Call) -> Reply:
 
 
 async def export_all(call: Call) -> Reply:
-    """The database and, readable without it, what it holds but secrets."""
+    """Export the database and, as JSON, its content without secrets."""
     await call.store.usage.flush()
     path = await archive(call)
     await call.audit("backup.export", path.name)
@@ -69,7 +70,7 @@ async def export_all(call: Call) -> Reply:
 
 
 async def import_file(call: Call) -> Reply:
-    """Put an uploaded database in force, ours or one of the reference."""
+    """Replace the database with an uploaded one, in our schema or in the compatible older one."""
     async with call.store.backups.workplace() as folder:
         upload = await receive(call.exchange, _FIELD, folder / "upload")
         if upload is None or not upload.filename:
@@ -106,7 +107,7 @@ async def storage(call: Call) -> Reply:
 
 
 async def _replace(call: Call, source: Path, reason: str) -> Counts:
-    """Put a database in force, and all that memory keeps of it.  Raises ``Unfit``."""
+    """Replace the database, and reload what memory keeps of it.  Raises ``Unfit``."""
     services, before = call.services, call.services.snapshot
     services.live.uses.save()
 
@@ -120,7 +121,7 @@ async def _replace(call: Call, source: Path, reason: str) -> Counts:
 
 async def _tell(call: Call, action: str, target: str, counts: Counts) -> None:
     await call.audit(action, target, _counts(counts))
-    text = "%s: %s is in force now; what was there before is in %s"
+    text = "%s: the database now has the content of %s; a backup of the previous content is in %s"
     log.warning(text, action, target, call.store.backups.folder.name, extra={"request_id": call.request_id})
 
 

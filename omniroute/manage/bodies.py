@@ -1,8 +1,8 @@
 """Request bodies: JSON bytes to a validated Struct, with every wrong field named.
 
-msgspec stops at the first mistake; a form wants them all.  So each field of the Struct is converted on its own and the
-complaints are gathered.  A Struct may say its own words (dotted path, ``*`` for an index -> message): in ``TEXTS`` for
-whatever is wrong with a field, in ``PATTERNS`` for characters that do not belong there.
+msgspec stops at the first mistake; a form needs all of them.  So each field of the Struct is converted on its own and the
+errors are collected.  A Struct may set its own messages (dotted path, ``*`` for an index -> message): in ``TEXTS`` for any
+error of a field, in ``PATTERNS`` for a text that does not match its pattern.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Rank = Annotated[int, Meta(ge=1, le=100)]
 
 _WORDS: Final = {"str": "string", "int": "number", "float": "number", "bool": "boolean"}
 _LABELS: Final = {"apiKey": "API key", "baseUrl": "Base URL", "apiType": "API type"}
-_LARGEST: Final = 2**53  # above it not every whole number has a float of its own
+_LARGEST: Final = 2**53  # above it floats cannot represent every integer
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _BOUND = re.compile(r"Expected `(\w+)[^`]*`(?: of length)? (>=|<=|>|<) (\S+)")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
@@ -37,12 +37,12 @@ _KINDS = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
 
 
 def decode(raw: bytes, kind: type[T]) -> T:
-    """The body as *kind*.  Raises :class:`Invalid` (400) naming each field that does not fit."""
+    """Decode the body as *kind*.  Raises :class:`Invalid` (400) naming each wrong field."""
     return fit(decode_object(raw), kind)
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
-    """The body as a JSON object, not looked into.  Raises :class:`Invalid`."""
+    """Decode the body as a JSON object without checking its members.  Raises :class:`Invalid`."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -53,7 +53,7 @@ def decode_object(raw: bytes) -> dict[str, Any]:
 
 
 def fit(value: Mapping[str, Any], kind: type[T]) -> T:
-    """*value* as *kind*; unknown fields are ignored."""
+    """Convert *value* to *kind*; unknown fields are ignored.  Raises :class:`Invalid`."""
     texts: Mapping[str, str] = getattr(kind, "TEXTS", {})
     patterns: Mapping[str, str] = getattr(kind, "PATTERNS", {})
     problems: list[tuple[str, str]] = []
@@ -84,7 +84,7 @@ def _converted(value: Any, kind: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    """*value* with ``7.0`` as 7: JSON has one kind of number, and not every client writes whole ones without a point."""
+    """Return *value* with ``7.0`` as 7: JSON has one number type, and some clients write integers with a point."""
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) <= _LARGEST else value
     if isinstance(value, list):
@@ -103,10 +103,13 @@ def _required(name: str) -> str:
 
 
 def _explain(name: str, kind: Any, value: object, complaint: str, patterns: Mapping[str, str]) -> tuple[str, str]:
-    """msgspec's complaint as (dotted path, message); *patterns* are the messages for texts that do not match theirs."""
+    """Convert msgspec's error to (dotted path, message); *patterns* has the messages for texts that do not match."""
     path = name
     if found := _PLACE.search(complaint):
-        path += re.sub(r"\[(\w+)\]", r".\1", found[1].replace("[...]", ".*"))
+        place = found[1]
+        if place.startswith("[...]") and isinstance(value, dict):
+            place = f".{_wrong_member(value, kind)}{place.removeprefix('[...]')}"
+        path += re.sub(r"\[(\w+)\]", r".\1", place.replace("[...]", ".*"))
         complaint = complaint[: found.start()]
     if found := _MISSING.match(complaint):
         return f"{path}.{found[1]}", _required(found[1])
@@ -122,14 +125,24 @@ def _explain(name: str, kind: Any, value: object, complaint: str, patterns: Mapp
     if found := _KINDS.match(complaint):
         if options := _options(kind):
             return path, f"Invalid option: expected one of {options}"
-        words = _WORDS if found[2] != "float" else {**_WORDS, "int": "int"}  # a number is not what it lacks
+        words = _WORDS if found[2] != "float" else {**_WORDS, "int": "int"}  # "number" would be misleading
         wanted = " | ".join(dict.fromkeys(words.get(word, word) for word in found[1].split(" | ")))
         return path, f"Invalid input: expected {wanted}, received {_WORDS.get(found[2], found[2])}"
     return path, patterns.get(path) or f"Invalid value for {path}"
 
 
+def _wrong_member(value: dict[str, Any], kind: Any) -> str:
+    """Return the name of the member that does not fit, which msgspec does not say."""
+    for name, member in value.items():
+        try:
+            _converted({name: member}, kind)
+        except msgspec.ValidationError:
+            return name
+    return "*"
+
+
 def _options(kind: Any) -> str:
-    """``"a"|"b"`` when *kind* is a choice of words, also inside a union."""
+    """Return ``"a"|"b"`` if *kind* is a Literal, also inside a union; else ""."""
     if get_origin(kind) is Literal:
         return "|".join(f'"{word}"' for word in get_args(kind))
     return next((found for part in get_args(kind) if (found := _options(part))), "")
@@ -142,19 +155,19 @@ def _word_of(value: object) -> str:
 
 
 def given(body: Struct) -> dict[str, Any]:
-    """The fields that were sent, by their Python names; ``null`` counts as sent."""
+    """Return the fields that were sent, by their Python names; ``null`` counts as sent."""
     values = ((field.name, getattr(body, field.name)) for field in msgspec.structs.fields(body))
     return {name: value for name, value in values if value is not msgspec.UNSET}
 
 
 def given_json(body: Struct) -> dict[str, Any]:
-    """The same by their JSON names, as plain JSON values."""
+    """Return the fields that were sent, by their JSON names, as plain JSON values."""
     names = {field.name: field.encode_name for field in msgspec.structs.fields(body)}
     return {names[name]: msgspec.to_builtins(value) for name, value in given(body).items()}
 
 
 def clean_key(text: str) -> str:
-    """A key as it may stand in a header.  Raises :class:`Invalid` for control characters and non-ASCII text."""
+    """Return an API key fit for a header.  Raises :class:`Invalid` for control characters and non-ASCII text."""
     key = text.strip()
     if key and not (key.isascii() and key.isprintable()):
         raise Invalid(("apiKey", "API key contains invalid characters"))

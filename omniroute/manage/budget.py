@@ -1,4 +1,4 @@
-"""Budgets of gateway keys, in US dollars (contract section 6.1); a change counts from the next request on."""
+"""Budgets of gateway keys, in US dollars; a change applies from the next request on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INCOMPLETE: Final = "apiKeyId and dailyLimitUsd are required"
 
 
 class BudgetBody(Struct, rename="camel", kw_only=True):
-    """Either ``{keyId, limit, period}``, one limit, or ``{apiKeyId, dailyLimitUsd, …}``; both replace the whole budget."""
+    """One limit, ``{keyId, limit, period}``, or several, ``{apiKeyId, dailyLimitUsd, …}``; both replace the whole budget."""
 
     api_key_id: str | UnsetType = UNSET
     key_id: str | UnsetType = UNSET
@@ -51,7 +51,7 @@ class BudgetView(Struct, rename="camel", kw_only=True):
 
 
 class BudgetCheck(Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """Whether the key may spend; ``reason`` why not.  What calls in flight have reserved counts as used."""
+    """Whether the key may spend; ``reason`` says why not.  Amounts reserved by running calls count as used."""
 
     allowed: bool
     reason: str = ""
@@ -65,7 +65,7 @@ class BudgetCheck(Struct, rename="camel", omit_defaults=True, kw_only=True):
 
 
 class OneBudget(Struct, rename="camel", kw_only=True):
-    """One key's spending in the running windows; ``unpricedCalls`` of the day are in no sum, as their cost is unknown."""
+    """One key's spending in the current windows; the sums exclude the day's ``unpricedCalls``, whose cost is unknown."""
 
     api_key_id: str
     daily_total: float
@@ -78,7 +78,7 @@ class OneBudget(Struct, rename="camel", kw_only=True):
 
 
 class BudgetItem(Struct, rename="camel", kw_only=True):
-    """One key's budget in a list: first that of its period, then all of it."""
+    """One key's budget in a list: the limit of its period, then all limits."""
 
     key_id: str
     api_key_id: str
@@ -122,7 +122,7 @@ class BudgetRemoved(Struct, rename="camel"):
 
 
 async def read(call: Call) -> Reply:
-    """Of one key (``?apiKeyId=``), or of all that have a budget."""
+    """Show the budget of one key (``?apiKeyId=``), or of all keys that have one."""
     if key_id := call.query.get("apiKeyId") or call.query.get("keyId"):
         return Reply(200, await _one(call, await _key(call, key_id)))
     names = {key.id: key.name for key in await call.store.keys.list()}
@@ -131,7 +131,7 @@ async def read(call: Call) -> Reply:
 
 
 async def write(call: Call) -> Reply:
-    """Set a key's budget; without any limit above 0 it is removed."""
+    """Set a key's budget, or remove it if no limit is above 0."""
     body: BudgetBody = call.body
     key_id = body.api_key_id or body.key_id or ""
     simple = body.limit is not UNSET and body.period is not UNSET
@@ -151,7 +151,7 @@ async def write(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    """The key stands in the query, or in the body."""
+    """Remove a budget; query or body name the key."""
     sent = decode(call.request.body, KeyBody) if call.request.body else KeyBody()
     key_id = call.query.get("apiKeyId") or call.query.get("keyId") or sent.api_key_id or sent.key_id
     if not key_id:
@@ -171,7 +171,7 @@ async def _key(call: Call, id: str) -> KeyRow:
 
 
 def _row(body: BudgetBody, key_id: str) -> BudgetRow:
-    """The budget that *body* describes, in its fuller form if it has both."""
+    """Return the budget that *body* describes; if it has both forms, the full one counts."""
     row = BudgetRow(key_id=key_id, threshold=body.warning_threshold, reset_time=body.reset_time)
     if body.daily_limit_usd is UNSET:
         assert body.period is not UNSET
@@ -197,7 +197,7 @@ def _view(row: BudgetRow) -> BudgetView:
 
 
 def _check(row: BudgetRow, used: tuple[float, float, float], checks: list[Check]) -> BudgetCheck:
-    """A window that is used up lets nothing through."""
+    """Check the budget; a used-up window lets nothing through."""
     over = next((check for check in checks if check.used >= check.limit), None)
     with_reserved = {check.period: check.used for check in checks}
     sums = {f"{period}_used": with_reserved.get(period, spent) for period, spent in zip(PERIODS, used, strict=True)}

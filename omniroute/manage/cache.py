@@ -1,6 +1,6 @@
-"""The semantic cache: what it saved, and emptying it (contract section 8).
+"""The semantic cache: its statistics, and emptying it.
 
-``/api/cache/stats`` is the small cache in memory alone, for keys that say no-log.
+``/api/cache/stats`` covers only the small in-memory cache for keys with no-log.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .refusals import refused
 
 
 class SemanticView(Struct, rename="camel"):
-    """Entries in each tier under both names, and the rate of hits since the start: 0 to 1, and in percent as text."""
+    """Entries in each tier, under both of its names, and the hit rate since the start: from 0 to 1, and as percent text."""
 
     memory_entries: int
     memory_size: int
@@ -58,7 +58,7 @@ class PromptCacheView(Struct, rename="camel"):
 
 
 class Cleared(Struct, rename="camel"):
-    """``scope``: all, or the filter that was used; ``cleared`` and ``expiredRemoved`` are one number, without a filter."""
+    """``scope``: all, or the filter used; ``expiredRemoved`` repeats ``cleared`` and is set only without a filter."""
 
     ok: bool
     scope: str
@@ -73,7 +73,7 @@ class Done(Struct):
 
 
 async def semantic_view(call: Call) -> SemanticView:
-    """The numbers of the semantic cache, as they are now."""
+    """Return the current statistics of the semantic cache."""
     cache, shelf = call.services.live.cache, call.services.live.cache.shelf
     kept, rate = await call.store.semantic_cache.size(), _rate(cache.hits, cache.misses)
     size = len(shelf)
@@ -93,7 +93,7 @@ async def read(call: Call) -> Reply:
 
 
 async def clear(call: Call) -> Reply:
-    """All of it, or what one of the filters names: ``model``, ``signature``, ``staleMs`` (older than that)."""
+    """Empty the cache, or remove what one filter selects: ``model``, ``signature`` or ``staleMs`` (minimum age)."""
     scope = next((name for name in ("model", "signature", "staleMs") if call.query.get(name)), "")
     text = call.query.get(scope, "")
     before = call.services.clock.time() - _millis(text) / 1000 if scope == "staleMs" else None

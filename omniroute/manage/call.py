@@ -1,4 +1,4 @@
-"""What a management handler gets and gives: one call, one reply, and the services behind them."""
+"""What a management handler receives and returns: a call, a reply, and the services behind them."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("omniroute.manage")
 
 Access = Literal["P", "M", "B", "L", "S"]
-"""P public · M management · B a gateway key always · L cookie or key even when login is off ·
-S the token of another gateway that syncs."""
+"""P: public.  M: management.  B: always a gateway key.  L: cookie or key, even if the login is off.
+S: the token of another gateway that syncs."""
 
 ErrorForm = Literal["", "text", "typed"]
-"""How refusals read (contract section 1.3): as everywhere, ``{"error": text}``, or ``{"error": {"message", "type"}}``."""
+"""The form of a route's refusals: the default, ``{"error": text}``, or ``{"error": {"message", "type"}}``."""
 
 
 class Probe(Protocol):
-    """What the handlers need of ``upstream/probe.py``."""
+    """The part of ``upstream/probe.py`` that the handlers need."""
 
     def by(self, proxy: Proxy) -> Probe: ...
 
@@ -57,10 +57,10 @@ class Probe(Protocol):
 
 @dataclass(slots=True)
 class Services:
-    """Everything the handlers work with; made by ``app.py``.
+    """Everything that the handlers work with; created by ``app.py``.
 
-    ``restart`` and ``shutdown`` only begin: they return at once and the process drains afterwards.  ``started_at`` is Unix
-    seconds.  A password hash takes 16 MiB and a core for a moment: ``hashing`` makes a flood of logins wait its turn.
+    ``restart`` and ``shutdown`` return at once; the process drains afterwards.  ``started_at`` is Unix seconds.  Hashing a
+    password briefly takes 16 MiB and a core, so ``hashing`` limits how many run at once.
     """
 
     store: Store
@@ -73,8 +73,8 @@ class Services:
     shutdown: Callable[[], object]
     started_at: float
     oauth: OAuth
-    local_token: str = ""  # of the command line on this machine; see cli/backend.py
-    gateway: Gateway | None = None  # the data plane, where there is one: for calls that the gateway makes to itself
+    local_token: str = ""  # authenticates the command line on this machine; see cli/backend.py
+    gateway: Gateway | None = None  # the data plane, if there is one: for calls that the gateway makes to itself
     logins: Logins = field(default_factory=Logins)
     metrics: Metrics = field(default_factory=lambda: Metrics(lambda _: None))
     cli: CliSetup | None = None  # made when first needed
@@ -89,7 +89,7 @@ class Services:
 
 
 class Actor(NamedTuple):
-    """Who calls, as audit rows name it: ``admin``, ``apikey:<id>`` or ``anonymous``."""
+    """The caller, as audit rows name it: ``admin``, ``apikey:<id>``, ``system``, ``peer`` or ``anonymous``."""
 
     name: str = "anonymous"
     session: Session | None = None
@@ -101,7 +101,7 @@ class Actor(NamedTuple):
 
 @dataclass(slots=True)
 class Call:
-    """One management call after access check and validation; ``body`` is an instance of the route's request type."""
+    """One management call, after access check and validation; ``body`` is an instance of the route's request type."""
 
     exchange: Exchange
     services: Services
@@ -119,7 +119,7 @@ class Call:
 
     @property
     def ip(self) -> str:
-        """The client's address; proxy headers count only from ``TRUSTED_PROXIES`` (see ``gateway/edge.py``)."""
+        """The client's address; proxy headers are believed only from ``TRUSTED_PROXIES`` (see ``gateway/edge.py``)."""
         return self.exchange.request.peer
 
     @property
@@ -135,12 +135,12 @@ class Call:
         return self.services.clock.time()
 
     async def audit(self, action: str, target: str | None = None, details: Mapping[str, object] | None = None) -> None:
-        """Note what this caller did.  ``details`` never hold a secret."""
+        """Write an audit row.  *details* must not hold a secret."""
         await self.store.audit.append(action, self.actor.name, target, dict(details) if details else None, self.ip)
 
 
 class FileBody(NamedTuple):
-    """A file as the answer's body, sent in pieces; with ``fleeting`` its folder is removed afterwards."""
+    """A file as the answer's body, streamed; if ``fleeting``, its folder is removed afterwards."""
 
     path: Path
     fleeting: bool = False
@@ -148,7 +148,7 @@ class FileBody(NamedTuple):
 
 @dataclass(slots=True)
 class Reply:
-    """An answer: ``body`` is encoded as JSON unless it is ``bytes`` or a file (then ``headers`` name its type)."""
+    """An answer.  ``body`` is encoded as JSON unless it is ``bytes`` or a file; then ``headers`` give its type."""
 
     status: int = 200
     body: object = b""
@@ -159,7 +159,7 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 def one_at_a_time(handler: Handler) -> Handler:
-    """For a handler that reads what is stored, changes it and writes it back: two at once would lose a change."""
+    """Serialise a handler that reads, modifies and writes stored data, so that concurrent calls do not lose a change."""
 
     @wraps(handler)
     async def alone(call: Call) -> Reply:
@@ -172,9 +172,9 @@ def one_at_a_time(handler: Handler) -> Handler:
 class Route(NamedTuple):
     """One row of the management table.
 
-    ``request`` is the Struct the body must fit (None: the body is not looked at), ``reply`` the type for the API document,
-    ``failure`` the text of an unexpected 500, ``body_limit`` in bytes (0: what the plane allows), ``errors`` how the other
-    refusals read.
+    ``request`` is the Struct that the body must fit (None: the body is ignored), ``reply`` the type for the API document,
+    ``failure`` the text of an unexpected 500, ``body_limit`` in bytes (0: the plane's default), ``errors`` the form of other
+    refusals.
     """
 
     method: str
@@ -191,12 +191,12 @@ class Route(NamedTuple):
 
 
 def flag(text: str | None) -> bool | None:
-    """A query value as a truth value: ``true``/``1`` and ``false``/``0``; anything else is no filter."""
+    """Read a boolean query value: ``true``/``1`` or ``false``/``0``; None (no filter) for anything else."""
     return {"true": True, "1": True, "false": False, "0": False}.get((text or "").lower())
 
 
 def whole(text: str | None, default: int, low: int, high: int) -> int:
-    """A query value as a number, held between *low* and *high*."""
+    """Read an integer query value, clamped between *low* and *high*."""
     try:
         return max(low, min(high, int(text or default)))
     except ValueError:

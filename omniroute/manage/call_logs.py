@@ -1,20 +1,25 @@
-"""The newest calls one by one (contract section 6)."""
+"""The call log: the newest calls, one by one."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import orjson
 
 from .call import Call, Reply, flag, whole
-from .refusals import refused
+from .refusals import Invalid, refused
 from .usage import call_object
+
+_STATUS: Final = re.compile(r"ok|error|all|[0-9]{1,3}")
 
 
 async def list_calls(call: Call) -> Reply:
-    """Newest first; filters narrow each other.  A provider may be named by its id, alias or prefix."""
+    """List calls that match all filters, newest first.  A provider may be named by its id, alias or prefix."""
     asked = {name: value for name, value in call.query.items() if value}
     provider = asked.get("provider", "")
+    if _STATUS.fullmatch(asked.get("status", "all")) is None:
+        raise Invalid(("status", "Invalid option: expected one of ok|error|all or a status code"))
     await call.store.usage.flush()
     rows = await call.store.usage.recent(
         whole(asked.get("limit"), 200, 1, 500),
@@ -30,7 +35,7 @@ async def list_calls(call: Call) -> Reply:
 
 
 async def read(call: Call) -> Reply:
-    """One call with its bodies, where they were kept."""
+    """Show one call, with its bodies if they were kept."""
     await call.store.usage.flush()
     row = await call.store.usage.call(call.params["id"])
     if row is None:
@@ -40,7 +45,7 @@ async def read(call: Call) -> Reply:
 
 
 def _body(text: str | None) -> Any:
-    """JSON where it is JSON, else the text (a stream)."""
+    """Return a kept body as JSON if it is JSON, else as text (a stream)."""
     try:
         return None if text is None else orjson.loads(text)
     except orjson.JSONDecodeError:

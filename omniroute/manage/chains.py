@@ -1,4 +1,4 @@
-"""Fallback chains: which providers take over a model (contract section 12)."""
+"""Fallback chains: which providers take over a model."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def write(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    """The model stands in the body, or in the query."""
+    """Remove a chain; body or query name the model."""
     sent = decode(call.request.body, ModelBody).model if call.request.body else ""
     model = (sent or call.query.get("model", "")).strip()
     if not model:

@@ -1,7 +1,7 @@
-"""What we change in each tool's configuration, and how it is taken back.  Pure: parsed documents in, the same ones changed.
+"""What the gateway changes in each tool's configuration, and how to undo it.  Pure: parsed documents are changed in place.
 
-Only our own entries are touched; all else, unknown fields and comments included, stays.  Where an entry of the user's has to
-give way (a chosen model, a key), ``remember`` says what it was, so that undoing can put it back.
+Only the gateway's own entries are touched; everything else stays, unknown fields and comments included.  If an entry of the
+user must be replaced (a chosen model, a key), ``remember`` returns its value, so that undoing can restore it.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ Before = dict[str, Any]
 
 NAME: Final = "omniroute"
 TITLE: Final = "OmniRoute"
-WRITTEN: Final = "written"  # in what is remembered: the key that we put there; another one is none of ours
+WRITTEN: Final = "written"  # in the remembered values: the key that the gateway wrote; any other one is the user's
 DROID_ID: Final = "custom:OmniRoute-0"
 _DROID_OURS: Final = "custom:OmniRoute"
 _DROID_LIMIT: Final = 131_072
 _SETTINGS, _TOML, _AUTH, _CLAW, _CONTINUE = "settings.json", "config.toml", "auth.json", "openclaw.json", "config.json"
 
 CLAUDE_URL: Final = "ANTHROPIC_BASE_URL"
-CLAUDE_RESET: Final = (  # contract section 11; the last one keeps the tool from paying a broken stream twice
+CLAUDE_RESET: Final = (  # the last one keeps the tool from paying twice for a broken stream
     CLAUDE_URL, "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_DEFAULT_OPUS_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL",
     "ANTHROPIC_DEFAULT_HAIKU_MODEL", "API_TIMEOUT_MS", "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK",
 )  # fmt: skip
 
 
 class Wanted(NamedTuple):
-    """What the tool shall use.  ``base_url`` ends in ``/v1``; ``env`` only for the tool that is set up by variables."""
+    """What the tool should use.  ``base_url`` ends in ``/v1``; ``env`` is for the tool that is configured by variables."""
 
     base_url: str = ""
     api_key: str = ""
@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """``apply`` and ``undo`` change the documents; ``remember`` says what of the user's ``apply`` would replace."""
+    """``apply`` and ``undo`` change the documents; ``remember`` returns the user's values that ``apply`` would replace."""
 
     apply: Callable[[Documents, Wanted], None]
     undo: Callable[[Documents, Before], None]
@@ -50,13 +50,13 @@ class Edit(NamedTuple):
 
 
 def with_version(url: str) -> str:
-    """*url* with the ``/v1`` that the tools' own paths come after."""
+    """Return *url* with the ``/v1`` to which the tools append their paths."""
     url = url.strip().rstrip("/")
     return url if url.endswith("/v1") else url + "/v1"
 
 
 def _child(parent: Document, name: str, make: Callable[[], Any] = dict) -> Document:
-    """The object at *name*, made when absent.  Raises OmniError 409 when something else is there."""
+    """Return the object at *name*, created if absent.  Raises OmniError 409 if something else is there."""
     if parent.get(name) is None:
         parent[name] = make()
     found = parent[name]
@@ -81,7 +81,7 @@ def _list(parent: Document, name: str) -> list[Any]:
 
 
 def _prune(parent: Any, *path: str) -> None:
-    """Remove the objects along *path* that are empty now, innermost first."""
+    """Remove the objects along *path* that have become empty, innermost first."""
     for depth in range(len(path), 0, -1):
         holder = _get(parent, *path[: depth - 1])
         if isinstance(holder, MutableMapping) and holder.get(path[depth - 1]) == {}:
@@ -126,7 +126,7 @@ def _codex_apply(docs: Documents, wanted: Wanted) -> None:
     config = docs[_TOML]
     config["model"] = wanted.model
     config["model_provider"] = NAME
-    # without requires_openai_auth the key in auth.json would not be sent
+    # without requires_openai_auth the tool does not send the key in auth.json
     section = {"name": TITLE, "base_url": wanted.base_url, "wire_api": "responses", "requires_openai_auth": True}
     providers = _child(config, "model_providers", lambda: tomlkit.table(is_super_table=True))
     _child(providers, NAME, tomlkit.inline_table if _headless(config) else tomlkit.table).update(section)
@@ -134,9 +134,9 @@ def _codex_apply(docs: Documents, wanted: Wanted) -> None:
 
 
 def _headless(config: Document) -> bool:
-    """Whether the providers stand without headers, in one inline table or under dotted keys.
+    """Whether the providers have no table headers but are one inline table or dotted keys.
 
-    A header among them would take in every line that follows.
+    A header added among dotted keys would capture every line that follows.
     """
     from tomlkit import TOMLDocument
     from tomlkit.items import InlineTable
@@ -150,7 +150,7 @@ def _headless(config: Document) -> bool:
 def _codex_remember(docs: Documents) -> Before:
     config = docs[_TOML]
     plain = {name: config[name].unwrap() for name in ("model", "model_provider") if name in config}
-    if plain.get("model_provider") == NAME:  # written by hand, or remembered elsewhere: no choice to go back to
+    if plain.get("model_provider") == NAME:  # the gateway's own entries: the user's choice is not known
         plain = {}
     return {**plain, "OPENAI_API_KEY": docs[_AUTH].get("OPENAI_API_KEY")}
 
@@ -231,7 +231,7 @@ def _claw_apply(docs: Documents, wanted: Wanted) -> None:
 def _claw_remember(docs: Documents) -> Before:
     model = _get(docs[_CLAW], *_CLAW_MODEL)
     primary = model if isinstance(model, str) else _get(model, "primary")
-    if str(primary or "").startswith(NAME + "/"):  # as above
+    if str(primary or "").startswith(NAME + "/"):  # the gateway's own entry, as in _codex_remember()
         return {}
     return {"model": model} if isinstance(model, str) else {"primary": primary}
 
@@ -292,7 +292,7 @@ EDITS: Final[dict[str, Edit]] = {
 
 
 def configured(tool: Tool, documents: Documents, addresses: tuple[str, ...]) -> bool:
-    """Whether the tool is set up to use a gateway; of tools that we do not set up, whether one of *addresses* is named."""
+    """Whether the tool is set to use a gateway; for tools without an edit here, whether a file names one of *addresses*."""
     if tool.id in EDITS:
         return EDITS[tool.id].has_ours(documents)
     return any(_mentions(document, addresses) for document in documents.values())

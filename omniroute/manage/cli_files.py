@@ -1,7 +1,7 @@
-"""Other programs' configuration files: read, written whole or not at all, copied before each change.  Blocking.
+"""Other programs' configuration files: read, written atomically, backed up before each change.  Blocking.
 
-Nothing is read or written through a symbolic link, in any part of the path below the home folder: it could lead a write that
-somebody asked for over the network to a file that nobody thought of.
+No part of a path below the home folder may be a symbolic link: it could redirect a write that was requested over the network
+to some other file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COPY: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z)_(\d{3})_([\w
 
 
 class CopyRow(Struct, rename="camel"):
-    """One copy of a file as it was before a change."""
+    """A backup of a file, made before a change."""
 
     id: str
     tool_id: str
@@ -37,7 +37,7 @@ class CopyRow(Struct, rename="camel"):
 
 
 class Home:
-    """The tools' home folder and, in *backups*, the copies: ``<tool>/<time>_<number>_<file name>``, mode 0600."""
+    """The tools' home folder, and the backups in *backups*: ``<tool>/<time>_<number>_<file name>``, mode 0600."""
 
     def __init__(self, folder: Path, backups: Path) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ class Home:
         return self.folder.joinpath(*file.parts)
 
     def read(self, file: File) -> str | None:
-        """The text, None when there is no file.  Raises OmniError 409 for what cannot be used, naming the file."""
+        """Return the text; None if there is no file.  Raises OmniError 409, naming the file, if it cannot be used."""
         path = self._plain(file)
         try:
             with path.open("rb") as source:
@@ -64,7 +64,7 @@ class Home:
             raise _unusable(path, "it is not UTF-8 text") from None
 
     def write(self, tool: Tool, file: File, text: str, now: float) -> None:
-        """Replace the file, after a copy of what was there.  Its mode stays; a new one is the owner's alone (0600)."""
+        """Replace the file after backing it up.  Its mode is kept; a new file is readable by its owner only (0600)."""
         path = self._plain(file)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class Home:
             raise _unusable(path, error.strerror or "it cannot be written") from error
 
     def _plain(self, file: File) -> Path:
-        """The path, when every part of it that exists is a folder or file proper."""
+        """Return the path, if every part of it that exists is a real folder or file.  Raises OmniError 409."""
         path = self.folder
         for part in file.parts:
             path = path / part
@@ -94,7 +94,7 @@ class Home:
     # -- copies
 
     def copies(self, tool: Tool) -> list[CopyRow]:
-        """Newest first."""
+        """List the backups, newest first."""
         folder = self.backups / tool.id
         names = sorted((entry.name for entry in folder.iterdir()), reverse=True) if folder.is_dir() else []
         rows = []
@@ -105,13 +105,13 @@ class Home:
                 moment = f"{date}T{hours}:{minutes}:{seconds}.{millis}Z"
                 try:
                     size = (folder / name).stat().st_size
-                except FileNotFoundError:  # a newer copy has just taken its place
+                except FileNotFoundError:  # just removed in favour of a newer copy
                     continue
                 rows.append(CopyRow(name, tool.id, str(self.path(file)), moment, size))
         return rows
 
     def restore(self, tool: Tool, copy_id: str, now: float) -> Path:
-        """Put a copy back; what is there now is copied first.  Raises OmniError 404."""
+        """Restore a backup, after backing up the current file.  Raises OmniError 404."""
         source = self._find(tool, copy_id)
         match = _COPY.fullmatch(copy_id)
         assert match is not None
@@ -122,7 +122,7 @@ class Home:
         return self.path(file)
 
     def forget(self, tool: Tool, copy_id: str) -> None:
-        """Delete a copy.  Raises OmniError 404."""
+        """Delete a backup.  Raises OmniError 404."""
         self._find(tool, copy_id).unlink(missing_ok=True)
 
     def _find(self, tool: Tool, copy_id: str) -> Path:
@@ -149,7 +149,7 @@ def _file(tool: Tool, name: str) -> File | None:
 
 
 def _replace(path: Path, data: bytes, mode: int) -> None:
-    """Whole or not at all, also under a kill."""
+    """Write atomically, even if the process is killed."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

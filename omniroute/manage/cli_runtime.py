@@ -1,4 +1,4 @@
-"""Whether a tool is here and runs: look its program up, then ask it for its version.  No shell is ever involved."""
+"""Whether a tool is installed and runs: find its program, then run it with ``--version``.  No shell is involved."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .cli_tools import Tool
 Reason = Literal["not_found", "not_executable", "healthcheck_failed", "missing_command", "not_required", "unknown_tool"]
 _QUESTIONS: Final = ("--version", "-v")
 _FRESH_SECONDS: Final = 30.0
-_AT_ONCE: Final = 2  # programs that start at the same time; some are whole Node.js applications
+_AT_ONCE: Final = 2  # programs started at the same time; some are whole Node.js applications
 
 
 class Presence(Struct, rename="camel", frozen=True):
-    """What was found.  ``reason`` is null when the tool runs."""
+    """What was found.  ``reason`` is null if the tool runs."""
 
     installed: bool
     runnable: bool
@@ -35,7 +35,7 @@ class Presence(Struct, rename="camel", frozen=True):
 
 
 class Detector:
-    """Looks tools up; an answer is kept for half a minute as long as the program's file stays the same."""
+    """Finds tools; a result is cached for half a minute, as long as the program's file does not change."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
@@ -56,12 +56,12 @@ class Detector:
         return Presence(True, runs, name, path, mode, None if runs else "healthcheck_failed")
 
     def _search(self, commands: Sequence[str]) -> tuple[str, str | None, Reason | None]:
-        """The first of *commands* that is here, else the first one: its name, its absolute path, or why there is none."""
+        """Return (name, absolute path, or why there is none) of the first of *commands* found, else of the first one."""
         found = [(name, *self._look_up(name)) for name in commands]
         return next((row for row in found if row[1] is not None or row[2] == "not_executable"), found[0])
 
     def _look_up(self, name: str) -> tuple[str | None, Reason | None]:
-        """The program's absolute path, or why there is none."""
+        """Return the program's absolute path, or the reason why there is none."""
         if os.sep in name or name.startswith("~"):
             path = Path(name).expanduser()
             places = [path] if path.is_absolute() else []
@@ -79,7 +79,7 @@ class Detector:
     async def _runs(self, path: str, seconds: float) -> bool:
         try:
             state = await asyncio.to_thread(os.stat, path)
-        except OSError:  # gone meanwhile
+        except OSError:  # removed meanwhile
             return False
         key = (path, state.st_mtime_ns, state.st_size)
         moment, runs = self._known.get(key, (float("-inf"), False))
@@ -101,7 +101,7 @@ class Detector:
         return False
 
     async def _call(self, path: str, question: str) -> int:
-        """The exit status.  The program gets a group of its own, so that it ends with all its children when time is up."""
+        """Run the program and return its exit status.  It has its own process group, so a timeout ends its children too."""
         process = await asyncio.create_subprocess_exec(
             path,
             question,
@@ -120,7 +120,7 @@ class Detector:
                 await process.wait()
 
     def _environment(self, path: str) -> dict[str, str]:
-        """No more than a program needs to start: none of our secrets."""
+        """Return the minimal environment that a program needs to start, without the gateway's secrets."""
         folders = (os.path.dirname(path), *self._folders())
         return {"PATH": os.pathsep.join(folders), "HOME": str(self._settings.cli_home), "NO_COLOR": "1"}
 

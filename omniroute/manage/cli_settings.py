@@ -1,4 +1,4 @@
-"""Command line tools: are they here, how are they set up, setting them up and taking it back (contract section 11)."""
+"""Command line tools: whether they are installed, how they are configured, configuring them and undoing that."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _GUIDED: Final = ("continue",)
 _WITH_SETTINGS: Final = ("claude", "codex", "droid", "openclaw")
 _REQUIRED: Final = {"codex": ("baseUrl", "apiKey", "model")}
 _ALWAYS: Final = ("baseUrl", "model")
-_NO_KEY: Final = "sk_omniroute"  # the tools want some key; a gateway that asks for none takes any
+_NO_KEY: Final = "sk_omniroute"  # the tools require some key; a gateway without keys accepts any
 
 
 class ToolBody(Struct, rename="camel"):
-    """``env`` for the tool that is set up by variables, the others for the rest."""
+    """``env`` is for the tool that is configured by variables, the other fields are for the rest."""
 
     env: dict[str, Text500] = field(default_factory=dict)
     base_url: Text500 = ""
@@ -59,7 +59,7 @@ class ToolState(Struct, rename="camel"):
 
 
 class Written(Struct, rename="camel"):
-    """``diff`` shows what changed, without secrets."""
+    """``diff`` shows what changed, with secrets masked."""
 
     success: bool
     message: str
@@ -116,7 +116,7 @@ async def _state(setup: CliSetup, tool: Tool, moments: dict[str, str]) -> ToolSt
 
 
 async def read(call: Call) -> Reply:
-    """What the tool is set to now, without secrets."""
+    """Show the tool's current configuration, with secrets masked."""
     tool = _tool(call.params["toolId"], _WITH_SETTINGS)
     setup = _setup(call)
     found = await setup.detector.find(tool)
@@ -132,12 +132,12 @@ async def read(call: Call) -> Reply:
 
 
 async def write(call: Call) -> Reply:
-    """Set the tool up for this gateway.  ``?preview=true`` only says what would change."""
+    """Configure the tool for this gateway.  ``?preview=true`` only shows what would change."""
     return await _configure(call, _tool(call.params["toolId"], _WITH_SETTINGS))
 
 
 async def guide(call: Call) -> Reply:
-    """The same for the tools that the admin page only guides through."""
+    """Configure one of the tools for which the admin page shows a guide."""
     return await _configure(call, _tool(call.params["toolId"], _GUIDED))
 
 
@@ -151,7 +151,7 @@ async def _configure(call: Call, tool: Tool) -> Reply:
 
 
 async def reset(call: Call) -> Reply:
-    """Take our part out of the tool's files; all else stays."""
+    """Remove the gateway's entries from the tool's files; everything else stays."""
     return await _reset(call, _tool(call.params["toolId"], _WITH_SETTINGS))
 
 
@@ -178,11 +178,11 @@ async def restore_copy(call: Call) -> Reply:
     _check_writable(call)
     path = await _setup(call).restore(tool, copy_id)
     await call.audit("cli.restore", tool.id, {"backup": copy_id})
-    return Reply(200, Message(True, f"{path} is as it was before"))
+    return Reply(200, Message(True, f"{path} was restored"))
 
 
 async def delete_copy(call: Call) -> Reply:
-    """The names may stand in the body or in the query."""
+    """Delete a backup; body or query name it."""
     sent = decode(call.request.body, CopyBody) if call.request.body else CopyBody()
     asked = CopyBody(sent.tool or call.query.get("tool", ""), sent.backup_id or call.query.get("backupId", ""))
     tool, copy_id = _copy(asked)
@@ -193,7 +193,7 @@ async def delete_copy(call: Call) -> Reply:
 
 
 async def unsupported(call: Call) -> Reply:
-    """Reading another product's encrypted traffic is not what a gateway should do."""
+    """Refuse: a gateway should not read another product's encrypted traffic."""
     raise OmniError("not_supported", "Not supported", status=501)
 
 
@@ -225,7 +225,7 @@ def _written(call: Call, tool: Tool, what: str, diff: str) -> Written:
 
 
 def _check_writable(call: Call) -> bool:
-    """Whether only a preview is asked for; raises OmniError 403 for a writing that may not be."""
+    """Return whether only a preview is asked for.  Raises OmniError 403 if writing is not allowed."""
     preview = call.query.get("preview") in ("1", "true")
     if not preview and not call.services.settings.cli_writes:
         raise refused(403, "CLI config writes are disabled (CLI_ALLOW_CONFIG_WRITES=false)")
@@ -250,10 +250,10 @@ def _wanted(call: Call, tool: Tool) -> Wanted:
 
 
 def _variables(call: Call, env: dict[str, str]) -> dict[str, str]:
-    """Only variables that point the tool at a gateway: others (``NODE_OPTIONS``) could make it run anything."""
+    """Return the variables to set.  Only known ones are allowed: others (``NODE_OPTIONS``) could run any code."""
     if not env:
         raise Invalid(("env", "Env is required"))
-    wrong = [(f"env.{name}", "Not a variable that is set here") for name in env if name not in CLAUDE_RESET]
+    wrong = [(f"env.{name}", "This variable cannot be set here") for name in env if name not in CLAUDE_RESET]
     wrong += [(f"env.{name}", "Contains invalid characters") for name, value in env.items() if not value.isprintable()]
     if wrong:
         raise Invalid(*wrong)

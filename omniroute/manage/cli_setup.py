@@ -1,4 +1,4 @@
-"""Setting a tool up to use this gateway, and taking it back: look, plan, remember, write."""
+"""Configuring a tool to use this gateway, and undoing it: read, plan, remember, write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .refusals import refused
 
 
 class Change(NamedTuple):
-    """One file that gets another text; ``diff`` is without secrets."""
+    """One file and its new text; ``diff`` has secrets masked."""
 
     file: File
     text: str
@@ -26,7 +26,7 @@ class Change(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A tool's configuration as it may be shown; ``problem`` says why it cannot be."""
+    """A tool's configuration with secrets masked, or the ``problem`` why it cannot be shown."""
 
     text: str = ""
     document: object = None
@@ -35,7 +35,7 @@ class Shown(NamedTuple):
 
 
 class CliSetup:
-    """All tools of the user whose home folder the settings name.  One change at a time."""
+    """The tools in the home folder that the settings name.  One change runs at a time."""
 
     def __init__(self, settings: Settings, clock: Clock, store: Store) -> None:
         self.detector = Detector(settings, clock)
@@ -60,7 +60,7 @@ class CliSetup:
         return Shown(shown, masked(document), configured(tool, documents, self._addresses))
 
     def _documents(self, tool: Tool) -> Documents:
-        """Raises OmniError 409 naming the file that cannot be used."""
+        """Read and parse the tool's files.  Raises OmniError 409 naming a file that cannot be used."""
         documents: Documents = {}
         for file in tool.files:
             try:
@@ -73,7 +73,7 @@ class CliSetup:
         return refused(409, f"{self.home.path(file)} is left as it is: {error}")
 
     async def configure(self, tool: Tool, wanted: Wanted, *, preview: bool = False) -> str:
-        """Write our part; returns the differences.  With *preview* nothing is written."""
+        """Write the gateway's entries and return the diff.  With *preview* nothing is written."""
         async with self._turn:
             kept = await self._state.before(tool.id)
             changes, before = await asyncio.to_thread(self._plan, tool, wanted, kept)
@@ -83,7 +83,7 @@ class CliSetup:
         return "".join(change.diff for change in changes)
 
     def _plan(self, tool: Tool, wanted: Wanted, kept: Before) -> tuple[list[Change], Before]:
-        """The changes, and what of the user's gives way: *kept* where that happened at an earlier time."""
+        """Return the changes, and the user's values that they replace; values replaced earlier are in *kept*."""
         edit = EDITS[tool.id]
         documents = self._documents(tool)
         before = kept if kept and edit.has_ours(documents) else edit.remember(documents)
@@ -94,7 +94,7 @@ class CliSetup:
         return self._changes(tool, documents), before
 
     async def reset(self, tool: Tool, *, preview: bool = False) -> str:
-        """Take our part out again."""
+        """Remove the gateway's entries and return the diff."""
         async with self._turn:
             before = await self._state.before(tool.id)
             changes = await asyncio.to_thread(self._plan_reset, tool, before)
@@ -115,9 +115,9 @@ class CliSetup:
             if document == parse(file, old):
                 continue
             text = render(file, document)
-            same = document == parse(file, text)  # tomlkit's documents know no !=
+            same = document == parse(file, text)  # tomlkit's documents do not implement !=
             if not same:
-                raise self._left_alone(file, Malformed("the change cannot be written into it; make it by hand"))
+                raise self._left_alone(file, Malformed("the change cannot be made automatically; make it by hand"))
             changes.append(Change(file, text, difference(file, old, text)))
         return changes
 
@@ -133,7 +133,7 @@ class CliSetup:
         return await asyncio.to_thread(lambda: [row for one in tools for row in self.home.copies(one)])
 
     async def restore(self, tool: Tool, copy_id: str) -> str:
-        """Put a copy back; returns the path."""
+        """Restore a backup and return the file's path."""
         async with self._turn:
             return str(await asyncio.to_thread(self.home.restore, tool, copy_id, self._clock.time()))
 

@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from difflib import unified_diff
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from ..log import redact
@@ -14,28 +15,39 @@ from .cli_edits import Document
 from .cli_tools import File
 
 MASK: Final = "****"
-_LOGIN: Final = re.compile(r"//[^/\s@:]*:[^/\s@]*@")  # of a URL
+_LOGIN: Final = re.compile(r"//[^/\s@:]*:[^/\s@]*@")  # user and password in a URL
 _SECRET: Final = re.compile(
     r"(?i)token(?!s)|secret|passw|api[_-]?key|credential|authorization|cookie|private|(?<!env)_key$|_pat$"
 )
 
 
+def _fraction(text: str) -> float | msgspec.Raw:
+    """Return the number, or the text of one that would be printed differently."""
+    return number if repr(number := float(text)) == text else msgspec.Raw(text.encode())
+
+
+_JSON: Final = msgspec.json.Decoder(float_hook=_fraction)
+
+
 class Malformed(ValueError):
-    """The text is not what its file should hold; the message says where."""
+    """The text does not parse; the message says where."""
 
 
 def parse(file: File, text: str | None) -> Document:
-    """The document of a file's text; empty when there is none.  Raises :class:`Malformed`."""
+    """Parse a file's text; without one, return an empty document.  Raises :class:`Malformed`."""
     if file.format == "toml":
         return _toml(text or "")
     if text is None or not text.strip():
         return {}
     try:
-        value = orjson.loads(text)
+        orjson.loads(text)  # says where it is wrong
+        value = _JSON.decode(text)  # keeps every number
     except orjson.JSONDecodeError as error:
         raise Malformed(f"it is not valid JSON (line {error.lineno}, column {error.colno})") from None
+    except RecursionError:
+        raise Malformed("it is nested too deeply") from None
     if not isinstance(value, dict):
-        raise Malformed("it holds no JSON object")
+        raise Malformed("it is not a JSON object")
     return value
 
 
@@ -55,11 +67,11 @@ def render(file: File, document: Document) -> str:
         import tomlkit
 
         return tomlkit.dumps(document)
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """A copy without secrets: texts under a name that sounds like one, and texts that look like one."""
+    """Return a copy with secrets masked: values whose name suggests a secret, and texts that look like one."""
     if isinstance(value, MutableMapping):
         return {key: masked(item, key) for key, item in value.items()}
     if isinstance(value, list):
@@ -70,16 +82,16 @@ def masked(value: Any, name: str = "") -> Any:
 
 
 def masked_text(file: File, text: str) -> str:
-    """*text* as it may be shown.  Raises :class:`Malformed`."""
+    """Return *text* with secrets masked.  Raises :class:`Malformed`."""
     document = parse(file, text)
     if file.format != "toml":
         return render(file, masked(document)) if text else ""
     _mask_in_place(document)
-    return redact(render(file, document))  # comments too
+    return redact(render(file, document))  # also masks secrets in comments
 
 
 def _mask_in_place(value: Any) -> None:
-    """For documents that remember their layout."""
+    """Mask in place, which preserves the layout of tomlkit's documents."""
     for key, item in list(value.items()) if isinstance(value, MutableMapping) else list(enumerate(value)):
         if isinstance(item, MutableMapping | list):
             _mask_in_place(item)
@@ -88,7 +100,7 @@ def _mask_in_place(value: Any) -> None:
 
 
 def difference(file: File, before: str | None, after: str) -> str:
-    """A unified diff of the two texts without their secrets; ``""`` when nothing else changed."""
+    """Return a unified diff of the two texts with secrets masked; ``""`` if only secrets changed."""
     old = masked_text(file, before or "").splitlines(keepends=True)
     new = masked_text(file, after).splitlines(keepends=True)
     return "".join(unified_diff(old, new, f"a/{file.name}", f"b/{file.name}", n=2))

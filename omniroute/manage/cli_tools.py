@@ -1,6 +1,6 @@
-"""The command line tools we know: their programs, their files, what we write there (contract section 11).  Data and lookups.
+"""The known command line tools: their programs, their files, and what is written there.  Data and lookups.
 
-Where each tool reads its model provider from: https://code.claude.com/docs/en/settings,
+Sources for where each tool reads its model provider from: https://code.claude.com/docs/en/settings,
 https://developers.openai.com/codex/config-reference, https://docs.factory.ai/cli/byok,
 https://docs.openclaw.ai/concepts/model-providers, https://docs.continue.dev/reference.
 """
@@ -24,12 +24,12 @@ class File(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """One tool.  ``commands`` are tried in order; ``seconds`` is how long ``--version`` and ``-v`` may take together."""
+    """One tool.  ``commands`` are tried in order; ``seconds`` limits ``--version`` and ``-v`` together."""
 
     id: str
     label: str
     commands: tuple[str, ...]
-    files: tuple[File, ...]  # the first is the one that is shown
+    files: tuple[File, ...]  # the first one is shown
     seconds: float = 4.0
 
     @property

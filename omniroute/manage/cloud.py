@@ -1,6 +1,6 @@
-"""Keeping two gateways in step: the side that asks (:meth:`CloudSync.sync`) and the side that is asked (``meet``).
+"""Sync between two gateways: the client side (:meth:`CloudSync.sync`) and the server side (:meth:`CloudSync.meet`).
 
-Both are this program.  What travels is described in ``docs/sync.md``; how it is merged, in ``cloud_merge.py``.
+Both sides run this program.  ``docs/sync.md`` describes what is exchanged, ``cloud_merge.py`` how it is merged.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .cloud_merge import Merge, deleted, merge
 from .refusals import refused
 
 _log = logging.getLogger("omniroute.sync")
-_OURS: Final = "peer"  # under which the last meeting that we asked for is remembered
-_GUEST: Final = "machine:"  # … and those that others asked for
+_OURS: Final = "peer"  # name of the stored state of exchanges that this gateway started
+_GUEST: Final = "machine:"  # prefix of the names for exchanges that other gateways started
 _EVERY_SECONDS: Final = 900.0
 _MOST: Final = 16 * 1024 * 1024  # bytes of an answer
 
 
 class Fetcher(Protocol):
-    """What this module needs of ``upstream/send.py``.  Raises TransportError; follows no redirect."""
+    """The part of ``upstream/send.py`` that this module needs.  Raises TransportError; follows no redirect."""
 
     async def fetch(
         self, origin: Origin, method: str, path: bytes, headers: Headers, body: bytes = b"", *, limit: int
@@ -41,9 +41,10 @@ class Fetcher(Protocol):
 
 
 class CloudSync:
-    """One gateway's part in syncing.  What a meeting changes here is changed by one at a time.
+    """One gateway's side of the sync.  Only one exchange at a time changes data here.
 
-    While the other gateway is waited for, only ``_asking`` is held: it may be asking us at the same moment.
+    ``_asking`` serializes our requests, ``_turn`` the changes here.  During a request only ``_asking`` is held, because the
+    other gateway may send its own request at the same time.
     """
 
     def __init__(self, store: Store, settings: Settings, clock: Clock, client: Fetcher) -> None:
@@ -59,10 +60,10 @@ class CloudSync:
     def machine_id(self) -> str:
         return self._store.keys.machine_id
 
-    # -- asking
+    # -- client
 
     async def url(self) -> str:
-        """Where the other gateway is.  Raises OmniError 500 when nobody said, or sync has no token."""
+        """Return the other gateway's address.  Raises OmniError 500 if the address or the token is not configured."""
         url = str(await self._store.config.get("cloudUrl") or self._settings.cloud_url).strip().rstrip("/")
         if not url:
             raise refused(500, "Cloud sync failed: CLOUD_URL is not configured")
@@ -75,12 +76,12 @@ class CloudSync:
         return url
 
     async def sync(self) -> dict[str, int]:
-        """Meet the other gateway once.  Counts: ``sent``, ``received``, ``deleted``.  Raises OmniError 500 or 502."""
+        """Sync once.  Returns the counts ``sent``, ``received``, ``deleted``.  Raises OmniError 500 or 502."""
         async with self._asking:
             state = await self._store.sync.state(_OURS)
             url = await self.url()
             if state.get("url") != url:
-                state = {}  # another gateway: nothing is known of it
+                state = {}  # a different gateway, about which nothing is known
             base = _versions(state.get("base"))
             mine = await self._store.sync.read()
             gone = {kind: deleted(mine[kind], base.get(kind, {})) for kind in KINDS}
@@ -99,11 +100,11 @@ class CloudSync:
         return {"sent": sent, **_counts(merges)}
 
     async def verify(self) -> None:
-        """Whether the other gateway is there and knows this one.  Raises OmniError 500 or 502."""
+        """Check that the other gateway answers and knows this one.  Raises OmniError 500 or 502."""
         await self._ask("GET", await self.url(), f"{self.machine_id}/v1/verify")
 
     async def leave(self) -> None:
-        """Have the other gateway delete what came from here.  Raises OmniError 500 or 502."""
+        """Ask the other gateway to delete what came from here.  Raises OmniError 500 or 502."""
         async with self._asking:
             await self._store.sync.remember(_OURS, None)
             await self._ask("DELETE", await self.url(), f"sync/{self.machine_id}")
@@ -135,15 +136,18 @@ class CloudSync:
             raise refused(502, f"Cloud sync failed: the peer cannot be reached ({error.reason})") from None
         return _understood(status, answer)
 
-    # -- being asked
+    # -- server
 
     def admits(self, token: str) -> bool:
-        """Whether *token* is the one that both gateways know."""
+        """Whether *token* is the sync token that both gateways share."""
         own = self._settings.cloud_sync_token
         return bool(own) and compare_digest(token.encode(), own.encode())
 
     async def meet(self, machine: str, sent: Mapping[str, Any]) -> dict[str, Any]:
-        """Take what is newer of what *machine* sent; the answer is what is here now.  Raises ``ValueError``."""
+        """Merge the records that *machine* sent; return the response, with all records after the merge.
+
+        Raises ``ValueError`` for malformed records.
+        """
         theirs, lost, trusted = self._read(sent)
         sync = self._store.sync
         async with self._turn:
@@ -161,12 +165,12 @@ class CloudSync:
         return {"success": True, "data": {**sync.export(after), "deleted": gone, "proof": sync.proof}, **_counts(merges)}
 
     async def known(self, machine: str) -> str | None:
-        """When *machine* was last here; None when never."""
+        """Return when *machine* last synced; None if never."""
         found = (await self._store.sync.state(_GUEST + machine)).get("lastSync")
         return found if isinstance(found, str) else None
 
     async def part(self, machine: str) -> int:
-        """Delete what came from *machine* and was not changed here since; returns how many records."""
+        """Delete the records that came from *machine* and have not changed since; return their number."""
         sync = self._store.sync
         async with self._turn:
             received = _versions((await sync.state(_GUEST + machine)).get("received"))
@@ -179,7 +183,7 @@ class CloudSync:
             await sync.remember(_GUEST + machine, None)
         return sum(len(ids) for ids in drop.values())
 
-    # -- both
+    # -- client and server
 
     def _read(self, sent: Any) -> tuple[Records, dict[str, dict[str, str]], bool]:
         proof = sent.get("proof") if isinstance(sent, dict) else None
@@ -206,7 +210,7 @@ class CloudSync:
                 if not self._fits(kind, id, mine, found, trusted):
                     del found.take[id]
                     _log.warning(
-                        "sync left out %s %s: its address is not allowed, or not one to trust with our secret", kind, id
+                        "sync skipped %s %s: its address is not allowed, or not trusted with the stored secret", kind, id
                     )
         if any(found.take or found.drop for found in merges.values()):
             take = {kind: found.take for kind, found in merges.items()}
@@ -214,7 +218,7 @@ class CloudSync:
         return merges
 
     def _fits(self, kind: str, id: str, mine: Records, found: Merge, trusted: bool) -> bool:
-        """Whether a record may be taken: no address that must not be called, and none that would lure our secrets away."""
+        """Whether a record may be taken: its address must be allowed, and must not draw our secrets to another host."""
         record, own = found.take[id], mine[kind].get(id)
         if own is not None and not trusted and address(kind, own) != address(kind, record):
             return False
@@ -227,14 +231,14 @@ class CloudSync:
             return False
         return True
 
-    # -- by itself
+    # -- in the background
 
     @property
     def running(self) -> bool:
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
-        """Meet every quarter of an hour as long as sync is switched on."""
+        """Sync every 15 minutes while sync is switched on."""
         if not self.running:
             self._task = spawn(self._keep_in_step(), "cloud sync")
 
@@ -250,12 +254,12 @@ class CloudSync:
                     await self.sync()
             except OmniError as error:
                 _log.warning("%s", error.message)
-            except Exception:  # noqa: BLE001 - one bad meeting must not be the last
+            except Exception:  # noqa: BLE001 - a failed sync must not end the loop
                 _log.exception("Cloud sync failed")
 
 
 def _understood(status: int, answer: bytes) -> dict[str, Any]:
-    """The peer's answer as an object.  Raises OmniError 502; the peer's own words are not passed on."""
+    """Decode the peer's answer as an object.  Raises OmniError 502, without the peer's own error text."""
     if status in (401, 403):
         raise refused(502, "Cloud sync failed: the peer does not accept our CLOUD_SYNC_TOKEN")
     if not 200 <= status < 300:
@@ -270,7 +274,7 @@ def _understood(status: int, answer: bytes) -> dict[str, Any]:
 
 
 def _versions(value: Any) -> dict[str, dict[str, str]]:
-    """Stored or sent versions by kind and id; what does not fit counts as absent."""
+    """Read stored or received versions by kind and id; anything malformed counts as absent."""
     groups = value if isinstance(value, dict) else {}
     return {
         kind: {id: text for id, text in groups[kind].items() if isinstance(text, str)}
@@ -285,7 +289,7 @@ def _received(
     before: Mapping[str, Mapping[str, str]],
     now: Mapping[str, Mapping[str, str]],
 ) -> dict[str, dict[str, str]]:
-    """The records that exist here because another machine sent them, at the version that it sent."""
+    """Return the records that exist here because another machine sent them, with the version that it sent."""
     found = {}
     for kind in KINDS:
         known = earlier.get(kind, {})

@@ -1,4 +1,4 @@
-"""What programs with a gateway key may ask of a gateway: its accounts without secrets, its aliases (contract section 10)."""
+"""Routes for programs with a gateway key: accounts without secrets, token updates, aliases."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _view(row: ConnectionRow) -> CloudConnection:
 
 
 async def update_credentials(call: Call) -> Reply:
-    """New tokens for the first active account of a provider, which another program refreshed."""
+    """Store tokens, refreshed by another program, for the first active account of a provider."""
     provider, tokens = call.body.provider.strip(), call.body.credentials
     if not provider or tokens is None:
         raise refused(400, "Provider and credentials required")
@@ -138,7 +138,7 @@ async def list_aliases(call: Call) -> Reply:
 
 
 async def set_alias(call: Call) -> Reply:
-    """A free alias; one that leads elsewhere stays."""
+    """Create an alias, unless it belongs to another model."""
     await aliases.claim(call)
     model, alias = call.body.model.strip(), call.body.alias.strip()
     return Reply(200, CloudAliasSet(True, model, alias, f"Alias set: {alias} → {model}"))

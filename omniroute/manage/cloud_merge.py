@@ -1,7 +1,7 @@
-"""Two sets of records into one: newer wins, per record.  Pure.
+"""Merging two sets of records: the newer version of each record wins.  Pure.
 
-Each side knows what it held after the last meeting (*base*), so it can tell a record that the other one made from one that
-it deleted itself, and can say which ones it deleted (*gone*).
+Each side knows what it held after the last exchange (*base*), so it can tell a record that the other side created from one
+that it deleted itself, and can say which ones it deleted (*gone*).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ Known = Mapping[str, str]  # id -> version
 
 
 class Merge(NamedTuple):
-    """What the holder of *mine* has to do: write these, delete those."""
+    """What the owner of *mine* must write and delete."""
 
     take: dict[str, Record]
     drop: list[str]
 
 
 def merge(mine: Group, theirs: Group, gone: Known, base: Known, *, they_win: bool) -> Merge:
-    """*they_win*: of two changed records without a time of change, theirs counts (whoever asked for the meeting)."""
+    """Return the changes to *mine*.  *they_win*: if both sides changed a record without a time of change, theirs is kept."""
     take = {id: record for id, record in theirs.items() if _wanted(mine.get(id), record, base.get(id), they_win)}
     drop = [id for id, record in mine.items() if id in gone and id not in theirs and not _changed(record, gone[id])]
     return Merge(take, drop)
 
 
 def deleted(mine: Group, base: Known) -> dict[str, str]:
-    """What was here after the last meeting and is no more."""
+    """Return the versions of the records of *base* that no longer exist here."""
     return {id: version for id, version in base.items() if id not in mine}
 
 

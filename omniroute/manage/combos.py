@@ -1,4 +1,4 @@
-"""Combos: one name for several models (contract section 5.4)."""
+"""Combos: one name for several models."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from .refusals import refused
 TEST_SECONDS: Final = 15.0
 _MOST_MODELS: Final = 200
 
-# no control characters, and not blank; "$" alone would let a line end pass
+# no control characters, and not blank; "$" alone would accept a final line feed
 _ModelName = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"^(?=.*\S)[^\x00-\x1f\x7f]+$(?!\n)")]
 _ComboName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_/.-]+$(?!\n)")]
 _NAME_TEXT: Final = "Name can only contain letters, numbers, -, _, / and ."
 
 
 class WeightedModel(Struct):
-    """One entry with its share in a weighted draw."""
+    """One entry with its weight in a random choice."""
 
     model: _ModelName
-    weight: Annotated[int, Meta(ge=0, le=100)] | Annotated[float, Meta(ge=0, le=100)] = 0  # shown as it was given
+    weight: Annotated[int, Meta(ge=0, le=100)] | Annotated[float, Meta(ge=0, le=100)] = 0  # an int stays an int when shown
 
 
 def _type(name: str) -> Any:
@@ -59,7 +59,7 @@ class ComboBody(Struct, rename="camel", kw_only=True):
 
 
 class ComboChange(Struct, rename="camel", kw_only=True):
-    """PUT and PATCH: what is given replaces, the rest stays."""
+    """PUT and PATCH: given fields are replaced, the rest stays."""
 
     PATTERNS: ClassVar = {"name": _NAME_TEXT}
     name: _ComboName | UnsetType = UNSET
@@ -70,7 +70,7 @@ class ComboChange(Struct, rename="camel", kw_only=True):
 
 
 class ComboView(Struct, rename="camel", kw_only=True):
-    """A combo as answers show it."""
+    """A combo as the API shows it."""
 
     id: str
     name: str
@@ -91,7 +91,7 @@ class TestBody(Struct, rename="camel"):
 
 
 class TestRow(Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """One model's turn."""
+    """The test of one model."""
 
     model: str
     status: Literal["ok", "error"]
@@ -101,7 +101,7 @@ class TestRow(Struct, rename="camel", omit_defaults=True, kw_only=True):
 
 
 class TestResult(Struct, rename="camel", kw_only=True):
-    """``resolvedBy`` is the first that answered."""
+    """The test of a combo; ``resolvedBy`` is the first model that answered."""
 
     combo_name: str
     strategy: str
@@ -143,7 +143,7 @@ async def create(call: Call) -> Reply:
 
 @one_at_a_time
 async def change(call: Call) -> Reply:
-    """PUT and PATCH."""
+    """PUT and PATCH: change the given fields."""
     row = await _found(call)
     before = row.name
     changes = {name: msgspec.to_builtins(value) for name, value in given(call.body).items()}
@@ -161,7 +161,7 @@ async def change(call: Call) -> Reply:
 
 @one_at_a_time
 async def delete(call: Call) -> Reply:
-    """Combos that contain it lose that entry; ``removedFrom`` names them."""
+    """Delete a combo, also from the combos that contain it; ``removedFrom`` names those."""
     row = await _found(call)
     others = await call.store.combos.delete(row.id)
     if others is None:
@@ -180,12 +180,12 @@ async def _found(call: Call) -> ComboRow:
 
 
 def kept(config: Struct) -> dict[str, Any]:
-    """What a config sets: null is as good as absent."""
+    """Return the values that a config sets; null counts as absent."""
     return {name: value for name, value in given_json(config).items() if value is not None}
 
 
 async def _check(call: Call, row: ComboRow) -> None:
-    """That the name is free, and that no combo, this or one that contains it, goes in a circle or too deep."""
+    """Check that the name is free, and that neither this combo nor one containing it is circular or nested too deeply."""
     rows = [other for other in await call.store.combos.list() if other.id != row.id]
     if any(other.name == row.name for other in rows):
         raise refused(400, "Combo name already exists")
@@ -206,7 +206,7 @@ def _check_depth(combos: Mapping[str, ComboRow], name: str, deepest: int) -> Non
 
 
 def _reach(combos: Mapping[str, ComboRow], name: str, seen: set[str]) -> set[str]:
-    """The names of all combos within *name*."""
+    """Return the names of all combos nested in *name*."""
     for model, _ in combos[name].entries:
         if model in combos and model not in seen:
             seen.add(model)
@@ -214,11 +214,11 @@ def _reach(combos: Mapping[str, ComboRow], name: str, seen: set[str]) -> set[str
     return seen
 
 
-# -- what they do
+# -- metrics and tests
 
 
 async def metrics(call: Call) -> Reply:
-    """Of one combo (``?combo=``), or of all."""
+    """Show the metrics of one combo (``?combo=``), or of all."""
     found = call.services.live.combos.metrics()
     name = call.query.get("combo")
     if not name:
@@ -238,7 +238,7 @@ async def reset_metrics(call: Call) -> Reply:
 
 
 async def test(call: Call) -> Reply:
-    """Say "Hi" to each model in turn, each alone."""
+    """Send "Hi" to each model, one after another."""
     name = call.body.combo_name.strip()
     if not name:
         raise refused(400, "comboName is required")
@@ -265,7 +265,7 @@ async def test(call: Call) -> Reply:
 async def _try(call: Call, name: str, provider: str, model: str) -> TestRow:
     gateway = call.services.gateway
     if gateway is None:
-        raise refused(500, "The data plane does not run")
+        raise refused(500, "The data plane is not running")
     body = {"model": f"{provider}/{model}", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5}
     got = await inside.ask(gateway, body, TEST_SECONDS, only=provider)
     latency = round(got.seconds * 1000)
@@ -274,7 +274,7 @@ async def _try(call: Call, name: str, provider: str, model: str) -> TestRow:
     return TestRow(model=name, status="error", status_code=got.status or None, error=got.error, latency_ms=latency)
 
 
-# -- their settings
+# -- defaults
 
 
 async def read_defaults(call: Call) -> Reply:
@@ -285,7 +285,7 @@ async def read_defaults(call: Call) -> Reply:
 
 @one_at_a_time
 async def write_defaults(call: Call) -> Reply:
-    """PATCH and PUT: given defaults are set, the rest stays (null: as built in); overrides are replaced as a whole."""
+    """PATCH and PUT: set the given defaults (null: the built-in one), keep the rest; replace all overrides if given."""
     body: Any = call.body
     changes: dict[str, Any] = {}
     if body.combo_defaults is not UNSET:

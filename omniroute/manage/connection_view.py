@@ -1,4 +1,4 @@
-"""A connection as answers show it: no secret, no null, and the health of this moment."""
+"""A connection as the API shows it: without secrets and nulls, and with its current health."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "coo
 
 
 class ConnectionView(Struct, rename="camel", kw_only=True, omit_defaults=True):
-    """Fields without a default are always there; the others are left out while they are null."""
+    """A connection.  Fields without a default are always present; the others are omitted while they are null."""
 
     id: str
     provider: str
@@ -71,8 +71,11 @@ _SAME: Final = frozenset(ConnectionView.__struct_fields__) - {"provider_specific
 _TIMES: Final = frozenset({"last_error_at", "rate_limited_until", "last_used_at"})
 
 
-def view(row: ConnectionRow, live: AccountHealth, use: Use = NEVER) -> ConnectionView:
-    """*row* with the state and the last use in memory over the stored ones, which are some moments older."""
+def view(row: ConnectionRow, live: AccountHealth, use: Use = NEVER, last_call: str | None = None) -> ConnectionView:
+    """Show *row* with the health and last use in memory, which are newer than the stored ones.
+
+    *last_call* is the time of the last logged call (ISO 8601): only some strategies record the last use.
+    """
     values: dict[str, Any] = {name: getattr(row, name) for name in _SAME}
     if live.test_status != "unknown" or live.troubled:
         values |= {name: getattr(live, name) for name in AccountHealth.__struct_fields__}
@@ -81,17 +84,18 @@ def view(row: ConnectionRow, live: AccountHealth, use: Use = NEVER) -> Connectio
     for name in _TIMES:
         if isinstance(values[name], float):
             values[name] = iso(values[name])
+    values["last_used_at"] = max(values["last_used_at"] or "", last_call or "") or None
     data = {name: value for name, value in row.provider_specific_data.items() if value is not None and not is_secret(name)}
     return ConnectionView(**values, provider_specific_data=data or None)
 
 
 def is_secret(name: str) -> bool:
-    """Whether a field of ``providerSpecificData`` sounds like a credential."""
+    """Whether the name of a ``providerSpecificData`` field suggests a credential."""
     return name.lower().endswith(_SECRET_WORDS)
 
 
 def unix(text: str | None) -> float | None:
-    """Unix seconds of an ISO 8601 time; None when it is none, or in UTC none that :func:`iso` could show."""
+    """Convert an ISO 8601 time to Unix seconds; None if it is malformed or outside what :func:`iso` can show."""
     try:
         moment = parse_iso(text) if text else None
         if moment is not None:

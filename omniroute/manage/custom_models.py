@@ -1,4 +1,4 @@
-"""Models that the user adds to a provider (contract section 3.2)."""
+"""Models that the user adds to a provider."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CustomModelBody(Struct, rename="camel"):
 
 
 async def list_models(call: Call) -> Reply:
-    """Of one provider a list; without the filter, lists by provider id."""
+    """Return a list for one provider; without the filter, lists by provider id."""
     if provider := call.query.get("provider"):
         return Reply(200, {"models": await call.store.custom_models.list(_provider_id(call, provider))})
     return Reply(200, {"models": await call.store.custom_models.all()})
@@ -51,5 +51,5 @@ async def delete(call: Call) -> Reply:
 
 
 def _provider_id(call: Call, name: str) -> str:
-    """A provider's id, also by its alias or prefix; what is unknown stays as it is (its provider may be gone)."""
+    """Resolve a provider's alias or prefix to its id; an unknown name is kept, since its provider may be deleted."""
     return call.services.snapshot.prefixes.get(name, name)

@@ -1,4 +1,4 @@
-"""A file as an answer: read beside the event loop, sent as fast as the client takes it."""
+"""Files as response bodies: read in a thread, sent as fast as the client accepts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIECE: Final = 256 * 1024
 
 
 async def send_file(exchange: Exchange, body: FileBody, headers: Headers) -> None:
-    """Stream *body*.  A file that cannot be read to its end breaks the connection, so that nobody keeps half of it."""
+    """Stream *body*.  If reading fails, abort the connection, so that the client does not take a part for the whole file."""
     free = asyncio.Event()
     free.set()
     exchange.on_pause, exchange.on_resume = free.clear, free.set

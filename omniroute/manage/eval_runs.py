@@ -1,6 +1,6 @@
-"""Evaluations through the gateway: each case of a suite is asked, a few at a time, and its answer judged.
+"""Evaluations through the gateway: each case of a suite is sent to a model, a few at a time, and its answer judged.
 
-A run is kept in memory until newer ones push it out; it ends with the process.
+Runs are kept in memory, only the newest ones, and are lost when the process ends.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Status = Literal["running", "completed", "cancelled", "failed"]
 
 
 class RunView(Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """How far a run is, in cases.  ``result`` once it has completed."""
+    """A run's progress, in cases; ``result`` is set once it has completed."""
 
     run_id: str
     suite_id: str
@@ -44,7 +44,7 @@ class RunView(Struct, rename="camel", omit_defaults=True, kw_only=True):
 
 
 class Run:
-    """One suite asked of one model."""
+    """One suite run against one model."""
 
     def __init__(self, suite: Suite, model: str, started: float) -> None:
         self.id = str(uuid4())
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def report(self) -> Report:
-        """In the order of the suite, with what there is so far."""
+        """The results so far, in the order of the suite."""
         ordered = (self.results.get(case.id) for case in self.suite.cases)
         return report(self.suite, (result for result in ordered if result is not None), self.model)
 
@@ -92,7 +92,7 @@ class Runs:
         return self._runs.get(run_id)
 
     def start(self, gateway: Gateway, suite: Suite, model: str) -> Run:
-        """Begin; returns at once.  Raises OmniError 429 when too many run already."""
+        """Start a run and return at once.  Raises OmniError 429 if too many are running."""
         if sum(run.status == "running" for run in self._runs.values()) >= MOST_RUNNING:
             raise refused(429, f"At most {MOST_RUNNING} evaluations run at a time")
         run = Run(suite, model, self._clock.time())
@@ -104,7 +104,7 @@ class Runs:
         return run
 
     async def finish(self, run: Run) -> None:
-        """Wait for its end.  Who stops waiting stops the run."""
+        """Wait for the end of *run*; cancelling the wait stops the run."""
         assert run.task is not None
         try:
             await asyncio.wait([run.task])
@@ -113,15 +113,15 @@ class Runs:
                 await self.stop(run)
 
     async def stop(self, run: Run) -> bool:
-        """End it early; False when it was over."""
+        """Stop *run*; return False if it was already over."""
         if run.task is None or run.task.done():
             return False
         await cancel(run.task)
-        self._over(run, "cancelled")  # a task that had not begun never got to its own end
+        self._over(run, "cancelled")  # a task cancelled before its first step never runs its own cleanup
         return True
 
     async def close(self) -> None:
-        """End all of them."""
+        """Stop all runs."""
         for run in self.list():
             await self.stop(run)
 
@@ -142,7 +142,7 @@ class Runs:
             run.status, run.finished = status, self._clock.time()
 
     async def _work(self, gateway: Gateway, run: Run, waiting: Iterator[Case]) -> None:
-        for case in waiting:  # one iterator for all workers: each takes the next one
+        for case in waiting:  # all workers share one iterator, so each takes the next case
             async with self._turn:
                 run.results[case.id] = await self._try(gateway, case, run.model)
 
@@ -155,7 +155,7 @@ class Runs:
 
 
 class Evals:
-    """What the handlers share: the suites, those in *folder* among them, and the runs."""
+    """What the handlers share: the suites (built in and in *folder*) and the runs."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.suites = Suites(folder)

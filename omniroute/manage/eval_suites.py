@@ -1,7 +1,7 @@
-"""Suites of evaluation cases: ours in ``evals.toml``, the owner's as JSON files in ``evals`` of the data directory.
+"""Suites of evaluation cases: built in (``evals.toml``), and the owner's JSON files in ``evals`` of the data directory.
 
-A file holds one suite, in the shape of ``GET /api/evals/{suiteId}``.  What an answer must be is judged here too: pure, but
-for the clock that ends a pattern which would run for ever.
+A file holds one suite, in the shape of ``GET /api/evals/{suiteId}``.  Answers are judged here too; this is pure but for the
+time limit on patterns.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-PATTERN_SECONDS: Final = 0.25  # for one answer; a sound pattern takes microseconds
-RESERVED: Final = frozenset({"runs"})  # a path of the API
-_SNIPPET: Final = 200  # characters of an answer that are shown
+PATTERN_SECONDS: Final = 0.25  # per answer; a reasonable pattern takes microseconds
+RESERVED: Final = frozenset({"runs"})  # used as a path of the API
+_SNIPPET: Final = 200  # characters of an answer that are shown in a result
 _MOST_FILES: Final = 100
 _MOST_BYTES: Final = 1024 * 1024
 _log = logging.getLogger("omniroute.manage")
@@ -29,20 +29,20 @@ _Line = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Expected(Struct, frozen=True):
-    """``exact`` is the whole text, ``contains`` looks away from upper and lower case, ``regex`` finds anywhere."""
+    """``exact`` compares the whole text, ``contains`` ignores case, ``regex`` may match anywhere."""
 
     strategy: Literal["exact", "contains", "regex"]
     value: Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
 class Input(Struct, frozen=True):
-    """What the model is asked, as in Chat Completions."""
+    """What is sent to the model, as in Chat Completions."""
 
     messages: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=100)]
 
 
 class CaseView(Struct, frozen=True, kw_only=True):
-    """A case without its solution.  ``model`` is a suggestion: a run names its own."""
+    """A case without its expected answer.  ``model`` is a suggestion; a run names its own."""
 
     id: _Id
     name: _Line
@@ -63,7 +63,7 @@ class Suite(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
-    """How one case went.  ``details`` says what was compared, ``error`` why nothing could be."""
+    """The result of one case.  ``details`` says what was compared, ``error`` why no comparison was possible."""
 
     case_id: str
     case_name: str
@@ -83,7 +83,7 @@ class Summary(Struct, rename="camel", frozen=True):
 
 
 class Report(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=True):
-    """A suite's outcome; ``model`` where one was asked."""
+    """The results of a suite; ``model`` is set if one was used."""
 
     suite_id: str
     suite_name: str
@@ -93,7 +93,7 @@ class Report(Struct, rename="camel", frozen=True, omit_defaults=True, kw_only=Tr
 
 
 def judge(case: Case, answer: str, duration_ms: int = 0) -> Result:
-    """Compare; takes at most ``PATTERN_SECONDS``, in which other threads run."""
+    """Compare an answer with what is expected.  Takes at most ``PATTERN_SECONDS``, during which other threads run."""
     wanted, snippet = case.expected.value, answer[:_SNIPPET]
     error = None
     if case.expected.strategy == "exact":
@@ -110,7 +110,7 @@ def judge(case: Case, answer: str, duration_ms: int = 0) -> Result:
 
 
 def failed(case: Case, error: str, duration_ms: int) -> Result:
-    """No answer came that could be judged."""
+    """Return the result of a case without an answer that could be judged."""
     return Result(case_id=case.id, case_name=case.name, passed=False, duration_ms=duration_ms, error=error)
 
 
@@ -129,27 +129,27 @@ def _finds(pattern: str, text: str) -> bool:
 
 @cache
 def built_in() -> dict[str, Suite]:
-    """Our own suites by id."""
+    """Return the built-in suites by id."""
     text = resources.files(__package__).joinpath("evals.toml").read_text(encoding="utf-8")
     suites = msgspec.convert(tomllib.loads(text)["suites"], list[Suite])
     return {suite.id: suite for suite in suites}
 
 
 class Suites:
-    """All suites there are.  A file is read again when it changed; one that is broken is left out and named in the log."""
+    """All suites.  A file is read again when it has changed; an invalid one is skipped and logged."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[Path, tuple[tuple[int, int], Suite | None]] = {}
 
     def all(self) -> dict[str, Suite]:
-        """By id, ours first.  Reads files: not for the event loop."""
+        """Return the suites by id, built-in ones first.  Blocking, since it reads files."""
         found = dict(built_in())
         known = self._known
         self._known = {path: self._entry(path, known.get(path)) for path in self._paths()}
         for path, (_, suite) in self._known.items():
             if suite is not None and found.setdefault(suite.id, suite) is not suite:
-                _log.warning("evaluation suite %s is left out: there is another one with the id %s", path.name, suite.id)
+                _log.warning("evaluation suite %s is skipped: there is another one with the id %s", path.name, suite.id)
         return found
 
     def _paths(self) -> list[Path]:
@@ -167,17 +167,17 @@ class Suites:
                 return known
             return mark, parse(path)
         except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
-            _log.warning("evaluation suite %s is left out: %s", path.name, error)
+            _log.warning("evaluation suite %s is skipped: %s", path.name, error)
             return mark if isinstance(error, ValueError) else (0, 0), None
 
 
 def parse(path: Path) -> Suite:
-    """The suite in *path*.  Raises ``ValueError`` saying what is wrong with it, ``OSError`` when it cannot be read."""
+    """Read the suite in *path*.  Raises ``ValueError`` saying what is wrong, ``OSError`` if it cannot be read."""
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(f"it is larger than {_MOST_BYTES} bytes")
     suite = msgspec.json.decode(path.read_bytes(), type=Suite)
     if suite.id in RESERVED:
-        raise ValueError(f"no suite can have the id {suite.id}")
+        raise ValueError(f"no suite can have the id {suite.id}, which is reserved")
     if len({case.id for case in suite.cases}) < len(suite.cases):
         raise ValueError("two cases have the same id")
     for case in suite.cases:

@@ -1,4 +1,4 @@
-"""Evaluations: suites of cases, judged answers, runs through the gateway (contract section 12)."""
+"""Evaluations: suites of cases, judged answers, runs through the gateway."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .refusals import Invalid, refused
 
 
 class EvalBody(Struct, rename="camel", kw_only=True):
-    """``outputs`` by case are judged; without them ``model`` is asked, ``background``: without waiting for the end."""
+    """Judge the given ``outputs`` (by case), or run the suite against ``model``; ``background``: do not wait for the end."""
 
     suite_id: Name
     outputs: dict[str, str] | UnsetType = UNSET
@@ -23,7 +23,7 @@ class EvalBody(Struct, rename="camel", kw_only=True):
 
 
 class SuiteView(Struct, rename="camel"):
-    """A suite without its solutions."""
+    """A suite without its expected answers."""
 
     id: str
     name: str
@@ -38,13 +38,13 @@ class Started(Struct, rename="camel"):
 
 
 class RunList(Struct):
-    """Newest first, without results."""
+    """Runs, newest first, without results."""
 
     runs: list[RunView]
 
 
 class Stopped(Struct, rename="camel"):
-    """``stopped``: false when it was over already."""
+    """``stopped`` is false if the run was already over."""
 
     success: bool
     run_id: str
@@ -61,7 +61,7 @@ async def read(call: Call) -> Reply:
 
 
 async def run(call: Call) -> Reply:
-    """Judge the outputs that are given, or ask a model."""
+    """Judge the given outputs, or run the suite against a model."""
     body: EvalBody = call.body
     if body.outputs is UNSET and body.model is UNSET:
         raise Invalid(("outputs", "Outputs is required"))
@@ -86,7 +86,7 @@ async def read_run(call: Call) -> Reply:
 
 
 async def stop_run(call: Call) -> Reply:
-    """Cases that were answered are lost."""
+    """Stop a run and discard its results."""
     found = _run(call)
     stopped = await _evals(call).runs.stop(found)
     if stopped:
@@ -97,7 +97,7 @@ async def stop_run(call: Call) -> Reply:
 async def _start(call: Call, suite: Suite, model: str) -> Run:
     gateway = call.services.gateway
     if gateway is None:
-        raise refused(503, "The data plane does not run")
+        raise refused(503, "The data plane is not running")
     started = _evals(call).runs.start(gateway, suite, model)
     await call.audit("eval.run", suite.id, {"model": model, "cases": len(suite.cases), "runId": started.id})
     return started

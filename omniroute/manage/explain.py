@@ -1,4 +1,4 @@
-"""``POST /api/explain``: which way a request would take, without sending it."""
+"""``POST /api/explain``: how a request would be routed, without sending it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Operation = Literal[
 
 
 class ExplainBody(Struct, rename="camel"):
-    """``provider`` as in ``/v1/providers/{provider}/…``; ``apiKeyId``: as that gateway key would be served."""
+    """``provider``: as in ``/v1/providers/{provider}/…``; ``apiKeyId``: explain for that gateway key."""
 
     model: _Text = ""
     provider: _Text = ""

@@ -1,4 +1,4 @@
-"""The counters of the gateway in the text format of Prometheus (``prometheus-client`` writes it)."""
+"""The gateway's metrics in the Prometheus text format, written by ``prometheus-client``."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _BOUNDS: Final = (*map(str, BUCKETS), "+Inf")
 
 
 async def text(services: Services) -> bytes:
-    """One scrape.  Thousands of lines take a tenth of a second, so requests get their turn after each few series."""
+    """Return one scrape.  Thousands of lines take 0.1 s, so other tasks run after every few series."""
     series = sorted(services.metrics.series.items())
     families: list[list[bytes]] = []
     for start in range(0, len(series) or 1, SLICE):
         pieces = [_written(family) for family in calls(series[start : start + SLICE])]
-        if start:  # a family has its two lines of heading once
+        if start:  # the two header lines of a family are written once
             for known, piece in zip(families, pieces, strict=True):
                 known.append(piece.split(b"\n", 2)[2])
         else:
@@ -37,7 +37,7 @@ async def text(services: Services) -> bytes:
 
 
 class _One:
-    """As much of a registry as the writer needs."""
+    """The part of a registry that the writer needs."""
 
     def __init__(self, family: Metric) -> None:
         self._family = family
@@ -51,7 +51,7 @@ def _written(family: Metric) -> bytes:
 
 
 def calls(series: Sequence[tuple[tuple[str, str], Series]]) -> Iterator[Metric]:
-    """What finished calls add up to."""
+    """The counters of finished calls."""
     requests = CounterMetricFamily("omniroute_requests", "Finished calls by status", labels=(*_LABELS, "status"))
     errors = CounterMetricFamily("omniroute_errors", "Finished calls with a status of 400 or more", labels=_LABELS)
     tokens = CounterMetricFamily("omniroute_tokens", "Tokens by kind", labels=(*_LABELS, "kind"))
@@ -65,7 +65,7 @@ def calls(series: Sequence[tuple[tuple[str, str], Series]]) -> Iterator[Metric]:
         cost.add_metric(labels, one.cost)
     yield from (requests, errors, tokens, cost)
     yield _histogram("omniroute_request_duration_seconds", "Whole calls", series, "duration")
-    yield _histogram("omniroute_first_token_seconds", "Until the first byte for the client", series, "first")
+    yield _histogram("omniroute_first_token_seconds", "Time to the first byte for the client", series, "first")
 
 
 def _histogram(name: str, help: str, series: Iterable[tuple[tuple[str, str], Series]], field: str) -> Metric:
@@ -77,15 +77,15 @@ def _histogram(name: str, help: str, series: Iterable[tuple[tuple[str, str], Ser
 
 
 def state(services: Services) -> Iterator[Metric]:
-    """How things are at this moment."""
+    """The gauges of the current state."""
     live, store = services.live, services.store
     yield _gauge("omniroute_in_flight", "Calls at providers", _LABELS, _running(services))
-    yield _gauge("omniroute_exchanges", "Requests of clients in work", (), {(): live.running})
-    yield _gauge("omniroute_accounts_cooling", "Accounts that may not be asked now", (), {(): len(live.health.cooling())})
-    yield _gauge("omniroute_models_locked", "Models locked on an account", (), {(): len(live.health.locks())})
+    yield _gauge("omniroute_exchanges", "Client requests in progress", (), {(): live.running})
+    yield _gauge("omniroute_accounts_cooling", "Accounts in a cooldown", (), {(): len(live.health.cooling())})
+    yield _gauge("omniroute_models_locked", "Locked pairs of account and model", (), {(): len(live.health.locks())})
     yield _gauge("omniroute_breaker_state", "0 closed, 1 half open, 2 open", ("provider",), _breakers(services))
-    yield _gauge("omniroute_calls_waiting", "Calls that wait for an account", ("provider",), _waiting(services))
-    yield _gauge("omniroute_log_rows_queued", "Rows of the call log to be written", (), {(): store.usage.queued})
+    yield _gauge("omniroute_calls_waiting", "Calls waiting for an account", ("provider",), _waiting(services))
+    yield _gauge("omniroute_log_rows_queued", "Rows of the call log waiting to be written", (), {(): store.usage.queued})
     yield CounterMetricFamily("omniroute_log_rows_dropped", "Rows of the call log that were lost", store.usage.dropped)
     yield _gauge("omniroute_build_info", "The version", ("version",), {(__version__,): 1})
     yield _gauge("process_resident_memory_bytes", "Memory of the process", (), {(): resident_bytes()})
@@ -102,7 +102,7 @@ def _gauge(name: str, help: str, labels: tuple[str, ...], values: Mapping[tuple[
 def _running(services: Services) -> dict[tuple[str, ...], float]:
     found: dict[tuple[str, ...], float] = {}
     for (provider, model, _), count in services.live.in_flight.items():
-        services.metrics.find(provider, model)  # so that those not yet counted are bounded too
+        services.metrics.find(provider, model)  # bounds the providers and models without counts yet, too
         label = services.metrics.labels(provider, model)
         found[label] = found.get(label, 0) + count
     return found
@@ -112,12 +112,12 @@ _STATES: Final = {"CLOSED": 0, "HALF_OPEN": 1, "OPEN": 2}
 
 
 def _breakers(services: Services) -> dict[tuple[str, ...], float]:
-    """By provider that has accounts."""
+    """The breakers of the providers that have accounts."""
     return {(name,): _STATES[services.live.breakers.view(name).state] for name in services.snapshot.connections}
 
 
 def _waiting(services: Services) -> dict[tuple[str, ...], float]:
-    """Calls that wait for an account of theirs, by provider."""
+    """The number of calls waiting for an account, by provider."""
     lanes = services.live.limiter.lanes
     return {
         (name,): sum(len(lanes[account.id].queue) for account in accounts if account.id in lanes)

@@ -1,4 +1,4 @@
-"""Who may call, by address (contract section 7.2): kept in setting ``ipFilter``, enforced by ``gateway/edge.py``."""
+"""Who may call, by address: stored in the setting ``ipFilter``, enforced by ``gateway/edge.py``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TempBan(Struct, rename="camel"):
 
 
 class FilterBody(Struct, rename="camel", kw_only=True):
-    """What is not sent stays.  ``add…`` and ``remove…`` take one entry or several."""
+    """Changes to the filter; absent fields stay.  ``add…`` and ``remove…`` take one entry or several."""
 
     enabled: bool | UnsetType = UNSET
     mode: Literal["blacklist", "whitelist", "whitelist-priority"] | UnsetType = UNSET
@@ -65,7 +65,7 @@ async def read(call: Call) -> Reply:
 
 @one_at_a_time
 async def write(call: Call) -> Reply:
-    """Raises 400 for an entry that is none, and for a change after which the caller could not call any more."""
+    """Change the filter.  Raises 400 for an invalid entry, and for a change that would lock the caller out."""
     config = _changed(await _stored(call), call.body, call.now)
     gate = compiled(config)
     reason = gate.refusal(call.ip, call.now) if gate is not None else ""
@@ -77,7 +77,7 @@ async def write(call: Call) -> Reply:
 
 
 async def _stored(call: Call) -> dict[str, Any]:
-    """The setting, complete; damaged parts count as absent."""
+    """Return the complete setting; malformed parts count as absent."""
     found = await call.store.config.get(_SETTING)
     stored = found if isinstance(found, dict) else {}
     return {
@@ -130,7 +130,7 @@ def _read(name: str, entry: str, reader: Callable[[str], T]) -> T:
 
 
 def _known(entry: str) -> str:
-    """An entry in its usual spelling, whatever it is: also what cannot be stored can be taken out."""
+    """Normalise an entry if possible, so that entries that are invalid today can still be removed."""
     try:
         return normal(entry)
     except ValueError:
@@ -138,7 +138,7 @@ def _known(entry: str) -> str:
 
 
 def _rows(bans: Mapping[str, Ban], now: float) -> list[dict[str, Any]]:
-    """Bans as they are stored; those that ended are forgotten."""
+    """Return the bans as they are stored, without expired ones."""
     return [{"ip": ip, "until": iso(ban.until), "reason": ban.reason} for ip, ban in bans.items() if ban.until > now]
 
 

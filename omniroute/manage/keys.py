@@ -1,4 +1,4 @@
-"""Gateway keys (contract section 5.5).  The full text is shown once, in the answer that creates it."""
+"""Gateway keys.  A key's full text is shown once, in the answer that creates it."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ async def delete(call: Call) -> Reply:
 
 
 def _moment(text: str | None) -> str | None:
-    """A time in our own spelling."""
+    """Normalise a time."""
     if not text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The conversations that are running (contract section 8)."""
+"""The conversations that are active now."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .call import Call, Reply
 
 
 class SessionView(Struct, rename="camel"):
-    """Times in milliseconds: Unix time, and ``age_ms`` since the first call."""
+    """A conversation.  Times are Unix milliseconds; ``age_ms`` counts from the first call."""
 
     session_id: str
     created_at: int

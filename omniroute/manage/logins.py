@@ -1,8 +1,8 @@
-"""Who may try a password: five failures within five minutes lock an address out for fifteen.
+"""Login lockout: five failed passwords within five minutes lock an address out for fifteen.
 
-An attempt counts as failed when it *begins* and is forgiven when it succeeds, so that parallel guesses cannot overtake the
-count.  The address is the client's (``Call.ip``: only trusted proxies are believed); of an IPv6 address the /64 network
-counts, because one subscriber owns all of it.
+An attempt counts as failed when it *begins*, until it succeeds, so that parallel guesses cannot outrun the count.  The
+address is ``Call.ip``, where only trusted proxies are believed.  An IPv6 address counts as its /64 network, because one
+subscriber owns all of it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _network(address: str) -> str:
 
 
 class Logins:
-    """The failed attempts, by address; times are monotonic seconds.  Memory is bounded: the oldest address is forgotten."""
+    """The failed attempts by address; times are monotonic seconds.  Memory is bounded: the oldest address is dropped."""
 
     __slots__ = ("_records",)
 
@@ -42,7 +42,7 @@ class Logins:
         self._records: dict[str, _Record] = {}
 
     def begin(self, address: str, now: float) -> float:
-        """Count an attempt.  0 when it may go on, else the seconds until the lock ends."""
+        """Count an attempt; return 0 if it may proceed, else the seconds until the lock ends."""
         record = self._records.setdefault(_network(address), _Record([]))
         if record.locked_until > now:
             return record.locked_until - now
@@ -56,11 +56,11 @@ class Logins:
         return 0.0
 
     def succeed(self, address: str) -> None:
-        """The attempt was right: the address starts afresh."""
+        """Forget the failures of *address*, after a correct password."""
         self._records.pop(_network(address), None)
 
     def first_refusal(self, address: str) -> bool:
-        """True once per lock: who hammers on must not fill the audit log."""
+        """Return True once per lock, so that repeated attempts do not fill the audit log."""
         record = self._records.get(_network(address))
         if record is None or record.told:
             return False
@@ -68,11 +68,11 @@ class Logins:
         return True
 
     def locks(self, now: float) -> list[tuple[str, float]]:
-        """The networks that are locked, and for how many seconds yet."""
+        """Return the locked networks, each with its remaining seconds."""
         return [(name, record.locked_until - now) for name, record in self._records.items() if record.locked_until > now]
 
     def unlock(self, identifier: str) -> bool:
-        """Let an address, or a network as :meth:`locks` names it, try again; tells whether anything was known of it."""
+        """Unlock an address, or a network as named by :meth:`locks`; return whether there was anything to forget."""
         known = [name for name in dict.fromkeys((identifier, _network(identifier))) if name in self._records]
         for name in known:
             del self._records[name]

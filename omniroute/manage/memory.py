@@ -1,7 +1,7 @@
-"""What the data plane keeps in memory of what the database holds: read at the start, and again when a restore replaced it.
+"""The data plane's in-memory copy of database content: loaded at start, and again after a restore.
 
-Not read again, because it does not come from the database or tells of this process: what providers said of their limits,
-answers kept for a repeated call, running conversations, failed logins, counters of metrics and telemetry.
+Some state is kept, because it is not from the database or describes this process: the providers' reported limits, answers
+kept for repeated calls, active conversations, failed logins, the counters of metrics and telemetry.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .providers import health_of
 
 
 async def load(store: Store, live: Live) -> None:
-    """Put in force what is stored of accounts, providers and spending, instead of what *live* knows.
+    """Replace what *live* knows of accounts, providers and spending with what is stored.
 
-    All is read before anything is changed, so no request sees half of it.
+    Everything is read before anything is changed, so no request sees a mixture.
     """
     rows = await store.connections.list()
     breakers, locks = await store.trouble.breakers(), await store.trouble.locks()
@@ -37,12 +37,12 @@ async def load(store: Store, live: Live) -> None:
 
 
 async def reload(store: Store, live: Live, before: Snapshot) -> None:
-    """The content of the database was replaced; *before* is the snapshot of the old one."""
+    """Reload after the database was replaced; *before* is the snapshot of the old one."""
     await load(store, live)
     live.cache.forget(lambda _signature, _answer: True)
     old = _secrets(before)
     for id, secret in _secrets(store.snapshot).items():
-        if old.get(id, secret) != secret:  # another credential: what its vendor said was said of the old one
+        if old.get(id, secret) != secret:  # the credential changed: what its vendor reported was about the old one
             live.limiter.forget(id)
             live.tokens.forget(id)
     known: Mapping[str, object] = {**store.snapshot.combos, **dict.fromkeys(store.snapshot.inactive_combos)}

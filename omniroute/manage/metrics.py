@@ -1,4 +1,4 @@
-"""``GET /metrics`` for Prometheus.  What writes its text format is loaded at the first scrape, off the event loop."""
+"""``GET /metrics`` for Prometheus.  The writer of the text format is imported at the first scrape, off the event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def read(call: Call) -> Reply:
-    """Everything counted since the start of the process."""
+    """Return all metrics, counted since the start of the process."""
     exposition = await asyncio.to_thread(import_module, ".exposition", __package__)
     text: bytes = await exposition.text(call.services)
     return Reply(200, text, [(b"content-type", _TYPE)])

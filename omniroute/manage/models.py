@@ -1,4 +1,4 @@
-"""What models there are (contract section 5.2)."""
+"""The models that the gateway offers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .call import Call, Reply, flag
 
 
 class Offer(NamedTuple):
-    """One model of one provider; ``source`` of those the user added, else ``""``."""
+    """One model of one provider; ``source`` is ``""`` unless the user added it."""
 
     provider: Provider
     id: str
@@ -22,7 +22,7 @@ class Offer(NamedTuple):
 
 
 async def catalog(call: Call) -> Reply:
-    """Every provider with its models, under the alias that addresses it."""
+    """List every provider, under the alias that addresses it, with its models."""
     snapshot, custom = call.services.snapshot, await call.store.custom_models.all()
     found: dict[str, Any] = {}
     for provider in snapshot.providers.values():
@@ -37,7 +37,7 @@ async def catalog(call: Call) -> Reply:
 
 
 async def list_models(call: Call) -> Reply:
-    """The models that can be asked for now; with ``?all=true`` those of inactive providers too."""
+    """List the models of active providers; with ``?all=true`` those of inactive ones too."""
     snapshot, custom = call.services.snapshot, await call.store.custom_models.all()
     aliases = {target: alias for alias, target in reversed(snapshot.aliases.items())}
     rows = []
@@ -54,7 +54,7 @@ async def list_models(call: Call) -> Reply:
 
 
 def offers(snapshot: Snapshot, provider: Provider, custom: dict[str, list[CustomModel]]) -> Iterator[Offer]:
-    """The models of *provider*: built in, added by the user, and the default models of its connections."""
+    """Yield the models of *provider*: built in, added by the user, and the default models of its connections."""
     known = set(provider.models)
     for model in provider.models.values():
         yield Offer(provider, model.id, model.name or model.id, model.kind, "")
@@ -69,16 +69,16 @@ def offers(snapshot: Snapshot, provider: Provider, custom: dict[str, list[Custom
 
 
 def alias_of(provider: Provider) -> str:
-    """The prefix under which a provider's models are listed."""
+    """Return the prefix under which a provider's models are listed."""
     return provider.prefix or provider.alias or provider.id
 
 
 def is_active(snapshot: Snapshot, provider_id: str) -> bool:
-    """Whether requests may go there: an active connection, and not blocked."""
+    """Whether requests may go to the provider: it has an active connection and is not blocked."""
     return bool(snapshot.connections.get(provider_id)) and provider_id not in snapshot.settings.blocked_providers
 
 
 def _remapped(call: Call) -> dict[str, str]:
-    """Prefixes of subscription logins and the provider that answers for each today."""
+    """Return the prefixes of subscription logins, each with the provider that serves it now."""
     prefixes = call.services.snapshot.prefixes
     return {prefix: prefixes[prefix] for prefix in call.services.catalog.reserved_ids if prefix in prefixes}

@@ -1,4 +1,4 @@
-"""How the gateway fares (contract section 8)."""
+"""The gateway's health."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .call import Call, Reply, log
 
 
 async def health(call: Call) -> Reply:
-    """Public, but a stranger learns no more than that the gateway lives."""
+    """Show the health.  Public, but an unknown caller learns only that the gateway is up."""
     try:
         return Reply(200, await _report(call))
     except (OmniError, sqlite3.Error) as error:
@@ -35,7 +35,7 @@ async def reset(call: Call) -> Reply:
 
 
 async def lift_all(call: Call) -> int:
-    """Close every breaker, lift every cooldown and lock; returns how many providers had any of these."""
+    """Close every breaker, lift every cooldown and lock; return how many providers had any of these."""
     live = call.services.live
     cooling = live.health.cooling()
     troubled = {
@@ -47,7 +47,7 @@ async def lift_all(call: Call) -> int:
     troubled |= set(live.breakers.reset())
     live.health.clear_all()
     live.limiter.clear()
-    await call.store.connections.flush()  # the list of connections shows what is stored
+    await call.store.connections.flush()  # the list of connections shows the stored health
     await call.audit("resilience.reset", None, {"resetCount": len(troubled)})
     return len(troubled)
 
@@ -81,7 +81,7 @@ async def _report(call: Call) -> dict[str, Any]:
 
 
 def _provider(call: Call, name: str) -> dict[str, Any]:
-    """Breaker and accounts of one provider; ``failures`` are the breaker's, or as many accounts as are in trouble."""
+    """Show one provider's breaker and accounts; ``failures`` are the breaker's, or the number of troubled accounts."""
     live = call.services.live
     breaker = live.breakers.view(name)
     states = [live.health.view(row.id) for row in call.services.snapshot.connections[name]]
@@ -102,7 +102,7 @@ def _breakers(call: Call) -> dict[str, int]:
 
 
 def rate_limit_status(call: Call) -> dict[str, Any]:
-    """What the connections' answers said of their limits, and how long a call would wait, by ``provider:connection``."""
+    """Return the limits that providers reported, and how long a call would wait, by ``provider:connection``."""
     limiter, status = call.services.live.limiter, {}
     for provider, accounts in call.services.snapshot.connections.items():
         for account in accounts:
@@ -118,7 +118,7 @@ def _limit(quota: Quota) -> dict[str, Any]:
 
 
 def lockouts(call: Call) -> list[dict[str, Any]]:
-    """The models that accounts may not be asked for now."""
+    """Return the models that are locked on an account now."""
     return [
         {
             "provider": lock.provider,
@@ -132,7 +132,7 @@ def lockouts(call: Call) -> list[dict[str, Any]]:
 
 
 def resident_bytes() -> int:
-    """Memory of this process; 0 where the system does not say."""
+    """Return the resident memory of this process in bytes; 0 if the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Provider nodes: a user's own endpoints (contract section 3.1)."""
+"""Provider nodes: a user's own endpoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..store.nodes import API_TYPES, TYPES, NodeRow
 from ..upstream.credentials import check_base_url
 from ..upstream.providers import node_provider
 from .bodies import Name, ShortName, clean_key
-from .call import Call, Reply
+from .call import Call, Reply, log
 from .connection_view import Validity
 from .providers import start_afresh
 from .proxies import probe_of
@@ -32,7 +32,7 @@ class NodeBody(Struct, rename="camel", kw_only=True):
 
 
 class NodeChange(Struct, rename="camel", kw_only=True):
-    """PUT: what names a node must be there."""
+    """PUT: name, prefix and base URL are required."""
 
     TEXTS: ClassVar = _TEXTS
     name: Name
@@ -42,7 +42,7 @@ class NodeChange(Struct, rename="camel", kw_only=True):
 
 
 class NodePatch(Struct, rename="camel", kw_only=True):
-    """PATCH: any of it."""
+    """PATCH: every field is optional."""
 
     TEXTS: ClassVar = _TEXTS
     name: Name | UnsetType = UNSET
@@ -60,7 +60,7 @@ class NodeCheck(Struct, rename="camel", kw_only=True):
 
 
 class NodeView(Struct, rename="camel", kw_only=True):
-    """A node as answers show it; ``chatPath`` and ``modelsPath`` are always null here."""
+    """A node as the API shows it; ``chatPath`` and ``modelsPath`` are always null."""
 
     id: str
     type: str
@@ -74,8 +74,9 @@ class NodeView(Struct, rename="camel", kw_only=True):
     updated_at: str
 
 
-class OneNode(Struct):
+class OneNode(Struct, omit_defaults=True):
     node: NodeView
+    warning: str = ""
 
 
 class NodeList(Struct):
@@ -108,11 +109,11 @@ async def create(call: Call) -> Reply:
         type=body.type, name=body.name.strip(), prefix=body.prefix.strip(), base_url=base_url, api_type=body.api_type
     )
     await call.audit("node.create", row.id, {"name": row.name, "type": row.type, "baseUrl": row.base_url})
-    return Reply(201, OneNode(view(row)))
+    return Reply(201, OneNode(view(row), await _shared_prefix(call, row)))
 
 
 async def change(call: Call) -> Reply:
-    """PUT and PATCH; the connections of the node follow."""
+    """PUT and PATCH: change a node, and with it its connections."""
     body: NodeChange | NodePatch = call.body
     before = await call.store.nodes.get(call.params["id"])
     if before is None:
@@ -137,7 +138,20 @@ async def change(call: Call) -> Reply:
         for connection in await call.store.connections.list(provider=row.id):
             await start_afresh(call, connection, moved=True)
     await call.audit("node.update", row.id, {"name": row.name, "baseUrl": row.base_url})
-    return Reply(200, OneNode(view(row)))
+    return Reply(200, OneNode(view(row), await _shared_prefix(call, row)))
+
+
+async def _shared_prefix(call: Call, row: NodeRow) -> str:
+    """Return a warning, also logged, if another node has the same prefix; else ""."""
+    others = [node.name for node in await call.store.nodes.list() if node.prefix == row.prefix and node.id != row.id]
+    snapshot = call.services.snapshot
+    leads_to = snapshot.prefixes.get(row.prefix)
+    if not others or leads_to is None:
+        return ""
+    now = snapshot.providers[leads_to].name
+    text = f'The prefix "{row.prefix}" is also that of the node "{others[0]}": at present its models are those of "{now}"'
+    log.warning("%s", text, extra={"request_id": call.request_id})
+    return text
 
 
 async def delete(call: Call) -> Reply:
@@ -152,7 +166,7 @@ async def delete(call: Call) -> Reply:
 
 
 async def validate(call: Call) -> Reply:
-    """Whether a key works at an endpoint that is not stored yet."""
+    """Check whether a key works at an endpoint that is not stored yet."""
     body: NodeCheck = call.body
     _check_type(body.type, body.api_type or "chat")
     check_base_url(body.base_url.strip(), call.services.settings.allow_private_urls)
@@ -169,7 +183,7 @@ def _check_type(node_type: str, api_type: str | None) -> None:
 
 
 def _check_prefix(call: Call, prefix: str) -> None:
-    """A prefix is the first part of model names, so it must be one path segment and not stand for anything built in."""
+    """Check a prefix: it is the first part of model names, so it must be one path segment and not a built-in name."""
     text = prefix.strip()
     if not _PREFIX.fullmatch(text):
         raise Invalid(("prefix", "Prefix can only contain letters, numbers, -, _ and ."))

@@ -1,4 +1,4 @@
-"""Logging in at a provider (contract section 4): authorization code with PKCE, and the device grant."""
+"""Logging in at a provider: authorization code with PKCE (RFC 7636), and the device grant (RFC 8628)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_URI: Final = 500
 
 
 class LoginStart(Struct, rename="camel"):
-    """``authUrl`` is null where a login begins with a device code or a pasted token."""
+    """The start of a login; ``authUrl`` is null if it begins with a device code or a pasted token."""
 
     auth_url: str | None
     state: str
@@ -40,13 +40,13 @@ class ExchangeBody(Struct, rename="camel", kw_only=True):
 
 
 class DeviceLogin(DeviceCodes, kw_only=True):
-    """The codes as RFC 8628 names them, and what to bring along to ``poll``."""
+    """The codes as RFC 8628 names them, and what to pass on to ``poll``."""
 
     code_verifier: str = msgspec.field(name="codeVerifier")
 
 
 class PollBody(Struct, rename="camel", kw_only=True):
-    """``extraData`` is taken and not looked at: nothing of a device login has to be told again."""
+    """``extraData`` is accepted and ignored: a device login needs no further data."""
 
     device_code: _Text = ""
     code_verifier: _Text | None = None
@@ -54,7 +54,7 @@ class PollBody(Struct, rename="camel", kw_only=True):
 
 
 class NotYet(Struct, rename="camel", kw_only=True):
-    """A login that has not come to a good end: ``pending`` says whether it still may."""
+    """A login that has not succeeded; ``pending`` says whether it still may."""
 
     success: bool = False
     error: str
@@ -63,7 +63,7 @@ class NotYet(Struct, rename="camel", kw_only=True):
 
 
 async def _authorize(call: Call, client: OAuthClient) -> Reply:
-    """Where to send the user, and what to bring along to ``exchange``."""
+    """Return where to send the user, and what to pass on to ``exchange``."""
     redirect = call.query.get("redirect_uri") or _home(call, client.provider)
     _check_redirect(redirect)
     state, login = call.services.oauth.logins.begin(client.provider, redirect)
@@ -73,7 +73,7 @@ async def _authorize(call: Call, client: OAuthClient) -> Reply:
 
 
 async def _exchange(call: Call, client: OAuthClient) -> Reply:
-    """The code that the redirect brought, for a connection."""
+    """Exchange the code from the redirect for tokens, and store the connection."""
     body: ExchangeBody = call.body
     if not body.code or not body.redirect_uri or (client.pkce and not body.code_verifier):
         raise refused(400, "Missing required fields")
@@ -94,7 +94,7 @@ async def _exchange(call: Call, client: OAuthClient) -> Reply:
 
 
 async def _device_code(call: Call, client: OAuthClient) -> Reply:
-    """Begin a login on another device (RFC 8628)."""
+    """Start a login on another device (RFC 8628)."""
     if not client.device_url:
         raise refused(400, "Provider does not support device code flow")
     verifier = secrets.token_urlsafe(32)
@@ -106,9 +106,9 @@ async def _device_code(call: Call, client: OAuthClient) -> Reply:
 
 
 async def _poll(call: Call, client: OAuthClient) -> Reply:
-    """Whether the user has agreed on the other device.
+    """Check whether the user has approved the login on the other device.
 
-    A server in trouble has not said no: the client asks again, but less often (RFC 8628 section 3.5).
+    A server error is not a refusal: the client may poll again, less often (``slow_down``, RFC 8628 section 3.5).
     """
     body: PollBody = call.body
     if not body.device_code:
@@ -131,18 +131,18 @@ poll = configured(_poll)
 
 
 async def unknown(call: Call) -> Reply:
-    """Any other action."""
+    """Refuse any other action."""
     raise refused(400, "Unknown action")
 
 
 def _home(call: Call, provider: str) -> str:
-    """Our own callback route where ``BASE_URL`` says how browsers reach us."""
+    """Return the default redirect URI: the gateway's own callback route, if ``BASE_URL`` says how browsers reach it."""
     base = call.services.settings.base_url.rstrip("/")
     return f"{base}/api/oauth/{provider}/callback" if "//" in base else DEFAULT_REDIRECT
 
 
 def _check_redirect(uri: str) -> None:
-    """An absolute URI without a fragment (RFC 6749 section 3.1.2).  Raises :class:`Invalid`."""
+    """Check for an absolute URI without a fragment (RFC 6749 section 3.1.2).  Raises :class:`Invalid`."""
     try:
         parts = urlsplit(uri)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Accounts that were logged in: renewing, importing, how they fare; and the operator's own clients (contract section 4)."""
+"""OAuth accounts: refreshing and importing tokens, their health; and the operator's own OAuth clients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .refusals import Invalid, refused
 from .tokens import report
 
 _Text = Annotated[str, Meta(max_length=10_000)]
-_MILLIS: Final = 10**11  # Unix times above are milliseconds
+_MILLIS: Final = 10**11  # larger Unix times are milliseconds
 
 
 class RefreshBody(Struct, rename="camel"):
@@ -46,7 +46,7 @@ class ImportBody(Struct, rename="camel", kw_only=True):
 
 
 class ClientView(Struct, rename="camel", kw_only=True):
-    """A client as answers show it: never its secret."""
+    """An OAuth client as the API shows it, without its secret."""
 
     provider: str
     configured: bool
@@ -69,7 +69,7 @@ class OneClient(Struct):
 
 
 async def _refresh(call: Call, client: OAuthClient) -> Reply:
-    """Renew one account's tokens now."""
+    """Refresh one account's tokens now."""
     body: RefreshBody = call.body
     row = await call.store.connections.get(body.connection_id)
     if row is None or row.provider != client.provider:
@@ -89,7 +89,7 @@ refresh = configured(_refresh)
 
 
 async def status(call: Call) -> Reply:
-    """Whether logins at this provider are possible, and what they still lack."""
+    """Show whether logins at this provider are possible, and what is missing."""
     provider = await known_provider(call)
     client = await call.store.oauth_clients.get(provider)
     rows = [row for row in await call.store.connections.list(provider) if row.auth_type == "oauth"]
@@ -97,7 +97,7 @@ async def status(call: Call) -> Reply:
 
 
 async def import_token(call: Call) -> Reply:
-    """A token that the user pastes; it needs no client, but cannot be renewed without one."""
+    """Store a token that the user pasted.  This needs no OAuth client, but refreshing the token does."""
     provider = await known_provider(call)
     body: ImportBody = call.body
     access, refresh_token = (clean_token(name, text or "") for name, text in _pasted(body))
@@ -115,7 +115,7 @@ def _pasted(body: ImportBody) -> tuple[tuple[str, str | None], ...]:
 
 
 def clean_token(name: str, text: str) -> str:
-    """*text* as it may stand in a header.  Raises :class:`Invalid`."""
+    """Return *text* stripped and fit for a header.  Raises :class:`Invalid`."""
     try:
         return clean_key(text)
     except Invalid:
@@ -123,7 +123,7 @@ def clean_token(name: str, text: str) -> str:
 
 
 def _moment(given_at: str | int | float | None) -> float | None:
-    """Unix seconds.  Raises :class:`Invalid`."""
+    """Convert to Unix seconds.  Raises :class:`Invalid`."""
     if given_at is None or given_at == "":
         return None
     try:
@@ -151,7 +151,7 @@ async def read_client(call: Call) -> Reply:
 
 
 async def write_client(call: Call) -> Reply:
-    """PUT and PATCH: what was sent is set, the rest stays."""
+    """PUT and PATCH: set the given fields, keep the rest."""
     provider = await known_provider(call)
     body: ClientFields = call.body
     changes = given(body)
@@ -166,7 +166,7 @@ async def write_client(call: Call) -> Reply:
 
 
 async def delete_client(call: Call) -> Reply:
-    """Forget what was set here; the file, the environment and what ships stay."""
+    """Delete what was set here; values from the file, the environment and the built-in ones stay."""
     provider = await known_provider(call)
     if await call.store.oauth_clients.remove(provider):
         await call.audit("oauth.client.delete", provider)

@@ -1,4 +1,4 @@
-"""The way back of a login: the gateway's own callback route, and a temporary server on the loopback (contract section 4)."""
+"""The redirect that ends a login: the gateway's own callback route, and a temporary server on the loopback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Waiting(Struct):
 
 
 class NotHere(Struct, rename="camel", kw_only=True):
-    """``error``: ``no_server``, ``no_code``, or what the provider said."""
+    """The login did not succeed.  ``error``: ``no_server``, ``no_code``, or the provider's error."""
 
     success: bool = False
     error: str
@@ -53,7 +53,7 @@ async def _start_server(call: Call, client: OAuthClient) -> Reply:
 
 
 async def _poll_server(call: Call, client: OAuthClient) -> Reply:
-    """Whether the redirect came; if so, complete the login."""
+    """Check whether the redirect has arrived; if so, complete the login."""
     window = call.services.oauth.windows.get(client.provider)
     if window is None:
         return Reply(200, NotHere(error="no_server"))
@@ -77,14 +77,14 @@ poll_server = configured(_poll_server)
 
 
 async def callback(call: Call) -> Reply:
-    """Where the vendor sends the browser back to; public, so the state alone decides whether it is ours."""
+    """Handle the vendor's redirect.  The route is public, so only the state shows that it belongs to a login."""
     provider = await known_provider(call)
-    if call.request.method != "GET":  # a HEAD by something that looks at links must not use the login up
-        return _page(405, "Not possible", "Only a browser that comes back from a login is expected here.")
+    if call.request.method != "GET":  # a HEAD request of a link checker must not use up the login
+        return _page(405, "Not possible", "Only a browser that returns from a login is expected here.")
     query = query_of(call.request.query)
     login = call.services.oauth.logins.take(query.get("state", ""), provider)
     if login is None:
-        return _page(400, "Login failed", "This login is not known here, is over, or was used already. Begin again.")
+        return _page(400, "Login failed", "This login is unknown, has expired or was already used. Start again.")
     if query.get("error") or not query.get("code"):
         error = (query.get("error") or "no_code")[:_MOST_TEXT]
         await call.audit("oauth.login.failed", provider, {"error": error})

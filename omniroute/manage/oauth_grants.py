@@ -1,4 +1,4 @@
-"""What the OAuth routes share: which provider, whose client, and how a grant becomes a connection (contract section 4)."""
+"""What the OAuth routes share: the provider, its client, and how a grant becomes a connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Step = Callable[[Call, OAuthClient], Awaitable[Reply]]
 
 
 class Account(Struct, rename="camel"):
-    """A connection as the end of a login shows it."""
+    """A connection as shown at the end of a login."""
 
     id: str
     provider: str
@@ -33,14 +33,14 @@ class LoginDone(Struct):
 
 
 class NotConfigured(Struct):
-    """400: what the operator has to give first."""
+    """400: what the operator must configure first."""
 
     error: str
     missing: list[str]
 
 
 async def known_provider(call: Call) -> str:
-    """The id of the provider in the path.  Raises 404."""
+    """Return the id of the provider in the path.  Raises 404."""
     name = call.params["provider"]
     try:
         return (await find_provider(call, name)).id
@@ -49,7 +49,7 @@ async def known_provider(call: Call) -> str:
 
 
 def configured(step: Step) -> Handler:
-    """A handler that answers 404 for unknown providers and 400 for those without a client, and else takes *step*."""
+    """Return a handler that calls *step*; 404 for unknown providers and 400 for those without an OAuth client."""
 
     async def handler(call: Call) -> Reply:
         provider = await known_provider(call)
@@ -63,7 +63,7 @@ def configured(step: Step) -> Handler:
 
 
 def check_addresses(call: Call, client: OAuthClient) -> None:
-    """Refuse a client whose addresses, of a file perhaps, must not be called or opened.  Raises 400."""
+    """Raise 400 if an address of the client (which may come from a file) must not be called or opened."""
     for name in URLS:
         if url := getattr(client, name):
             try:
@@ -74,11 +74,11 @@ def check_addresses(call: Call, client: OAuthClient) -> None:
 
 
 async def keep(call: Call, provider: str, grant: Grant, via: str) -> Reply:
-    """Store what a login gave and answer with the connection that it made or renewed.
+    """Store the result of a login; return the connection that it created or updated.
 
-    The same provider and e-mail (or name of the account, for a lasting key) is the same connection.
+    The same provider and e-mail (or account name, for a permanent key) mean the same connection.
     """
-    async with call.services.editing:  # two at once would take the same name
+    async with call.services.editing:  # two at once could choose the same name
         row = await (_keep_key if grant.api_key else _keep_tokens)(call, provider, grant)
         row = await start_afresh(call, row)
     await call.audit("oauth.login", row.id, {"provider": provider, "name": row.name, "via": via})
@@ -96,7 +96,7 @@ async def _keep_tokens(call: Call, provider: str, grant: Grant) -> ConnectionRow
     name = grant.email or _unused(grant.name or _label(call, provider), taken)
     columns |= {"auth_type": "oauth", "email": grant.email, "display_name": grant.name, "is_active": True}
     row = await call.store.connections.create(provider, name=name, **columns)
-    # an older row keeps what create() leaves out: an end that is no longer said has to be cleared
+    # create() keeps what it is not given on an existing row, so an expiry that is gone must be cleared here
     ends = {name: columns[name] for name in ("expires_in", "expires_at", "token_expires_at")}
     return await call.store.connections.update(row.id, **ends, last_health_check_at=call.now) or row
 

@@ -1,4 +1,4 @@
-"""The small page at the end of a login: no script, nothing of the request in it but escaped text."""
+"""The small page at the end of a login: without scripts, and with request data only as escaped text."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PAGE: Final = (
 
 
 def page(title: str, text: str) -> bytes:
-    """The page, in UTF-8."""
+    """Return the page in UTF-8."""
     return _PAGE.format(title=escape(title), text=escape(text)).encode()
 
 
 def page_headers() -> Headers:
-    """The code in the page's own address must not travel on: no referrer, no cache, nothing loaded."""
+    """Return headers that keep the code in the page's URL from leaking: no referrer, no cache, no subresources."""
     return [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
@@ -32,7 +32,7 @@ def page_headers() -> Headers:
 
 
 def query_of(text: str) -> dict[str, str]:
-    """The parameters of a redirect; empty when one stands there twice (RFC 6749 section 3.1) or there are too many."""
+    """Return the parameters of a redirect; empty if one is repeated (RFC 6749 section 3.1) or there are too many."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Logins that have begun: what is kept between the way to the vendor and the way back."""
+"""Pending logins: what is kept between sending the user to the vendor and the redirect back."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ..upstream.token_endpoint import TokenEndpoint
 from .oauth_page import page, page_headers, query_of
 from .tokens import TokenKeeper
 
-LIFETIME: Final = 600.0  # seconds from authorize to the way back
-WINDOW: Final = 300.0  # seconds that a callback server stays
+LIFETIME: Final = 600.0  # seconds from authorize to the redirect
+WINDOW: Final = 300.0  # seconds that a callback server stays open
 CALLBACK_PATH: Final = "/callback"
 _MOST: Final = 100
 
 
 class Login(NamedTuple):
-    """One login under way.  ``until`` is monotonic."""
+    """One pending login.  ``until`` is monotonic seconds."""
 
     provider: str
     verifier: str
@@ -35,14 +35,14 @@ class Login(NamedTuple):
 
 
 class Logins:
-    """Logins by their ``state``; each can be taken once, for 10 minutes."""
+    """Pending logins by ``state``; each can be taken once, within 10 minutes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._logins: dict[str, Login] = {}
 
     def begin(self, provider: str, redirect_uri: str) -> tuple[str, Login]:
-        """A new login and its state: 256 random bits each for state and verifier (RFC 7636 section 4.1)."""
+        """Start a login; return its state and itself.  State and verifier have 256 random bits (RFC 7636 section 4.1)."""
         now = self._clock.monotonic()
         self._logins = {state: login for state, login in self._logins.items() if login.until > now}
         while len(self._logins) >= _MOST:
@@ -52,7 +52,7 @@ class Logins:
         return state, login
 
     def take(self, state: str, provider: str) -> Login | None:
-        """The login of exactly this state and provider, this once."""
+        """Remove and return the login of this state and provider; None if there is none."""
         login = self._logins.get(state)
         if login is None or login.provider != provider:
             return None
@@ -61,7 +61,7 @@ class Logins:
 
 
 class Answer(Struct):
-    """What the vendor's redirect brought."""
+    """The parameters of the vendor's redirect."""
 
     code: str = ""
     error: str = ""
@@ -70,7 +70,7 @@ class Answer(Struct):
 class Window:
     """A temporary server on this machine's loopback that waits for one redirect (RFC 8252 section 7.3).
 
-    ``answer`` is None until it came.  Only a redirect with exactly the right state counts; anything else changes nothing.
+    ``answer`` is None until then.  Only a redirect with the right state counts; any other request changes nothing.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -90,11 +90,11 @@ class Window:
 
     @property
     def redirect_uri(self) -> str:
-        """Where the vendor sends the browser; an IP literal, as RFC 8252 section 8.3 asks."""
+        """The address to which the vendor sends the browser; an IP literal, as RFC 8252 section 8.3 recommends."""
         return f"http://127.0.0.1:{self.port}{CALLBACK_PATH}"
 
     def close(self) -> asyncio.Task[int]:
-        """Stop listening; returns at once, with what remains to be waited for."""
+        """Stop listening.  Returns at once; the task ends when the server has closed."""
         self._timer.cancel()
         if self.on_close is not None:
             self.on_close()
@@ -111,17 +111,17 @@ class Window:
             raise Refusal(404, page_headers(), page("Not found", "There is nothing here."))
         name = (get(request.headers, b"host") or b"").rpartition(b":")[0]
         if name not in (b"127.0.0.1", b"localhost"):
-            raise Refusal(403, page_headers(), page("Not allowed", "This address answers only as 127.0.0.1 or localhost."))
+            raise Refusal(403, page_headers(), page("Not allowed", "Use this address as 127.0.0.1 or localhost only."))
         return self
 
     async def handle(self, exchange: Exchange) -> None:
         query = query_of(exchange.request.query)
         if not secrets.compare_digest(query.get("state", "").encode(), self.state.encode()):
-            exchange.respond(400, page_headers(), page("Login failed", "This is not the login that was begun here."))
+            exchange.respond(400, page_headers(), page("Login failed", "This is not the login that was started here."))
             return
         if self.answer is None:
             self.answer = Answer(query.get("code", ""), query.get("error", "") or ("" if query.get("code") else "no_code"))
-        text = "The vendor said no." if self.answer.error else "You can close this window and go back to OmniRoute."
+        text = "The vendor refused the login." if self.answer.error else "You can close this window and return to OmniRoute."
         exchange.respond(200, page_headers(), page("Login failed" if self.answer.error else "Login received", text))
 
     def refuse(self, request: Request | None, status: int, message: str) -> tuple[Headers, bytes]:
@@ -129,7 +129,7 @@ class Window:
 
 
 class OAuth:
-    """What the OAuth routes work with: one object per process."""
+    """The state of the OAuth routes: one object per process."""
 
     def __init__(self, clock: Clock, endpoint: TokenEndpoint, keeper: TokenKeeper) -> None:
         self.clock = clock
@@ -139,7 +139,7 @@ class OAuth:
         self.windows: dict[str, Window] = {}  # by provider id
 
     def put_window(self, provider: str, window: Window) -> None:
-        """Keep *window* until it closes; an earlier one of the same provider is closed."""
+        """Keep *window* until it closes, and close an earlier one of the same provider."""
         if (earlier := self.windows.pop(provider, None)) is not None:
             earlier.close()
         self.windows[provider] = window

@@ -1,4 +1,4 @@
-"""The description of the whole API (OpenAPI 3.1), made of the route tables and the types they name."""
+"""The description of the whole API (OpenAPI 3.1), generated from the route tables and their types."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _PEER: Final[list[dict[str, list[str]]]] = [{"syncToken": []}]
 _SECURITY: Final[dict[str, list[dict[str, list[str]]]]] = {"P": [], "M": _ADMIN, "L": _ADMIN, "B": _CLIENT, "S": _PEER}
 _ACCESS: Final = {
     "P": "Public.",
-    "M": "Management: a login, or a key with the scope manage. Nothing is needed where the login is switched off, nor, "
-    "before there is a password, from this machine.",
+    "M": "Management: a login, or a key with the scope manage. Not needed if the login is off, or from this machine while "
+    "there is no password.",
     "L": "A login or a key with the scope manage, always.",
     "B": "A gateway key, always.",
-    "S": "The sync token that both gateways know.",
+    "S": "The sync token that both gateways share.",
 }
-_DATA_ACCESS: Final = "A gateway key, where the gateway demands one."
+_DATA_ACCESS: Final = "A gateway key, if the gateway requires one."
 _FORMS: Final[dict[ErrorForm, str]] = {"": "Problem", "text": "Problem", "typed": "TypedProblem"}
 
 
 class Problem(TypedDict):
-    """A refusal; a form that is sent back says more, see Refused."""
+    """An error; for invalid fields see InvalidFields."""
 
     error: str
 
@@ -84,7 +84,7 @@ class Wrong(TypedDict):
 
 
 class InvalidFields(TypedDict):
-    """Every field that does not fit."""
+    """Every invalid field."""
 
     error: Wrong
 
@@ -95,7 +95,7 @@ class Unexpected(TypedDict):
 
 
 class VendorError(TypedDict):
-    """In the manner of the wire: OpenAI's, Anthropic's, Gemini's or Ollama's."""
+    """An error in the shape of the wire: OpenAI's, Anthropic's, Gemini's or Ollama's."""
 
     error: Any
 
@@ -104,7 +104,7 @@ _ERRORS: Final = (Problem, TypedProblem, CodedProblem, InvalidFields, Unexpected
 
 
 class DataRow(Protocol):
-    """What is read of a row of the data plane."""
+    """The fields of a data-plane route that are used here."""
 
     @property
     def method(self) -> str: ...
@@ -117,7 +117,7 @@ class DataRow(Protocol):
 
 
 async def serve(manage: tuple[Route, ...], data: tuple[DataRow, ...]) -> Reply:
-    """The document; it says nothing that the program's own source does not."""
+    """Return the document.  It is public, since it tells no more than the source code."""
     made = await asyncio.to_thread(_encoded, manage, data)
     return Reply(200, made, [(b"content-type", b"application/json"), (b"cache-control", b"no-cache")])
 
@@ -128,7 +128,7 @@ def _encoded(manage: tuple[Route, ...], data: tuple[DataRow, ...]) -> bytes:
 
 
 def document(manage: Sequence[Route], data: Sequence[DataRow]) -> dict[str, Any]:
-    """The whole description as a JSON value."""
+    """Return the whole description as a JSON value."""
     schemas = _Schemas([*_types(manage), *_ERRORS, *(kind for kind, _ in WIRES.values())])
     paths: dict[str, dict[str, Any]] = {}
     for route in manage:
@@ -157,14 +157,14 @@ def _types(manage: Iterable[Route]) -> list[Any]:
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:
-    """The types that *kind* leaves open: those of a union, itself, or nothing for None."""
+    """Return the member types of a union, or *kind* itself; nothing for None."""
     if kind is None:
         return ()
     return get_args(kind) if isinstance(kind, UnionType) else (kind,)
 
 
 class _Schemas:
-    """The schema of each type; types of the same name in two modules are told apart by the module's."""
+    """The schemas of all types; the module's name distinguishes types of the same name."""
 
     def __init__(self, kinds: Iterable[Any]) -> None:
         distinct = [*{repr(kind): kind for kind in kinds}.values()]
@@ -173,7 +173,7 @@ class _Schemas:
         self.components: dict[str, Any] = dict(components)
 
     def of(self, kind: Any) -> dict[str, Any]:
-        """The schema of *kind*, or one that takes anything."""
+        """Return the schema of *kind*, or one that accepts anything."""
         found = [self._found[repr(part)] for part in _choices(kind)]
         return {"anyOf": found} if len(found) > 1 else found[0] if found else {}
 
@@ -205,10 +205,10 @@ def _model_request(row: DataRow, schemas: _Schemas) -> dict[str, Any]:
         kind, example = WIRES[row.wire] if _is_chat(row) else (None, None)
         operation["requestBody"] = {"required": True, "content": _media(JSON, schemas.of(kind), example)}
     operation["responses"] = {
-        "2XX": {"description": "The answer in the client's wire; a stream of events where one was asked for", "content": {
+        "2XX": {"description": "The answer on the client's wire; a stream of events if requested", "content": {
             JSON: {}, "text/event-stream": {}, "application/x-ndjson": {},
         }},
-        "default": _problem("An error in the manner of the wire", "VendorError"),
+        "default": _problem("An error in the shape of the wire", "VendorError"),
     }  # fmt: skip
     return operation
 
@@ -222,14 +222,14 @@ def _summary(row: DataRow) -> str:
 
 
 def _is_chat(row: DataRow) -> bool:
-    """A request of the wire's main kind, whose type is known here."""
+    """Whether the route takes the wire's main kind of request, whose type is known here."""
     return row.wire in WIRES and _END.sub("", row.path) in _CHAT_ENDS
 
 
 def _operation(method: str, path: str, group: str, summary: str) -> dict[str, Any]:
     words = re.sub(r"\W+", "_", _template(path)).strip("_") or "home"
     if path.endswith("/") and path != "/":
-        words += "_"  # the same without it is another operation
+        words += "_"  # the path without it is another operation
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in _VARIABLE.findall(path)
@@ -251,7 +251,7 @@ def _refusals(route: Route) -> dict[str, Any]:
     }
     if route.access != "P":
         refusals["401"] = _problem("No valid login or key", unknown, "Problem")
-        refusals["403"] = _problem("A key without the right, or a request from a foreign site", plain, "VendorError")
+        refusals["403"] = _problem("A key without the required scope, or a request from another site", plain, "VendorError")
     return refusals
 
 
@@ -273,6 +273,6 @@ def _template(path: str) -> str:
 
 
 def _group(route: Route) -> str:
-    """The first word below ``/api``; ``pages`` for what is not below it."""
+    """Return the first segment below ``/api``; ``pages`` for other paths."""
     words = route.path.split("/")
     return words[2].removesuffix(".json") if words[1] == "api" else "pages"

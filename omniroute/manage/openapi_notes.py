@@ -1,6 +1,6 @@
-"""What the API document says beside the route tables: query parameters, media types, requests of each wire, examples.
+"""What the API document needs besides the route tables: query parameters, media types, requests of each wire, examples.
 
-Keys are ``METHOD path`` as in the tables; a test holds that each names a route and that each example fits its schema.
+Keys are ``METHOD path`` as in the tables; a test checks that each names a route and that each example fits its schema.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class ChatRequest(Struct):
-    """OpenAI Chat Completions. Every further field of the vendor's API is taken too."""
+    """OpenAI Chat Completions. Other fields of the vendor's API are accepted too."""
 
     model: str
     messages: list[dict[str, Any]]
@@ -22,7 +22,7 @@ class ChatRequest(Struct):
 
 
 class ResponsesRequest(Struct):
-    """OpenAI Responses. Every further field of the vendor's API is taken too."""
+    """OpenAI Responses. Other fields of the vendor's API are accepted too."""
 
     model: str
     input: str | list[dict[str, Any]] | None = None
@@ -32,7 +32,7 @@ class ResponsesRequest(Struct):
 
 
 class MessagesRequest(Struct):
-    """Anthropic Messages. Every further field of the vendor's API is taken too."""
+    """Anthropic Messages. Other fields of the vendor's API are accepted too."""
 
     model: str
     messages: list[dict[str, Any]]
@@ -43,7 +43,7 @@ class MessagesRequest(Struct):
 
 
 class GenerateContentRequest(Struct):
-    """Gemini generateContent. Every further field of the vendor's API is taken too."""
+    """Gemini generateContent. Other fields of the vendor's API are accepted too."""
 
     contents: list[dict[str, Any]] | dict[str, Any] | str | None = None
     systemInstruction: dict[str, Any] | None = None
@@ -52,7 +52,7 @@ class GenerateContentRequest(Struct):
 
 
 class OllamaRequest(Struct):
-    """Ollama chat and generate. Every further field of the vendor's API is taken too."""
+    """Ollama chat and generate. Other fields of the vendor's API are accepted too."""
 
     model: str
     messages: list[dict[str, Any]] | None = None
@@ -75,50 +75,50 @@ WIRES: Final[dict[str, tuple[type[Struct], dict[str, Any]]]] = {  # wire -> the 
 
 _RANGE: Final = {"range": "1d, 7d, 30d, 90d, ytd or all"}
 _PRICED: Final = {"provider": "Only this provider's prices", "model": "Only this model's prices"}
-_PREVIEW: Final = {"preview": "true: only say what would change"}
+_PREVIEW: Final = {"preview": "true: only show what would change"}
 QUERY: Final[dict[str, dict[str, str]]] = {  # route -> parameter -> what it does
     "GET /api/providers": {"provider": "Only this provider's", "isActive": "true or false"},
     "GET /api/provider-models": {"provider": "Only this provider's"},
-    "DELETE /api/provider-models": {"provider": "Whose model", "model": "Which model"},
+    "DELETE /api/provider-models": {"provider": "The provider", "model": "The model"},
     "GET /api/models": {"all": "true: also models without a usable account"},
-    "DELETE /api/models/alias": {"alias": "Which alias"},
+    "DELETE /api/models/alias": {"alias": "The alias"},
     "GET /api/combos/metrics": {"combo": "Only this combo's"},
     "DELETE /api/combos/metrics": {"combo": "Only this combo's"},
-    "DELETE /api/fallback/chains": {"model": "Which model, where the body does not say"},
+    "DELETE /api/fallback/chains": {"model": "The model, if the body does not name it"},
     "POST /api/cli-tools/{toolId}-settings": _PREVIEW,
     "DELETE /api/cli-tools/{toolId}-settings": _PREVIEW,
     "POST /api/cli-tools/guide-settings/{toolId}": _PREVIEW,
     "DELETE /api/cli-tools/guide-settings/{toolId}": _PREVIEW,
     "GET /api/cli-tools/backups": {"tool": "Only this tool's"},
-    "DELETE /api/cli-tools/backups": {"tool": "Which tool", "backupId": "Which copy"},
+    "DELETE /api/cli-tools/backups": {"tool": "The tool", "backupId": "The backup"},
     "DELETE /api/pricing": _PRICED,
-    "GET /api/keys": {"limit": "At most so many", "offset": "Leave out so many"},
+    "GET /api/keys": {"limit": "Maximum number", "offset": "Number of keys to skip"},
     "GET /api/usage/history": _RANGE,
     "GET /api/usage/analytics": _RANGE,
-    "GET /api/usage/logs": {"limit": "At most so many lines"},
-    "GET /api/usage/request-logs": {"limit": "At most so many", "format": "json: objects instead of lines"},
+    "GET /api/usage/logs": {"limit": "Maximum number of lines"},
+    "GET /api/usage/request-logs": {"limit": "Maximum number of entries", "format": "json: objects instead of lines"},
     "GET /api/usage/call-logs": {
-        "limit": "At most so many, 1 to 500", "status": "A status, ok or error", "model": "Part of a model's name",
+        "limit": "Maximum number, 1 to 500", "status": "A status, ok or error", "model": "Part of a model's name",
         "provider": "A provider", "account": "Part of an account's name", "apiKey": "A gateway key's id or name",
         "combo": "true: only calls through combos", "search": "Text anywhere in the call",
     },
-    "GET /api/oauth/{provider}/authorize": {"redirect_uri": "Where the provider sends the browser back to"},
+    "GET /api/oauth/{provider}/authorize": {"redirect_uri": "The address to which the provider redirects the browser"},
     "GET /api/oauth/{provider}/callback": {
-        "code": "What the provider gave", "state": "Of the login that was begun", "error": "Why there is no code",
+        "code": "The authorization code", "state": "The state of the login", "error": "Why there is no code",
     },
     "DELETE /api/cache": {
-        "model": "Only answers to this model", "signature": "Only this answer", "staleMs": "Only answers older than that",
+        "model": "Only answers to this model", "signature": "Only this answer", "staleMs": "Only answers older than this",
     },
     "GET /api/telemetry/summary": {"windowMs": "How far to look back, in milliseconds"},
     "GET /api/compliance/audit-log": {
-        "limit": "At most so many, up to 1000", "offset": "Leave out so many", "action": "Only this action",
+        "limit": "Maximum number, up to 1000", "offset": "Number of entries to skip", "action": "Only this action",
         "actor": "Only this actor's",
     },
 }  # fmt: skip
 
 JSON: Final = "application/json"
 HTML: Final = "text/html"
-MEDIA: Final[dict[str, str]] = {  # route -> type of its answer, where that is not JSON
+MEDIA: Final[dict[str, str]] = {  # route -> media type of its response, if not JSON
     "GET /": HTML,
     "GET /dashboard": HTML,
     "GET /dashboard/{page*}": HTML,
@@ -185,7 +185,7 @@ REQUESTS: Final[dict[str, Any]] = {  # route -> an example of its body
     "PUT /api/oauth/{provider}/client": {"clientId": "…", "clientSecret": "…", "scopes": ["openid", "email"]},
     "POST /api/db-backups": {"backupId": "db_2026-01-31T12-00-00-000Z_manual.sqlite"},
 }  # fmt: skip
-REPLIES: Final[dict[str, Any]] = {  # route -> an example of its answer
+REPLIES: Final[dict[str, Any]] = {  # route -> an example of its reply
     "POST /api/auth/login": {"success": True},
     "GET /api/auth/status": {"authenticated": True},
     "GET /api/settings/require-login": {"requireLogin": True, "hasPassword": True, "setupComplete": True},
@@ -237,30 +237,30 @@ ERRORS: Final[dict[str, Any]] = {  # component -> an example of it
 }
 
 
-# What a path of the data plane is for, by how it ends; the longest end that fits.
+# Summaries of data-plane paths by suffix; the longest matching suffix counts.
 MODEL_SUMMARIES: Final[dict[str, str]] = {
     "/chat/completions": "Chat in the OpenAI Chat Completions format",
     "/responses": "Chat in the OpenAI Responses format",
     "/codex/{path*}": "Chat in the OpenAI Responses format, for Codex",
     "/messages": "Chat in the Anthropic Messages format",
-    "/messages/count_tokens": "The tokens of a request, counted by the provider or estimated",
+    "/messages/count_tokens": "Token count of a request, counted by the provider or estimated",
     ":generateContent": "Chat in the Gemini format",
     ":streamGenerateContent": "Chat in the Gemini format, streamed: events with alt=sse, one JSON array without",
-    ":countTokens": "The tokens of a request, counted by the provider or estimated",
-    ":embedContent": "A vector for one text, in the Gemini format",
-    ":batchEmbedContents": "Vectors for texts, in the Gemini format",
-    "/api/chat": "Chat in the Ollama format, streamed unless told otherwise",
-    "/api/generate": "One prompt in the Ollama format",
-    "/api/embed": "Vectors for texts, in the Ollama format",
-    "/api/embeddings": "A vector for one text, in the older Ollama format",
-    "/v1/embeddings": "Vectors for texts",
-    "}/embeddings": "Vectors for texts, from one provider",
-    "/images/generations": "Pictures from words",
-    "/images/edits": "Pictures from pictures and words",
-    "/images/variations": "Pictures from a picture",
-    "/audio/transcriptions": "Words from sound",
-    "/audio/translations": "English words from sound",
-    "/audio/speech": "Sound from words",
-    "/rerank": "Documents in the order of their relevance to a query",
-    "/moderations": "Whether texts are harmful",
+    ":countTokens": "Token count of a request, counted by the provider or estimated",
+    ":embedContent": "Embedding of one text, in the Gemini format",
+    ":batchEmbedContents": "Embeddings of several texts, in the Gemini format",
+    "/api/chat": "Chat in the Ollama format, streamed by default",
+    "/api/generate": "Completion of one prompt, in the Ollama format",
+    "/api/embed": "Embeddings of texts, in the Ollama format",
+    "/api/embeddings": "Embedding of one text, in the older Ollama format",
+    "/v1/embeddings": "Embeddings of texts",
+    "}/embeddings": "Embeddings of texts, from one provider",
+    "/images/generations": "Generate images from a prompt",
+    "/images/edits": "Edit images by a prompt",
+    "/images/variations": "Generate variations of an image",
+    "/audio/transcriptions": "Transcribe audio",
+    "/audio/translations": "Translate audio into English text",
+    "/audio/speech": "Generate speech from text",
+    "/rerank": "Rank documents by relevance to a query",
+    "/moderations": "Classify texts as harmful or not",
 }

@@ -1,6 +1,6 @@
-"""The control plane: from a routed exchange to its answer.
+"""The control plane: answers routed exchanges.
 
-``access check → body check → handler → JSON``, and every way it can fail as the body that the contract promises.
+``access check → body check → handler → JSON``.  Every failure gets one of the documented error bodies.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _MOST_QUERY_FIELDS = 100
 
 
 class ControlPlane:
-    """Answers the exchanges whose ``request.route`` is a row of ``MANAGE_ROUTES`` or has one as its ``row``."""
+    """Answers the exchanges whose ``request.route`` is a row of ``MANAGE_ROUTES`` or wraps one as its ``row``."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
 
     async def handle(self, exchange: Exchange) -> None:
-        """Answer; never raises but for cancellation."""
+        """Answer the exchange; raises nothing but cancellation."""
         request = exchange.request
         route = getattr(request.route, "row", request.route)
         assert isinstance(route, Route)
@@ -44,7 +44,7 @@ class ControlPlane:
             what = (request.method, request.path, error.message)
             log.log(_level(error), "%s %s: %s", *what, extra={"request_id": request.id})
             reply = render_error(error, request.id, route.errors, coded=route.access == "M")
-        except Exception as error:  # noqa: BLE001 - the last resort: the client gets a clean answer
+        except Exception as error:  # noqa: BLE001 - the last resort, so that the client gets an answer
             what = (request.method, request.path, type(error).__name__)
             log.exception("%s %s failed (%s)", *what, extra={"request_id": request.id})
             error_body = {"message": route.failure, "type": "server_error"} if route.errors == "typed" else route.failure
@@ -68,7 +68,7 @@ class ControlPlane:
 
 
 def send(exchange: Exchange, reply: Reply) -> None:
-    """Encode and answer; a reply that set its own ``cache-control`` keeps it."""
+    """Encode and send a reply; if it sets its own ``cache-control``, that is kept."""
     if isinstance(reply.body, bytes):
         exchange.respond(reply.status, complete(exchange, reply.headers), reply.body)
     else:
@@ -76,15 +76,15 @@ def send(exchange: Exchange, reply: Reply) -> None:
 
 
 def complete(exchange: Exchange, headers: Headers) -> Headers:
-    """*headers* with what every answer of this plane carries."""
+    """Return *headers* with those that every answer of this plane has."""
     names = {name for name, _ in headers}
     return [*headers, *(pair for pair in _SAFE if pair[0] not in names), *exchange.request.reply_headers]
 
 
 def render_error(error: OmniError, request_id: str, form: ErrorForm = "", coded: bool = False) -> Reply:
-    """The management error bodies of the contract: fields, code with correlation id, type (and fields), or just the text.
+    """Return the error reply: with fields, with code and correlation id, with type (and fields), or with just the text.
 
-    With *coded*, typed errors have code and correlation id as well.
+    With *coded*, typed errors also have a code and a correlation id.
     """
     body: Any
     if form == "typed":
@@ -104,7 +104,7 @@ def render_error(error: OmniError, request_id: str, form: ErrorForm = "", coded:
 
 
 def _details(error: OmniError) -> list[dict[str, Any]]:
-    """Each field that does not fit, and what is wrong with it."""
+    """Return each invalid field with its message."""
     pairs = error.details if isinstance(error, Invalid) else ((error.param, error.message),)
     return [{"field": field, "message": message} for field, message in pairs]
 
@@ -118,7 +118,7 @@ def _typed(error: OmniError) -> str:
 
 
 def _query(request: Request) -> dict[str, str]:
-    """The first value of each name in the query."""
+    """Return the first value of each name in the query."""
     try:
         pairs = parse_qsl(request.query, keep_blank_values=True, max_num_fields=_MOST_QUERY_FIELDS)
     except ValueError:
@@ -127,9 +127,9 @@ def _query(request: Request) -> dict[str, str]:
 
 
 def _check_media_type(request: Request) -> None:
-    """A browser form can send only these types without asking first (no preflight), so none of them may change anything.
+    """Refuse the media types that a web page can send to another site without a preflight request (CSRF).
 
-    ``curl -d`` sends a form type too; what tells a script is that it has neither a cookie nor an ``Origin``.
+    ``curl -d`` sends a form type too; it is recognised by having neither a cookie nor an ``Origin``.
     """
     media = (request.header(b"content-type") or b"").strip().lower()
     browser = request.header(b"origin") is not None or request.header(b"cookie") is not None

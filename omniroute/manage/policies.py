@@ -1,4 +1,4 @@
-"""Routing policies, and who is locked out of the login (contract section 12)."""
+"""Routing policies, and addresses locked out of the login."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .resilience import circuit_breakers
 _Glob = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"\S")]
 _Globs = Annotated[list[_Glob], Meta(max_length=100)]
 _MOST_TOKENS = 10_000_000
-_MOST_POLICIES = 1000  # each is looked at in every call
+_MOST_POLICIES = 1000  # each is checked in every call
 
 
 class ConditionsBody(Struct, forbid_unknown_fields=True):
-    """Globs (``*``, ``?``), all of which must match.  An unknown one is refused: without it the policy would cover more."""
+    """Globs (``*``, ``?``), all of which must match.  Unknown names are refused: ignored, they would widen the policy."""
 
     model_pattern: _Glob | None = None
     provider: _Glob | None = None
@@ -29,7 +29,7 @@ class ConditionsBody(Struct, forbid_unknown_fields=True):
 
 
 class ActionsBody(Struct):
-    """Costs in US dollars; ``max_cost_per_1k`` is compared with the dearer of a model's prices for 1,000 tokens."""
+    """Costs in US dollars; ``max_cost_per_1k`` is compared with the higher of a model's prices for 1,000 tokens."""
 
     prefer_provider: _Globs | None = None
     block_provider: _Globs | None = None
@@ -40,7 +40,7 @@ class ActionsBody(Struct):
 
 
 class PolicyBody(Struct, kw_only=True):
-    """A policy; with ``action`` instead: lift the lock of ``identifier``."""
+    """A policy; or, with ``action``, the ``identifier`` to unlock."""
 
     PATTERNS: ClassVar = {
         "id": "Id can only contain letters, numbers, -, _ and .",
@@ -62,7 +62,7 @@ class IdBody(Struct):
 
 
 class PoliciesView(TypedDict):
-    """``lockedUntil`` in Unix milliseconds."""
+    """``lockedUntil`` is in Unix milliseconds."""
 
     circuitBreakers: list[dict[str, Any]]
     lockedIdentifiers: list[dict[str, Any]]
@@ -85,7 +85,7 @@ class PolicyRemoved(Struct):
 
 
 async def read(call: Call) -> Reply:
-    """The breakers, the addresses that may not log in for now, and the policies in their order."""
+    """Show the breakers, the addresses locked out of the login, and the policies in order."""
     clock = call.services.clock
     locked = [
         {"identifier": address, "lockedUntil": round((call.now + left) * 1000), "remainingMs": round(left * 1000)}
@@ -99,7 +99,7 @@ async def read(call: Call) -> Reply:
 
 
 async def write(call: Call) -> Reply:
-    """Add a policy or replace the one with its id; or lift a lock."""
+    """Add a policy, replace the one with its id, or unlock an address."""
     body: PolicyBody = call.body
     if body.action is not UNSET:
         return await _unlock(call, body)
@@ -129,7 +129,7 @@ async def write(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    """The id stands in the query, or in the body."""
+    """Delete a policy; query or body give its id."""
     id = call.query.get("id") or (decode(call.request.body, IdBody).id if call.request.body else "")
     if not id:
         raise refused(400, "id is required")
@@ -152,7 +152,7 @@ async def _unlock(call: Call, body: PolicyBody) -> Reply:
 
 
 def _given(part: Struct) -> dict[str, Any]:
-    """What demands anything: null and an empty list do not."""
+    """Return the fields that are set; null and an empty list count as not set."""
     return {name: value for name, value in msgspec.to_builtins(part).items() if value not in (None, [])}
 
 

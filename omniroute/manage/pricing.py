@@ -1,4 +1,4 @@
-"""Prices in US dollars per 1,000,000 tokens or per piece (contract section 5.6); in force for the next request."""
+"""Prices in US dollars per 1,000,000 tokens or per piece; changes apply from the next request on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .refusals import refused
 
 
 async def read(call: Call) -> Reply:
-    """The built-in prices overlaid, field by field, with the user's."""
+    """Show the built-in prices, overridden field by field with the user's."""
     return Reply(200, await call.store.pricing.merged())
 
 
@@ -22,7 +22,7 @@ async def defaults(call: Call) -> Reply:
 
 
 async def write(call: Call) -> Reply:
-    """PATCH, PUT and POST: merge into the user's table, which is the answer."""
+    """PATCH, PUT and POST: merge into the user's table, and return it."""
     table = decode_object(call.request.body)
     check(table)
     result = await call.store.pricing.merge(table)
@@ -31,7 +31,7 @@ async def write(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    """Back to the built-in price of one model, of a provider's models, or of all."""
+    """Restore the built-in price of one model, of a provider's models, or of all."""
     provider, model = call.query.get("provider") or None, call.query.get("model") or None
     table = await call.store.pricing.delete(provider, model)
     await call.audit("pricing.delete", "/".join(filter(None, (provider, model))) or None)
@@ -39,7 +39,7 @@ async def delete(call: Call) -> Reply:
 
 
 async def models(call: Call) -> Reply:
-    """Every provider with the models that can be priced."""
+    """List every provider with the models that can have a price."""
     snapshot, custom = call.services.snapshot, await call.store.custom_models.all()
     found = {}
     for provider in snapshot.providers.values():
@@ -57,7 +57,7 @@ async def models(call: Call) -> Reply:
 
 
 def check(table: dict[str, Any]) -> None:
-    """Raise the contract's 400 for the first thing that is no price."""
+    """Raise a 400 for the first invalid price."""
     for provider, models in table.items():
         if not provider or not isinstance(models, dict):
             raise refused(400, f"Invalid pricing for provider: {provider}")

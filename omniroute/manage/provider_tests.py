@@ -1,4 +1,4 @@
-"""Trying connections out: one, several, or a key not stored yet; and which models a provider lists (contract section 3)."""
+"""Testing connections: one, several, or a key not stored yet; and listing a provider's models."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BatchBody(Struct, rename="camel", kw_only=True):
 
 
 class Shown(Struct):
-    """The diagnosis as answers show it."""
+    """The diagnosis as the API shows it."""
 
     type: str
     source: str
@@ -91,7 +91,7 @@ async def test_one(call: Call) -> Reply:
 
 
 async def test_batch(call: Call) -> Reply:
-    """The active connections of a kind, one after another."""
+    """Test the active connections of a kind, one after another."""
     body: BatchBody = call.body
     if body.mode not in _MODES:
         options = "|".join(f'"{mode}"' for mode in _MODES)
@@ -133,7 +133,7 @@ _NO_VALIDATION: Final = "Provider validation not supported"
 
 
 async def validate(call: Call) -> Reply:
-    """Whether a key works, before it is stored."""
+    """Test a key before it is stored."""
     body: ValidateBody = call.body
     provider = await find_provider(call, body.provider, _NO_VALIDATION)
     if body.base_url:
@@ -148,7 +148,7 @@ async def validate(call: Call) -> Reply:
 
 
 async def models(call: Call) -> Reply:
-    """The provider's own list, its items as they came."""
+    """Return the provider's own list of models, items unchanged."""
     row = await find_connection(call)
     provider = call.services.snapshot.providers.get(row.provider)
     if provider is None:
@@ -172,7 +172,7 @@ async def _listed(call: Call, row: ConnectionRow, provider: Provider) -> list[di
 
 
 async def _test(call: Call, row: ConnectionRow) -> TestResult:
-    """Ask the provider, then note the result in memory, in the row and in the call log."""
+    """Test a connection, and record the result in memory, in its row and in the call log."""
     provider = call.services.snapshot.providers.get(row.provider)
     started = call.now
     outcome, refreshed = await _outcome(call, row, provider)
@@ -199,7 +199,7 @@ async def _test(call: Call, row: ConnectionRow) -> TestResult:
 
 
 async def _outcome(call: Call, row: ConnectionRow, provider: Provider | None) -> tuple[Validation, bool]:
-    """What the provider says, and whether the token was renewed for it."""
+    """Return the provider's verdict, and whether the token was refreshed first."""
     if provider is None:
         text = "Provider not supported"
         return _local(Diagnosis("unsupported", "validation", text, "unsupported")), False
@@ -229,7 +229,7 @@ async def _ask(call: Call, row: ConnectionRow, provider: Provider) -> Validation
 
 
 async def _renew(call: Call, row: ConnectionRow) -> Diagnosis | None:
-    """Renew the tokens; what is wrong when that cannot be."""
+    """Refresh the tokens; return what is wrong if that fails."""
     if not row.refreshable:
         text = "The access token has expired and there is no refresh token. Log in again"
         return Diagnosis("token_expired", "oauth", text, "token_expired")
@@ -242,12 +242,12 @@ async def _renew(call: Call, row: ConnectionRow) -> Diagnosis | None:
 
 
 def _local(problem: Diagnosis) -> Validation:
-    """A test that ended before the provider was asked."""
+    """Return the result of a test that failed before a request was sent."""
     return Validation(False, problem.message, None, 0, problem)
 
 
 def _marks(outcome: Validation, now: float) -> dict[str, Any]:
-    """The health columns after a test; success clears them."""
+    """Return the health columns after a test; success clears them."""
     good = outcome.valid
     return {
         "test_status": "active" if good else "error",

@@ -1,8 +1,8 @@
-"""Connections: the accounts at providers (contract section 3).  What tries them out is in ``provider_tests.py``."""
+"""Connections: the accounts at providers.  ``provider_tests.py`` tests them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -66,12 +66,19 @@ class Message(Struct):
 
 async def list_connections(call: Call) -> Reply:
     rows = await call.store.connections.list(call.query.get("provider") or None, flag(call.query.get("isActive")))
-    return Reply(200, ConnectionList([_shown(call, row) for row in rows]))
+    return Reply(200, ConnectionList(await _shown(call, rows)))
 
 
-def _shown(call: Call, row: ConnectionRow) -> ConnectionView:
-    live = call.services.live
-    return view(row, live.health.view(row.id), live.uses.of(row.id))
+async def _shown(call: Call, rows: Sequence[ConnectionRow]) -> list[ConnectionView]:
+    live, usage = call.services.live, call.store.usage
+    await usage.flush()
+    last = await usage.last_used(rows[0].id if len(rows) == 1 else None)
+    return [view(row, live.health.view(row.id), live.uses.of(row.id), last.get(row.id)) for row in rows]
+
+
+async def _one(call: Call, row: ConnectionRow) -> OneConnection:
+    [shown] = await _shown(call, [row])
+    return OneConnection(shown)
 
 
 @one_at_a_time
@@ -95,17 +102,17 @@ async def create(call: Call) -> Reply:
     if twin is not None and (not kept or _place(row) != _place(twin)):
         row = await start_afresh(call, row, moved=_place(row) != _place(twin), test_status=body.test_status)
     await call.audit("provider.create" if twin is None else "provider.update", row.id, _named(row))
-    return Reply(201, OneConnection(_shown(call, row)))
+    return Reply(201, await _one(call, row))
 
 
 async def read(call: Call) -> Reply:
     row = await find_connection(call)
-    return Reply(200, OneConnection(_shown(call, row)))
+    return Reply(200, await _one(call, row))
 
 
 @one_at_a_time
 async def change(call: Call) -> Reply:
-    """PUT and PATCH: what was sent is set, the rest stays."""
+    """PUT and PATCH: set the given fields, keep the rest."""
     before = await find_connection(call)
     changes = given(call.body)
     key = clean_key(changes.pop("api_key", ""))
@@ -130,18 +137,18 @@ async def change(call: Call) -> Reply:
     elif health:
         _set_health(call.services.live.health, row, health.keys())
     await call.audit("provider.update", row.id, {**_named(row), "changed": sorted(changes)})
-    return Reply(200, OneConnection(_shown(call, row)))
+    return Reply(200, await _one(call, row))
 
 
 def _place(row: ConnectionRow) -> dict[str, Any]:
-    """What says where an account's calls go."""
+    """Return the data that determines where the account's calls go."""
     return {name: value for name, value in row.provider_specific_data.items() if value}
 
 
 async def start_afresh(call: Call, row: ConnectionRow, *, moved: bool = False, **health: Any) -> ConnectionRow:
-    """New credentials, or (*moved*) another address: what came of the old ones is forgotten, in memory and in the table.
+    """Reset the health, in memory and in the row, after new credentials or (*moved*) another address.
 
-    *health* was said with them.
+    *health* are the health columns that were sent with the change.
     """
     live = call.services.live
     live.forget(row.id)
@@ -160,7 +167,7 @@ _FRESH: Final = {
 
 
 def _set_health(live: Health, row: ConnectionRow, sent: Collection[str]) -> None:
-    """Put the *sent* columns of *row* in force; the others are newer in memory, where anything is known."""
+    """Apply the *sent* columns of *row* in memory, where the other ones are newer, if known at all."""
     state, known = health_of(row), live.view(row.id)
     if known != AccountHealth():
         for name in AccountHealth.__struct_fields__:
@@ -170,7 +177,7 @@ def _set_health(live: Health, row: ConnectionRow, sent: Collection[str]) -> None
 
 
 def health_of(row: ConnectionRow) -> AccountHealth:
-    """The stored health of a connection in the form that the data plane keeps."""
+    """Return the stored health of a connection in the data plane's form."""
     return AccountHealth(
         test_status=row.test_status,
         last_error=row.last_error,
@@ -193,7 +200,7 @@ async def delete(call: Call) -> Reply:
 
 
 async def find_connection(call: Call) -> ConnectionRow:
-    """The connection named in the path.  Raises 404."""
+    """Return the connection named in the path.  Raises 404."""
     row = await call.store.connections.get(call.params["id"])
     if row is None:
         raise refused(404, "Connection not found")
@@ -201,9 +208,9 @@ async def find_connection(call: Call) -> ConnectionRow:
 
 
 async def find_provider(call: Call, provider_id: str, refusal: str = "Invalid provider") -> Provider:
-    """A built-in provider, a reserved id with a provider behind it, or a node.
+    """Return a built-in provider, a reserved id that stands for one, or a node.
 
-    Raises 404 for a node that is not there, 400 *refusal* for anything else.
+    Raises 404 for an unknown node, 400 *refusal* for anything else.
     """
     provider = call.services.snapshot.providers.get(provider_id)
     if provider is not None:
@@ -218,7 +225,7 @@ async def find_provider(call: Call, provider_id: str, refusal: str = "Invalid pr
 
 
 def _check_place(call: Call, base_url: str | None, data: dict[str, Any] | None) -> None:
-    """Refuse base URLs that must not be called, and secrets where they would not be sealed."""
+    """Refuse base URLs that must not be called, and secrets in fields that are not encrypted."""
     for url in (base_url, (data or {}).get("baseUrl")):
         if url:
             check_base_url(str(url), call.services.settings.allow_private_urls)

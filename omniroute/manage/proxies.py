@@ -1,4 +1,4 @@
-"""Outbound proxies: which one is for what (contract section 7.1)."""
+"""Outbound proxies, and which calls use them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MASK: Final = "****"
 _LEVELS: Final = (EVERYWHERE, *MAPS)
 _TEST_SECONDS: Final = 10.0
 _TEST_BYTES: Final = 64 * 1024
-_LONGEST: Final = 255  # of host, user name and password: what SOCKS can carry
+_LONGEST: Final = 255  # bytes of host, user name and password: the limit of SOCKS5 (RFC 1928, RFC 1929)
 _SOCKS_OFF: Final = "SOCKS5 proxy is disabled (set ENABLE_SOCKS5_PROXY=true to enable)"
 
 
 class ProxyBody(Struct):
-    """One level (``level``, ``id``, ``proxy``), or several at once by the names of the whole configuration."""
+    """One level (``level``, ``id``, ``proxy``), or several at once, named as in the whole configuration."""
 
     level: Any = UNSET
     id: Any = UNSET
@@ -85,7 +85,7 @@ class Tested(Struct, rename="camel", omit_defaults=True):
 
 
 async def read(call: Call) -> Reply:
-    """All, or ``?level=&id=``, or ``?resolve=<connection id>``: what its calls take."""
+    """Show all proxies, one (``?level=&id=``), or the one that a connection uses (``?resolve=<connection id>``)."""
     if connection_id := call.query.get("resolve"):
         return Reply(200, await _resolved(call, connection_id))
     stored = await call.store.proxies.read()
@@ -97,7 +97,7 @@ async def read(call: Call) -> Reply:
 
 @one_at_a_time
 async def write(call: Call) -> Reply:
-    """One level, or several at once; null removes, and a masked password stays what it was."""
+    """Set one level, or several; null removes a proxy, and a masked password keeps the stored one."""
     body = given(call.body)
     if not body.keys() - {"id", "proxy"}:
         raise refused(400, "level is required")
@@ -112,7 +112,7 @@ async def delete(call: Call) -> Reply:
 
 
 async def test(call: Call) -> Reply:
-    """Fetch our public address through a proxy.  What goes wrong beyond the request is an answer, not an error."""
+    """Fetch the gateway's public address through a proxy.  A failure of the proxy is a result, not an error status."""
     value = call.body.proxy
     if not isinstance(value, Mapping) or not value.get("host") or not value.get("port"):
         raise refused(400, "proxy.host and proxy.port are required")
@@ -125,9 +125,9 @@ async def test(call: Call) -> Reply:
 
 
 async def _public_address(call: Call, proxy: Proxy) -> tuple[str | None, str | None]:
-    """(address, None) or (None, what went wrong)."""
+    """Return (address, None) or (None, what went wrong)."""
     if call.services.gateway is None:
-        raise OmniError("internal", "There is no data plane to test with")
+        raise OmniError("internal", "The data plane is not running")
     place = urlsplit(call.services.settings.proxy_test_url)
     origin = Origin(place.scheme, place.hostname or "", place.port or TARGET_PORTS[place.scheme], proxy)
     path = (place.path or "/") + (f"?{place.query}" if place.query else "")
@@ -148,7 +148,7 @@ async def _public_address(call: Call, proxy: Proxy) -> tuple[str | None, str | N
 
 
 def _address(body: bytes) -> str | None:
-    """The IP address in ``{"ip": …}``, ``{"origin": …}`` or plain text."""
+    """Return the IP address in ``{"ip": …}``, ``{"origin": …}`` or plain text."""
     try:
         found = orjson.loads(body)
         text = str(found.get("ip") or found.get("origin")) if isinstance(found, dict) else str(found)
@@ -161,7 +161,7 @@ def _address(body: bytes) -> str | None:
 
 
 async def _changes(call: Call, body: Mapping[str, Any], stored: ProxyConfig) -> dict[tuple[str, str], Proxy | None]:
-    """What to store, from either form of the request."""
+    """Return what to store, from either form of the request."""
     if "level" in body:
         place = _place(body["level"], body.get("id"))
         return {place: await _new(call, body.get("proxy", UNSET), stored.get(*place))}
@@ -181,15 +181,45 @@ async def _changes(call: Call, body: Mapping[str, Any], stored: ProxyConfig) -> 
 
 
 async def _apply(call: Call, changes: Mapping[tuple[str, str], Proxy | None]) -> ConfigView:
+    troubled = await _troubled(call)
+    before = {row.id: via_of(call, row) for row in troubled}
     stored = await call.store.proxies.change(changes)
+    for row in troubled:
+        if _proxy_of(via_of(call, row)) != _proxy_of(before[row.id]):
+            _start_afresh(call, row)
     for (level, id), proxy in changes.items():
         target = f"{level}:{id}" if id else level
         await call.audit("settings.proxy", target, {"proxy": proxy.url if proxy is not None else None})
     return _view(stored)
 
 
+async def _troubled(call: Call) -> list[ConnectionRow]:
+    """Return the accounts that may be unavailable because of a connection failure: without a 4xx from the provider.
+
+    The list is empty while no account and no breaker is in trouble.
+    """
+    live = call.services.live
+    if live.health.calm and live.breakers.calm:
+        return []
+    return [
+        row for row in await call.store.connections.list() if not (live.health.view(row.id).error_code or "").startswith("4")
+    ]
+
+
+def _proxy_of(via: Via | None) -> Proxy | None:
+    return via.proxy if via is not None else None
+
+
+def _start_afresh(call: Call, row: ConnectionRow) -> None:
+    """Clear the failures of an account whose proxy has changed."""
+    live = call.services.live
+    live.health.clear(row.id)
+    live.breakers.succeed(row.provider)
+    live.health.reopen(row.provider)
+
+
 def _place(level: object, id: object) -> tuple[str, str]:
-    """(level, id); the id of ``global`` is empty."""
+    """Return (level, id); the id of ``global`` is empty."""
     if not level:
         raise refused(400, "level is required")
     if level not in _LEVELS or not isinstance(level, str):
@@ -202,19 +232,19 @@ def _place(level: object, id: object) -> tuple[str, str]:
 
 
 async def _new(call: Call, value: object, before: Proxy | None) -> Proxy | None:
-    """The proxy to store; *before* is what is stored in its place."""
+    """Return the proxy to store; *before* is the one that it replaces."""
     if value is None:
         return None
     proxy = await _parse(call, value)
     if proxy.password != MASK:
         return proxy
-    if before is None or before.host != proxy.host:  # a password is not sent to whoever is named next
+    if before is None or before.host != proxy.host:  # a stored password must not be sent to another host
         raise refused(400, "proxy.password is masked: give it anew")
     return proxy._replace(password=before.password)
 
 
 async def _parse(call: Call, value: object) -> Proxy:
-    """Raises 400 in the words of the contract."""
+    """Read and check a proxy.  Raises 400."""
     if not isinstance(value, Mapping):
         raise refused(400, "proxy must be an object")
     socks = call.services.settings.enable_socks5_proxy or await call.store.config.get("enableSocks5Proxy") is True
@@ -256,7 +286,7 @@ def _port(value: object) -> int:
 
 
 def _unmasked(proxy: Proxy, stored: ProxyConfig) -> Proxy:
-    """With the stored password of the very same proxy, where the caller was shown a mask."""
+    """Return *proxy* with the stored password of the same proxy in place of the mask."""
     if proxy.password != MASK:
         return proxy
     known = [stored.everywhere, *(one for entries in stored.maps.values() for one in entries.values())]
@@ -274,24 +304,24 @@ async def _resolved(call: Call, connection_id: str) -> Resolved:
 
 
 def via_of(call: Call, row: ConnectionRow) -> Via | None:
-    """The proxy that the calls of a stored connection take, also while it is switched off."""
+    """Return the proxy that a stored connection's calls use, even while the connection is inactive."""
     snapshot = call.services.snapshot
     provider = snapshot.providers.get(row.provider)
     try:
         base = base_url_of(provider, row.base_url, row.provider_specific_data) if provider is not None else ""
-    except OmniError:  # it is not complete yet
+    except OmniError:  # the connection is not complete yet
         base = ""
     return snapshot.outbound.choose(provider, row.provider, row.id, base)
 
 
 def probe_for(call: Call, row: ConnectionRow) -> Probe:
-    """What asks the provider in the way that the connection's calls take."""
+    """Return a probe that uses the same proxy as the connection's calls."""
     via = via_of(call, row)
     return call.services.probe if via is None else call.services.probe.by(via.proxy)
 
 
 def probe_of(call: Call, provider: Provider, base_url: str = "") -> Probe:
-    """The same for an account that is not stored yet."""
+    """Return a probe for an account that is not stored yet."""
     via = call.services.snapshot.outbound.choose(provider, provider.id, "", base_url)
     return call.services.probe if via is None else call.services.probe.by(via.proxy)
 

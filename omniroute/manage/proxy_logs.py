@@ -1,4 +1,4 @@
-"""The newest calls and the outbound proxy that each took, if any (contract section 6)."""
+"""The log of the newest calls with the outbound proxy that each used, if any."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Cleared(Struct):
 
 
 async def read(call: Call) -> Reply:
-    """Newest first; filters narrow each other.  A provider may be named by its id, alias or prefix."""
+    """List calls that match all filters, newest first.  A provider may be named by its id, alias or prefix."""
     asked = {name: value for name in _FILTERS if (value := call.query.get(name)) and value != "all"}
     if provider := asked.get("provider"):
         asked["provider"] = call.services.snapshot.prefixes.get(provider, provider)

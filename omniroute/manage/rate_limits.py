@@ -1,4 +1,4 @@
-"""How busy each connection is, what is locked, and protection on or off (contract section 8)."""
+"""The load of each connection, locked models, and switching protection on or off."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ async def write(call: Call) -> Reply:
 
 
 def defaults(call: Call) -> dict[str, Any]:
-    """The limits of protected connections in force, as the API names them."""
+    """Return the current limits of protected connections, under their API names."""
     values = call.services.snapshot.settings.rate_defaults._asdict()
     return {name: round(values[field] / factor) for name, (field, factor) in RATE_FIELDS.items()}

@@ -1,4 +1,4 @@
-"""Cooldowns, circuit breakers and the limits of protected connections (contract section 12); in force at once."""
+"""Cooldowns, circuit breakers and the limits of protected connections; changes apply at once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Final, NotRequired, TypedDict
 
 from msgspec import UNSET, Struct, UnsetType
 
+from ..gateway.render import provider_profile
 from ..gateway.retry import PROFILES, profile_of
 from ..store.config import PROFILE_FIELDS, RATE_FIELDS
 from . import rate_limits
@@ -13,7 +14,7 @@ from .call import Call, Reply, one_at_a_time
 from .monitoring import lift_all, rate_limit_status
 from .refusals import refused
 
-_MOST: Final = 1e12  # milliseconds, or a count: more is a mistake
+_MOST: Final = 1e12  # milliseconds, or a count; anything larger is a mistake
 
 
 class ResilienceBody(Struct):
@@ -53,7 +54,7 @@ async def read(call: Call) -> Reply:
 
 @one_at_a_time
 async def write(call: Call) -> Reply:
-    """PUT and PATCH: a profile that is given replaces the one of its name, the rest stays."""
+    """PUT and PATCH: replace the given profiles, keep the rest."""
     body: ResilienceBody = call.body
     profiles = {} if body.profiles is UNSET else body.profiles
     defaults = {} if body.defaults is UNSET else body.defaults
@@ -65,6 +66,7 @@ async def write(call: Call) -> Reply:
     if defaults:
         changes["rateLimitDefaults"] = await _stored(call, "rateLimitDefaults") | _checked_defaults(defaults)
     await call.store.config.set_many(changes)
+    _adjust_breakers(call)
     await call.audit("resilience.update", None, {"changed": sorted([*profiles, *defaults])})
     reply: dict[str, Any] = {"ok": True}
     if profiles:
@@ -75,13 +77,13 @@ async def write(call: Call) -> Reply:
 
 
 async def reset(call: Call) -> Reply:
-    """Close every breaker, lift every cooldown and lock."""
+    """Close all breakers, lift all cooldowns and locks."""
     count = await lift_all(call)
     return Reply(200, {"ok": True, "resetCount": count, "message": f"Reset {count} circuit breaker(s)"})
 
 
 def circuit_breakers(call: Call) -> list[dict[str, Any]]:
-    """The breaker of each provider that has an account; ``lastFailureTime`` in Unix milliseconds."""
+    """Return the breakers of providers with accounts or recent failures; ``lastFailureTime`` is in Unix milliseconds."""
     breakers = call.services.live.breakers
     shown = []
     for name in dict.fromkeys((*call.services.snapshot.connections, *breakers.known())):
@@ -92,6 +94,13 @@ def circuit_breakers(call: Call) -> list[dict[str, Any]]:
             "retryAfterMs": round(breakers.wait(name) * 1000),
         })  # fmt: skip
     return shown
+
+
+def _adjust_breakers(call: Call) -> None:
+    snapshot, breakers = call.services.snapshot, call.services.live.breakers
+    for name in breakers.known():
+        if (provider := snapshot.providers.get(name)) is not None:
+            breakers.adjust(name, profile_of(snapshot.settings.profiles, provider_profile(provider)))
 
 
 def _profiles(call: Call) -> dict[str, dict[str, int]]:

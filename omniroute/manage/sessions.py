@@ -1,7 +1,7 @@
-"""Login sessions as signed cookies: JWT (RFC 7519) with HS256 (RFC 7518 section 3.2) and nothing else.
+"""Login sessions as signed cookies: JWT (RFC 7519) with HS256 (RFC 7518 section 3.2).
 
-Only one algorithm and one header are ever accepted, so no token can choose how it is checked.  A token carries an id and
-an epoch: logging out revokes the id, a new password raises the epoch and with it ends every session.
+Only this algorithm and one exact header are accepted, so a token cannot choose how it is verified.  A token carries an id
+and an epoch: logging out revokes the id; a new password increments the epoch, which ends every session.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ def _signature(secret: bytes, signed: bytes) -> bytes:
 
 
 def new(now: float, epoch: int) -> Session:
-    """A fresh session, valid for :data:`LIFETIME`."""
+    """Return a new session, valid for :data:`LIFETIME`."""
     return Session(True, int(now + LIFETIME), secrets.token_urlsafe(16), epoch)
 
 
 def encode(session: Session, secret: bytes) -> str:
-    """The token of *session*."""
+    """Return the signed token of *session*."""
     signed = _HEADER + b"." + _b64(msgspec.json.encode(session))
     return (signed + b"." + _signature(secret, signed)).decode()
 
 
 def decode(token: str, secret: bytes, now: float) -> Session | None:
-    """The session of *token*, or None when it is malformed, forged or expired."""
+    """Return the session of *token*; None if it is malformed, forged or expired."""
     if len(token) > _MAX_TOKEN or not token.isascii():
         return None
     signed, _, signature = token.encode().rpartition(b".")
@@ -69,12 +69,12 @@ def decode(token: str, secret: bytes, now: float) -> Session | None:
 
 
 def cookie(token: str, secure: bool) -> bytes:
-    """``Set-Cookie`` that begins a session."""
+    """Return the ``Set-Cookie`` value that begins a session."""
     return f"{COOKIE}={token}; Path=/; Max-Age={int(LIFETIME)}; HttpOnly; SameSite=Lax{_tail(secure)}".encode()
 
 
 def expired_cookie(secure: bool) -> bytes:
-    """``Set-Cookie`` that ends it."""
+    """Return the ``Set-Cookie`` value that ends a session."""
     past = "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0"
     return f"{COOKIE}=; Path=/; {past}; HttpOnly; SameSite=Lax{_tail(secure)}".encode()
 
@@ -84,7 +84,7 @@ def _tail(secure: bool) -> str:
 
 
 def tokens(cookie_fields: list[bytes]) -> list[str]:
-    """The values of our cookie in the ``Cookie`` fields (RFC 6265 section 5.4: several may be sent)."""
+    """Return the values of our cookie in the ``Cookie`` fields; a client may send several (RFC 6265 section 5.4)."""
     found = []
     for pair in b";".join(cookie_fields).decode("latin-1").split(";"):
         name, _, value = pair.strip().partition("=")

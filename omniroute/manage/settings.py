@@ -1,4 +1,4 @@
-"""The main settings (contract section 7): stored values over defaults, and the way to a new password."""
+"""The main settings: stored values over defaults, and changing the password."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WildcardAlias(Struct):
 
 
 def _type(field: Field) -> Any:
-    """A row of the settings table as a type."""
+    """Return the type that validates *field*."""
     types: dict[str, Any] = {
         "string": Annotated[str, Meta(max_length=field.high)],
         "bool": bool,
@@ -49,7 +49,7 @@ async def read(call: Call) -> Reply:
 
 
 async def write(call: Call) -> Reply:
-    """PUT and PATCH: what was sent is set, the rest stays."""
+    """PUT and PATCH: set the given settings; the others stay."""
     changes = given_json(call.body)
     new, current = changes.pop("newPassword", ""), changes.pop("currentPassword", "")
     headers = await _change_password(call, new, current) if new else []
@@ -61,7 +61,7 @@ async def write(call: Call) -> Reply:
 
 
 async def safe_settings(call: Call) -> dict[str, Any]:
-    """Everything stored but what must stay secret."""
+    """Return all settings without the secret ones."""
     stored = {name: value for name, value in (await call.store.config.all()).items() if name not in _SECRET}
     has_password = await account.has_password(call.services)
     logs = call.services.settings.log_bodies
@@ -69,7 +69,7 @@ async def safe_settings(call: Call) -> dict[str, Any]:
 
 
 async def _change_password(call: Call, new: str, current: str) -> Headers:
-    """Set the password; whoever changed it stays logged in, all others do not."""
+    """Set the password, which ends all sessions; a caller who had one gets the cookie of a new one."""
     if await account.has_password(call.services):
         if not current:
             raise refused(400, "Current password required")

@@ -1,6 +1,6 @@
-"""What answers that are built as plain dicts look like: types for the API document only.
+"""The types of answers that are built as plain dicts; used by the API document only.
 
-A key that may be missing is ``NotRequired``; more keys than these may come, as JSON clients must expect anyway.
+A key that may be missing is ``NotRequired``; answers may have further keys, as JSON clients must expect anyway.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .cache import SemanticView
 
 
 class Done(TypedDict):
-    """It has happened."""
+    """The action succeeded."""
 
     success: bool
     message: NotRequired[str]
@@ -25,7 +25,7 @@ CallTokens = TypedDict("CallTokens", {"in": int | None, "out": int | None})
 
 
 class CallEntry(TypedDict):
-    """One call of the log; ``requestId`` is the answer's X-Request-Id."""
+    """One call of the log; ``requestId`` is the response's X-Request-Id."""
 
     id: str
     requestId: str | None
@@ -53,19 +53,20 @@ class CallEntry(TypedDict):
 
 
 class CallDetail(CallEntry):
-    """One call with what was kept of its bodies."""
+    """One call with its bodies, if they were kept."""
 
     requestBody: Any
     responseBody: Any
 
 
 class History(TypedDict):
-    """Use by what caused it."""
+    """Usage by provider, model, account and key.  The costs exclude the ``unpricedRequests``, whose price is unknown."""
 
     totalRequests: int
     totalPromptTokens: int
     totalCompletionTokens: int
     totalCost: float
+    unpricedRequests: int
     byProvider: dict[str, dict[str, Any]]
     byModel: dict[str, dict[str, Any]]
     byAccount: dict[str, dict[str, Any]]
@@ -76,7 +77,7 @@ class History(TypedDict):
 
 
 class HealthReport(TypedDict):
-    """A stranger gets the first three fields only."""
+    """The health; an unknown caller gets only the first three fields."""
 
     status: str
     timestamp: NotRequired[str]
@@ -96,7 +97,7 @@ class HealthReset(TypedDict):
 
 
 class Telemetry(TypedDict):
-    """Milliseconds; ``phaseBreakdown`` and ``providers`` hold the same figures by phase and by provider."""
+    """Latencies in milliseconds; ``phaseBreakdown`` and ``providers`` have the same figures by phase and by provider."""
 
     count: int
     avg: float
@@ -139,7 +140,7 @@ class BackupList(TypedDict):
 
 
 class BackupMade(TypedDict):
-    """``message`` alone when nothing has changed since the last copy."""
+    """``message`` alone if nothing has changed since the last backup."""
 
     created: NotRequired[bool]
     filename: NotRequired[str]
@@ -179,7 +180,7 @@ class Models(TypedDict):
 
 
 class CustomModels(TypedDict):
-    """Of one provider a list, of all a list by provider id."""
+    """A list for one provider, or lists by provider id."""
 
     models: list[dict[str, Any]] | dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""What is changed in requests on their way: the thinking budget and the system prompt (contract sections 7.3 and 7.4)."""
+"""Settings that change requests: the thinking budget and the system prompt."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def read_thinking(call: Call) -> Reply:
 
 
 async def write_thinking(call: Call) -> Reply:
-    """What is not sent returns to its default."""
+    """Replace the rule; fields that are not sent get their defaults."""
     given = {name: value for name, value in given_json(call.body).items() if value is not None}
     mode, budget, effort = (given.get(name, default) for name, default in THINKING.items())
     if mode not in MODES:
@@ -65,7 +65,7 @@ async def read_prompt(call: Call) -> Reply:
 
 @one_at_a_time
 async def write_prompt(call: Call) -> Reply:
-    """What is not sent stays."""
+    """Set the given fields; the others stay."""
     given = given_json(call.body)
     if not isinstance(given.get("prompt", ""), str):
         raise refused(400, "prompt must be a string")

@@ -1,6 +1,6 @@
-"""The admin pages: files read once into memory, so that a path can only name what was found at start.
+"""The admin pages: files read into memory once, so that a path can only name a file found then.
 
-No file name from a request ever reaches the file system.  Pages run only their own scripts (strict CSP), never in a frame.
+No file name from a request ever reaches the file system.  A strict CSP limits pages to their own scripts and forbids frames.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from ..proto.headers import get_all
 from ..upstream.credentials import needs_secret
 from ..upstream.providers import Provider
 from .access import open_to
@@ -47,7 +48,7 @@ SECURITY: Final = [
 ]
 _NO_UI: Final = (
     b"<!doctype html><html lang=en><meta charset=utf-8><title>OmniRoute</title>"
-    b"<h1>OmniRoute</h1><p>The gateway runs. The admin pages are not part of this installation; use <code>/api</code> "
+    b"<h1>OmniRoute</h1><p>The gateway is running. The admin pages are not part of this installation; use <code>/api</code> "
     b"or the <code>omniroute</code> command.</html>"
 )
 _LARGEST: Final = 4 * 1024 * 1024
@@ -62,13 +63,13 @@ class Asset(NamedTuple):
 
 
 def folders() -> list[Path]:
-    """Where the pages may lie: beside the package (a checkout), inside it, or installed as data."""
+    """Return where the pages may be: beside the package (a checkout), inside it, or installed as data."""
     package = Path(__file__).parents[1]
     return [package.parent / "admin_ui", package / "admin_ui", Path(sysconfig.get_path("data")) / "share/omniroute/admin_ui"]
 
 
 def read_assets(folder: Path) -> dict[str, Asset]:
-    """The files below *folder* by relative path; only known types, no links out of it, nothing hidden."""
+    """Read the files below *folder* by relative path: known types only, no links out of it, no hidden files."""
     root = folder.resolve()
     found: dict[str, Asset] = {}
     for path in sorted(root.rglob("*")):
@@ -87,7 +88,7 @@ def _asset(content: bytes, kind: bytes) -> Asset:
 
 @cache
 def assets() -> Mapping[str, Asset]:
-    """The pages of this installation; at the least a plain ``index.html``."""
+    """Return the pages of this installation; at least a plain ``index.html``."""
     for folder in folders():
         if (folder / "index.html").is_file():
             return read_assets(folder)
@@ -99,14 +100,14 @@ def _reply(call: Call, asset: Asset | None, extra: list[tuple[bytes, bytes]] | N
     if asset is None:
         return Reply(404, {"error": "Not found"}, headers)
     headers.append((b"etag", asset.etag))
-    if _matches(call.request.header(b"if-none-match"), asset.etag):
+    if _matches(get_all(call.request.headers, b"if-none-match"), asset.etag):
         return Reply(304, b"", headers)
     return Reply(200, asset.content, [(b"content-type", asset.kind), *headers])
 
 
-def _matches(condition: bytes | None, etag: bytes) -> bool:
-    """``If-None-Match`` by weak comparison (RFC 9110 section 13.1.2)."""
-    tags = [tag.strip().removeprefix(b"W/") for tag in (condition or b"").split(b",")]
+def _matches(conditions: list[bytes], etag: bytes) -> bool:
+    """Evaluate ``If-None-Match``, on one line or several, by weak comparison (RFC 9110 section 13.1.2)."""
+    tags = [tag.strip().removeprefix(b"W/") for line in conditions for tag in line.split(b",")]
     return etag in tags or b"*" in tags
 
 
@@ -115,7 +116,7 @@ async def home(call: Call) -> Reply:
 
 
 async def dashboard(call: Call) -> Reply:
-    """The application, at every address below ``/dashboard``; to the login page when a login is needed."""
+    """Return the application, for every address below ``/dashboard``; redirect to the login page if a login is needed."""
     session = call.actor.session
     if not call.actor.known and not await open_to(call):
         return _redirect(b"/login")
@@ -130,12 +131,12 @@ async def login_page(call: Call) -> Reply:
 
 
 async def docs(call: Call) -> Reply:
-    """The page that shows ``/api/openapi.json``."""
+    """Return the page that shows ``/api/openapi.json``."""
     return _reply(call, assets().get("docs.html") or assets().get("index.html"))
 
 
 async def asset_file(call: Call) -> Reply:
-    """A file, or the built-in providers as the forms need them: no copy of the catalog to grow old among the pages."""
+    """Return a file, or the built-in providers for the forms, so that the pages need no copy of the catalogue."""
     name = call.params["file"]
     if name == _CATALOG:
         shown = [_shown(provider) for provider in call.services.catalog.providers.values()]
@@ -144,7 +145,7 @@ async def asset_file(call: Call) -> Reply:
 
 
 def _shown(provider: Provider) -> dict[str, Any]:
-    """``fields``: what ``providerSpecificData`` must say to complete the base URL."""
+    """Return a provider for the forms; ``fields`` are the ``providerSpecificData`` members that its base URL needs."""
     return {
         "id": provider.id,
         "name": provider.name,

@@ -1,4 +1,4 @@
-"""Sync with another gateway (contract section 10): switching it on and off, and the side that the other gateway calls."""
+"""Sync with another gateway: enabling it, and the routes that the other gateway calls."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Met(Struct, rename="camel"):
 
 
 async def state(call: Call) -> Reply:
-    """Whether sync is on; when it is, also whether the other gateway answers now."""
+    """Show whether sync is enabled and, if so, whether the other gateway is reachable."""
     if not await call.store.config.get("cloudEnabled"):
         return Reply(200, SyncState(False))
     cloud = _cloud(call)
@@ -82,7 +82,7 @@ async def _sync(call: Call, action: str) -> Reply:
 
 
 async def _disable(call: Call) -> Reply:
-    """Off here in any case; what came from here is deleted at the other gateway, if it can be reached."""
+    """Disable sync here in any case; the other gateway deletes this gateway's records, if it is reachable."""
     done = SyncDone(True, "Cloud disabled")
     if await call.store.config.get("cloudEnabled"):
         await call.store.config.set_many({"cloudEnabled": False})
@@ -95,7 +95,7 @@ async def _disable(call: Call) -> Reply:
 
 
 async def initialize(call: Call) -> Reply:
-    """Begin to meet regularly; nothing happens as long as sync is switched off."""
+    """Start the periodic sync, which does nothing while sync is disabled."""
     cloud = _cloud(call)
     if cloud.running:
         return Reply(200, Initialized("Cloud sync already initialized"))
@@ -108,7 +108,7 @@ async def initialized(call: Call) -> Reply:
     return Reply(200, Initialized(f"Cloud sync is {'' if running else 'not '}initialized", initialized=running))
 
 
-# ------------------------------------------------------------------------------------------ what the other gateway calls
+# --------------------------------------------------------------------------------------- called by the other gateway
 
 
 async def meet(call: Call) -> Reply:

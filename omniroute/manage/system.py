@@ -1,4 +1,4 @@
-"""The process itself: init, restart, shutdown (contract section 13)."""
+"""The process itself: init, restart, shutdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def init(call: Call) -> Reply:
 
 
 def _check_caller(call: Call) -> None:
-    """Even with the login switched off, only a known caller or this machine may end the process."""
+    """Let only a logged-in caller or this machine end the process, even if the login is switched off.  Raises 401."""
     if not (call.actor.known or is_local(call)):
         raise unauthenticated()
 

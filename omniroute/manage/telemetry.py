@@ -1,4 +1,4 @@
-"""How long calls take (contract sections 8 and 13): the newest thousand from memory, all of them from the usage tables."""
+"""Latencies: of the newest thousand calls, from memory, and of all calls, from the usage tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_MS: Final = 86_400_000
 
 
 async def summary(call: Call) -> Reply:
-    """Percentiles in milliseconds of the calls that ended within ``windowMs``, at most the newest thousand."""
+    """Return percentiles in milliseconds over the calls that ended within ``windowMs``, at most the newest thousand."""
     window = whole(call.query.get("windowMs"), WINDOW_MS, 1, _LONGEST_MS)
     since = call.services.clock.monotonic() - window / 1000
     calls = [timing for timing in call.services.live.recent if timing.at >= since]
@@ -37,13 +37,13 @@ async def provider_metrics(call: Call) -> Reply:
             "avgLatencyMs": round(total.duration_ms / total.requests),
         }
         for total in await call.store.analytics.totals("provider")
-        if total.requests
+        if total.requests and total.name  # a call that is refused before it is routed has no provider
     }
     return Reply(200, {"metrics": metrics})
 
 
 def percentiles(values: Iterable[float], digits: int | None = None) -> dict[str, Any]:
-    """Count, mean and nearest-rank percentiles in milliseconds, to *digits* behind the point; 0 where there is nothing."""
+    """Return count, mean and nearest-rank percentiles in milliseconds, to *digits* decimals; all 0 without values."""
     ranked = sorted(values)
     mean = round(sum(ranked) / len(ranked), digits) if ranked else 0
     return {"count": len(ranked), "avg": mean, **{f"p{share}": _rank(ranked, share, digits) for share in (50, 95, 99)}}
@@ -64,12 +64,11 @@ PHASES: Final = ("parse", "resolve", "validate", "policy", "connect")
 
 
 def _phases(calls: Iterable[Timing]) -> dict[str, Any]:
-    """Milliseconds between the moments that are noted of a call.
+    """Return percentiles of the milliseconds that each phase of a call took.
 
-    ``parse``: until key, guard and body had been looked at; ``resolve``: until it was known who may answer; ``validate``:
-    until the request was found to have what it must have; ``policy``: until it might be sent (limits, budgets, answers in
-    memory); ``connect``: until the first byte for the client, with every attempt; from there to the end ``stream``, of a
-    whole answer ``finalize``.
+    ``parse``: key, guard and body.  ``resolve``: finding the providers for the model.  ``validate``: required fields.
+    ``policy``: limits, budgets and caches.  ``connect``: all attempts, up to the first byte for the client.  Then, until the
+    end, ``stream``, or ``finalize`` for a call that is not streamed.
     """
     phases: dict[str, list[float]] = {name: [] for name in (*PHASES, "stream", "finalize")}
     for timing in calls:

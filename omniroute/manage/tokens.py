@@ -1,4 +1,4 @@
-"""The tokens of the accounts: how they are renewed, the round that looks after idle ones, and how they fare (section 13)."""
+"""OAuth tokens of the accounts: refreshing them, the periodic sweep over idle accounts, and their health."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .connection_view import unix
 _log = logging.getLogger("omniroute.manage")
 FAILED: Final = "token_refresh_failed"
 SWEEP_SECONDS: Final = 60.0
-DEFAULT_MINUTES: Final = 60  # between two looks at one account
+DEFAULT_MINUTES: Final = 60  # between two checks of one account
 _SOURCE: Final = "oauth"
 
 
 class TokenKeeper:
-    """Renews tokens and stores them.  :meth:`refresh` is the ``refresher`` of ``gateway.tokens.Tokens``."""
+    """Refreshes tokens and stores them.  :meth:`refresh` is the ``refresher`` of ``gateway.tokens.Tokens``."""
 
     def __init__(self, store: Store, live: Live, clock: Clock, endpoint: TokenEndpoint) -> None:
         self.last_check_at: float | None = None  # Unix seconds
@@ -37,10 +37,10 @@ class TokenKeeper:
         self._endpoint = endpoint
 
     async def refresh(self, connection_id: str) -> None:
-        """Renew the tokens of one account, store and publish them.
+        """Refresh the tokens of one account, store and publish them.
 
-        Raises OmniError ``upstream_auth``, its code ``reauth_required`` when only a new login helps, else
-        ``token_refresh_failed``.
+        Raises OmniError ``upstream_auth`` with the code ``reauth_required`` if only a new login helps, else
+        ``token_refresh_failed``; ``not_found`` if there is no such account.
         """
         row = await self._store.connections.get(connection_id)
         if row is None:
@@ -55,7 +55,7 @@ class TokenKeeper:
             self._store.connections.mark(row.id, {"last_health_check_at": self._clock.time()})
             raise OmniError("upstream_auth", text, code=code) from None
         if await self._store.connections.refresh_token(row.id) != token:
-            return  # a login came meanwhile: its tokens are newer
+            return  # the user has logged in meanwhile; those tokens are newer
         now = self._clock.time()
         if await self._store.connections.update(row.id, **token_columns(grant, now), last_health_check_at=now) is None:
             raise OmniError("not_found", "Connection not found")
@@ -70,16 +70,16 @@ class TokenKeeper:
         return await self._endpoint.refresh(client, token, row.id)
 
     async def watch(self) -> None:
-        """Sweep each minute, for ever."""
+        """Sweep every minute, forever."""
         while True:
             await self._clock.sleep(SWEEP_SECONDS)
             try:
                 await self.sweep()
-            except Exception:  # noqa: BLE001 - one bad round must not be the last
+            except Exception:  # noqa: BLE001 - one failed sweep must not end the loop
                 _log.exception("the round over the tokens failed")
 
     async def sweep(self) -> int:
-        """Renew the tokens of idle accounts whose time has come; returns how many were due."""
+        """Refresh the tokens of the accounts that are due; return how many were."""
         tokens, due = self._live.tokens, 0
         for row in await self._store.connections.list(is_active=True):
             if not is_due(row, self._clock.time()) or tokens.paused(row.id):
@@ -88,13 +88,16 @@ class TokenKeeper:
             try:
                 await tokens.refresh(row.id)
             except OmniError:
-                continue  # logged and noted where it happened
+                continue  # refresh() has recorded it in the account's health
         self.last_check_at = self._clock.time()
         return due
 
 
 def is_due(row: ConnectionRow, now: float) -> bool:
-    """Whether the sweep has to renew: each ``healthCheckInterval`` minutes (0 = never), or because the token ends soon."""
+    """Whether the sweep must refresh the token: it expires soon, or ``healthCheckInterval`` minutes have passed.
+
+    An interval of 0 exempts the account from the sweep.
+    """
     minutes = DEFAULT_MINUTES if row.health_check_interval is None else row.health_check_interval
     if not row.refreshable or minutes <= 0:
         return False
@@ -103,7 +106,7 @@ def is_due(row: ConnectionRow, now: float) -> bool:
 
 
 def token_columns(grant: Grant, now: float) -> dict[str, Any]:
-    """What a grant changes in the row of a connection; what it does not say of scope and refresh token stays."""
+    """Return the columns that a grant changes in a connection; refresh token and scope stay if the grant has none."""
     end = grant.expires_at if grant.expires_in is None else now + grant.expires_in
     ends = None if end is None else iso(end)
     said = {
@@ -122,14 +125,14 @@ def token_columns(grant: Grant, now: float) -> dict[str, Any]:
 
 
 def recover(health: Health, connection_id: str) -> None:
-    """New tokens came: trouble that the old ones made is over; a rate limit is not."""
+    """Clear failures that the old tokens caused, now that there are new ones; a rate limit stays."""
     state = health.view(connection_id)
     if state.last_error_source == _SOURCE or state.error_code in ("401", "403"):
         health.tested(connection_id, ok=True)
 
 
 class TokenHealth(Struct, rename="camel"):
-    """``GET /api/token-health``; counts are of active accounts that were logged in by OAuth."""
+    """The reply of ``GET /api/token-health``; it counts active OAuth accounts."""
 
     total: int
     healthy: int
@@ -140,7 +143,7 @@ class TokenHealth(Struct, rename="camel"):
 
 
 def report(rows: Iterable[ConnectionRow], health: Health, now: float, last_check_at: float | None) -> TokenHealth:
-    """How the tokens fare: *errored* need somebody, *warning* ones end soon or are in trouble that may pass."""
+    """Count the accounts by state: *errored* need user action; *warning* expire soon or have a temporary failure."""
     states = [_state(row, health, now) for row in rows if row.is_active and row.auth_type == "oauth"]
     errored, warning = states.count("error"), states.count("warning")
     return TokenHealth(

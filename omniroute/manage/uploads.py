@@ -1,4 +1,4 @@
-"""A file in a form (multipart/form-data, RFC 7578), written to disk as it arrives."""
+"""File uploads in forms (multipart/form-data, RFC 7578), written to disk as they arrive."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..errors import OmniError
 from ..proto.exchange import Exchange
 from ..proto.multipart import FormError, FormReader, Part
 
-_WRITE_BYTES: Final = 1024 * 1024  # gathered before a write, which then happens beside the event loop
+_WRITE_BYTES: Final = 1024 * 1024  # bytes collected before each write, which runs in a thread
 
 
 class Upload(NamedTuple):
-    """A received file; ``filename`` is the client's word, never a path to use."""
+    """A received file.  ``filename`` comes from the client: never use it as a path."""
 
     path: Path
     filename: str
@@ -22,9 +22,9 @@ class Upload(NamedTuple):
 
 
 async def receive(exchange: Exchange, field: str, path: Path) -> Upload | None:
-    """The file of the form field *field*, written to *path*; None when the form has no such file.
+    """Write the file in form field *field* to *path*; return None if the form has no such file.
 
-    Raises ``OmniError`` 400 for what is no form, and what ``Exchange.chunks`` raises.
+    Raises ``OmniError`` 400 for a malformed form, and whatever ``Exchange.chunks`` raises.
     """
     form = Form(exchange.request.header(b"content-type") or b"", field)
     size = 0
@@ -39,14 +39,14 @@ async def receive(exchange: Exchange, field: str, path: Path) -> Upload | None:
 
 
 class Form:
-    """Keeps the bytes of one part, the first file under the wanted name."""
+    """Collects the content of the first file in the wanted field."""
 
     def __init__(self, content_type: bytes, field: str) -> None:
         self.found = False
         self.filename = ""
         self.pending = bytearray()
         self._field = field
-        self._inside = False  # the wanted part
+        self._inside = False  # whether the current part is the wanted one
         try:
             self._reader = FormReader(content_type, self._part, self._data)
         except FormError as error:
@@ -60,14 +60,14 @@ class Form:
             raise OmniError("invalid_request", "Invalid multipart form data") from error
 
     def close(self) -> None:
-        """The body has ended; raises when the form has not."""
+        """End of the body.  Raises ``OmniError`` 400 if the form is incomplete."""
         try:
             self._reader.close()
         except FormError as error:
             raise OmniError("invalid_request", "Invalid multipart form data") from error
 
     def take(self) -> bytes:
-        """The bytes gathered so far, once."""
+        """Return and clear the bytes collected so far."""
         data, self.pending = bytes(self.pending), bytearray()
         return data
 

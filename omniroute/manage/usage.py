@@ -1,4 +1,4 @@
-"""What was used and what it cost (contract section 6)."""
+"""Usage and cost: sums by provider, model, account and key, and the newest calls as lines of text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+from ..clock import iso
 from ..store.usage import CallRow, UsageGroup
 from .call import Call, Reply, whole
 from .connection_view import unix
@@ -22,17 +23,23 @@ async def history(call: Call) -> Reply:
     await call.store.usage.flush()
     since = range_start(call.query.get("range") or "all", call.now)
     groups = await call.store.usage.history(since)
+    unpriced = await call.store.usage.unpriced("" if since is None else iso(since))
     names = {row.id: row.name or row.display_name or row.email or row.id for row in await call.store.connections.list()}
     minutes = await call.store.usage.minutes(10)
     everything = _sum(groups)
+    placed = [group for group in groups if group.provider]  # without calls that ended before a provider was chosen
     return Reply(200, {
         "totalRequests": everything["requests"],
         "totalPromptTokens": everything["promptTokens"],
         "totalCompletionTokens": everything["completionTokens"],
         "totalCost": everything["cost"],
-        "byProvider": {name: _sum(part) for name, part in _split(groups, lambda group: group.provider).items()},
-        "byModel": _by_model(groups),
-        "byAccount": _by_account(groups, names),
+        "unpricedRequests": sum(unpriced.values()),
+        "byProvider": {name: _sum(part) for name, part in _split(placed, lambda group: group.provider).items()},
+        "byModel": {
+            name: group | {"unpricedRequests": unpriced.get((group["provider"], group["rawModel"]), 0)}
+            for name, group in _by_model(placed).items()
+        },
+        "byAccount": _by_account(placed, names),
         "byApiKey": _by_key(groups),
         "last10Minutes": [_counts(m.requests, m.prompt_tokens, m.completion_tokens, m.cost) for m in minutes],
         "pending": _pending(call.services.live.in_flight),
@@ -44,7 +51,7 @@ async def history(call: Call) -> Reply:
 
 
 async def logs(call: Call) -> Reply:
-    """The newest calls as lines of text, those still running first."""
+    """Return the newest calls as lines of text, those still running first."""
     limit = whole(call.query.get("limit"), _LINES, 1, _LINES)
     await call.store.usage.flush()
     rows = await call.store.usage.recent(limit)
@@ -67,7 +74,7 @@ async def request_logs(call: Call) -> Reply:
 
 
 async def connection(call: Call) -> Reply:
-    """What the provider says of an account's quota; keys have none, so what we counted is shown."""
+    """Show the usage of one connection as the gateway counted it; the provider's own quota is not available."""
     row = await call.store.connections.get(call.params["connectionId"])
     if row is None:
         raise refused(404, "Connection not found")
@@ -80,7 +87,7 @@ async def connection(call: Call) -> Reply:
 
 
 def call_object(row: CallRow) -> dict[str, Any]:
-    """One call of the log as JSON."""
+    """Return one call of the log as a JSON object."""
     return {
         "id": row.id,
         "requestId": row.request_id,
@@ -109,7 +116,10 @@ def call_object(row: CallRow) -> dict[str, Any]:
 
 
 def range_start(text: str, now: float) -> float | None:
-    """Unix time at which the range begins; None = ever.  A day is 24 hours, ``ytd`` begins on 1 January UTC."""
+    """Return the Unix time at which a range begins; None for ``all``.  Raises :class:`Invalid` for an unknown range.
+
+    ``ytd`` begins on 1 January UTC; the other ranges are multiples of 24 hours.
+    """
     if text == "all":
         return None
     if text == "ytd":
@@ -154,7 +164,7 @@ def _by_account(groups: Iterable[UsageGroup], names: Mapping[str, str]) -> dict[
         name = names.get(id_) or (f"Account {id_[:8]}…" if id_ else "-")
         extra = {"rawModel": model, "provider": provider, "connectionId": id_ or None, "accountName": name}
         label = f"{model} ({provider} - {name})"
-        if label in found:  # two accounts may have one name
+        if label in found:  # two accounts may have the same name
             label = f"{model} ({provider} - {name} {id_[:8]})"
         found[label] = _sum(part) | extra | {"lastUsed": max(g.last_used for g in part)}
     return found

@@ -1,1 +1,1 @@
-"""Embeddings, images, sound, ranking and moderation: pure codecs between the clients' wires and the vendors'."""
+"""Pure codecs for embeddings, images, audio, reranking and moderation, between client formats and vendor formats."""

@@ -1,7 +1,7 @@
-"""The record that each vendor's format fills, and what passes between it and the gateway.
+"""The interface of a media codec: :class:`Codec`, and the types that it exchanges with the gateway.
 
-As in ``translate``, everything is pure; what a *client* sent wrong raises ``OmniError("invalid_request")`` with the field
-in ``param``, and what an *upstream* sent wrong raises :class:`..translate.format.BadAnswer`.
+As in ``translate``, everything is pure.  An error in a *client's* request raises ``OmniError("invalid_request")`` with the
+field in ``param``; an unusable *upstream* response raises :class:`..translate.format.BadAnswer`.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from .forms import Pieces
 
 T = TypeVar("T")
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are no JSON of the wanted shape."""
+"""What msgspec raises for bytes that are not JSON of the expected shape."""
 
 
 class Units(NamedTuple):
-    """What is counted and priced beside tokens."""
+    """Billable quantities other than tokens."""
 
     images: int = 0
-    seconds: float = 0.0  # of sound
-    characters: int = 0  # of text to be spoken
-    searches: int = 0  # rankings
+    seconds: float = 0.0  # of audio
+    characters: int = 0  # of the text of a speech request
+    searches: int = 0  # of rerank requests
 
 
 NO_UNITS: Final = Units()
 
 
 class Mark(NamedTuple):
-    """What an answer says that no upstream knows."""
+    """Values of a client's response that come from the gateway, not from the upstream."""
 
     model: str  # as the client named it
     created: int  # Unix seconds
@@ -44,37 +44,37 @@ class Mark(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A request for one vendor.  ``path`` replaces the usual one."""
+    """A request in a vendor's format.  A non-empty ``path`` replaces the operation's usual path."""
 
-    body: bytes | Pieces  # pieces: bytes and files that the client sent
-    dropped: tuple[str, ...] = ()  # what the vendor cannot hold, for X-OmniRoute-Dropped
+    body: bytes | Pieces  # pieces: bytes, and files that the client uploaded
+    dropped: tuple[str, ...] = ()  # parameters that the vendor does not support, for X-OmniRoute-Dropped
     path: str = ""
     content_type: bytes = b"application/json"
-    headers: tuple[tuple[bytes, bytes], ...] = ()  # beside those of the provider, e.g. ``accept``
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # in addition to the provider's, e.g. ``accept``
 
 
 class Got(NamedTuple):
-    """An answer in the client's form, and what the books want to know of it."""
+    """A response in the client's format, with the usage to account for."""
 
     body: bytes
     usage: Usage | None = None
     units: Units = NO_UNITS
     model: str = ""  # as the upstream named it
     content_type: bytes = b"application/json"
-    urls: tuple[str, ...] = ()  # of images that the client wants in the body: to be fetched, see ``images.inline``
+    urls: tuple[str, ...] = ()  # images to fetch, because the client wants them in the body; see ``images.inline``
 
 
 class Next(NamedTuple):
-    """What to ask next of a vendor that answers in steps (upload, submit, look again)."""
+    """The next request to a vendor whose operation takes several (upload, submit, poll)."""
 
     method: str
     path: str
     body: bytes = b""
-    wait: float = 0.0  # seconds before it is asked
+    wait: float = 0.0  # seconds before the request is sent
 
 
 class Refused(Exception):
-    """The vendor reported an error in an answer whose HTTP status says otherwise; ``status`` is what it means."""
+    """The vendor reported an error in a response with a success status; ``status`` is the one that fits the error."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -83,13 +83,13 @@ class Refused(Exception):
 
 
 class Codec(NamedTuple):
-    """One vendor's format of one operation, answers whole."""
+    """One vendor's format of one operation, for responses that are not streamed."""
 
-    render: Callable[[Any, str], Sent]  # (the ask, the model's name there)
-    read: Callable[[bytes, Any, Mark], Got]  # (the answer's body, the ask, the mark); raises BadAnswer
-    follow: Callable[[bytes, Any, str], Next | None] | None = None  # (an answer's body, the ask, the model); None: read it
-    raw: bool = False  # the answer's bytes are what the client wants, and are sent on as they come
-    form: bool = False  # takes the client's files in a form; others get them in ``data:`` URLs
+    render: Callable[[Any, str], Sent]  # (the ask, the vendor's name of the model)
+    read: Callable[[bytes, Any, Mark], Got]  # (the response body, the ask, the mark); raises BadAnswer
+    follow: Callable[[bytes, Any, str], Next | None] | None = None  # (a response body, the ask, the model); None: read it
+    raw: bool = False  # the response body is the file itself and can be relayed as it arrives
+    form: bool = False  # accepts the client's files as a form; other vendors get them as ``data:`` URLs
 
 
 class _Model(msgspec.Struct):
@@ -101,12 +101,18 @@ MODEL: Final = msgspec.json.Decoder(_Model)
 
 
 def look(body: bytes) -> Peek:
-    """The members of a client's JSON object; of their types only that of ``model`` is checked."""
+    """The members of a client's JSON object.  Only the types of ``model`` and ``stream`` are checked.
+
+    Raises ``OmniError("invalid_request")``.
+    """
     return peek(body, MODEL)
 
 
 def member(found: Peek, name: str, decoder: msgspec.json.Decoder[T], expected: str) -> T | None:
-    """One member, None when it is missing or null.  *expected* describes the type: "a string or an array"."""
+    """The decoded member *name*, None when it is missing or null.
+
+    Raises ``OmniError("invalid_request")`` for a wrong type; *expected* describes the right one: "a string or an array".
+    """
     raw = found.members.get(name)
     if raw is None or bytes(raw) == b"null":
         return None
@@ -117,7 +123,7 @@ def member(found: Peek, name: str, decoder: msgspec.json.Decoder[T], expected: s
 
 
 def decoded(body: bytes, shape: type[T]) -> T:
-    """An upstream's answer in the given *shape*.  Raises BadAnswer."""
+    """An upstream's response body decoded as *shape*.  Raises BadAnswer."""
     try:
         return msgspec.json.decode(body, type=shape)
     except UNREADABLE as error:
@@ -125,5 +131,5 @@ def decoded(body: bytes, shape: type[T]) -> T:
 
 
 def others(found: Peek, known: frozenset[str]) -> dict[str, Raw]:
-    """The members beside the *known* ones, for vendors that take them."""
+    """The members that are not *known* and not null, for vendors that accept them."""
     return {name: raw for name, raw in found.members.items() if name not in known and bytes(raw) != b"null"}

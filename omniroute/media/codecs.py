@@ -1,4 +1,4 @@
-"""Which formats there are: operation -> name of the format in the provider table -> its codec."""
+"""The table of codecs: operation -> name of the format in the provider table -> codec."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .embeddings import CODECS as EMBEDDINGS
 from .moderations import CODECS as MODERATIONS
 from .rerank import CODECS as RERANK
 
-_EDITS: Final[Mapping[str, Codec]] = {  # those whose models also change pictures
+_EDITS: Final[Mapping[str, Codec]] = {  # formats that can also edit images
     "openai": images.OPENAI,
     "xai": images.XAI,
     "together": images.TOGETHER,

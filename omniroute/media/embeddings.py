@@ -1,8 +1,8 @@
-"""Embeddings: the clients of OpenAI, Ollama and Gemini, and the vendors' formats.
+"""Embeddings: requests of OpenAI, Ollama and Gemini clients, and the formats of vendors.
 
-Clients: OpenAI ``POST /v1/embeddings``; Ollama ``/api/embed`` and the older ``/api/embeddings`` (one ``prompt``); Gemini's
-two.  Where both sides speak OpenAI's format the bytes are relayed and only looked at: two thousand vectors are forty
-megabytes.
+Client endpoints: OpenAI ``POST /v1/embeddings``; Ollama ``/api/embed`` and the older ``/api/embeddings`` (one ``prompt``);
+Gemini ``embedContent`` and ``batchEmbedContents``.  When both sides use OpenAI's format, the response bytes are relayed
+without decoding the vectors: two thousand vectors take forty megabytes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WRONG_INPUT: Final = "a string, an array of strings, an array of token ids or a
 
 
 class EmbeddingsAsk(Struct):
-    """What a client wants embedded: ``texts`` or, for vendors that take them, ``tokens``."""
+    """An embeddings request: ``texts`` or, for vendors that accept them, ``tokens``."""
 
     found: Peek
     model: str
@@ -47,19 +47,19 @@ class EmbeddingsAsk(Struct):
     base64: bool = False
     user: bool = False
     extra: dict[str, Raw] = {}
-    requests: list[gemini.Request] = []  # of a Gemini client, as they came
-    plain: bool = True  # nothing but text is to be embedded
+    requests: list[gemini.Request] = []  # of a Gemini client, unchanged
+    plain: bool = True  # every input is text
 
     @property
     def size(self) -> int:
-        """Tokens, about."""
+        """The approximate number of tokens."""
         if self.tokens is not None:
             return sum(map(len, self.tokens))
         return sum((len(text) + _CHARACTERS_A_TOKEN - 1) // _CHARACTERS_A_TOKEN for text in self.texts or ())
 
 
 def decode_openai(body: bytes) -> EmbeddingsAsk:
-    """``POST /v1/embeddings``.  Raises ``OmniError("invalid_request")``."""
+    """Decode the body of ``POST /v1/embeddings``.  Raises ``OmniError("invalid_request")``."""
     found = look(body)
     ask = EmbeddingsAsk(found, found.model, extra=others(found, _OPENAI))
     if not found.model:
@@ -77,12 +77,12 @@ def decode_openai(body: bytes) -> EmbeddingsAsk:
 
 
 def decode_ollama(body: bytes) -> EmbeddingsAsk:
-    """``POST /api/embed``.  Raises ``OmniError("invalid_request")``."""
+    """Decode the body of ``POST /api/embed``.  Raises ``OmniError("invalid_request")``."""
     return _decode_ollama(body, "ollama", "input")
 
 
 def decode_ollama_legacy(body: bytes) -> EmbeddingsAsk:
-    """``POST /api/embeddings``.  Raises ``OmniError("invalid_request")``."""
+    """Decode the body of ``POST /api/embeddings``.  Raises ``OmniError("invalid_request")``."""
     return _decode_ollama(body, "ollama-legacy", "prompt")
 
 
@@ -99,7 +99,7 @@ def _decode_ollama(body: bytes, form: Form, name: str) -> EmbeddingsAsk:
 
 
 def decode_gemini(body: bytes, model: str, batch: bool) -> EmbeddingsAsk:
-    """``POST /v1beta/models/{model}:embedContent``, ``:batchEmbedContents``.  Raises ``OmniError("invalid_request")``."""
+    """Decode the body of ``:embedContent`` or ``:batchEmbedContents``.  Raises ``OmniError("invalid_request")``."""
     found, requests = gemini.requests_of(body, batch)
     texts, plain = gemini.texts_of(requests)
     dimensions, extra = gemini.wishes_of(requests[0])
@@ -110,7 +110,7 @@ def decode_gemini(body: bytes, model: str, batch: bool) -> EmbeddingsAsk:
 
 def _only_text(ask: EmbeddingsAsk) -> None:
     if not ask.plain:
-        raise OmniError("invalid_request", "This provider embeds text alone: send parts with 'text'", param="content")
+        raise OmniError("invalid_request", "This provider embeds only text: send parts with 'text'", param="content")
 
 
 def _dimensions(found: Peek) -> int | None:
@@ -144,7 +144,7 @@ def _render_openai(ask: EmbeddingsAsk, model: str) -> Sent:
 
 
 def _anew(ask: EmbeddingsAsk, model: str, dimensions: str, more: Mapping[str, str], dropped: Iterable[str]) -> Sent:
-    """For a client of another wire; *dimensions* is what the vendor calls them."""
+    """The request of a client with another wire format; *dimensions* is the vendor's name for that parameter."""
     _only_text(ask)
     body: dict[str, Any] = {"model": model, "input": ask.texts, "encoding_format": "float", **more}
     if ask.dimensions is not None:
@@ -156,20 +156,20 @@ _SIDES: Final = {"query": "query", "document": "passage"}
 
 
 def _render_asymmetric(ask: EmbeddingsAsk, model: str) -> Sent:
-    """The same for models that must be told whether a text is a query or a passage."""
+    """OpenAI's format for models that require ``input_type``: whether a text is a query or a passage."""
     found = vendors.purpose_of(ask.extra, _SIDES)
     member, word = found or ("", "passage")
     if ask.form != "openai":
         dropped = [name for name in ask.extra if name != member]
         return _anew(ask, model, "dimensions", {"input_type": word}, dropped)
-    if found is None and "input_type" in ask.extra:  # a word of its own, or none that we know
+    if found is None and "input_type" in ask.extra:  # an unknown value is left to the vendor
         return _render_openai(ask, model)
     other = {member: None} if member not in ("", "input_type") else {}
     return Sent(patch(ask.found, {"model": encode(model), **other, "input_type": encode(word)}))
 
 
 def _render_mistral(ask: EmbeddingsAsk, model: str) -> Sent:
-    """https://docs.mistral.ai/api/endpoint/embeddings: the same but for one name, and what is unknown there is refused."""
+    """https://docs.mistral.ai/api/endpoint/embeddings: OpenAI's format with ``output_dimension``; ``user`` is refused."""
     if ask.form != "openai":
         return _anew(ask, model, "output_dimension", {}, ask.extra)
     changes: dict[str, bytes | None] = {"model": encode(model)}
@@ -185,7 +185,7 @@ class _Counts(Struct):
 
 
 class _Rest(Struct):
-    """What is not vectors."""
+    """The members of a response other than the vectors."""
 
     usage: _Counts | None = None
     model: str = ""
@@ -206,7 +206,7 @@ _counts: Final = msgspec.json.Decoder(_Counts)
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*(\{(?:[^{}]|\{[^{}]*\})*\})')
 _MODEL: Final = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 _NUMBERS: Final = re.compile(rb'"embedding"\s*:\s*\[')
-_EDGE: Final = 2048  # bytes at either end of an answer: what is not vectors stands there
+_EDGE: Final = 2048  # bytes at either end of a response, where everything but the vectors is found
 
 
 def _read_openai(body: bytes, ask: EmbeddingsAsk, mark: Mark) -> Got:
@@ -218,7 +218,7 @@ def _read_openai(body: bytes, ask: EmbeddingsAsk, mark: Mark) -> Got:
     usage = _usage_of(_glance(body))
     if ask.base64 and _NUMBERS.search(
         body, 0, _EDGE
-    ):  # many servers know numbers alone, and packages take what was asked for
+    ):  # many servers ignore encoding_format, but SDKs that asked for base64 expect it
         answer = _whole(body)
         return write(ask, mark, _in_order(answer), usage, answer.model)
     body, model = _renamed(body, mark.model)
@@ -241,7 +241,7 @@ def _whole(body: bytes) -> _Answer:
 
 
 def _glance(body: bytes) -> _Counts | None:
-    """The usage, looked for at both ends before the whole body is read for it."""
+    """The usage, searched at both ends of the body first; the whole body is decoded only if it is not there."""
     found = _USAGE.search(body, max(0, len(body) - _EDGE)) or _USAGE.search(body, 0, _EDGE)
     try:
         if found is not None:
@@ -252,7 +252,7 @@ def _glance(body: bytes) -> _Counts | None:
 
 
 def _renamed(body: bytes, name: str) -> tuple[bytes, str]:
-    """The body with the model's name replaced, and the name it had."""
+    """The body with the model's name replaced by *name*, and the name it had ("" when none was found)."""
     found = _MODEL.search(body, 0, _EDGE) or _MODEL.search(body, max(0, len(body) - _EDGE))
     if found is None:
         return body, ""
@@ -260,7 +260,7 @@ def _renamed(body: bytes, name: str) -> tuple[bytes, str]:
         known = _text.decode(found[1])
     except UNREADABLE:
         return body, ""
-    view = memoryview(body)  # copied once, into the answer
+    view = memoryview(body)  # avoids a second copy of the slices
     return b"".join((view[: found.start(1)], encode(name), view[found.end(1) :])), known
 
 
@@ -290,7 +290,7 @@ def _vendor(name: str, vendor: vendors.Vendor) -> Codec:
             )
         _only_text(ask)
         if ask.texts is None:
-            message = "This provider takes no token ids: send 'input' as text"
+            message = "This provider does not accept token ids: send 'input' as text"
             raise OmniError("invalid_request", message, param="input")
         wish = vendors.Wish(model, ask.texts, ask.dimensions, ask.base64, ask.extra)
         sent = vendor.render(wish)
@@ -319,7 +319,7 @@ CODECS: Final[Mapping[str, Codec]] = {
 
 
 def write(ask: EmbeddingsAsk, mark: Mark, items: list[Raw], usage: Usage | None, model: str) -> Got:
-    """The client's answer from vectors in the order of its inputs.  Raises BadAnswer for a vector that is none."""
+    """The client's response from JSON vectors in the order of its inputs.  Raises BadAnswer for an invalid vector."""
     usage = usage or _estimate(ask)
     if ask.form == "openai":
         body = _openai(items, mark.model, usage, ask.base64)

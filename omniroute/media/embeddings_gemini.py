@@ -1,7 +1,8 @@
 """Embeddings for Gemini's own clients: ``models.embedContent`` and ``models.batchEmbedContents``.
 
-https://ai.google.dev/api/embeddings.  To Google a request goes on as it came, but for the model's name; other vendors get
-the text of each content.  What applies to all texts there (purpose, dimensions) is taken from the first request of a batch.
+https://ai.google.dev/api/embeddings.  Google receives the request with only the model's name changed; other vendors receive
+the text of each content.  They accept one purpose and one number of dimensions per call, so these are taken from the first
+request of a batch.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _content: Final = msgspec.json.Decoder(_Content)
 
 
 def requests_of(body: bytes, batch: bool) -> tuple[Peek, list[Request]]:
-    """The members of a body, and those of each request in it.  Raises ``OmniError("invalid_request")``."""
+    """The members of a body, and of each request in it.  Raises ``OmniError("invalid_request")``."""
     found = look(body)
     if not batch:
         return found, [found.members]
@@ -45,7 +46,7 @@ def requests_of(body: bytes, batch: bool) -> tuple[Peek, list[Request]]:
 
 
 def texts_of(requests: list[Request]) -> tuple[list[str], bool]:
-    """The text of each request, and whether there is nothing but text.  Raises ``OmniError("invalid_request")``."""
+    """The text of each request, and whether all parts are text.  Raises ``OmniError("invalid_request")``."""
     texts, plain = [], True
     for request in requests:
         raw = request.get("content")
@@ -61,7 +62,7 @@ def texts_of(requests: list[Request]) -> tuple[list[str], bool]:
 
 
 def wishes_of(request: Request) -> tuple[int | None, dict[str, Raw]]:
-    """The dimensions asked for, and what else is said of the text.  Raises ``OmniError("invalid_request")``."""
+    """The requested dimensions, and the remaining settings of a request.  Raises ``OmniError("invalid_request")``."""
     named = {alias: request[alias] for alias in ("outputDimensionality", "output_dimensionality") if alias in request}
     dimensions = None
     for name, raw in named.items():
@@ -76,14 +77,14 @@ def wishes_of(request: Request) -> tuple[int | None, dict[str, Raw]]:
 
 
 def relayed(requests: list[Request], model: str, batch: bool) -> bytes:
-    """The client's request for *model*, every other member as it came."""
+    """The client's request for *model*, with every other member unchanged."""
     name = encode(model if model.startswith(("models/", "tunedModels/")) else f"models/{model}")
     named: list[dict[str, Any]] = [{**request, "model": Raw(name)} for request in requests]
     return encode({"requests": named} if batch else named[0])
 
 
 def answer(vectors: list[bytes], batch: bool) -> bytes:
-    """JSON arrays of numbers as Gemini's clients read them."""
+    """The response body for a Gemini client; each of *vectors* is a JSON array of numbers."""
     if not batch:
         return b'{"embedding":{"values":%b}}' % vectors[0]
     return b'{"embeddings":[%b]}' % b",".join(b'{"values":%b}' % vector for vector in vectors)

@@ -1,4 +1,4 @@
-"""Embeddings in vendors' own formats, as rows.
+"""Embeddings in vendors' own formats, as a table.
 
 Sources: Gemini API ``models.embedContent`` and ``models.batchEmbedContents``; Ollama ``docs/api.md`` (Generate Embeddings);
 Cohere API v2 ``/v2/embed``; Voyage AI ``/v1/embeddings``; Jina AI ``/v1/embeddings``.
@@ -20,7 +20,7 @@ encode: Final = msgspec.json.encode
 
 
 class Wish(NamedTuple):
-    """What a vendor is asked for.  ``extra``: the client's further members, of which the vendor may know some."""
+    """An embeddings request.  ``extra``: the client's remaining members, some of which the vendor may support."""
 
     model: str
     texts: list[str]
@@ -30,7 +30,7 @@ class Wish(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """A vendor's answer: one vector, as JSON, for each text."""
+    """A vendor's response: one vector, as JSON, for each text."""
 
     items: list[Raw]
     usage: Usage | None = None
@@ -42,7 +42,8 @@ class Vendor(NamedTuple):
     read: Callable[[bytes], Vectors]  # raises BadAnswer
 
 
-# What a text is embedded for: one meaning, and every vendor's word for it.  Clients give any of them, in any of the members.
+# The purpose of an embedding: each vendor's words for it, mapped to a common one.  Clients may use any vendor's word in any
+# vendor's member.
 _PURPOSES: Final = ("input_type", "task_type", "taskType", "task")
 _WORDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("query", "search_query", "retrieval_query", "retrieval.query"), "query"),
@@ -55,19 +56,19 @@ _word: Final = msgspec.json.Decoder(str)
 
 
 class Row(NamedTuple):
-    """A vendor whose request is a flat object.  An empty name: it has no such member."""
+    """A vendor whose request is a flat object.  An empty name means that it has no such member."""
 
     texts: str
     dimensions: str
     purpose: str = ""
     words: Mapping[str, str] = {}
-    own: frozenset[str] = frozenset()  # further members that travel as they are
+    own: frozenset[str] = frozenset()  # the vendor's own members, sent unchanged
     fixed: Mapping[str, Any] = {}
     base64: Mapping[str, Any] = {}
 
 
 def purpose_of(extra: Mapping[str, Raw], words: Mapping[str, str]) -> tuple[str, str] | None:
-    """(the member, the vendor's word) for what the texts are for, None when the client does not say."""
+    """(the client's member, the vendor's word) for the purpose of the texts; None when no known purpose is given."""
     for name in _PURPOSES:
         if (raw := extra.get(name)) is not None:
             try:
@@ -244,7 +245,7 @@ _GOOGLE_WORDS: Final = {
 
 
 def _render_google(wish: Wish) -> Sent:
-    """One text is asked for alone, several as a batch, in which each carries the model and its settings."""
+    """One text is sent with ``embedContent``, several as a batch in which each request repeats the model and settings."""
     name = wish.model if wish.model.startswith(("models/", "tunedModels/")) else f"models/{wish.model}"
     settings: dict[str, Any] = {"model": name}
     if wish.dimensions is not None:

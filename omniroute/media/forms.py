@@ -1,6 +1,6 @@
-"""Forms (multipart/form-data, RFC 7578) as values: the fields in the order they came, the files where they lie.
+"""Forms (multipart/form-data, RFC 7578) as values: fields in order of arrival, and descriptions of files.
 
-A file's content is not here: the gateway keeps it, in memory or on disk, and puts it where a body holds a :class:`File`.
+The content of a file stays in the gateway, in memory or on disk, and replaces the :class:`File` when a body is sent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _QUOTE: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})  # as brow
 
 
 class File(NamedTuple):
-    """One received file: its place among the kept bytes, and its first bytes."""
+    """One uploaded file: its position in the spooled bytes, and its first bytes."""
 
     name: str  # of the field
     filename: str
@@ -26,17 +26,17 @@ class File(NamedTuple):
 
 
 class Form(NamedTuple):
-    """What a client sent."""
+    """A client's form."""
 
     fields: tuple[tuple[str, str], ...]
     files: tuple[File, ...]
 
     def first(self, name: str) -> str | None:
-        """The first value of a field; an empty one counts as missing, because forms send empty fields."""
+        """The first non-empty value of a field; forms also send fields that were left empty."""
         return next((value for key, value in self.fields if key == name and value), None)
 
     def all(self, *names: str) -> list[str]:
-        """Every value of the fields *names*, of which clients also write the list form ``name[]``."""
+        """Every value of the fields *names*, which clients also write in the list form ``name[]``."""
         return [value for key, value in self.fields if key.removesuffix("[]") in names]
 
     def file(self, name: str) -> File | None:
@@ -44,7 +44,7 @@ class Form(NamedTuple):
         return next((file for file in self.files if file.name == name), None)
 
     def number(self, name: str) -> float | None:
-        """A numeric field.  Raises ``OmniError("invalid_request")``."""
+        """The finite number in a field, None when it is missing.  Raises ``OmniError("invalid_request")``."""
         text = self.first(name)
         if text is None:
             return None
@@ -57,7 +57,7 @@ class Form(NamedTuple):
         return value
 
     def flag(self, name: str) -> bool:
-        """A truth value; missing is false."""
+        """Whether a field is ``true`` or ``1``."""
         return (self.first(name) or "").strip().lower() in ("true", "1")
 
 
@@ -72,7 +72,7 @@ class Written(NamedTuple):
 
 
 def write(fields: list[tuple[str, str]], files: list[tuple[str, File]], boundary: str) -> Written:
-    """A form again; each file under the name given with it.  *boundary* must not occur in the content."""
+    """Encode a form; each file is paired with the name of its field.  *boundary* must not occur in the content."""
     pieces: list[bytes | File] = []
     text = ""
     for name, value in fields:
@@ -89,7 +89,7 @@ def write(fields: list[tuple[str, str]], files: list[tuple[str, File]], boundary
 
 
 def media_type(file: File) -> str:
-    """The file's declared type if it is one, else that of unknown bytes."""
+    """The file's declared media type if it is well-formed, else ``application/octet-stream``."""
     declared = file.content_type
     sound = "/" in declared and declared.isascii() and declared.isprintable()
     return declared if sound else "application/octet-stream"

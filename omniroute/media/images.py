@@ -1,8 +1,8 @@
-"""Pictures from words: the request, the answer, and the OpenAI-like way with its variants.
+"""Image generation: requests, responses, and OpenAI's format with its variants.
 
-``url`` and ``b64_json`` both ways.  Without ``response_format`` the client gets what the vendor gives.  Asked for
-``b64_json``, a vendor's URL is fetched (:func:`inline`).  Asked for ``url``, a vendor's base64 becomes a ``data:`` URL
-(RFC 2397): an SDK finds it in ``.url`` and a browser shows it; we keep no pictures that an ``http:`` URL could point to.
+Vendors return images as ``url`` or ``b64_json``.  Without ``response_format`` the client gets what the vendor returns.  For
+``b64_json`` a vendor's URL is fetched (:func:`inline`).  For ``url`` a vendor's base64 becomes a ``data:`` URL (RFC 2397):
+SDKs find it in ``.url`` and browsers display it, and the gateway need not host images.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from .forms import File, Form, write
 _TEXT: Final = msgspec.json.Decoder(str)
 _COUNT: Final = msgspec.json.Decoder(int)
 _SIZE: Final = re.compile(r"([1-9]\d{1,4})x([1-9]\d{1,4})")
-_MOST: Final = 10  # pictures of one request
+_MOST: Final = 10  # images per request
 OURS: Final = frozenset(
     {"model", "prompt", "n", "size", "quality", "style", "response_format", "user", "image", "images", "mask", "stream"}
 )
 
 
 class Picture(NamedTuple):
-    """A picture that the client sent along: a URL, of which ``data:`` ones hold the content."""
+    """An input image of a request: a URL; a ``data:`` URL holds the content itself."""
 
     url: str
 
@@ -45,21 +45,21 @@ class Picture(NamedTuple):
 
 
 class ImageAsk(NamedTuple):
-    """One request.  ``size``: width and height, None when the vendor may choose; ``format``: "" when not said."""
+    """One request.  ``size``: (width, height), None when the vendor may choose; ``format``: "" when not given."""
 
     found: Peek
     prompt: str
     n: int
     size: tuple[int, int] | None
     format: str
-    pictures: tuple[Picture, ...] = ()  # to be changed
-    form: Form | None = None  # as the client sent it, when it sent one
+    pictures: tuple[Picture, ...] = ()  # to edit
+    form: Form | None = None  # the client's form, None for a JSON request
     verb: str = "generations"  # or "edits", "variations"
     boundary: str = ""
 
     @property
     def stream(self) -> bool:
-        """Whether pictures are wanted as they come into being."""
+        """Whether the client asked for a stream of partial images."""
         return self.found.stream
 
     @property
@@ -68,16 +68,16 @@ class ImageAsk(NamedTuple):
 
     @property
     def aspect(self) -> str | None:
-        """The size as a ratio: ``16:9``."""
+        """The aspect ratio of ``size``, as ``16:9``; None without a size."""
         if self.size is None:
             return None
         part = gcd(*self.size)
         return f"{self.size[0] // part}:{self.size[1] // part}"
 
     def lost(self, *names: str, pictures: int | None = None) -> tuple[str, ...]:
-        """For ``dropped``: those of *names* that the request has, and what vendors unlike OpenAI take from nobody.
+        """For ``Sent.dropped``: those of *names* that the request has, and parameters that only OpenAI supports.
 
-        *pictures*: how many are taken, None for any number.
+        *pictures*: how many input images the vendor accepts, None for any number.
         """
         members = self.found.members
         masked = "mask" in members or (self.form is not None and self.form.file("mask") is not None)
@@ -90,17 +90,17 @@ class ImageAsk(NamedTuple):
         return tuple(name for name in names if name in members) + tuple(name for name, given in more if given)
 
     def extra(self) -> dict[str, Raw]:
-        """What the client said beyond the common members: the vendor's own settings."""
+        """The members outside OpenAI's format: settings of the vendor."""
         return others(self.found, OURS)
 
 
 def read_ask(body: bytes) -> ImageAsk:
-    """Raises ``OmniError("invalid_request")``."""
+    """Decode a request to generate images.  Raises ``OmniError("invalid_request")``."""
     return _ask(look(body))
 
 
 def read_edit(body: bytes) -> ImageAsk:
-    """A request to change pictures, as JSON.  Raises ``OmniError("invalid_request")``."""
+    """Decode a request to edit images, sent as JSON.  Raises ``OmniError("invalid_request")``."""
     ask = _ask(look(body), "edits")
     given = _loose(ask.found, "images") or _loose(ask.found, "image")
     pictures = [url for one in (given if isinstance(given, list) else [given]) if (url := _url(one))]
@@ -110,14 +110,14 @@ def read_edit(body: bytes) -> ImageAsk:
 
 
 def _url(given: Any) -> str | None:
-    """``"…"``, ``{"url": "…"}``, ``{"image_url": "…"}`` or ``{"image_url": {"url": "…"}}``."""
+    """The URL in ``"…"``, ``{"url": "…"}``, ``{"image_url": "…"}`` or ``{"image_url": {"url": "…"}}``, else None."""
     if isinstance(given, dict):
         return _url(given.get("url") or given.get("image_url"))
     return given if isinstance(given, str) else None
 
 
 def read_form(form: Form, verb: str, boundary: str) -> ImageAsk:
-    """A request to change pictures, as a form.  Raises ``OmniError("invalid_request")``."""
+    """Decode a request to edit images, sent as a form.  Raises ``OmniError("invalid_request")``."""
     members: dict[str, Any] = {name: value for name, value in form.fields if value and not name.endswith("[]")}
     if (n := form.number("n")) is not None:
         members["n"] = int(n) if n.is_integer() else n
@@ -129,7 +129,7 @@ def read_form(form: Form, verb: str, boundary: str) -> ImageAsk:
 
 
 def pictures_of(form: Form) -> tuple[File, ...]:
-    """The files to be changed; not the mask."""
+    """The non-empty files to edit, without the mask."""
     return tuple(file for file in form.files if file.name.removesuffix("[]") in ("image", "images") and file.size)
 
 
@@ -165,7 +165,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-_SIZES: Final = (  # of models whose name has this in it
+_SIZES: Final = (  # (part of the model's name, sizes)
     ("gpt-image", ("1024x1024", "1536x1024", "1024x1536")),
     ("dall-e-3", ("1024x1024", "1792x1024", "1024x1792")),
     ("dall-e-2", ("256x256", "512x512", "1024x1024")),
@@ -173,7 +173,7 @@ _SIZES: Final = (  # of models whose name has this in it
 
 
 def sizes_of(model: str) -> list[str]:
-    """The sizes that a model is known to draw; of most only the usual one is known."""
+    """The sizes that a model supports, as far as known; otherwise the usual one."""
     return list(next((sizes for name, sizes in _SIZES if name in model), ("1024x1024",)))
 
 
@@ -181,7 +181,7 @@ def sizes_of(model: str) -> list[str]:
 
 
 class Image(Struct, omit_defaults=True):
-    """One picture of an answer, as OpenAI writes it."""
+    """One image of a response in OpenAI's format."""
 
     url: str | None = None
     b64_json: str | None = None
@@ -203,7 +203,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 def got(images: list[Image], ask: ImageAsk, mark: Mark, usage: Usage | None = None) -> Got:
-    """The answer that the client wanted."""
+    """The response for the client, in the ``response_format`` that it asked for.  Raises BadAnswer."""
     return _got(_Answer(images, mark.created), ask, usage)
 
 
@@ -212,7 +212,7 @@ def _got(answer: _Answer, ask: ImageAsk, usage: Usage | None) -> Got:
     kind = f"image/{answer.output_format}" if isinstance(answer.output_format, str) else ""
     for image in answer.data:
         if not (image.url or image.b64_json):
-            raise BadAnswer("a picture is missing")
+            raise BadAnswer("an image has neither url nor b64_json")
         if ask.format == "url" and not image.url:
             image.url = f"data:{image.mime_type or kind or mime_of(image.b64_json or '')};base64,{image.b64_json}"
             image.b64_json = None
@@ -225,7 +225,7 @@ def _got(answer: _Answer, ask: ImageAsk, usage: Usage | None) -> Got:
 
 
 def inline(body: bytes, contents: dict[str, bytes]) -> bytes:
-    """An answer with the *contents* of its URLs in their place."""
+    """A response with each URL in *contents* replaced by the fetched image, in base64."""
     answer = msgspec.json.decode(body, type=_Answer)
     for image in answer.data:
         if image.url in contents:
@@ -238,15 +238,15 @@ _STARTS: Final = (("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("UklGR"
 
 
 def mime_of(content: str) -> str:
-    """The media type that the beginning of a picture's base64 shows."""
+    """The media type of an image, recognised from the beginning of its base64; ``image/png`` when unknown."""
     return next((kind for start, kind in _STARTS if content.startswith(start)), "image/png")
 
 
 def read_openai(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
-    """An answer in OpenAI's form; ``created`` is added where it is missing."""
+    """Read a response in OpenAI's format; adds ``created`` where it is missing.  Raises BadAnswer."""
     answer = decoded(body, _Answer)
     if not answer.data:
-        raise BadAnswer("there is no picture in it")
+        raise BadAnswer("no image")
     answer.created = answer.created or mark.created
     return _got(answer, ask, _tokens(answer.usage))
 
@@ -258,13 +258,13 @@ def _tokens(usage: dict[str, Any] | UnsetType | None) -> Usage | None:
     return Usage(input=into, output=out) if isinstance(into, int) and isinstance(out, int) else None
 
 
-# -- requests of those who are like OpenAI
+# -- requests to vendors with OpenAI's format or a variant of it
 
 
 def _render_openai(ask: ImageAsk, model: str) -> Sent:
     members: dict[str, Any] = {**ask.found.members, "model": model}
     if always_base64(model):
-        members.pop("response_format", None)  # they refuse the word
+        members.pop("response_format", None)  # these models refuse the parameter
     if ask.form is None:
         return Sent(msgspec.json.encode(members))
     refused = ("model", "response_format") if always_base64(model) else ("model",)
@@ -274,19 +274,19 @@ def _render_openai(ask: ImageAsk, model: str) -> Sent:
 
 
 def only_words(ask: ImageAsk, model: str) -> None:
-    """For models that change no pictures.  Raises ``OmniError("invalid_request")``."""
+    """Refuse input images, for models that cannot edit.  Raises ``OmniError("invalid_request")``."""
     if ask.pictures:
-        message = f"Invalid image model: {model}. It makes pictures from words and changes none"
+        message = f"Invalid image model: {model}. It cannot edit images"
         raise OmniError("invalid_request", message, param="model")
 
 
 def always_base64(model: str) -> bool:
-    """Whether OpenAI's *model* gives base64 and nothing else."""
+    """Whether OpenAI's *model* always returns base64 and refuses ``response_format``."""
     return model.startswith(("gpt-image", "chatgpt-image"))
 
 
 def _render_xai(ask: ImageAsk, model: str) -> Sent:
-    """https://docs.x.ai/docs/guides/image-generations: no size, quality or style, but an aspect ratio."""
+    """https://docs.x.ai/docs/guides/image-generations: an aspect ratio instead of size, quality and style."""
     members: dict[str, Any] = {"model": model, "prompt": ask.prompt, **ask.extra()}
     if "n" in ask.found.members:
         members["n"] = ask.n
@@ -317,7 +317,7 @@ def _render_together(ask: ImageAsk, model: str) -> Sent:
 
 
 def _render_nebius(ask: ImageAsk, model: str) -> Sent:
-    """https://docs.tokenfactory.nebius.com: width and height, one picture a call, webp unless told otherwise."""
+    """https://docs.tokenfactory.nebius.com: width and height, one image per call, webp by default."""
     members: dict[str, Any] = {
         "model": model, "prompt": ask.prompt, "response_extension": "png", **_sides(ask), **ask.extra(),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pictures of Google's API: the Gemini image models answer with content, the Imagen ones predict.
+"""Images from the Gemini API: Gemini image models use ``generateContent``, Imagen models ``predict``.
 
 https://ai.google.dev/gemini-api/docs/image-generation and /imagen
 """

@@ -1,4 +1,4 @@
-"""Pictures where both request and answer differ from OpenAI's: Fireworks, Hyperbolic, Nano Banana.
+"""Images from vendors whose requests and responses differ from OpenAI's: Fireworks, Hyperbolic, Nano Banana.
 
 https://docs.fireworks.ai/api-reference/generate-a-new-image-from-a-text-prompt, https://docs.hyperbolic.xyz/docs/image-apis,
 https://docs.nanobananaapi.ai
@@ -16,16 +16,16 @@ from ..translate.format import BadAnswer
 from .codec import Codec, Got, Mark, Next, Refused, Sent, decoded
 from .images import Image, ImageAsk, got, only_words
 
-_EVERY: Final = 2.0  # seconds between looks
+_EVERY: Final = 2.0  # seconds between polls
 
 
 def _plain(content: str) -> Image:
-    """Base64, which some put into a ``data:`` URL."""
+    """An image from base64, with or without the head of a ``data:`` URL."""
     head, comma, rest = content.partition(",")
     return Image(b64_json=rest if comma else head)
 
 
-# -- Fireworks: FLUX models are workflows, the older ones have an endpoint of their own, Kontext is a job
+# -- Fireworks: FLUX models are workflows, older models have their own endpoint, Kontext models are asynchronous jobs
 
 
 def _fireworks_name(model: str) -> str:
@@ -99,7 +99,7 @@ def _follow_fireworks(body: bytes, ask: ImageAsk, model: str) -> Next | None:
         raise Refused(status, f"The picture could not be made: {answer.status}")
     identity = answer.request_id or answer.id
     if not identity:
-        raise BadAnswer("there is no request_id in it")
+        raise BadAnswer("no request_id")
     path = f"./workflows/{quote(_fireworks_name(model), safe='/')}/get_result"
     return Next("POST", path, msgspec.json.encode({"id": identity}), _EVERY)
 
@@ -127,13 +127,13 @@ def _read_hyperbolic(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
     return _made([_plain(image.image) for image in decoded(body, _Hyperbolic).images], ask, mark)
 
 
-# -- Nano Banana: a job, looked at until it is done
+# -- Nano Banana: an asynchronous job, polled until it is done
 
 
 def _render_nanobanana(ask: ImageAsk, model: str) -> Sent:
     pictures = [picture.url for picture in ask.pictures]
     members: dict[str, Any] = {"prompt": ask.prompt, **ask.extra()}
-    members.setdefault("callBackUrl", "https://localhost/")  # demanded; we look for ourselves
+    members.setdefault("callBackUrl", "https://localhost/")  # mandatory, but the result is polled
     gone = ask.lost("quality", "style")
     if pictures:
         members["imageUrls"] = pictures
@@ -176,7 +176,7 @@ def _follow_nanobanana(body: bytes, ask: ImageAsk, model: str) -> Next | None:
     if task.successFlag:
         raise Refused(502 if task.successFlag == 2 else 400, task.errorMessage or "The picture could not be made")
     if not task.taskId:
-        raise BadAnswer("there is no taskId in it")
+        raise BadAnswer("no taskId")
     return Next("GET", f"./record-info?{urlencode({'taskId': task.taskId})}", wait=_EVERY)
 
 
@@ -189,7 +189,7 @@ def _read_nanobanana(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
 
 def _made(images: list[Image], ask: ImageAsk, mark: Mark) -> Got:
     if not images:
-        raise BadAnswer("there is no picture in it")
+        raise BadAnswer("no image")
     return got(images, ask, mark)
 
 

@@ -1,4 +1,4 @@
-"""Moderation in OpenAI's format on both sides: the bytes are relayed, the model is named where the client did not."""
+"""Moderation, in OpenAI's format on both sides: only the model's name in the request is replaced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _inputs: Final = msgspec.json.Decoder(str | list[str | dict[str, Any]])
 
 
 class ModerationAsk(Struct):
-    """What a client wants judged; ``model`` "" = the default."""
+    """A moderation request; an empty ``model`` means the default."""
 
     found: Peek
     model: str = ""
@@ -39,7 +39,7 @@ _answer: Final = msgspec.json.Decoder(_Answer)
 
 
 def decode(body: bytes) -> ModerationAsk:
-    """``POST /v1/moderations``.  Raises ``OmniError("invalid_request")``."""
+    """Decode the body of ``POST /v1/moderations``.  Raises ``OmniError("invalid_request")``."""
     found = look(body)
     if not member(found, "input", _inputs, "a string, an array of strings or an array of content parts"):
         raise OmniError("invalid_request", "Missing input", param="input")
@@ -56,7 +56,7 @@ def _read(body: bytes, ask: ModerationAsk, mark: Mark) -> Got:
     except UNREADABLE as error:
         raise BadAnswer(str(error)) from None
     counts = answer.usage
-    tokens = counts.prompt_tokens if counts is not None else 0  # most vendors take no money for it, and count nothing
+    tokens = counts.prompt_tokens if counts is not None else 0  # most vendors report no usage: moderation is free
     return Got(body, Usage(input=tokens, output=0), model=answer.model)
 
 

@@ -1,4 +1,4 @@
-"""What is served beside chat, one row an operation: which models do it, and how refusals are worded."""
+"""The operations other than chat, as a table: the models that can do each, and the texts of its errors."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from ..errors import OmniError
 
 
 class MediaOperation(NamedTuple):
-    """One row.  ``name`` is also the key of its paths and codecs in the provider table."""
+    """One operation.  ``name`` is also the key of its paths and codecs in the provider table."""
 
     name: str
-    kind: str  # of the models in the catalogue
-    noun: str  # in refusals
-    extra: str  # what a provider's ``extras`` calls it
-    ability: str = ""  # tells models of one kind apart
-    guess: bool = True  # the first segment of an unknown name is taken for a provider
-    default_model: str = ""  # when the request names none
-    missing_status: int = 400  # when the provider has no account
-    body_limit: int | None = None  # bytes; None = the gateway's
-    endpoint: str = ""  # in refusals, where it is another word than ``noun``
+    kind: str  # of its models in the catalogue
+    noun: str  # the operation's name in error messages
+    extra: str  # the operation's name in a provider's ``extras``
+    ability: str = ""  # distinguishes models of the same kind
+    guess: bool = True  # whether the first segment of an unknown model name is taken for a provider
+    default_model: str = ""  # for requests without a model
+    missing_status: int = 400  # the status when the provider has no account
+    body_limit: int | None = None  # bytes; None means the gateway's general limit
+    endpoint: str = ""  # in error messages, where it differs from ``noun``
 
 
 _SOUND: Final = 100 * 1024 * 1024
@@ -44,25 +44,25 @@ OPERATIONS: Final[Mapping[str, MediaOperation]] = {
 
 
 def missing_model() -> OmniError:
-    """The request names no model, and there is no default."""
+    """The error for a request without a model, where there is no default."""
     return OmniError("invalid_request", "Missing model", param="model")
 
 
 def invalid_model(operation: MediaOperation, name: str) -> OmniError:
-    """Nobody is known to have the model."""
+    """The error for a model that no provider is known to offer."""
     message = f"Invalid {operation.noun} model: {name}. Use format: provider/model"
     return OmniError("invalid_request", message, param="model")
 
 
 def no_credentials(operation: MediaOperation, provider: str) -> OmniError:
-    """The provider has no account here, or is none that we know."""
+    """The error for a provider that is unknown or has no account."""
     kind = "unauthenticated" if operation.missing_status == 401 else "invalid_request"
     message = f"No credentials for {operation.noun} provider: {provider}"
     return OmniError(kind, message, status=operation.missing_status, param="model")
 
 
 def not_served(operation: MediaOperation, provider: str, label: str) -> OmniError:
-    """The provider is known, and has no such endpoint."""
+    """The error for a known provider without this endpoint."""
     endpoint = operation.endpoint or operation.noun
     message = f"Invalid {operation.noun} model: {label}. Provider '{provider}' has no {endpoint} endpoint"
     return OmniError("invalid_request", message, param="model")

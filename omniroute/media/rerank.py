@@ -1,4 +1,4 @@
-"""Ranking of documents against a query: Cohere's client form (v1 and v2), and the vendors' formats as rows.
+"""Reranking of documents by relevance to a query: Cohere's request format (v1 and v2), and vendors' formats as a table.
 
 Sources: Cohere API v2 ``/v2/rerank``; Jina AI, Voyage AI, Together AI, Fireworks AI, SiliconFlow and OpenRouter
 ``/v1/rerank``; NVIDIA NeMo Retriever ``/v1/ranking``; DeepInfra ``/v1/inference/{model}``.
@@ -29,7 +29,7 @@ _KNOWN: Final = frozenset({"model", "query", "documents", "top_n", "top_k", "ret
 
 
 class RerankAsk(Struct):
-    """What a client wants ranked.  ``top``: how many of the best it wants, None = all."""
+    """A rerank request.  ``top``: how many of the best documents to return, None for all."""
 
     model: str
     query: str = ""
@@ -40,7 +40,7 @@ class RerankAsk(Struct):
     extra: dict[str, Raw] = {}
 
     def text(self, document: Document) -> str:
-        """A document as one text: the fields to rank by, else its ``text``, else all of it."""
+        """A document as one text: the fields to rank by, else its ``text``, else the whole object as JSON."""
         if isinstance(document, str):
             return document
         if self.rank_fields:
@@ -50,7 +50,7 @@ class RerankAsk(Struct):
 
 
 def decode(body: bytes) -> RerankAsk:
-    """``POST /v1/rerank``.  Raises ``OmniError("invalid_request")``."""
+    """Decode the body of ``POST /v1/rerank``.  Raises ``OmniError("invalid_request")``."""
     found = look(body)
     ask = RerankAsk(found.model, extra=others(found, _KNOWN))
     if not found.model:
@@ -75,15 +75,15 @@ def _top(value: int | None) -> int | None:
 
 
 class Row(NamedTuple):
-    """One vendor.  An empty name: it has no such member, so we see to it."""
+    """One vendor.  An empty name means that it has no such member; the gateway then does the same work itself."""
 
     documents: str = "documents"
     top: str = "top_n"
-    objects: bool = False  # takes documents that are objects, and rank_fields
+    objects: bool = False  # accepts objects as documents, and rank_fields
     wrapped: bool = False  # query and documents are {"text": …}
-    returns: str = ""  # the member that says whether documents come back; we add them ourselves, so it is sent as false
-    own: frozenset[str] = frozenset()  # further members that travel as they are
-    paired: bool = False  # wants a query for each document, and answers with bare scores in their order
+    returns: str = ""  # asks for documents in the response; always sent as false, because the gateway adds them itself
+    own: frozenset[str] = frozenset()  # the vendor's own members, sent unchanged
+    paired: bool = False  # expects one query per document, and returns bare scores in the same order
     results: str = "results"
     score: str = "relevance_score"
 
@@ -91,7 +91,7 @@ class Row(NamedTuple):
 ROWS: Final[Mapping[str, Row]] = {
     "cohere": Row(own=frozenset({"max_tokens_per_doc", "priority"})),
     "jina": Row(returns="return_documents", own=frozenset({"truncation", "max_chunks_per_doc", "overlap_tokens"})),
-    "openai": Row(),  # what the many small servers that have this endpoint agree on
+    "openai": Row(),  # what most self-hosted servers with this endpoint have in common
     "voyage": Row(top="top_k", returns="return_documents", own=frozenset({"truncation"}), results="data"),
     "together": Row(objects=True, returns="return_documents"),
     "fireworks": Row(returns="return_documents", own=frozenset({"task"}), results="data"),
@@ -138,7 +138,7 @@ class _Counts(Struct):
 
 
 class _Answer(Struct):
-    """What is not results."""
+    """The members of a response other than the results."""
 
     id: str = ""
     model: str = ""
@@ -161,7 +161,7 @@ def _read(row: Row, body: bytes, ask: RerankAsk, mark: Mark) -> Got:
     except (*UNREADABLE, LookupError, TypeError, ValueError) as error:
         raise BadAnswer(f"no ranking: {error}") from None
     if any(not 0 <= index < len(ask.documents) for index, _ in ranked):
-        raise BadAnswer("a ranking of documents that were not sent")
+        raise BadAnswer("a ranking with an unknown document index")
     usage, units = _used(answer)
     results = [_result(ask, index, score) for index, score in ranked[: ask.top]]
     body = encode({"id": answer.id or mark.id, "model": mark.model, "results": results, "meta": _meta(usage, units)})

@@ -1,4 +1,4 @@
-"""What a sound file is, by its first bytes and its name: the formats that are taken, and how long a WAV file lasts."""
+"""Audio files: the accepted formats, detection by content and name, and the duration of WAV files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from ..errors import OmniError
 from .forms import File, media_type
 
-TYPES: Final = {  # format -> its media type; the same formats are written by speech
+TYPES: Final = {  # format -> media type; also the output formats of speech
     "mp3": "audio/mpeg",
     "wav": "audio/wav",
     "m4a": "audio/mp4",
@@ -38,17 +38,17 @@ _MPEG_SYNC: Final = 0xFFE0
 
 
 def sound_format(head: bytes) -> str:
-    """The format that a file's first bytes show; empty when they show none."""
+    """The format recognised from a file's first bytes; "" when none is."""
     for offset, magic, name in _MAGIC:
         if head.startswith(magic, offset):
             return name
     if len(head) >= 2 and int.from_bytes(head[:2], "big") & _MPEG_SYNC == _MPEG_SYNC and head[1] & 6:
-        return "mp3"  # a frame of MPEG audio, whose layer bits are not 0
+        return "mp3"  # an MPEG audio frame header: sync bits, and a layer other than the reserved 0
     return ""
 
 
 def check(file: File) -> str:
-    """The format of *file*: by its content, else by its name or declared type, which may know better than we do.
+    """The format of *file*, a key of :data:`TYPES`: by its content, else by its file name, else by its declared type.
 
     Raises ``OmniError("invalid_request", param="file")``.
     """
@@ -65,7 +65,7 @@ def check(file: File) -> str:
 
 
 def wav_seconds(file: File) -> float | None:
-    """How long a WAV file (RIFF, PCM or other constant rate) lasts; None when its head does not tell."""
+    """The duration of a WAV file (RIFF with a constant byte rate); None for other files or when the head is too short."""
     head = file.head
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
@@ -73,7 +73,7 @@ def wav_seconds(file: File) -> float | None:
     while at + 8 <= len(head):
         name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
         if name == b"fmt " and at + 20 <= len(head):
-            (rate,) = struct.unpack_from("<I", head, at + 16)  # bytes a second
+            (rate,) = struct.unpack_from("<I", head, at + 16)  # bytes per second
         elif name == b"data":
             return min(size, file.size - at - 8) / rate if rate else None
         at += 8 + size + size % 2

@@ -1,6 +1,6 @@
-"""Text to sound: the request, the OpenAI-like way, and two that differ.
+"""Text to speech: the request, OpenAI's format, and those of Deepgram and Hyperbolic.
 
-Deepgram: https://developers.deepgram.com/reference/text-to-speech/speak-request; Hyperbolic answers with base64 in JSON.
+Deepgram: https://developers.deepgram.com/reference/text-to-speech/speak-request.  Hyperbolic returns base64 in JSON.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _NUMBER: Final = msgspec.json.Decoder(float)
 
 
 class SpeechAsk(NamedTuple):
-    """One request; ``found`` has its members as they came."""
+    """One request; ``found`` has its members unchanged."""
 
     found: Peek
     text: str
     voice: str | None
     format: str
     speed: float | None
-    events: bool  # wanted as a stream of events, not as a file
+    events: bool  # the client wants server-sent events instead of a file
 
     @property
     def units(self) -> Units:
@@ -45,7 +45,7 @@ class SpeechAsk(NamedTuple):
 
 
 def read_ask(body: bytes) -> SpeechAsk:
-    """Raises ``OmniError("invalid_request")``."""
+    """Decode the body of ``POST /v1/audio/speech``.  Raises ``OmniError("invalid_request")``."""
     found = look(body)
     text = member(found, "input", _TEXT, "a string")
     if not text or text.isspace():
@@ -78,7 +78,7 @@ def _as_it_came(body: bytes, ask: SpeechAsk, mark: Mark) -> Got:
     return Got(body, units=ask.units, content_type=TYPES[ask.format].encode())
 
 
-# -- OpenAI and those who do as it does
+# -- OpenAI and compatible vendors
 
 
 def _render_openai(ask: SpeechAsk, model: str) -> Sent:
@@ -131,8 +131,8 @@ class _Sound(msgspec.Struct):
 def _read_hyperbolic(body: bytes, ask: SpeechAsk, mark: Mark) -> Got:
     try:
         sound = base64.b64decode(decoded(body, _Sound).audio, validate=True)
-    except ValueError as error:  # binascii.Error, or what is not ASCII
-        raise BadAnswer(f"the sound is no base64: {error}") from None
+    except ValueError as error:  # binascii.Error, or text that is not ASCII
+        raise BadAnswer(f"the audio is not base64: {error}") from None
     kind = _SOUND_TYPES.get(sound_format(sound), "audio/mpeg")
     return Got(sound, units=ask.units, content_type=kind.encode())
 

@@ -1,7 +1,7 @@
-"""Sound to text: the request as a form, the OpenAI-like way, and what every answer in JSON is sure to have.
+"""Speech to text: the request as a form, OpenAI's format, and the members common to all JSON responses.
 
-``text``, ``task``, ``language`` and ``duration`` are in each JSON answer, null where nobody knows.  To know, models that
-have ``verbose_json`` (the Whisper family) are asked for it when the client asked for ``json``.
+Each JSON response has ``text``, ``task``, ``language`` and ``duration``, null where unknown.  To learn them, a request for
+``json`` is sent as ``verbose_json`` to models that support it (the Whisper family).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from .sounds import TYPES, check, wav_seconds
 from .transcripts import FORMATS, Span, Transcript, written
 
 _GRANULARITIES: Final = ("word", "segment")
-_MORE: Final = "diarized_json"  # one vendor's own, relayed
+_MORE: Final = "diarized_json"  # OpenAI's own, relayed
 
 
 class TranscriptionAsk(NamedTuple):
-    """One request.  ``task``: ``transcribe``, or ``translate`` into English; ``boundary`` for writing the form again."""
+    """One request.  ``task``: ``transcribe``, or ``translate`` into English; ``boundary``: of the form sent upstream."""
 
     form: Form
     file: File
     task: str
-    kind: str  # of the sound, a key of ``sounds.TYPES``
+    kind: str  # format of the file, a key of ``sounds.TYPES``
     language: str | None
     prompt: str | None
     format: str
@@ -37,7 +37,7 @@ class TranscriptionAsk(NamedTuple):
 
     @property
     def seconds(self) -> float | None:
-        """How long the sound lasts, as far as the file itself tells."""
+        """The duration of the audio, where the file itself states it."""
         return wav_seconds(self.file)
 
     @property
@@ -46,7 +46,7 @@ class TranscriptionAsk(NamedTuple):
 
 
 def read_ask(form: Form, task: str, boundary: str) -> TranscriptionAsk:
-    """Raises ``OmniError("invalid_request")`` for what no vendor could do."""
+    """Check and read a client's form.  Raises ``OmniError("invalid_request")`` for what no vendor supports."""
     file = form.file("file")
     if file is None:
         raise OmniError("invalid_request", "file is required", param="file")
@@ -77,34 +77,34 @@ def read_ask(form: Form, task: str, boundary: str) -> TranscriptionAsk:
 
 
 def no_translation(ask: TranscriptionAsk, model: str) -> None:
-    """For vendors that only transcribe.  Raises ``OmniError("invalid_request")``."""
+    """Refuse translation, for vendors that only transcribe.  Raises ``OmniError("invalid_request")``."""
     if ask.task == "translate":
         message = f"Invalid transcription model: {model}. It does not translate; use whisper-1"
         raise OmniError("invalid_request", message, param="model")
 
 
-_COMMON: Final = ("model", "response_format", "language", "timestamp_granularities")  # what answers are written from
+_COMMON: Final = ("model", "response_format", "language", "timestamp_granularities")  # handled for every vendor
 
 
 def lost(ask: TranscriptionAsk, *taken: str) -> tuple[str, ...]:
-    """For ``dropped``: what a vendor with a form of its own makes nothing of; it takes the fields *taken*."""
+    """For ``Sent.dropped``: the client's fields that a vendor other than OpenAI ignores; *taken* are those it supports."""
     known = {*_COMMON, *taken} | (set() if ask.stream else {"stream"})
     names = dict.fromkeys(name for name, value in ask.form.fields if value and name.removesuffix("[]") not in known)
     return (*names, *(("response_format",) if ask.format == _MORE else ()))
 
 
-# -- OpenAI and those who do as it does
+# -- OpenAI and compatible vendors
 
 
 def _verbose(model: str) -> bool:
-    """Whether the model has the long form of the answer."""
+    """Whether the model supports ``verbose_json``."""
     return "whisper" in model.lower()
 
 
 def _upstream_format(ask: TranscriptionAsk, model: str) -> str:
     if _verbose(model):
         return "verbose_json" if ask.format == "json" and not ask.stream else ask.format
-    return "json" if ask.format == "text" else ask.format  # the others have JSON alone
+    return "json" if ask.format == "text" else ask.format  # the other models support only JSON
 
 
 def _render(ask: TranscriptionAsk, model: str) -> Sent:
@@ -139,7 +139,7 @@ def _read(body: bytes, ask: TranscriptionAsk, mark: Mark) -> Got:
 
 
 def _usage(usage: dict[str, Any] | None) -> tuple[Usage | None, float]:
-    """Tokens and seconds: newer models count the first, older ones the second."""
+    """(tokens, seconds): newer models report tokens, older ones seconds."""
     if not usage:
         return None, 0.0
     into, out = usage.get("input_tokens"), usage.get("output_tokens")
@@ -152,7 +152,7 @@ OPENAI: Final = Codec(_render, _read, form=True)
 
 
 def spans(rows: list[Any], scale: float = 1.0) -> tuple[Span, ...]:
-    """Words or segments of an answer, whose times are multiplied by *scale*."""
+    """The words or segments of a response as spans; their times times *scale* are seconds."""
     return tuple(
         Span(_number(row.get("start")) * scale, _number(row.get("end")) * scale, _said(row))
         for row in rows

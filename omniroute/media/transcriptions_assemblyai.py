@@ -1,4 +1,4 @@
-"""AssemblyAI: upload the file, submit a job, look until it is done.
+"""AssemblyAI: upload the file, submit a job, poll until it is done.
 
 https://www.assemblyai.com/docs/api-reference/transcripts/submit
 """
@@ -16,8 +16,8 @@ from .transcriptions import TranscriptionAsk, lost, no_translation, spans
 from .transcripts import Transcript, written
 
 _BEST: Final = "universal-3-pro"
-_REST: Final = "universal-2"  # knows more languages: asked where the other does not know the one that is spoken
-_EVERY: Final = 2.0  # seconds between looks
+_REST: Final = "universal-2"  # the fallback for languages that the newer models do not support
+_EVERY: Final = 2.0  # seconds between polls
 
 
 def _render(ask: TranscriptionAsk, model: str) -> Sent:
@@ -31,7 +31,7 @@ def _takes_prompt(model: str) -> bool:
 
 
 class _Answer(msgspec.Struct):
-    """Of the three kinds of answer, the members that tell them apart and those of the last."""
+    """The members that distinguish the three kinds of response, and those of a finished transcript."""
 
     upload_url: str | None = None
     id: str | None = None

@@ -1,4 +1,4 @@
-"""Deepgram: the file as it is to ``/listen``, everything else in the query.
+"""Deepgram: the file is the body of a request to ``/listen``; all parameters are in the query.
 
 https://developers.deepgram.com/reference/speech-to-text/listen-pre-recorded
 """
@@ -19,7 +19,7 @@ from .transcripts import Transcript, written
 def _render(ask: TranscriptionAsk, model: str) -> Sent:
     no_translation(ask, model)
     query = {"model": model, "smart_format": "true", "utterances": "true"}
-    query |= {"language": ask.language} if ask.language else {"detect_language": "true"}  # else it takes all for English
+    query |= {"language": ask.language} if ask.language else {"detect_language": "true"}  # the default is English
     return Sent((ask.file,), lost(ask), f"./listen?{urlencode(query)}", TYPES[ask.kind].encode())
 
 

@@ -1,4 +1,4 @@
-"""Sound to text where the form is like OpenAI's and the answer has one shape: Mistral, xAI.
+"""Speech to text with a form like OpenAI's and a single response format: Mistral, xAI.
 
 https://docs.mistral.ai/api/endpoint/audio/transcriptions, https://docs.x.ai/docs/guides/voice
 """
@@ -26,14 +26,14 @@ def _render_mistral(ask: TranscriptionAsk, model: str) -> Sent:
     no_translation(ask, model)
     plain = [(name.removesuffix("[]"), value) for name, value in ask.form.fields]
     fields = [("model", model), *(field for field in plain if field[0] in _MISTRAL)]
-    # times cannot be had together with a language
+    # Mistral refuses timestamps together with a language
     if ask.format in ("srt", "vtt", "verbose_json") and not (ask.granularities or ask.language):
         fields.append(("timestamp_granularities", "segment"))
     return _sent(ask, fields, "./audio/transcriptions", *_MISTRAL)
 
 
 def _render_xai(ask: TranscriptionAsk, model: str) -> Sent:
-    """There is one model, which is not named; numbers are written as numbers only in a known language."""
+    """The request names no model, because there is only one; ``format`` (numbers as digits) requires a language."""
     no_translation(ask, model)
     fields = [("language", ask.language), ("format", "true")] if ask.language else []
     return _sent(ask, fields, "./stt")

@@ -1,4 +1,4 @@
-"""What was said, in nobody's dialect, and the five forms in which clients want it."""
+"""A vendor-neutral transcript, and its rendering in OpenAI's five response formats."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json")
 _JSON: Final = b"application/json"
 _TEXT: Final = b"text/plain; charset=utf-8"
 _VTT: Final = b"text/vtt; charset=utf-8"
-_LINE: Final = 84  # characters of one subtitle, two lines of the usual width
-_SECONDS: Final = 7.0  # and how long it stands at most
-_PAUSE: Final = 1.0  # silence that ends one
+_LINE: Final = 84  # maximum characters of a subtitle: two lines of the usual width
+_SECONDS: Final = 7.0  # maximum duration of a subtitle
+_PAUSE: Final = 1.0  # seconds of silence that end a subtitle
 
 
 class Span(NamedTuple):
@@ -25,7 +25,7 @@ class Span(NamedTuple):
 
 
 class Transcript(NamedTuple):
-    """``language`` and ``duration`` (seconds) are None when nobody said them."""
+    """One transcript; ``language`` and ``duration`` (seconds) are None when unknown."""
 
     text: str
     task: str = "transcribe"
@@ -36,7 +36,7 @@ class Transcript(NamedTuple):
 
 
 def written(transcript: Transcript, form: str, granularities: Sequence[str] = ()) -> tuple[bytes, bytes]:
-    """The content type and the body in one of :data:`FORMATS`."""
+    """(content type, body) of the transcript in *form*, one of :data:`FORMATS`."""
     if form == "text":
         return _TEXT, transcript.text.encode() + b"\n"
     if form == "srt":
@@ -68,7 +68,7 @@ def _verbose(transcript: Transcript, granularities: Sequence[str]) -> dict[str, 
 
 
 def cues(transcript: Transcript) -> list[Span]:
-    """Subtitles: the segments as they were reported, else words gathered until a sentence, a pause or a line ends."""
+    """Subtitles: the vendor's segments, else words grouped by sentence, pause, length and duration."""
     if transcript.segments:
         return list(transcript.segments)
     if not transcript.words:
@@ -114,5 +114,5 @@ def _vtt(lines: list[Span]) -> str:
 
 
 def _flat(text: str) -> str:
-    """On one line: an empty line would end the subtitle."""
+    """The text on one line, because an empty line would end the subtitle."""
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Vectors as they travel: JSON arrays of numbers, or base64 of little-endian 32-bit floats."""
+"""Conversion between the two encodings of vectors: JSON arrays of numbers, and base64 of little-endian 32-bit floats."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ _UNREADABLE: Final = (*UNREADABLE, OverflowError)
 
 
 def is_text(raw: bytes | Raw) -> bool:
-    """Whether a vector came as base64."""
+    """Whether a vector is encoded as base64."""
     return bytes(memoryview(raw)[:1]) == b'"'
 
 
 def as_floats(raw: Raw) -> bytes:
-    """The JSON array of a vector, whichever way it came.  Raises BadAnswer."""
+    """A vector of either encoding as a JSON array.  Raises BadAnswer."""
     if not is_text(raw):
         if bytes(memoryview(raw)[:1]) != b"[":
-            raise BadAnswer("an embedding is no list of numbers")
+            raise BadAnswer("an embedding is not a list of numbers")
         return bytes(raw)
     try:
         data = b64decode(_text.decode(raw), validate=True)
         vector = array("f", data)
     except (*_UNREADABLE, binascii.Error, ValueError) as error:
-        raise BadAnswer(f"an embedding is no base64 of 32-bit floats: {error}") from None
+        raise BadAnswer(f"an embedding is not base64 of 32-bit floats: {error}") from None
     if sys.byteorder == "big":
         vector.byteswap()
     return msgspec.json.encode(vector.tolist())
 
 
 def as_base64(raw: Raw) -> bytes:
-    """The JSON string of a vector, whichever way it came.  Raises BadAnswer."""
+    """A vector of either encoding as a JSON string of base64.  Raises BadAnswer."""
     if is_text(raw):
         return bytes(raw)
     try:
         return b'"%b"' % b64encode(packed(_numbers.decode(raw)))
     except _UNREADABLE as error:
-        raise BadAnswer(f"an embedding is no list of numbers: {error}") from None
+        raise BadAnswer(f"an embedding is not a list of numbers: {error}") from None
 
 
 def packed(numbers: Sequence[float]) -> bytes:
-    """Little-endian 32-bit floats."""
+    """*numbers* as little-endian 32-bit floats."""
     vector = array("f", numbers)
     if sys.byteorder == "big":
         vector.byteswap()

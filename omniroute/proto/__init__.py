@@ -1,1 +1,1 @@
-"""Bytes to HTTP exchanges and back.  Knows nothing of models, keys or providers."""
+"""The HTTP protocol layer: bytes to exchanges and back.  It knows nothing of models, keys or providers."""

@@ -1,10 +1,10 @@
-"""The chunked coding (RFC 9112 section 7.1), decoded without any of the usual indulgence.
+"""A strict decoder for the chunked transfer coding (RFC 9112 section 7.1).
 
-A chunk size is one to sixteen hexadecimal digits and nothing else; an extension follows the grammar or is refused; every
-line ends with CRLF; trailer fields are checked, bounded and dropped (section 7.1.2 lets a recipient do that).
+A chunk size is one to sixteen hexadecimal digits and nothing else.  An extension must follow the grammar.  Every line ends
+with CRLF.  Trailer fields are checked, limited in size and dropped, as section 7.1.2 permits.
 
-A body may come in chunks of a single byte, and then reading what one packet brings takes seconds: so only so many lines are
-read at a time, for others to have their turn.
+One read may bring many thousands of one-byte chunks, and decoding them all would block the event loop.  So each call of
+``feed`` decodes a limited number of lines and leaves the remainder in ``rest``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from .framing import ProtocolError
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # nothing here needs backtracking, which would be quadratic
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # possessive: backtracking would take quadratic time
 _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?+)*+")
 _PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
@@ -23,9 +23,9 @@ _TRAILER: Final = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
 _BROKEN_LINE: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
 _MAX_LINE: Final = 1024
 _MAX_TRAILERS: Final = 8 * 1024
-_MAX_SURPLUS: Final = 16 * 1024  # of size lines over what they announce: extensions are no place for a body of their own
+_MAX_SURPLUS: Final = 16 * 1024  # bytes of size lines beyond _FREE a line and twice the data: stops floods of extensions
 _FREE: Final = 16
-_LINES: Final = 128  # read at a time
+_LINES: Final = 128  # decoded in one call of feed()
 
 
 class _At(IntEnum):
@@ -37,13 +37,17 @@ class _At(IntEnum):
 
 
 class ChunkDecoder:
-    """``feed`` bytes, get body bytes.  ``rest`` is what to feed next, or, once ``complete``, what follows the message."""
+    """Decodes one chunked body.
+
+    After each :meth:`feed`, ``rest`` holds the undecoded bytes: feed them again, or, once ``complete``, treat them as the
+    start of the next message.
+    """
 
     __slots__ = ("_at", "_left", "_surplus", "_tail", "_trailers", "rest")
 
     def __init__(self) -> None:
         self._at = _At.SIZE
-        self._left = 0  # bytes of the open chunk still to come
+        self._left = 0  # bytes of the current chunk still to come
         self._tail = b""  # an unfinished line
         self._trailers = 0
         self._surplus = 0
@@ -55,7 +59,7 @@ class ChunkDecoder:
 
     @property
     def announced(self) -> int:
-        """Bytes that the open chunk still promises."""
+        """Bytes of the current chunk still to come."""
         return self._left
 
     def feed(self, data: bytes) -> bytes:
@@ -95,7 +99,7 @@ class ChunkDecoder:
         return at + len(piece)
 
     def _whole_chunk(self, data: bytes, at: int, out: list[bytes]) -> int:
-        """Where the chunk at *at* ends if it is plain and all there, else 0: it is taken step by step then."""
+        """The fast path: decode the chunk at *at* and return where it ends, or 0 if it has an extension or is incomplete."""
         found = _PLAIN_SIZE.match(data, at)
         if found is None:
             return 0

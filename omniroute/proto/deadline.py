@@ -1,7 +1,7 @@
 """One timer per connection, re-armed lazily.
 
-A busy keep-alive connection changes its deadline several times a request.  Moving a deadline *later*, by far the common
-case, is one store: the timer that is already armed fires, sees that it is early and sleeps on.
+A busy keep-alive connection changes its deadline several times per request.  Moving a deadline *later*, by far the common
+case, only stores a number: the armed timer fires at the old time, finds that it is early and re-arms itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..clock import Clock, Timer
 
 
 class Deadline:
-    """Calls back once when the time set last has passed."""
+    """Calls *callback* once when the deadline set last has passed."""
 
     __slots__ = ("_at", "_callback", "_clock", "_due", "_timer")
 
@@ -29,17 +29,17 @@ class Deadline:
         return self._at < inf
 
     def set(self, delay: float) -> None:
-        """Expire in *delay* seconds, instead of whatever was set before."""
+        """Expire in *delay* seconds; replaces any earlier deadline."""
         self._at = at = self._clock.monotonic() + delay
         if at < self._due:
             self._arm(delay)
 
     def clear(self) -> None:
-        """Do not expire."""
+        """Remove the deadline."""
         self._at = inf
 
     def stop(self) -> None:
-        """As :meth:`clear`, and let go of the timer: the connection is over."""
+        """Remove the deadline and cancel the timer, because the connection has ended."""
         self._at = self._due = inf
         if self._timer is not None:
             self._timer.cancel()

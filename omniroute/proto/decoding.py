@@ -1,7 +1,7 @@
-"""Content codings of answers, undone as the bytes arrive (RFC 9110 section 8.4.1: gzip, x-gzip, deflate).
+"""Incremental decoding of response content codings: gzip, x-gzip and deflate (RFC 9110 section 8.4.1).
 
-We never ask for a coding, but some servers and the proxies before them use one all the same.  Expansion is bounded, in ratio
-and in total, so that a small answer cannot fill the memory.
+Requests never ask for a coding, but some servers and intermediaries apply one anyway.  Expansion is limited both in ratio
+and in total, so that a small response cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from .headers import Headers, get_all
 Cause = Literal["protocol", "too_large", "truncated"]
 
 _PIECE: Final = 256 * 1024
-_FREE: Final = 1024 * 1024  # decoded bytes that any answer may have, whatever its ratio
-_RATIO: Final = 100  # decoded bytes per coded byte beyond that; text reaches 10 to 30
+_FREE: Final = 1024 * 1024  # decoded bytes up to which the ratio is not checked
+_RATIO: Final = 100  # decoded bytes per coded byte; text reaches 10 to 30
 _EITHER: Final = 0  # deflate, with or without the zlib wrapper
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _WINDOWS: Final = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": _EITHER}
@@ -23,7 +23,7 @@ _MEMBER: Final = b"\x1f"  # the first byte of each member of a gzip body (RFC 19
 
 
 class DecodingError(ValueError):
-    """The coded body cannot be used."""
+    """The coded body cannot be decoded; ``reason`` says why."""
 
     def __init__(self, reason: Cause, message: str) -> None:
         super().__init__(message)
@@ -31,21 +31,24 @@ class DecodingError(ValueError):
 
 
 def decoder_for(headers: Headers, total: int) -> Decoder | None:
-    """The decoder that the fields ask for; None for identity, and for codings we do not have (passed on as they are)."""
+    """The decoder for the Content-Encoding in *headers*, with a limit of *total* decoded bytes.
+
+    None when there is no coding, or one that is not supported: such a body is passed on as it is.
+    """
     codings = get_all(headers, b"content-encoding")
     window = _WINDOWS.get(codings[0].strip().lower()) if len(codings) == 1 else None
     return None if window is None else Decoder(window, total)
 
 
 class Decoder:
-    """One coded body.  ``total``: most decoded bytes."""
+    """Decodes one body.  More than ``total`` decoded bytes are an error."""
 
     __slots__ = ("_gzip", "_inflate", "_pending", "_read", "_total", "_written")
 
     def __init__(self, window: int, total: int) -> None:
         self._gzip = window == _GZIP
         self._inflate = None if window == _EITHER else zlib.decompressobj(window)
-        self._pending = b""  # the first byte of a deflate body, while its second is awaited
+        self._pending = b""  # the first byte of a deflate body, until the second arrives
         self._total = total
         self._read = 0
         self._written = 0
@@ -58,13 +61,13 @@ class Decoder:
             if len(data) < 2:
                 self._pending = data
                 return b""
-            # "deflate" means the zlib format, but many servers send it bare: RFC 1950 section 2.2 tells them apart.
+            # "deflate" means the zlib format, but many servers send raw deflate; the header of RFC 1950 section 2.2 decides.
             wrapped = data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
         return self._decode(self._inflate, data)
 
     def finish(self) -> None:
-        """The coded body is complete.  Raises :class:`DecodingError` ``truncated`` when the coding says otherwise."""
+        """Declare the end of the coded body.  Raises :class:`DecodingError` ``truncated`` if the coding is incomplete."""
         if self._read and (self._inflate is None or not self._inflate.eof):
             raise DecodingError("truncated", "the compressed body ends too early")
 
@@ -87,7 +90,7 @@ class Decoder:
         return b"".join(pieces)
 
     def _next_member(self, data: bytes) -> zlib._Decompress:
-        """What decodes the bytes behind an end: a gzip body may be a series of members, nothing else goes on."""
+        """A decompressor for the bytes after a member's end: gzip allows a series of members, deflate only one."""
         if not (self._gzip and data.startswith(_MEMBER)):
             raise DecodingError("protocol", "bytes after the end of the compressed body")
         return zlib.decompressobj(_GZIP)

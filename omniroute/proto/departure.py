@@ -1,15 +1,15 @@
-"""Has the client left, or only finished speaking?
+"""Tells a client that has left from one that has only shut down its write side.
 
-TCP says the same for both: FIN.  A client that closed for good must have its upstream call released at once; one that shut
-only its write side (``nc``, some libraries) waits for the answer.  The difference shows when something is sent: a closed
-socket answers with RST.  So, after a short grace in which most answers are given anyway:
+TCP sends the same FIN for both.  When a client has left, its upstream call must be cancelled at once; one that has only shut
+down its write side (``nc``, some libraries) still waits for the response.  The two differ once something is sent: a closed
+socket replies with RST.  So, after a short grace period in which most responses complete anyway:
 
-- if nothing was sent meanwhile and no answer has begun, send ``100 Continue``, which a server may send at any time and an
-  HTTP/1.1 client must tolerate (RFC 9110 section 15.2), and look for the RST;
-- if a stream was written to, just look;
-- if a stream has begun and is silent, nothing harmless can be sent: take the client for gone.
+- if nothing was sent meanwhile and no response has begun, send ``100 Continue``, which an HTTP/1.1 client must tolerate
+  (RFC 9110 section 15.2), and look for the RST;
+- if part of a stream was sent meanwhile, only look for the RST;
+- if a stream has begun but nothing was sent meanwhile, nothing harmless can be sent: assume that the client has left.
 
-An HTTP/1.0 client knows no interim answers; it keeps the benefit of the doubt until its answer is written.
+An HTTP/1.0 client does not understand interim responses, so it is assumed to be waiting until its response is written.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from .h1_server import H1Server
 
 _GRACE: Final = 0.025
-_LOOKS: Final = (0.01, 0.1, 1.0)  # seconds until each look for an RST; the last for clients far away
+_LOOKS: Final = (0.01, 0.1, 1.0)  # seconds before each look for an RST; the last is for distant clients
 
 
 class Departure:
-    """Watches one connection from its end of input to the end of its answer."""
+    """Watches one connection from its end of input to the end of its response."""
 
     def __init__(self, connection: H1Server, clock: Clock) -> None:
         self._connection = connection
@@ -64,7 +64,7 @@ class Departure:
 
 
 def _was_reset(connection: H1Server) -> bool:
-    """Whether the kernel has seen an RST.  With reading at its end the event loop does not look for one."""
+    """Whether the kernel has received an RST; the event loop cannot notice, because it no longer reads after the FIN."""
     if connection.transport.is_closing():
         return True
     sock = connection.transport.get_extra_info("socket")

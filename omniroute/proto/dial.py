@@ -1,7 +1,7 @@
-"""Opening connections: name resolution, the choice among addresses, TCP, proxies, TLS.
+"""Opens connections: name resolution, address selection, TCP, proxies, TLS.
 
-Addresses are raced as RFC 8305 ("happy eyeballs") says, by hand, because not every event loop does it.  The address that is
-checked is the address that is connected to: a name that resolves differently a moment later gains nothing.
+Addresses are raced as in RFC 8305 ("Happy Eyeballs"); the code is our own because not every event loop implements it.  A
+name is resolved once, and the address that was checked is the one connected to, which defeats DNS rebinding.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .tunnel import Tls, enter, knock
 P = TypeVar("P", bound=asyncio.Protocol)
 Address = tuple[int, tuple[Any, ...]]  # socket family, socket address
 
-STAGGER: Final = 0.25  # seconds before the next address is tried beside the first (RFC 8305 section 5)
+STAGGER: Final = 0.25  # seconds before the next address is tried in parallel (RFC 8305 section 5)
 _NEVER: Final = tuple(map(ip_network, (
     "169.254.0.0/16", "fe80::/10",  # link-local, where most clouds have their metadata service
-    "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",  # the others
+    "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",  # metadata services elsewhere
     "fd00:ec2::/32", "fd20:ce::254/128", "fd00:42::42/128",
 )))  # fmt: skip
-# The last four bytes of an address in these are an IPv4 address (RFC 6052, RFC 8215, RFC 4291 section 2.5.5.1, RFC 2765).
+# In these networks the last four bytes are an IPv4 address (RFC 6052, RFC 8215, RFC 4291 section 2.5.5.1, RFC 2765).
 _CARRIERS: Final = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
 METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
@@ -40,14 +40,14 @@ METADATA_NAMES: Final = frozenset(
 
 @cache
 def default_tls() -> ssl.SSLContext:
-    """Certificates checked against the system's authorities, HTTP/1.1 by ALPN.  Takes milliseconds, hence once."""
+    """The client context: the system's certificate authorities, ALPN ``http/1.1``.  Cached, as it takes milliseconds."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, or of :data:`_CARRIERS`), else the address itself."""
+    """The IPv4 address embedded in an IPv6 one (mapped, 6to4, or in :data:`_CARRIERS`), else the address itself."""
     if isinstance(address, IPv4Address) or address.is_loopback or address.is_unspecified:
         return address
     if any(address in network for network in _CARRIERS):
@@ -56,10 +56,10 @@ def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def allowed(host: str, allow_private: bool) -> bool:
-    """Whether we may connect to the numeric address *host*.
+    """Whether connecting to the numeric address *host* is permitted.
 
-    Loopback always; link-local and the clouds' metadata services never; other addresses that are not globally reachable
-    (RFC 6890) only with *allow_private*.
+    Loopback always is.  Multicast, link-local and cloud metadata addresses never are.  Other addresses that are not globally
+    reachable (RFC 6890) need *allow_private*.
     """
     address = _inner(ip_address(host.partition("%")[0]))
     if address.is_loopback:
@@ -70,13 +70,16 @@ def allowed(host: str, allow_private: bool) -> bool:
 
 
 def public(host: str) -> bool:
-    """Whether anyone on the internet may be sent to the numeric address *host*: not even loopback is allowed."""
+    """Whether the numeric address *host* is globally reachable.  Stricter than :func:`allowed`: loopback is not."""
     address = _inner(ip_address(host.partition("%")[0]))
     return address.is_global and not address.is_multicast and allowed(host, False)
 
 
 async def resolve(host: str, port: int) -> list[Address]:
-    """Addresses to try, families taking turns (RFC 8305 section 4).  Raises :class:`TransportError` ``dns``."""
+    """The addresses of *host* in the order to try them, families alternating (RFC 8305 section 4).
+
+    Raises :class:`TransportError` ``dns``.
+    """
     try:
         version = ip_address(host).version
     except ValueError:
@@ -94,7 +97,7 @@ async def resolve(host: str, port: int) -> list[Address]:
 
 
 async def _connect(address: Address) -> socket.socket | OSError:
-    """One attempt.  A failure is returned, not raised: losing a race is nothing to report."""
+    """One attempt.  A failure is returned, not raised, so that a lost race is not logged as a failed task."""
     family, target = address
     sock: socket.socket | None = None
     try:
@@ -113,9 +116,9 @@ async def _connect(address: Address) -> socket.socket | OSError:
 
 
 async def race(addresses: list[Address], stagger: float = STAGGER) -> socket.socket:
-    """The first connection that stands; later addresses start when one fails or *stagger* seconds have passed.
+    """The first socket to connect.  The next address is tried when one fails or after *stagger* seconds.
 
-    Raises ``OSError``, the last one, when none does.
+    Raises the last ``OSError`` when every address fails.
     """
     waiting = list(reversed(addresses))
     attempts: set[asyncio.Task[socket.socket | OSError]] = set()
@@ -153,9 +156,9 @@ async def dial(
     permits: Callable[[str], bool] | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> P:
-    """A connected protocol made by *factory*, with TLS for https (SNI and certificate name: the origin's host).
+    """Connect to *origin* and return the protocol made by *factory*; https uses TLS for the origin's host name.
 
-    *timeout*, in seconds, covers names, TCP, proxy and TLS together; *permits* judges addresses in place of :func:`allowed`.
+    *timeout* (seconds) covers name resolution, TCP, proxy and TLS together.  *permits* replaces :func:`allowed`.
     Raises :class:`TransportError` ``dns``, ``blocked_address``, ``refused``, ``tls``, ``proxy`` or ``connect_timeout``.
     """
     scope = asyncio.timeout(None)
@@ -179,7 +182,7 @@ async def _open(origin: Origin, factory: Callable[[], P], permits: Callable[[str
 
 
 async def _reach(host: str, port: int, permits: Callable[[str], bool], name: str) -> socket.socket:
-    """A TCP connection; *name* is what errors call the other side."""
+    """A TCP connection to *host*; error messages call it *name*."""
     found = await resolve(host, port)
     addresses = [address for address in found if permits(address[1][0])]
     if not addresses:
@@ -203,14 +206,14 @@ async def _speak(sock: socket.socket, factory: Callable[[], P], tls: Tls | None,
 
 @contextmanager
 def _named(name: str, *, secure: bool) -> Iterator[None]:
-    """What goes wrong, in our words, with the *name* of the other side."""
+    """Turn connection errors into :class:`TransportError`; *name* is the peer's name in their messages."""
     try:
         yield
     except ssl.SSLError as error:
         raise TransportError("tls", f"TLS with {name} failed: {error.reason or type(error).__name__}") from None
     except OSError:
         if secure:
-            raise TransportError("tls", f"TLS with {name} was broken off") from None
+            raise TransportError("tls", f"TLS with {name} failed: the connection was closed") from None
         raise TransportError("refused", f"{name} refused the connection") from None
     except ProxyRefused as refusal:
         raise TransportError("proxy", f"proxy refused: {refusal}") from None
@@ -219,10 +222,10 @@ def _named(name: str, *, secure: bool) -> Iterator[None]:
 async def _open_through(
     origin: Origin, factory: Callable[[], P], permits: Callable[[str], bool], tls: ssl.SSLContext | None
 ) -> P:
-    """By way of a proxy.  Plain requests are handed to an HTTP proxy to be forwarded, for all else a tunnel is opened.
+    """Connect through the origin's proxy: an HTTP proxy forwards plain http requests, everything else gets a tunnel.
 
-    The proxy's own address may be private, as it was chosen by hand; of the target only what is written can be judged,
-    because the proxy resolves its name.
+    The proxy's own address may be private, because the operator chose it.  The target is checked only as written, because
+    the proxy resolves its name.
     """
     via = origin.via
     assert via is not None
@@ -243,7 +246,10 @@ async def _open_through(
 
 
 def _presentable(host: str, permits: Callable[[str], bool]) -> bool:
-    """Whether a proxy may be asked for *host*: an address in any spelling that systems read must be permitted."""
+    """Whether a proxy may be asked to connect to *host*.
+
+    A numeric address must be permitted, also in the older IPv4 notations that inet_aton(3) accepts.
+    """
     bare = host.rstrip(".").lower()
     if bare in METADATA_NAMES:
         return False

@@ -1,15 +1,15 @@
-"""One request and its answer, whatever HTTP version carries them.
+"""One request and its response, independent of the HTTP version.
 
-The server protocol (``h1_server``) subclasses :class:`Exchange`; handlers see only this page.
+The server protocol (``h1_server``) subclasses :class:`Exchange`; handlers depend on this module alone.
 
 The life of an exchange, from the handler's side::
 
-    respond(status, headers, body)                       one whole answer, or
+    respond(status, headers, body)                       a complete response, or
     start(status, headers) -> write(data)* -> end()      a streamed one; abort() instead of end() breaks it visibly
 
-``start`` only queues the head: head and first chunk leave in one write.  All methods are synchronous and are no-ops once
-the client has gone; ``on_gone`` is called once when that happens.  Back-pressure: when more than the high-water mark is
-unsent, ``on_pause`` is called, and ``on_resume`` when it has drained below the low one; a handler joins its source to them.
+``start`` only queues the head, so that head and first chunk leave in one write.  All methods are synchronous and do nothing
+once the client has left; ``on_gone`` is called once when that happens.  Back-pressure: ``on_pause`` is called when more than
+the high-water mark is unsent, ``on_resume`` when less than the low-water mark is; a handler connects its source to both.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Request:
     """A parsed request head plus, for buffered routes, its whole body.
 
     ``path`` is the raw path as sent (no percent-decoding, no query), ``query`` the raw text after ``?``.  ``params`` are the
-    percent-decoded variable segments that the route table matched.  ``body`` is complete for buffered routes and empty for
-    streamed ones (read :meth:`Exchange.chunks`).  ``peer`` is the address of the connection; behind
-    a trusted proxy the edge puts the client's in its place.
+    percent-decoded variables that the route table matched.  ``body`` is complete for buffered routes and empty for streamed
+    ones (read :meth:`Exchange.chunks`).  ``peer`` is the IP address of the connection's other end; behind a trusted proxy
+    the edge replaces it with the client's.
 
-    ``known`` is where the application keeps what follows from the head alone (its Content-Length apart): requests of one
-    connection whose heads are equal share it.  ``named`` is what :meth:`named` shall return, if the parser knows it already.
+    ``known`` is a cache for the application: requests of one connection whose heads are equal except for the Content-Length
+    share it, so it may hold only what follows from such a head.  ``named`` presets the result of :meth:`named`.
     """
 
     __slots__ = (
@@ -62,16 +62,16 @@ class Request:
         self.scheme = scheme
         self.version = version
         self.params: dict[str, str] = {}
-        self.route: object = None  # whatever the application's admit() put there
+        self.route: object = None  # for the application: set by its admit()
         self.id = ""  # request id, set by the application
-        self.reply_headers: Headers = []  # what the application wants on every answer to this request
+        self.reply_headers: Headers = []  # fields that the application adds to every response to this request
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of the lower-case *name*, or None."""
         return self.named().get(name)
 
     def named(self) -> dict[bytes, bytes]:
-        """The first value of each field by its lower-case name; made once, so *headers* must be complete by then."""
+        """The first value of each field by lower-case name.  Cached: later changes of ``headers`` are not seen."""
         named = self._named
         if named is None:
             named = self._named = dict(reversed(self.headers))
@@ -79,13 +79,13 @@ class Request:
 
 
 class Exchange:
-    """What a handler can do with one request.  Abstract: a server protocol provides the methods."""
+    """What a handler can do with one request.  Abstract: a server protocol implements the methods."""
 
     __slots__ = ("finished", "gone", "on_gone", "on_pause", "on_resume", "request", "started", "status")
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.status = 0  # of the answer, 0 before respond() or start()
+        self.status = 0  # of the response, 0 before respond() or start()
         self.started = False  # the head is queued: the status can no longer change
         self.finished = False  # respond() or end() or abort() was called
         self.gone = False  # the client has left; nothing more can be sent
@@ -94,11 +94,11 @@ class Exchange:
         self.on_resume: Callable[[], None] | None = None
 
     def respond(self, status: int, headers: Headers, body: bytes = b"") -> None:
-        """Send a whole answer.  Framing fields (content-length, transfer-encoding, connection, date) are the server's."""
+        """Send a complete response.  The server adds content-length, transfer-encoding, connection and date itself."""
         raise NotImplementedError
 
     def start(self, status: int, headers: Headers) -> None:
-        """Queue the head of a streamed answer of unknown length."""
+        """Queue the head of a streamed response of unknown length."""
         raise NotImplementedError
 
     def write(self, data: bytes | memoryview) -> None:
@@ -106,11 +106,11 @@ class Exchange:
         raise NotImplementedError
 
     def end(self) -> None:
-        """The streamed body is complete."""
+        """Complete the streamed body."""
         raise NotImplementedError
 
     def abort(self) -> None:
-        """Break the connection, so that the client cannot take what it got for a complete answer."""
+        """Break the connection, so that the client cannot mistake what it received for a complete response."""
         raise NotImplementedError
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -122,37 +122,37 @@ class Exchange:
 
 
 class Admission(Protocol):
-    """What the application says of a request when its head is complete, before any of its body is read."""
+    """What the application decides once a request's head is complete, before any of its body is read."""
 
     @property
     def body_limit(self) -> int:
-        """Bytes; a longer body is refused with 413."""
+        """In bytes; a longer body is refused with 413."""
         ...
 
     @property
     def stream_body(self) -> bool:
-        """Hand the exchange over at once; the body follows through :meth:`Exchange.chunks`."""
+        """Whether to start the handler at once and deliver the body through :meth:`Exchange.chunks`."""
         ...
 
 
 class Application(Protocol):
-    """What a server protocol drives."""
+    """The interface that a server protocol calls."""
 
     def admit(self, request: Request) -> Admission:
-        """Route the head.  Raises :class:`Refusal` to answer at once without reading the body."""
+        """Route the request by its head.  Raises :class:`Refusal` to respond at once without reading the body."""
         ...
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
-        """Answer.  Called as a task once the body is complete (or at once for a streamed body)."""
+        """Respond to the request.  Run as a task once the body is complete, or at once for a streamed body."""
         ...
 
     def refuse(self, request: Request | None, status: int, message: str) -> tuple[Headers, bytes]:
-        """Header fields and body of an answer that the server itself gives (400, 408, 413, 414, 431, 501, 503 …)."""
+        """Header fields and body of a response that the server itself sends (400, 408, 413, 414, 431, 501, 503 …)."""
         ...
 
 
 class Refusal(Exception):
-    """Raised by :meth:`Application.admit`: this answer, now."""
+    """Raised by :meth:`Application.admit` with the response to send at once."""
 
     def __init__(self, status: int, headers: Headers, body: bytes = b"") -> None:
         super().__init__(status)

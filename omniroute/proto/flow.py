@@ -1,8 +1,8 @@
-"""Back-pressure: bytes between a socket's callbacks and a coroutine, bounded by a water mark.
+"""Back-pressure: a bounded queue of bytes between a socket's callbacks and a coroutine.
 
-Above the high mark the source is paused.  The consumer of a :class:`ByteQueue` takes all there is, so the source runs again
-once the queue is empty; a socket takes a part, so there it runs again below a low mark (:func:`low_mark`).  The gap keeps a
-consumer that is a little slower than its source from switching the source on and off with every piece.
+Above the high-water mark the source is paused.  The consumer of a :class:`ByteQueue` takes everything at once, so the source
+resumes when the queue is empty.  A socket's write buffer drains gradually, so there it resumes below :func:`low_mark`.  The
+gap keeps a consumer that is slightly slower than its source from pausing and resuming the source with every piece.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-PIPELINE_BYTES = 64 * 1024  # unread requests kept while one runs, before reading stops
+PIPELINE_BYTES = 64 * 1024  # of pipelined requests buffered while one is being handled, before reading stops
 
 
 def low_mark(high: int) -> int:
-    """The low water mark that belongs to *high*, both in bytes."""
+    """The low-water mark for the high-water mark *high*, both in bytes."""
     return high // 4
 
 
 class ByteQueue:
-    """One producer of callbacks, one consumer of ``async for``.
+    """A queue from one producer in callbacks to one consumer with ``async for``.
 
-    ``put``, ``end`` and ``fail`` never block; what was put before ``end`` or ``fail`` is still delivered, in order.
+    ``put``, ``end`` and ``fail`` never block.  What was put before ``end`` or ``fail`` is still delivered, in order.
     """
 
     __slots__ = ("_ended", "_error", "_high", "_pause", "_paused", "_pieces", "_resume", "_size", "_waiter")
@@ -40,11 +40,11 @@ class ByteQueue:
 
     @property
     def paused(self) -> bool:
-        """Whether the source has been told to wait."""
+        """Whether the source is paused."""
         return self._paused
 
     def put(self, data: bytes) -> None:
-        """One piece more; ignored after :meth:`end`."""
+        """Add *data*; ignored after :meth:`end`."""
         if self._ended or not data:
             return
         self._pieces.append(data)
@@ -55,12 +55,12 @@ class ByteQueue:
         self._wake()
 
     def end(self) -> None:
-        """No more will come."""
+        """Mark the end; the consumer's iteration stops after what has arrived."""
         self._ended = True
         self._wake()
 
     def fail(self, error: Exception) -> None:
-        """The rest is lost: the consumer gets *error* after what has arrived.  Ignored after :meth:`end`."""
+        """End with *error*, which is raised to the consumer after what has arrived.  Ignored after :meth:`end`."""
         if not self._ended:
             self._error = error
             self.end()
@@ -74,7 +74,7 @@ class ByteQueue:
         return self
 
     async def __anext__(self) -> bytes:
-        """All that has arrived, as one piece.  Raises what :meth:`fail` was given."""
+        """Everything that has arrived, as one piece.  Raises the error given to :meth:`fail`."""
         while not self._pieces:
             if self._ended:
                 if self._error is not None:

@@ -1,8 +1,7 @@
-"""Where a message body ends: one decision, for both roles (RFC 9112 section 6).
+"""Message body length, for requests and responses (RFC 9112 section 6).
 
-Two readers that disagree on a body's length are the whole of request smuggling (RFC 9112 section 11.2), so nothing here
-guesses: a length that can be read in two ways is refused, and so is one that is said twice, even where section 6.3 would let
-equal ones pass.
+Request smuggling needs two recipients that disagree on a body's length (RFC 9112 section 11.2), so nothing here guesses: an
+ambiguous length is refused.  So is a repeated Content-Length, even with equal values, which section 6.3 would permit.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from .headers import Headers, get_all
 
 
 class Body(IntEnum):
-    """How the end of a body is known."""
+    """How the end of a body is determined."""
 
     NONE = 0
     LENGTH = 1
     CHUNKED = 2
-    UNTIL_CLOSE = 3  # answers only
+    UNTIL_CLOSE = 3  # responses only
 
 
 class Framing(NamedTuple):
@@ -30,7 +29,7 @@ class Framing(NamedTuple):
 
 
 class ProtocolError(ValueError):
-    """A message that must not be read further; ``status`` is what a server answers before it closes."""
+    """A message that must not be read further; ``status`` is the response of a server before it closes."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -39,18 +38,18 @@ class ProtocolError(ValueError):
 
 
 class FramingError(ProtocolError):
-    """The length of a body cannot be told for certain."""
+    """The length of a body is invalid or ambiguous."""
 
 
 NO_BODY: Final = Framing(Body.NONE)
 CHUNKED: Final = Framing(Body.CHUNKED)
 UNTIL_CLOSE: Final = Framing(Body.UNTIL_CLOSE)
-_MAX_DIGITS: Final = 18  # fits 63 bits; longer is an attack on somebody's integer
+_MAX_DIGITS: Final = 18  # fits 63 bits; a longer number is an attempt to overflow some other recipient's integer
 
 
 def content_length(value: bytes) -> int:
-    """The number in one Content-Length value: digits only (RFC 9110 section 8.6).  Raises :class:`FramingError`."""
-    if not value.isdigit() or len(value) > _MAX_DIGITS:  # bytes.isdigit() knows ASCII only
+    """Parse a Content-Length value, digits only (RFC 9110 section 8.6).  Raises :class:`FramingError`."""
+    if not value.isdigit() or len(value) > _MAX_DIGITS:  # bytes.isdigit() accepts ASCII digits only
         raise FramingError(400, "invalid Content-Length")
     return int(value)
 
@@ -66,7 +65,7 @@ def _coding(codings: list[bytes], lengths: list[bytes], version: str) -> bytes:
 
 
 def request_body(headers: Headers, version: str = "1.1") -> Framing:
-    """The framing of a request.  Raises :class:`FramingError` with 400, or 501 for a transfer coding we do not have."""
+    """The framing of a request.  Raises :class:`FramingError` with 400, or 501 for an unsupported transfer coding."""
     lengths = get_all(headers, b"content-length")
     codings = get_all(headers, b"transfer-encoding")
     if codings:
@@ -74,7 +73,7 @@ def request_body(headers: Headers, version: str = "1.1") -> Framing:
         if coding == b"chunked":
             return CHUNKED
         known = [part.strip(b" \t") for part in coding.split(b",")]
-        # Section 6.1: a coding we lack is 501; one where chunked is doubled, not last or in disguise is malformed.
+        # RFC 9112 section 6.1: 501 for an unknown coding.  Malformed: chunked twice or not last, or a name not of letters.
         if all(part.isalpha() for part in known) and (known[-1] == b"chunked") == (known.count(b"chunked") == 1):
             raise FramingError(501, "transfer coding not supported")
         raise FramingError(400, "invalid Transfer-Encoding")
@@ -84,23 +83,23 @@ def request_body(headers: Headers, version: str = "1.1") -> Framing:
 
 
 def fixed(value: bytes) -> Framing:
-    """The framing that one Content-Length value gives.  Raises :class:`FramingError`."""
+    """The framing for one Content-Length value.  Raises :class:`FramingError`."""
     length = content_length(value)
     return Framing(Body.LENGTH, length) if length else NO_BODY
 
 
 def response_body(method: str, status: int, headers: Headers) -> Framing:
-    """The framing of an answer with *status* to *method*.  Raises :class:`FramingError`."""
+    """The framing of a response with *status* to a *method* request.  Raises :class:`FramingError`."""
     if method == "HEAD" or status < 200 or status in (204, 304):
         return NO_BODY
     if method == "CONNECT" and status < 300:
         return UNTIL_CLOSE
-    if len(headers) == 1 and headers[0][0] == b"content-length":  # nearly always, where the caller has sifted
+    if len(headers) == 1 and headers[0][0] == b"content-length":  # usual when the caller passes only the framing fields
         return fixed(headers[0][1])
     lengths = get_all(headers, b"content-length")
     codings = get_all(headers, b"transfer-encoding")
     if codings:
-        if _coding(codings, lengths, "1.1") != b"chunked":  # also of an HTTP/1.0 answer: its reader is the only one
+        if _coding(codings, lengths, "1.1") != b"chunked":  # also accepted from HTTP/1.0: nobody else reads this response
             raise FramingError(502, "transfer coding not supported")
         return CHUNKED
     if not lengths:

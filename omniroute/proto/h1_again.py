@@ -1,8 +1,8 @@
-"""The head that a connection sent last, for when it sends the same again.
+"""A cache of the last request head on a connection, to skip parsing when the client repeats it.
 
-A client keeps its connection and says the same on it each time, but for how long the body is.  Bytes that are equal mean
-the same, so such a head need not be read again, and nothing is checked less: whatever differs in any other byte is read
-in full.  What was said lives as long as the connection and is seen by no other: it may hold a key.
+On a persistent connection most clients send the same head every time, except for the Content-Length.  A head that was
+accepted once needs no second parse when it is byte for byte the same; a head that differs in any byte other than the digits
+of its length is parsed in full.  The cached head may hold a key, so it belongs to one connection and ends with it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Final
 from .exchange import Request
 
 _LENGTH: Final = b"content-length"
-PATIENCE: Final = 8  # heads that did not come again before a connection is taken for one that never repeats itself
+PATIENCE: Final = 8  # heads in a row without a repetition after which the connection stops caching them
 
 
 class LastHead:
-    """One head, cut at the digits of its Content-Length."""
+    """One request head, split at the digits of its Content-Length."""
 
     __slots__ = ("_at", "_back", "_front", "_headers", "_known", "_line", "_origin", "_sizes", "keep_alive")
 
@@ -24,7 +24,7 @@ class LastHead:
         self._front = front
         self._back = back
         self._sizes = len(front), len(back)
-        # Not the request itself: others change it, and it will hold a body.
+        # Copies, not the request itself: the application changes that, and it will hold a body.
         self._line = request.method, request.path, request.query
         self._origin = request.peer, request.scheme, request.version
         self._headers = request.headers.copy()
@@ -33,7 +33,7 @@ class LastHead:
         self.keep_alive = keep_alive
 
     def length_in(self, block: bytes) -> bytes:
-        """The digits of the Content-Length when *block* is this head but for them, else b""."""
+        """The Content-Length digits of *block* if it equals this head apart from them, else b""."""
         if block.startswith(self._front) and block.endswith(self._back):
             front, back = self._sizes
             length = block[front : len(block) - back]
@@ -42,7 +42,7 @@ class LastHead:
         return b""
 
     def request(self, length: bytes) -> Request:
-        """The request that says this with another *length*."""
+        """A new request with this head and the Content-Length *length*."""
         headers = self._headers.copy()
         headers[self._at] = (_LENGTH, length)
         method, path, query = self._line
@@ -53,9 +53,9 @@ class LastHead:
 
 
 def remember(block: bytes, lines: list[bytes], request: Request, *, keep_alive: bool) -> LastHead | None:
-    """What to compare the next head with; None when this one has no length or more than one field of a name.
+    """The cache entry for *request*, whose head is *block* with the field lines *lines*.
 
-    *lines* are the field lines of *block*.
+    None when the head has no Content-Length or repeats a field name.
     """
     named = request.named()
     length = named.get(_LENGTH)

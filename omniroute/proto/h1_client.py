@@ -1,14 +1,15 @@
-"""One HTTP/1.1 connection to an origin: requests out, answers in, one at a time (RFC 9112).
+"""One HTTP/1.1 client connection: one request and its response at a time (RFC 9112).
 
-httptools finds the pieces; what it does not check is checked here: sizes of head and trailers, lengths that contradict each
-other (:mod:`.framing`), answers that nobody asked for.  The connection moves bytes and keeps deadlines; it decides nothing
-about retries, pooling or content.  Its states::
+httptools parses.  This module checks what httptools does not: the size of head and trailers, contradictory lengths
+(:mod:`.framing`), unsolicited responses.  The connection moves bytes and enforces deadlines; retries and pooling are decided
+elsewhere.  Its states::
 
-    IDLE -request()-> HEAD -head of a final answer-> BODY -last byte-> IDLE, or CLOSED when it cannot be used again
+    IDLE -request()-> HEAD -head of the final response-> BODY -last byte-> IDLE, or CLOSED when it cannot be reused
     any -close(), cancel(), failure, deadline, end of stream-> CLOSED
 
-A sink hears ``on_head``, ``on_data`` (at most once per read, whatever the chunking) and then exactly one of ``on_end`` and
-``on_error``; after :meth:`H1Connection.cancel` nothing.  Sinks are called outside the parser, so they may cancel or pause.
+A sink receives ``on_head``, then ``on_data`` (at most once per read, whatever the chunking), then exactly one of ``on_end``
+and ``on_error``; any failure leads straight to ``on_error``, and after :meth:`H1Connection.cancel` nothing is called.  Sinks
+are called outside the parser, so they may cancel or pause.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ Reason = Literal[
 
 
 class Origin(NamedTuple):
-    """Where connections can be shared (RFC 6454): ``host`` is a name, or an address without brackets."""
+    """An origin (RFC 6454) and the proxy to it; calls with equal values may share a connection.
+
+    ``host`` is a name, or an IP address without brackets.
+    """
 
     scheme: str
     host: str
@@ -44,21 +48,21 @@ class Origin(NamedTuple):
 
 
 def forwards(origin: Origin) -> bool:
-    """Whether requests are handed to a proxy in absolute form (RFC 9112 section 3.2.2), with no tunnel."""
+    """Whether requests go to a proxy in absolute-form (RFC 9112 section 3.2.2) instead of through a tunnel."""
     return origin.via is not None and origin.scheme == "http" and origin.via.scheme in ("http", "https")
 
 
 class TransportError(Exception):
-    """A call that got no answer, or only a part of one.
+    """A call without a complete response.
 
-    ``reason``: ``dns``, ``blocked_address``, ``refused``, ``proxy``, ``tls`` and ``connect_timeout`` say that there was no
-    connection; ``timeout`` that there was one and nothing came in time; ``closed`` that the other side (or our owner) ended
-    it before the answer began, ``truncated`` within the answer; ``reset`` that it broke; ``protocol`` that what came, or was
-    to be sent, is not HTTP; ``too_large`` that it is more than a limit allows; ``cancelled`` that the owner gave up.
+    ``reason``: ``dns``, ``blocked_address``, ``refused``, ``proxy``, ``tls`` and ``connect_timeout`` mean that no connection
+    was made.  On a connection: ``timeout``, nothing arrived in time; ``closed``, closed before the response began, by either
+    side; ``truncated``, closed within it; ``reset``, broken; ``protocol``, invalid HTTP, received or about to be sent;
+    ``too_large``, a limit was exceeded; ``cancelled``, the caller gave up.
 
-    ``reused``: the connection had served before and died at once, before any byte of this answer, so that it had most likely
-    been given up while it was idle, and a fresh one is worth a try.
-    ``sent_bytes``: how much of the request had been handed to the system.  The message holds no header or body content.
+    ``reused``: a connection that had served before ended soon after the request and before any byte of a response.  Most
+    likely the server had closed it while it was idle, so one retry on a fresh connection is worthwhile.
+    ``sent_bytes``: bytes of the request handed to the operating system.  The message holds no header or body content.
     """
 
     def __init__(self, reason: Reason, message: str = "", *, reused: bool = False, sent_bytes: int = 0) -> None:
@@ -69,23 +73,26 @@ class TransportError(Exception):
 
 
 class ResponseSink(Protocol):
-    """Who takes an answer."""
+    """The receiver of one response."""
 
     def on_head(self, status: int, headers: Headers) -> None:
-        """A final answer's status and fields (lower-case names); without content-encoding and -length if it is decoded."""
+        """The final response's status and fields (lower-case names).
+
+        A body that is decoded here comes without content-encoding and content-length.
+        """
 
     def on_data(self, data: bytes) -> None:
-        """Body bytes, transfer and content codings undone."""
+        """Body bytes, with transfer and content codings removed."""
 
     def on_end(self) -> None:
-        """The answer is complete; the connection may already serve another."""
+        """The response is complete; the connection may already serve another request."""
 
     def on_error(self, error: TransportError) -> None:
-        """The answer will not be completed."""
+        """The response will not be completed."""
 
 
 class _Nobody:
-    """The sink while there is no call."""
+    """The sink while no call is in progress."""
 
     def on_head(self, status: int, headers: Headers) -> None: ...
     def on_data(self, data: bytes) -> None: ...
@@ -100,16 +107,19 @@ class _State(IntEnum):
     CLOSED = 3
 
 
-_IDLE, _HEAD, _BODY, _CLOSED = _State  # a global is found faster than a member
+_IDLE, _HEAD, _BODY, _CLOSED = _State  # a global lookup is faster than an enum attribute
 _NONE, _, _CHUNKED, _UNTIL_CLOSE = Body
 _ABOUT_BODY: Final = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 _NOBODY: Final = _Nobody()
-_STALE: Final = 5.0  # seconds in which a connection that was given up says so; later, the request may have been acted on
-_REFUSALS: Final = 300  # an answer from here on says that the rest of the request is not wanted
+_STALE: Final = 5.0  # seconds; a connection that ends later than that may have ended after the server acted on the request
+_REFUSALS: Final = 300  # from this status on, the rest of the request body is not sent
 
 
 class H1Connection(asyncio.Protocol):
-    """``on_idle`` is called when the connection can take another request, ``on_closed`` once when it never will again."""
+    """One client connection.
+
+    ``on_idle`` is called whenever the connection can take another request, ``on_closed`` once when it no longer can.
+    """
 
     __slots__ = (
         "_clock", "_complete", "_deadline", "_decoder", "_dirty", "_drained", "_fault", "_framing", "_full", "_head",
@@ -135,28 +145,28 @@ class H1Connection(asyncio.Protocol):
         self._on_closed = on_closed
         self._transport = cast(asyncio.Transport, None)  # before connection_made()
         self._pieces: list[bytes] = []  # body bytes of the current read
-        self._whole = 0  # how many of them belong to the answer, once it is complete
-        self.on_body = self._pieces.append  # the parser calls it for every chunk: no frame of ours in between
+        self._whole = 0  # how many of the pieces belong to the response, once it is complete
+        self.on_body = self._pieces.append  # called by the parser for every chunk: avoids a Python frame each time
         self._parser = httptools.HttpResponseParser(self)
         self._state = _IDLE
         self._requests = 0
         self._method = ""
         self._size = 0  # bytes of the request
-        self._unsent = 0  # bytes of its body that send() has still to bring
-        self._patience = 0.0  # seconds that the answer's head may take
-        self._full = False  # the transport holds enough: send() waits
-        self._drained: asyncio.Future[None] | None = None  # what it waits for
+        self._unsent = 0  # bytes of its body still to come through send()
+        self._patience = 0.0  # seconds that the response head may take
+        self._full = False  # the write buffer is above its high-water mark: send() waits
+        self._drained: asyncio.Future[None] | None = None  # what send() waits for
         self._headers: Headers = []  # of the head, or the trailers, being read
-        self._head: Headers = []  # the final answer's, once it is complete
-        self._status = 0  # the final answer's, once its head is complete
+        self._head: Headers = []  # of the final response, once its head is complete
+        self._status = 0  # of the final response, once its head is complete
         self._framing = _NONE
         self._quiet = 0  # bytes read since the request or the last body byte: heads, trailers, chunk extensions
         self._complete = False
-        self._dirty = False  # there was more than the answer: never reuse
+        self._dirty = False  # the connection must not be reused
         self._fault: TransportError | None = None
         self._decoder: Decoder | None = None
         self._paused = False
-        self._silence = inf  # seconds without a byte that end a body
+        self._silence = inf  # seconds without a byte after which a body has failed
         self._deadline = inf
         self._timer: Timer | None = None
         self._timer_at = inf
@@ -178,11 +188,11 @@ class H1Connection(asyncio.Protocol):
         idle_timeout: float | None = None,
         follows: int = 0,
     ) -> None:
-        """Write one whole request and let *sink* hear its answer.  Only when :attr:`reusable`.
+        """Write a request; *sink* receives the response.  Call only when :attr:`reusable`.
 
-        The last *follows* bytes of its body come through :meth:`send`.  Deadlines in seconds: ``first_byte_timeout`` until
-        the answer's head, ``idle_timeout`` between reads of its body (:meth:`watch_silence` changes it later).  None takes
-        the limits'.
+        The last *follows* bytes of the body are not in *pieces* but come through :meth:`send`.  Timeouts in seconds:
+        ``first_byte_timeout`` until the response head, ``idle_timeout`` between reads of its body (:meth:`watch_silence`
+        changes it later).  None means the value from ``Limits``.
         """
         self.sink = sink
         self._state = _HEAD
@@ -204,10 +214,10 @@ class H1Connection(asyncio.Protocol):
             self._transport.writelines(pieces)
 
     async def send(self, sink: ResponseSink, data: bytes) -> bool:
-        """Write the next piece of the body of *sink*'s request; returns when the origin has taken enough of it.
+        """Write the next piece of the request body; returns once the write buffer has room again.
 
-        False: it is not wanted any more, because the call is over or the origin has answered with a refusal.  Each piece
-        that is taken gives the answer's head its full time again.
+        False means that the rest is not wanted: *sink*'s call is over, or the origin has responded with a status of 300 or
+        more.  Each piece that is written restarts the timeout for the response head.
         """
         if self.sink is not sink or self._status >= _REFUSALS:
             return False
@@ -222,12 +232,12 @@ class H1Connection(asyncio.Protocol):
         return self.sink is sink
 
     def cancel(self, sink: ResponseSink) -> None:
-        """Close at once if *sink* still waits for its answer here; it hears nothing more."""
+        """Close at once if *sink* still waits for its response here; no method of it is called any more."""
         if self.sink is sink:
             self.close()
 
     def close(self) -> None:
-        """Close at once, whatever is under way; the sink hears nothing more."""
+        """Close at once, whatever is in progress; no method of the sink is called any more."""
         if self._state is not _CLOSED:
             self._state = _CLOSED
             self.sink = _NOBODY
@@ -240,7 +250,7 @@ class H1Connection(asyncio.Protocol):
             self._on_closed(self)
 
     def fail(self, error: TransportError) -> None:
-        """Close at once; the sink, if any, hears *error*."""
+        """Close at once and report *error* to the sink, if any."""
         if self._state is not _CLOSED:
             sink = self.sink
             error.sent_bytes = max(0, self._size - self._transport.get_write_buffer_size())
@@ -248,7 +258,7 @@ class H1Connection(asyncio.Protocol):
             sink.on_error(error)
 
     def pause(self) -> None:
-        """Stop reading, so that the origin feels the back-pressure."""
+        """Stop reading, so that TCP flow control slows the origin down."""
         if not self._paused and self._state is _BODY:
             self._paused = True
             self._transport.pause_reading()
@@ -260,12 +270,12 @@ class H1Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def rest(self) -> None:
-        """Wait for a request for ``pool_idle`` seconds at most, as after an answer.  Only when :attr:`reusable`."""
+        """Make the connection idle without a request, for at most ``pool_idle`` seconds.  Only when :attr:`reusable`."""
         self._watch(self.idle_since + self._limits.pool_idle)
         self._on_idle(self)
 
     def watch_silence(self, seconds: float) -> None:
-        """From now on, end a body after *seconds* without a byte; ``inf``: the sink watches :attr:`last_activity`."""
+        """Fail the body after *seconds* without a byte; with ``inf`` the sink has to watch :attr:`last_activity` itself."""
         self._silence = seconds
         if self._state is _BODY:
             self._watch(self.last_activity + seconds)
@@ -277,7 +287,7 @@ class H1Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._state is _IDLE or self._state is _CLOSED:
-            self.close()  # bytes that nobody asked for would be taken for the next answer
+            self.close()  # unsolicited bytes would be taken for the next response
             return
         self.last_activity = self._clock.monotonic()
         self._quiet += len(data)
@@ -307,7 +317,7 @@ class H1Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended(exc)
 
-    # -- httptools callbacks: they only take notes, _deliver() acts
+    # -- httptools callbacks: they only record, _deliver() acts
 
     def on_message_begin(self) -> None:
         if self._complete:
@@ -324,10 +334,10 @@ class H1Connection(asyncio.Protocol):
         if status < 200:
             if status < 100 or status == 101:
                 raise self._note("protocol", f"unexpected status {status}")
-            return  # an interim answer (RFC 9110 section 15.2)
+            return  # an interim response (RFC 9110 section 15.2)
         if self._quiet > self._limits.head_bytes or len(headers) > self._limits.header_fields:
             self._check_head(headers)
-        about = [(name, value.strip()) for name, value in headers if name in _ABOUT_BODY]  # the parser leaves blanks behind
+        about = [(name, value.strip()) for name, value in headers if name in _ABOUT_BODY]  # httptools keeps trailing blanks
         try:
             self._framing = framing = response_body(self._method, status, about).body
         except FramingError as error:
@@ -349,7 +359,7 @@ class H1Connection(asyncio.Protocol):
             if not self._parser.should_keep_alive():
                 self._dirty = True
 
-    # -- what a read amounts to
+    # -- after each read
 
     def _note(self, reason: Reason, message: str) -> TransportError:
         self._fault = TransportError(reason, message)
@@ -358,14 +368,14 @@ class H1Connection(asyncio.Protocol):
     def _check_head(self, headers: Headers) -> None:
         if len(headers) > self._limits.header_fields:
             raise self._note("too_large", "the answer has too many header fields")
-        if sum(len(name) + len(value) + 4 for name, value in headers) > self._limits.head_bytes:  # the rest may be body
+        if sum(len(name) + len(value) + 4 for name, value in headers) > self._limits.head_bytes:  # _quiet counts body too
             raise self._note("too_large", "the answer's head is too large")
 
     def _deliver(self) -> None:
         if self._status and self._state is _HEAD:
             self._deliver_head()
         if self._pieces:
-            if self._complete and len(self._pieces) > self._whole:  # the body of an answer that nobody asked for
+            if self._complete and len(self._pieces) > self._whole:  # the body of an unsolicited second response
                 self._dirty = True
                 del self._pieces[self._whole :]
             self._quiet = 0
@@ -402,7 +412,7 @@ class H1Connection(asyncio.Protocol):
             self.sink.on_data(data)
 
     def _finish(self) -> None:
-        """The answer is complete: give the connection back, or up, and then say so."""
+        """The response is complete: make the connection idle or close it, then tell the sink."""
         if self._state is _CLOSED:
             return
         if self._decoder is not None:
@@ -416,7 +426,7 @@ class H1Connection(asyncio.Protocol):
         self._complete = False
         self._status = 0
         transport = self._transport
-        # An origin may answer before it has read the request; the rest of that request must not lead the next one.
+        # An origin may respond before it has read the whole request.  The rest must not be taken for the next request.
         if self._dirty or self._unsent or transport.is_closing() or transport.get_write_buffer_size():
             self.close()
         else:
@@ -445,7 +455,7 @@ class H1Connection(asyncio.Protocol):
             stale = self._requests > 1 and not begun and self._clock.monotonic() - self.last_activity <= _STALE
             self.fail(TransportError(reason, f"connection {reason}", reused=stale))
 
-    # -- deadlines: one timer, set again only when it fires or is too late, so that a call usually costs none
+    # -- deadlines: one timer, re-armed only when it fires or when a deadline moves earlier, so most calls arm none
 
     def _watch(self, deadline: float) -> None:
         self._deadline = deadline
@@ -466,5 +476,5 @@ class H1Connection(asyncio.Protocol):
         elif self._state is _IDLE:
             self.close()
         else:
-            what = "the answer's head" if self._state is _HEAD else "more of the answer"
-            self.fail(TransportError("timeout", f"no sign of {what} in time"))
+            what = "the response head" if self._state is _HEAD else "the rest of the response"
+            self.fail(TransportError("timeout", f"{what} did not arrive in time"))

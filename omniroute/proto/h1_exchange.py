@@ -1,4 +1,4 @@
-"""The answering side of one HTTP/1.1 exchange: what handlers call, turned into bytes."""
+"""One HTTP/1.1 exchange on the server: serialises what a handler sends."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .heads import CHUNKED_FIELD, CLOSE, KEEP_ALIVE, NO_BODY_STATUS, stream_head
 if TYPE_CHECKING:
     from .h1_server import H1Server
 
-_JOIN_BELOW: Final = 16 * 1024  # bytes; copying less into one buffer is cheaper than a second one for the kernel
-_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
+_JOIN_BELOW: Final = 16 * 1024  # bytes; below this, copying into one buffer is cheaper than sending two
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER with zero seconds: closing sends RST
 
 
 async def _nothing() -> AsyncIterator[bytes]:
@@ -27,17 +27,21 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 class H1Exchange(Exchange):
-    """``inbox`` is the queue of a streamed body; ``close`` becomes whether the connection ends with this answer."""
+    """An exchange on an :class:`H1Server` connection.
+
+    ``inbox`` is the queue of a streamed request body.  ``close`` says, once the response has begun, whether the connection
+    ends after it.
+    """
 
     __slots__ = ("_bare", "_chunked", "_connection", "_continue", "_head", "close", "inbox", "task")
 
     def __init__(self, connection: H1Server, request: Request) -> None:
-        self.request = request  # not super().__init__(): one call less on each request
+        self.request = request  # sets all fields itself: saves the call of super().__init__() on each request
         self.status = 0
         self.started = self.finished = self.gone = False
         self.on_gone = self.on_pause = self.on_resume = None
         self._connection = connection
-        self._head = b""  # queued by start(), leaves with the first piece
+        self._head = b""  # queued by start(), sent with the first piece
         self._chunked = False
         self._bare = False  # no body may follow the head
         self._continue = False  # 100 (Continue) is owed to the client
@@ -45,10 +49,10 @@ class H1Exchange(Exchange):
         self.inbox: ByteQueue | None = None
         self.task: asyncio.Task[Any] | None = None
 
-    # -- a whole answer ----------------------------------------------------------------------------------------------
+    # -- a complete response ----------------------------------------------------------------------------------------------
 
     def respond(self, status: int, headers: Headers, body: bytes = b"") -> None:
-        """See :class:`Exchange`.  Raises ``ValueError`` for a field that would split the answer, before anything is sent."""
+        """See :class:`Exchange`.  Raises ``ValueError`` for an invalid header field, before anything is sent."""
         if self.gone or not self._begin():
             return
         connection = self._connection
@@ -74,10 +78,10 @@ class H1Exchange(Exchange):
             raise RuntimeError("the answer has already begun")
         return True
 
-    # -- a streamed answer -------------------------------------------------------------------------------------------
+    # -- a streamed response -------------------------------------------------------------------------------------------
 
     def start(self, status: int, headers: Headers) -> None:
-        """See :class:`Exchange`.  To an HTTP/1.0 client the body is ended by closing (RFC 9112 section 6.3)."""
+        """See :class:`Exchange`.  For an HTTP/1.0 client the end of the connection ends the body (RFC 9112 section 6.3)."""
         if self.gone or not self._begin():
             return
         connection = self._connection
@@ -130,7 +134,10 @@ class H1Exchange(Exchange):
         self._connection.answered(self)
 
     def abort(self) -> None:
-        """A chunked answer is left without its last chunk; one that closing would complete is reset."""
+        """See :class:`Exchange`.
+
+        A chunked body is left without its last chunk.  A body that ends with the connection needs an RST instead.
+        """
         if self.gone or self.finished:
             return
         self.finished = True
@@ -144,7 +151,7 @@ class H1Exchange(Exchange):
     # -- the body of the request -------------------------------------------------------------------------------------
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives; asking for it is what sends ``100 Continue``."""
+        """See :class:`Exchange`.  The call sends ``100 Continue`` if the client waits for it."""
         if self.inbox is None:
             return _nothing()
         if self._continue:
@@ -154,7 +161,7 @@ class H1Exchange(Exchange):
         return self.inbox
 
     def owe_continue(self) -> None:
-        """The client waits for ``100 Continue`` before it sends its body."""
+        """Note that the client waits for ``100 Continue`` before it sends the body."""
         self._continue = True
 
     @property
@@ -164,7 +171,7 @@ class H1Exchange(Exchange):
     # -- the connection's side ---------------------------------------------------------------------------------------
 
     def left(self) -> None:
-        """The client is gone: tell the handler, or cancel it when it has not asked to be told."""
+        """The client has left: call ``on_gone``, or cancel the handler's task when that is not set."""
         if self.gone or self.finished:
             return
         self.gone = True

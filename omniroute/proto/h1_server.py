@@ -1,17 +1,17 @@
-"""The HTTP/1.1 server protocol: moves bytes between one transport and the application, and decides nothing else.
+"""The HTTP/1.1 server protocol: moves bytes between one transport and the application.
 
-One request at a time is in the application's hands.  While it is, further bytes wait unread (bounded, then reading stops),
-so answers leave in order and a pipelining client cannot make work pile up; nor is it served for long without a turn for the
-others (:data:`TURN`)::
+The application handles one request of a connection at a time.  Meanwhile further bytes stay in a limited buffer; when it is
+full, reading stops.  So responses leave in order, and a client that pipelines cannot pile up work.  After :data:`TURN` steps
+a connection lets the others run::
 
     head ──admit──► body ──complete──► handler ──answered──► head …         one loop: _advance()
       └ ProtocolError ─► refusal ─► lingering close                          one end:  _refuse()
 
-A *lingering* close (RFC 9112 section 9.6) shuts the write side and reads on for a while: closing a socket with unread
-input makes the kernel send RST, and the client would lose the answer that says why.
+A *lingering* close (RFC 9112 section 9.6) shuts down the write side and keeps reading for a while.  Closing a socket with
+unread input would make the kernel send RST, which can destroy the response before the client has read it.
 
-When the client's side of the connection ends while a request runs, see ``departure.py``.  A handler that has set
-``on_gone`` is told that the client left; one that has not is cancelled.
+``departure.py`` handles a client that ends its side while a request runs.  When a client has left, the handler's ``on_gone``
+is called; a handler that has not set it is cancelled.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from .heads import CLOSE, CONTINUE, DateField, whole_head
 from .intake import Held, Intake
 
 _log = logging.getLogger("omniroute.proto")
-LINGER: Final = 5.0  # seconds a refused client gets to read why
-HASTE: Final = 0.1  # the same, and to complete a head, while the server drains
-DISCARD_BYTES: Final = 256 * 1024  # an unread body up to this is read and dropped to keep the connection
-TURN: Final = 16  # steps, each a request or a part of its body, that a connection may take while others wait
+LINGER: Final = 5.0  # seconds of a lingering close
+HASTE: Final = 0.1  # seconds of a lingering close, or to complete a head, while the server drains
+DISCARD_BYTES: Final = 256 * 1024  # an unwanted rest of a body up to this size is read and dropped to keep the connection
+TURN: Final = 16  # steps, each a request or a part of its body, after which other connections get a turn
 RETRY_AFTER: Final = (b"retry-after", b"1")
 SHUTTING_DOWN: Final = "Server is shutting down"
 
 
 class ServerState:
-    """What all connections of one listener share."""
+    """The state shared by all connections of one listener."""
 
     __slots__ = ("app", "clock", "connections", "date", "draining", "empty", "held", "limits")
 
@@ -60,7 +60,7 @@ class ServerState:
 
 
 class H1Server(asyncio.Protocol):
-    """One connection."""
+    """One server connection."""
 
     __slots__ = ("_busy", "_closing", "_deadline", "_departure", "_eof", "_head_begun", "_intake", "_loop", "_parser",
                  "_read_paused", "_reading", "_stall", "_waits", "exchange", "sent", "server", "transport",
@@ -70,8 +70,8 @@ class H1Server(asyncio.Protocol):
     def __init__(self, server: ServerState) -> None:
         self.server = server
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self.exchange: H1Exchange | None = None  # the request that has no answer yet
-        self.sent = 0  # bytes of streamed answers, to tell a slow reader from a stuck one
+        self.exchange: H1Exchange | None = None  # the one whose response is not complete yet
+        self.sent = 0  # bytes of streamed responses, to tell a slow reader from a stalled one
         self.write_paused = False
         self._deadline = Deadline(server.clock, self._expired)
         self._departure: Departure | None = None
@@ -79,11 +79,11 @@ class H1Server(asyncio.Protocol):
         self._closing = False
         self._eof = False
         self._read_paused = False
-        self._reading = False  # a body is incomplete
+        self._reading = False  # a request body is incomplete
         self._waits = False  # for its next turn
-        self._head_begun = True  # the deadline of the open head runs: of the first one since the connection was made
+        self._head_begun = True  # the head's deadline is set: for the first head, since the connection was made
         self._intake = Intake(server.limits, server.clock, server.held)
-        self._stall = 0  # a measure of what the client had taken when last looked at
+        self._stall = 0  # the value of _taken() at the last check for progress
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------
 
@@ -116,15 +116,15 @@ class H1Server(asyncio.Protocol):
             self._pause_reading()
 
     def eof_received(self) -> bool:
-        """Returns whether the connection stays open for our answers."""
+        """Returns whether the write side stays open for responses."""
         self._eof = True
         exchange = self.exchange
         if self._closing or self.transport.get_extra_info("ssl_object") is not None:
-            return False  # there is no half-closed TLS; connection_lost() follows
+            return False  # TLS transports cannot be half-closed; connection_lost() follows
         if self._reading and exchange is not None and exchange.inbox is not None:
-            exchange.inbox.fail(OmniError("client_gone", "the client ended before its request did"))
+            exchange.inbox.fail(OmniError("client_gone", "the client closed the connection before the request was complete"))
             return True
-        if self._reading and exchange is None:  # the rest of a body whose request has its answer
+        if self._reading and exchange is None:  # an unwanted rest of a body, after the response
             self._close(linger=False)
             return False
         if self._reading or (exchange is None and self._parser.pending and not self.write_paused):
@@ -175,7 +175,7 @@ class H1Server(asyncio.Protocol):
     # -- requests ----------------------------------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        """Go as far as the bytes allow: until a request runs, or more of one is needed, or the client must read first."""
+        """Process buffered bytes until a request runs, more bytes are needed, or unsent responses must drain first."""
         if self._busy:
             return
         self._busy = True
@@ -194,10 +194,10 @@ class H1Server(asyncio.Protocol):
             self._busy = False
 
     def _wait_for_turn(self) -> None:
-        """Go on when the others have had theirs.
+        """Continue after the other connections have had their turn.
 
-        Meanwhile nothing is read: more could come than is taken, and the end of the client's input would be met before
-        what it sent has been looked at.
+        Reading is paused meanwhile.  Otherwise the buffer could grow without limit, and the client's end of input would be
+        handled before the requests that precede it.
         """
         if not self._waits:
             self._waits = True
@@ -238,7 +238,7 @@ class H1Server(asyncio.Protocol):
             self._reading = not parser.complete
             exchange.respond(refusal.status, refusal.headers, refusal.body)
             return
-        except Exception:  # noqa: BLE001  whatever it is, the client gets 500 and the log the rest
+        except Exception:  # noqa: BLE001  the client gets a bare 500, the log has the traceback
             _log.exception("admit() failed", extra={"request_id": request.id})
             self._reading = not parser.complete
             self.fail(exchange)
@@ -257,7 +257,7 @@ class H1Server(asyncio.Protocol):
             self.transport.write(CONTINUE)
 
     def _read_body(self) -> bool:
-        """Take what has arrived of the body, or as much as may be taken at once; False when more of it must come first."""
+        """Process what has arrived of the body, up to the decoder's limit; False when more bytes are needed."""
         parser = self._parser
         exchange = self.exchange
         intake = self._intake
@@ -298,7 +298,7 @@ class H1Server(asyncio.Protocol):
     async def _handle(self, exchange: H1Exchange) -> None:
         try:
             await self.server.app.handle(exchange)
-        except Exception:  # noqa: BLE001  likewise
+        except Exception:  # noqa: BLE001  as in _admit()
             _log.exception("handler failed", extra={"request_id": exchange.request.id})
         finally:
             exchange.task = None
@@ -306,9 +306,9 @@ class H1Server(asyncio.Protocol):
                 self.fail(exchange)
 
     def fail(self, exchange: H1Exchange) -> None:
-        """End an exchange whose handler did not: 500 while that can still be said, a visible break otherwise.
+        """End an exchange whose handler did not: with 500 if nothing was sent, else by breaking the connection.
 
-        While the server drains it was most likely :meth:`stop` that kept the handler from it.
+        While the server drains the status is 503, because most likely :meth:`stop` cancelled the handler.
         """
         if exchange.started:
             exchange.abort()
@@ -317,22 +317,22 @@ class H1Server(asyncio.Protocol):
             headers, body = self.server.app.refuse(exchange.request, status, message)
             exchange.respond(status, [*headers, RETRY_AFTER] if status == 503 else headers, body)
 
-    # -- answers -----------------------------------------------------------------------------------------------------
+    # -- responses -----------------------------------------------------------------------------------------------------
 
     def closes(self) -> bool:
-        """Whether the connection ends with the answer that is being given now."""
+        """Whether the connection ends after the response that is starting now."""
         parser = self._parser
         if not parser.keep_alive or self.server.draining or (self._eof and not parser.pending):
             return True
         return self._reading and not self._discardable()
 
     def _discardable(self) -> bool:
-        """Whether the unread rest of a body is so short that reading it is cheaper than a new connection."""
+        """Whether the unread rest of the body is short enough to read and drop, which is cheaper than a new connection."""
         parser = self._parser
         return 0 < parser.announced <= DISCARD_BYTES and not parser.expects_continue
 
     def answered(self, exchange: H1Exchange) -> None:
-        """*exchange* has given its whole answer."""
+        """*exchange* has sent its complete response: start the next request, or close."""
         self.exchange = None
         self._intake.release()
         if self._departure is not None:
@@ -342,7 +342,7 @@ class H1Server(asyncio.Protocol):
             self._close(linger=self._reading or self._parser.pending > 0)
             return
         self._read_on()
-        if self._reading:  # the rest of a body that nobody wants
+        if self._reading:  # drop the unwanted rest of the body
             self._intake.clear()
             self._intake.begin(DISCARD_BYTES, self._parser.announced)
         if self._reading or self._parser.pending or self._eof or self.server.draining:
@@ -351,7 +351,7 @@ class H1Server(asyncio.Protocol):
             self._deadline.set(self.server.limits.idle_timeout)
 
     def send_continue(self) -> None:
-        """Ask for the body that the client holds back, unless it has sent all of it without being asked."""
+        """Send ``100 Continue``, unless the client has already sent the whole body without it."""
         if not self._reading:
             return
         self.transport.write(CONTINUE)
@@ -359,15 +359,15 @@ class H1Server(asyncio.Protocol):
         self._wait_for_body()
 
     def aborted(self) -> None:
-        """The answer was broken off."""
+        """The response was aborted: close the connection."""
         self.exchange = None
         self._intake.release()
         self._close(linger=False)
 
     def _broken(self, status: int, message: str) -> None:
-        """The request cannot be read further."""
+        """The request cannot be read further: refuse it, or fail the streamed body that the handler is reading."""
         exchange = self.exchange
-        if exchange is None and self._reading:  # the body of a request that has its answer
+        if exchange is None and self._reading:  # an unwanted rest of a body, after the response
             self._close(linger=True)
             return
         if exchange is None or exchange.inbox is None:
@@ -380,7 +380,7 @@ class H1Server(asyncio.Protocol):
         self._deadline.clear()
 
     def _refuse(self, status: int, message: str) -> None:
-        """The server's own answer, then the end of the connection.  Nothing of another answer is open here."""
+        """Send the server's own response, then close.  Must not be called once a response has begun."""
         exchange, self.exchange = self.exchange, None
         request = exchange.request if exchange is not None else None
         if exchange is not None:
@@ -408,7 +408,10 @@ class H1Server(asyncio.Protocol):
             self.transport.write_eof()
 
     def drain(self) -> None:
-        """Close as soon as no request is under way; a head half sent, and a refusal not yet read, get a moment."""
+        """Close as soon as no request is in progress.
+
+        A client that has sent part of a head, or has not yet read a refusal, gets :data:`HASTE` seconds.
+        """
         if self.exchange is not None or self._reading:
             return
         if not (self._parser.pending or self._closing):
@@ -417,7 +420,7 @@ class H1Server(asyncio.Protocol):
             self._deadline.set(HASTE)
 
     def stop(self) -> asyncio.Task[None] | None:
-        """The time for what runs is over: have its handler end it; returns what to wait for."""
+        """The drain time is over: cancel the running handler and return its task, if any."""
         task = self.exchange.task if self.exchange is not None else None
         if task is not None:
             task.cancel()
@@ -449,7 +452,7 @@ class H1Server(asyncio.Protocol):
         return self.sent - self.transport.get_write_buffer_size()
 
     def _expired(self) -> None:
-        """What the one deadline means depends on what the connection waits for."""
+        """The one deadline has passed; what it means depends on what the connection was waiting for."""
         if self._closing or self.write_paused:
             taken = self._taken()
             if taken > self._stall:
@@ -460,7 +463,8 @@ class H1Server(asyncio.Protocol):
         elif self._reading and self.exchange is not None:
             self._broken(408, "the request body did not arrive in time")
         elif self._parser.pending and self.exchange is None:
-            self._refuse(408, "the request head did not arrive in time")
+            late = (408, "the request head did not arrive in time")
+            self._refuse(*((503, SHUTTING_DOWN) if self.server.draining else late))
         else:
             self._close(linger=False)
 
@@ -472,7 +476,7 @@ class H1Server(asyncio.Protocol):
                 self._deadline.clear()
 
     def _read_on(self) -> None:
-        """Read again, unless so much has come already that there is no need."""
+        """Resume reading, unless enough pipelined requests are buffered already."""
         if self._read_paused and (self._reading or self._parser.pending <= PIPELINE_BYTES):
             self._resume_reading()
 
@@ -483,7 +487,7 @@ class H1Server(asyncio.Protocol):
                 self.transport.resume_reading()
 
     def _resume_body(self) -> None:
-        """The handler has taken what there was of a streamed body.  Its own slowness is not the client's."""
+        """The handler has taken all buffered bytes of a streamed body.  Its own delay must not count against the client."""
         if not self._closing and self._reading:
             self._intake.measure()
             self._resume_reading()

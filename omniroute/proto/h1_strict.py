@@ -1,11 +1,11 @@
-"""Strict mode: a request is served only if two independent parsers read the same in it.
+"""Strict mode: serve a request only if two independent parsers agree on it.
 
-The hot path's own parser (``h1_request.py``) reads, h11 reads the very same bytes, and where they differ, in acceptance or
-in a single field or byte of body, the request is refused.  Three to four times the cost; for those who put OmniRoute
-behind another proxy and want no disagreement with it.  It is also the oracle of ``tests/fuzz/test_h1_differential.py``.
+``h1_request.py`` and h11 parse the same bytes.  If one of them refuses the request, or they differ in a single field or body
+byte, it is refused.  Parsing costs three to four times as much.  The mode is for gateways behind another proxy, where a
+disagreement about a request would be a risk.  ``tests/fuzz/test_h1_differential.py`` uses it as its oracle.
 
-h11 is not enough alone: it accepts bare LF, folded lines and free chunk extensions, merges equal lengths, and
-answers Content-Length with Transfer-Encoding.  Ours goes first, so h11 only ever sees what is left.
+h11 alone would not do: it accepts bare LF, folded lines and arbitrary chunk extensions, merges equal lengths, and accepts
+Content-Length together with Transfer-Encoding.  Our parser runs first, so h11 sees only what that has accepted.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .h1_request import RequestParser
 from .h1_server import H1Server
 from .headers import Headers
 
-_MARGIN = 16 * 1024  # h11 counts unread body bytes into its limit for one event
+_MARGIN = 16 * 1024  # h11 counts unread body bytes towards its limit for one event
 
 
 def _comparable(headers: Headers) -> Headers:
-    """Without what the parsers may rightly change: the host of an absolute target, and the case of a coding's name."""
+    """*headers* without legitimate differences: Host (replaced by an absolute-form target), the case of a coding's name."""
     return [(name, value.lower() if name == b"transfer-encoding" else value) for name, value in headers if name != b"host"]
 
 
 class StrictParser(RequestParser):
-    """Same interface, same refusals, and 400 where h11 disagrees."""
+    """A :class:`RequestParser` that also refuses, with 400, every request that h11 parses differently."""
 
     __slots__ = ("_h11",)
     _h11: h11.Connection
@@ -75,7 +75,7 @@ class StrictParser(RequestParser):
 
 
 class H1Strict(H1Server):
-    """One connection in strict mode."""
+    """One server connection in strict mode."""
 
     __slots__ = ()
     parser_class = StrictParser

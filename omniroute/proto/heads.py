@@ -1,7 +1,7 @@
-"""Answer heads as bytes: status lines made once, the Date field once a second, fields in one join.
+"""Serialises response heads: status lines are made once, the Date field once a second, all fields in one join.
 
-Response splitting is impossible by construction: the serialised fields are counted for CR and LF as one block, which costs
-two scans in C instead of a check per value.
+To prevent response splitting, the serialised fields are checked as one block: CR and LF are counted, which is two scans in C
+instead of a check per value.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _REASONS: Final = {status.value: status.phrase for status in HTTPStatus} | {
 STATUS_LINES: Final = {status: f"HTTP/1.1 {status} {reason}\r\n".encode() for status, reason in _REASONS.items()}
 CONTINUE: Final = STATUS_LINES[100] + b"\r\n"
 CLOSE: Final = b"connection: close\r\n"
-KEEP_ALIVE: Final = b"connection: keep-alive\r\n"  # said to HTTP/1.0 clients only (RFC 9112 section 9.3)
+KEEP_ALIVE: Final = b"connection: keep-alive\r\n"  # for HTTP/1.0 clients only (RFC 9112 section 9.3)
 CHUNKED_FIELD: Final = b"transfer-encoding: chunked\r\n"
 NO_BODY_STATUS: Final = frozenset({204, 304})
 _SERVERS_OWN: Final = frozenset({b"connection", b"content-length", b"date", b"keep-alive", b"transfer-encoding"})
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_prefixes: Final[dict[bytes, bytes]] = {}  # checked names -> "name: "; never one of the server's own
+_prefixes: Final[dict[bytes, bytes]] = {}  # checked name -> b"name: "; never a name in _SERVERS_OWN
 _MAX_KNOWN: Final = 1024
 
 
 class DateField:
-    """The serialised Date field (RFC 9110 section 6.6.1), made anew when the second changes."""
+    """The serialised Date field (RFC 9110 section 6.6.1), renewed when the second changes."""
 
     __slots__ = ("_clock", "_line", "_until")
 
@@ -50,7 +50,7 @@ class DateField:
 
 
 def status_line(status: int) -> bytes:
-    """The line for *status*; an unknown one has an empty reason (RFC 9112 section 4)."""
+    """The status line for *status*, with an empty reason phrase for an unknown one (RFC 9112 section 4)."""
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
@@ -64,9 +64,9 @@ def _prefix(name: bytes) -> bytes:
 
 
 def fields(headers: Headers) -> bytes:
-    """*headers* as lines, without those that are the server's own.
+    """*headers* as lines, without the fields that the server sets itself.
 
-    Raises ``ValueError`` for a name that is no token or a value with CR, LF or NUL.
+    Raises ``ValueError`` for a name that is not a token or a value with CR, LF or NUL.
     """
     try:
         lines = [_prefixes[name] + value for name, value in headers]
@@ -81,12 +81,12 @@ def fields(headers: Headers) -> bytes:
 
 
 def whole_head(status: int, headers: Headers, date: bytes, connection: bytes, length: int) -> bytes:
-    """The head of an answer with a body of *length* bytes (of one that has none by its status: without a length)."""
+    """The head of a response with a body of *length* bytes; no Content-Length when *status* does not allow a body."""
     if status in NO_BODY_STATUS:
         return b"".join((status_line(status), date, fields(headers), connection, b"\r\n"))
     return b"%b%b%b%bcontent-length: %d\r\n\r\n" % (status_line(status), date, fields(headers), connection, length)
 
 
 def stream_head(status: int, headers: Headers, date: bytes, connection: bytes, framing: bytes) -> bytes:
-    """The head of an answer of unknown length; *framing* is :data:`CHUNKED_FIELD` or empty."""
+    """The head of a response of unknown length; *framing* is :data:`CHUNKED_FIELD` or empty."""
     return b"".join((status_line(status), date, fields(headers), connection, framing, b"\r\n"))

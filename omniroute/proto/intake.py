@@ -1,7 +1,7 @@
-"""The body of one request on its way in: its size against a limit, its rate against a minimum, its pieces until whole.
+"""Receives request bodies: enforces a maximum size and a minimum rate, and collects the pieces of buffered bodies.
 
-Bodies that arrive in pieces and are handed over whole count against one limit for all connections until they are answered:
-a few hundred large requests must not fill the memory.  Small ones are read all the same, so the gateway stays manageable.
+Buffered bodies count against one memory limit for all connections until their requests are answered, so that a few hundred
+large requests cannot fill the memory.  Bodies up to 64 KiB are always accepted, so the management API stays available.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from ..clock import Clock
 from ..settings import Limits
 from .framing import ProtocolError
 
-_MERGE: Final = 256  # small pieces are joined so many at a time: a body of single bytes must not cost forty times its size
+_MERGE: Final = 256  # small pieces are joined in groups of this many: a bytes object per byte takes forty times the memory
 _LARGE: Final = 64 * 1024
 _NOT_YET: Final = -1.0
 
 
 class Held:
-    """How many bytes of request bodies all connections together hold."""
+    """The number of bytes of request bodies that all connections hold together."""
 
     __slots__ = ("size",)
 
@@ -27,27 +27,27 @@ class Held:
 
 
 class Intake:
-    """One per connection; ``begin`` before each body, ``release`` once its request is answered or given up."""
+    """One per connection.  Call ``begin`` before each body and ``release`` once its request has been answered or dropped."""
 
     __slots__ = ("_base", "_clock", "_held", "_holds", "_large", "_limits", "_mine", "_since", "_small", "limit", "size")
 
     def __init__(self, limits: Limits, clock: Clock, held: Held) -> None:
         self._held = held
         self._holds = False
-        self._mine = 0  # of the bytes in ``held``
+        self._mine = 0  # this connection's share of ``held``
         self._limits = limits
         self._clock = clock
         self._large: list[bytes] = []
         self._small: list[bytes] = []
-        self._base = 0  # size and time from which the rate is measured
-        self._since = _NOT_YET
+        self._base = 0  # the size from which the rate is measured
+        self._since = _NOT_YET  # the time from which it is
         self.size = 0
         self.limit = 0  # bytes
 
     def begin(self, limit: int, announced: int, *, holds: bool = False) -> None:
-        """*holds*: the body is kept until it is whole.
+        """Start a body of at most *limit* bytes; *holds* says that it is buffered until complete.
 
-        Raises :class:`ProtocolError`: too large by what is *announced* of it (413), or too much is held already (503).
+        Raises :class:`ProtocolError`: 413 when *announced* bytes exceed the limit, 503 when they exceed the free memory.
         """
         self.size = 0
         self._holds = holds
@@ -59,7 +59,7 @@ class Intake:
             self._check_memory(announced)
 
     def count(self, size: int, announced: int) -> None:
-        """*size* bytes more, and *announced* to come.  Raises :class:`ProtocolError` (413, 503)."""
+        """Count *size* more bytes, with *announced* still to come.  Raises :class:`ProtocolError` (413, 503)."""
         self.size += size
         if self.size + announced > self.limit:
             raise ProtocolError(413, "request body too large")
@@ -74,24 +74,24 @@ class Intake:
             raise ProtocolError(503, "too many large requests at once")
 
     def release(self) -> None:
-        """The body is no longer needed."""
+        """Give back the memory counted for the body."""
         if self._mine:
             self._held.size -= self._mine
             self._mine = 0
 
     def measure(self) -> None:
-        """Measure the rate from now on: what went before was not the client's to decide."""
+        """Measure the rate from now on: delays before this were not the client's."""
         self._base = self.size
         self._since = self._clock.monotonic()
 
     def check_rate(self) -> None:
-        """Raises :class:`ProtocolError` (408) when the average since :meth:`measure`, or the first call, is too low."""
-        if self._since == _NOT_YET:  # most bodies come in one piece, and nobody needs the time
+        """Raises :class:`ProtocolError` (408) when the average rate since :meth:`measure`, or the first call, is too low."""
+        if self._since == _NOT_YET:  # only now: most bodies come in one piece and need no measurement
             self.measure()
         limits = self._limits
         seconds = self._clock.monotonic() - self._since
         if seconds > limits.body_silence and self.size - self._base < limits.body_min_rate * seconds:
-            raise ProtocolError(408, "the request body comes too slowly")
+            raise ProtocolError(408, "the request body arrives too slowly")
 
     def keep(self, piece: bytes) -> None:
         self._small.append(piece)
@@ -100,7 +100,7 @@ class Intake:
             self._small.clear()
 
     def whole(self, last: bytes) -> bytes:
-        """What was kept with *last* behind it; nothing is kept any more."""
+        """The collected pieces followed by *last*; clears the collection."""
         if not (self._large or self._small):
             return last
         body = b"".join((*self._large, *self._small, last))

@@ -1,4 +1,4 @@
-"""Sockets that accept connections, and their orderly end."""
+"""Listening sockets and their graceful shutdown."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .h1_server import HASTE, H1Server, ServerState
 
 _log = logging.getLogger("omniroute.proto")
 _BACKLOG = 1024
-_RESERVED = 128  # descriptors for the database, the log, and what is being accepted or refused
+_RESERVED = 128  # file descriptors for the database, the log, and connections being accepted or refused
 _FEWEST = 8
 
 
 def affordable(wanted: int) -> int:
-    """How many connections the process can hold, at most *wanted*: each may need another one upstream.
+    """How many client connections the process can hold, at most *wanted*, given that each may need one upstream.
 
-    Raises the soft limit of open files as far as that takes (getrlimit(2)).  Otherwise idle clients could take the last
+    Raises the soft limit of open files if necessary (getrlimit(2)).  Without this limit idle clients could take the last
     descriptor, and no provider could be reached any more.
     """
     try:
@@ -43,7 +43,7 @@ def affordable(wanted: int) -> int:
 class Listener:
     """Serves *app* on any number of addresses.
 
-    ``strict`` serves through h11 as well (``h1_strict.py``); ``tls`` makes every socket HTTPS.
+    ``strict`` also parses every request with h11 (``h1_strict.py``).  ``tls`` makes every socket HTTPS.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Listener:
         self._servers: list[asyncio.Server] = []
         self._protocol: type[H1Server] = H1Server
         if strict:
-            from .h1_strict import H1Strict  # h11 is loaded only where it is wanted
+            from .h1_strict import H1Strict  # imports h11, which is needed in strict mode only
 
             self._protocol = H1Strict
 
@@ -66,7 +66,7 @@ class Listener:
             port = port or self.port
 
     async def adopt(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve sockets that are bound already, as after the program was replaced by itself."""
+        """Serve sockets that are bound already, e.g. inherited from the process that this one replaces."""
         for sock in sockets:
             await self._serve(sock=sock, backlog=_BACKLOG)
 
@@ -100,14 +100,15 @@ class Listener:
             server.close()
 
     def hurry(self) -> None:
-        """Let a drain that waits wait no longer."""
+        """End the wait of a running :meth:`drain` at once."""
         if self.state.empty is not None:
             self.state.empty.set()
 
     async def drain(self, seconds: float) -> int:
-        """Stop accepting, close what is idle, let running exchanges finish, end the rest; returns how many it was.
+        """Stop accepting, close idle connections and give running exchanges *seconds* to finish.
 
-        Handlers that are late are cancelled and may still say why; what then is not answered is cut off.
+        Handlers that are still running then are cancelled; they get :data:`HASTE` seconds to send an error before their
+        connections are closed.  Returns how many connections were left at that point.
         """
         state = self.state
         self._stop_accepting()
@@ -128,5 +129,5 @@ class Listener:
             for connection in list(state.connections):
                 connection.client_left()
         if late:
-            _log.warning("ended %d connections that did not end within %g s", late, seconds)
+            _log.warning("closed %d connections that did not finish within %g s", late, seconds)
         return late

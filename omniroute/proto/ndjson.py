@@ -1,6 +1,6 @@
-"""Newline-delimited JSON, read as it arrives: the same interface as :mod:`.sse`, with a line for an event.
+"""An incremental reader for newline-delimited JSON, with the interface of :mod:`.sse`: each line is an event.
 
-Lines end with LF or CRLF; blank ones are skipped; the last one needs no line end.
+Lines end with LF or CRLF.  Blank lines are skipped.  The last line needs no line end.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from .sse import Event, EventTooLarge
 
 
 class NDJSONReader:
-    """Bytes in, ``(b"", line)`` per complete line out.  ``limit``: bytes of one line."""
+    """Takes bytes and returns ``(b"", line)`` for each complete line of at most ``limit`` bytes."""
 
     __slots__ = ("_limit", "_pieces", "_size")
 
@@ -34,7 +34,7 @@ class NDJSONReader:
         return self._events(whole.split(b"\n"))
 
     def finish(self) -> list[Event]:
-        """The stream has ended: the last line if only its line end is missing.  It may be cut short."""
+        """Declare the end of the stream; returns an unterminated last line, which may be truncated."""
         line, self._pieces, self._size = b"".join(self._pieces), [], 0
         return self._events([line])
 

@@ -1,8 +1,8 @@
-"""Outbound proxies and what is said to one before a connection goes through it: pure, no I/O.
+"""Outbound proxies and the handshakes that open a tunnel through one (HTTP CONNECT, SOCKS5).  No I/O.
 
-A *talk* is a generator: it yields what to send (perhaps nothing) and is sent what arrived; it returns when the way to the
-target is open and raises :class:`ProxyRefused` when there will be none.  Names are sent as they are, for the proxy
-to resolve.
+A handshake, called a *talk*, is a generator.  It yields bytes to send (perhaps none) and receives the bytes that arrived.
+It returns when the tunnel to the target is open and raises :class:`ProxyRefused` when the proxy does not open one.  Host
+names are sent unresolved; the proxy resolves them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _V4: Final = 4  # bytes of an address
 
 
 class Proxy(NamedTuple):
-    """A proxy, spoken to in plain text (``http``, ``socks5``) or over TLS (``https``).
+    """A proxy, reached in plain text (``http``, ``socks5``) or over TLS (``https``).
 
-    ``disabled`` stands for one that is configured but must not be used: calls fail rather than go another way.
+    The scheme ``disabled`` marks a proxy that is configured but must not be used: calls fail instead of bypassing it.
     """
 
     scheme: Scheme
@@ -42,7 +42,7 @@ class Proxy(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Its address, without the credentials."""
+        """The proxy's address without credentials, e.g. ``http://10.0.0.1:3128``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
@@ -55,9 +55,9 @@ class Proxy(NamedTuple):
 
 
 def parse_proxy(text: str) -> Proxy:
-    """``scheme://user:password@host:port`` as the environment has it; without a scheme it is ``http``.
+    """Parse ``scheme://user:password@host:port``, as used in environment variables; the scheme defaults to ``http``.
 
-    Raises ``ValueError``, whose message does not repeat *text*: it may hold a password.
+    Raises ``ValueError``; its message does not repeat *text*, which may hold a password.
     """
     try:
         url = urlsplit(text.strip() if "://" in text else f"http://{text.strip()}")
@@ -73,16 +73,20 @@ def parse_proxy(text: str) -> Proxy:
 
 
 class ProxyRefused(Exception):
-    """The proxy will not open a way; the message holds nothing of the credentials."""
+    """The proxy did not open a tunnel; the message contains no credentials."""
 
 
 def talk_of(proxy: Proxy, host: str, port: int) -> Talk:
-    """What opens the way to *host* (a name, or an address without brackets) through *proxy*."""
+    """The handshake for a tunnel to *host* (a name, or an IP address without brackets) through *proxy*."""
     return socks5(proxy, host, port) if proxy.scheme == "socks5" else connect(proxy, host, port)
 
 
 def connect(proxy: Proxy, host: str, port: int) -> Talk:
-    """RFC 9110 section 9.3.6.  A proxy sends nothing after its head until the target does, and that speaks second."""
+    """The HTTP CONNECT handshake (RFC 9110 section 9.3.6).
+
+    Bytes after the proxy's response head are refused: in TLS and HTTP the client speaks first, so the target cannot have
+    sent them.
+    """
     address = _packed(host)
     place = b"%b:%d" % (f"[{host}]".encode() if address is not None and len(address) > _V4 else ascii_name(host), port)
     head = b"CONNECT %b HTTP/1.1\r\nhost: %b\r\n" % (place, place)
@@ -109,13 +113,13 @@ _REPLIES: Final = {
     5: "connection refused", 6: "time to live expired", 7: "command not supported", 8: "address type not supported",
 }  # fmt: skip
 _VERSION: Final = 5
-_PLAIN, _PASSWORD = 0, 2  # ways to log in
+_PLAIN, _PASSWORD = 0, 2  # authentication methods
 _NAME: Final = 3  # address type
 _LENGTHS: Final = {1: 4, 4: 16}  # address type -> bytes
 
 
 def socks5(proxy: Proxy, host: str, port: int) -> Talk:
-    """RFC 1928 with user name and password (RFC 1929)."""
+    """The SOCKS5 handshake (RFC 1928), with user name and password if the proxy has them (RFC 1929)."""
     heard = bytearray()
     named = bool(proxy.username or proxy.password)
     version, method = yield from _turn(heard, bytes((5, 2, _PLAIN, _PASSWORD) if named else (5, 1, _PLAIN)), 2)
@@ -136,13 +140,13 @@ def socks5(proxy: Proxy, host: str, port: int) -> Talk:
     length = head[4] + 1 if head[3] == _NAME else _LENGTHS.get(head[3])
     if length is None:
         raise ProxyRefused("its answer cannot be read")
-    yield from _turn(heard, b"", length - 1 + 2)  # its own address and port: of no use to us
+    yield from _turn(heard, b"", length - 1 + 2)  # the bound address and port, which are not used
     if heard:
         raise ProxyRefused("it sent more than its answer")
 
 
 def _turn(heard: bytearray, out: bytes, count: int) -> Generator[bytes, bytes, bytes]:
-    """Send *out*, then take *count* bytes of what is *heard*."""
+    """Send *out*, then wait for *count* bytes in the buffer *heard* and remove them from it."""
     while out or len(heard) < count:
         heard += yield out
         out = b""
@@ -165,7 +169,7 @@ def _address(host: str) -> bytes:
 
 
 def _packed(host: str) -> bytes | None:
-    """The bytes of an address, None for a name."""
+    """The bytes of an IP address, None for a name."""
     try:
         return ip_address(host).packed
     except ValueError:
@@ -173,7 +177,7 @@ def _packed(host: str) -> bytes | None:
 
 
 def ascii_name(host: str) -> bytes:
-    """*host* as it stands in requests.  Raises :class:`ProxyRefused` for what is no name."""
+    """*host* encoded for a request (IDNA).  Raises :class:`ProxyRefused` for an invalid name."""
     try:
         name = host.encode("ascii" if host.isascii() else "idna")
     except UnicodeError:

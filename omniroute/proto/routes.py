@@ -1,8 +1,9 @@
-"""Route matching: exact, deny by default.
+"""Exact route matching; a path without a route is not served.
 
-A pattern is literal text with variables: ``{name}`` takes one segment, ``{name*}`` the rest of the path (at least one
-character, slashes included), and literal text may follow a variable inside a segment (``{model*}:generateContent``).
-Paths match as they were sent: case-sensitive, no slash folding, no dot segments, percent-encoding only inside variables.
+A pattern is literal text with variables: ``{name}`` matches one segment, ``{name*}`` the rest of the path (at least one
+character, slashes included).  Literal text may follow a variable inside a segment (``{model*}:generateContent``).  Paths
+match as they were sent: case-sensitive, without merging slashes or resolving dot segments.  Only the values of variables are
+percent-decoded.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from urllib.parse import unquote
 
 
 class Row(Protocol):
-    """The least that a route table's rows have."""
+    """What the table needs of a row."""
 
     @property
     def method(self) -> str: ...
@@ -36,7 +37,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 class RouteTable(Generic[R]):
-    """Rows by path; literal paths win over patterns, patterns are tried in table order."""
+    """Finds rows by path: literal paths first, then patterns in table order.  Raises ``ValueError`` for a duplicate row."""
 
     def __init__(self, rows: Iterable[R]) -> None:
         self._literal: dict[str, dict[str, R]] = {}
@@ -50,7 +51,7 @@ class RouteTable(Generic[R]):
         self._patterns: Sequence[tuple[re.Pattern[str], dict[str, R]]] = [(_compile(p), m) for p, m in patterns.items()]
 
     def find(self, path: str) -> tuple[dict[str, R], dict[str, str]] | None:
-        """The rows by method at *path* and the decoded variables, or None when nothing is there."""
+        """The rows at *path* by method, and the decoded variables; None when no route matches."""
         methods = self._literal.get(path)
         if methods is not None:
             return methods, {}
@@ -61,6 +62,6 @@ class RouteTable(Generic[R]):
 
     @staticmethod
     def allow(methods: dict[str, R]) -> str:
-        """The ``Allow`` field for the rows at one path (RFC 9110 section 10.2.1)."""
+        """The value of ``Allow`` for the rows at one path (RFC 9110 section 10.2.1)."""
         names = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
         return ", ".join(sorted(names))

@@ -1,11 +1,11 @@
-"""Server-sent events, read as they arrive (WHATWG HTML section 9.2.6).
+"""An incremental reader for server-sent events (WHATWG HTML section 9.2.6).
 
-Line ends may be LF, CRLF or CR, mixed; a byte order mark at the start is skipped; comments, ``id`` and ``retry`` are
-ignored; the fields of one event may come in any order.  Three departures, all needed by real providers:
-:meth:`SSEReader.finish` hands out a last event that no blank line ended, the bytes are not decoded (JSON readers want
-bytes), and a field ``error`` that holds an object is an event of that name (llama.cpp until September 2025).
+Line ends may be LF, CRLF or CR, mixed.  A byte order mark at the start is skipped.  Comments, ``id`` and ``retry`` are
+ignored.  The reader departs from the standard in three ways, all needed for real providers: :meth:`SSEReader.finish` returns
+a last event that no blank line ended; bytes are not decoded, because JSON parsers take bytes; and a field ``error`` whose
+value is an object is an event of that name (llama.cpp until September 2025).
 
-An event that arrives in many pieces is joined once, when its blank line has come: linear time at any split.
+An event that arrives in many pieces is joined once, when its blank line arrives, so the time is linear for any split.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _USUAL: Final = re.compile(rb"(?:event: (.*)\n)?data: (.*)\n\n")
 
 
 class EventTooLarge(ValueError):
-    """An event (or line) is longer than the reader's limit; the reader must not be fed again."""
+    """An event or line is longer than the reader's limit; the reader must not be used any more."""
 
 
 def _fields(block: bytes) -> Event | None:
-    """Name and data of the lines between two blank lines; None without a ``data`` line."""
+    """The event in the lines between two blank lines; None when they have no data."""
     name = b""
     data: list[bytes] = []
     for line in block.split(b"\n"):
@@ -47,7 +47,7 @@ def _parse(data: bytes, limit: int) -> list[Event]:
         size = 0
         for name, value in usual:
             size += len(name) + len(value) + (16 if name else 8)
-        if size == len(data):  # there is nothing else in it
+        if size == len(data):  # the pattern matched every byte
             return usual
     events: list[Event] = []
     for block in data.split(b"\n\n"):
@@ -63,7 +63,7 @@ def _join(pieces: list[bytes]) -> bytes:
 
 
 class SSEReader:
-    """Bytes in, ``(event name or b"", data)`` per complete event out.  ``limit``: bytes of one event."""
+    """Takes bytes and returns ``(event name or b"", data)`` for each complete event of at most ``limit`` bytes."""
 
     __slots__ = ("_after_cr", "_limit", "_pieces", "_plain", "_size", "_started")
 
@@ -72,7 +72,7 @@ class SSEReader:
         self._pieces: list[bytes] = []  # of the event that is not complete yet, line ends already LF
         self._size = 0
         self._started = False  # past the byte order mark
-        self._after_cr = False  # a LF now belongs to the CR that ended the last bytes
+        self._after_cr = False  # the last bytes ended with CR, so a leading LF now belongs to it
         self._plain = False  # nothing is carried over from the last feed()
 
     def feed(self, data: bytes) -> list[Event]:
@@ -87,13 +87,13 @@ class SSEReader:
         return events
 
     def finish(self) -> list[Event]:
-        """The stream has ended: the last event if only its blank line is missing.  Its data may be cut short."""
+        """Declare the end of the stream; returns a last event without its blank line, whose data may be truncated."""
         block, self._pieces, self._size = _join(self._pieces), [], 0
         event = _fields(block)
         return [event] if event is not None else []
 
     def _start(self, data: bytes) -> bytes:
-        """Drop the byte order mark, which may itself be split: until it is told apart, it waits among the pieces."""
+        """Drop the byte order mark.  It may arrive split; until it is recognised, its bytes wait in ``_pieces``."""
         data = _join([*self._pieces, data])
         self._pieces, self._size = [], 0
         if len(data) < len(_BOM) and _BOM.startswith(data):
@@ -102,7 +102,7 @@ class SSEReader:
         return data.removeprefix(_BOM)
 
     def _unix(self, data: bytes) -> bytes:
-        """All line ends as LF.  A CR at the very end counts at once, so that its event does not wait for the next bytes."""
+        """Convert line ends to LF.  A CR at the very end counts at once, so that its event need not wait for more bytes."""
         if self._after_cr and data:
             self._after_cr = False
             data = data.removeprefix(b"\n")
@@ -112,7 +112,7 @@ class SSEReader:
         return data
 
     def _resume(self, data: bytes) -> list[Event]:
-        """Go on with an event that began earlier."""
+        """Continue an event that began in an earlier ``feed``."""
         if not data:
             return []
         if data[:1] == b"\n" and self._pieces[-1].endswith(b"\n"):
@@ -132,7 +132,7 @@ class SSEReader:
         return events
 
     def _rest(self, data: bytes) -> list[Event]:
-        """Whole events and perhaps the beginning of one more."""
+        """Parse complete events and keep the beginning of one more, if any."""
         end = data.rfind(b"\n\n")
         if end < 0:
             self._keep(data)

@@ -1,4 +1,4 @@
-"""From a socket to a proxy to a protocol that speaks with the target: the talk, then TLS inside (perhaps inside TLS)."""
+"""Opens a tunnel through a proxy: runs the handshake (:mod:`.proxy`) on a socket, then TLS with the target inside it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class Tls(NamedTuple):
-    """How one end is proven: *host* is the name sent and looked for in the certificate."""
+    """TLS with one peer; ``host`` is the name for SNI and certificate verification."""
 
     context: ssl.SSLContext
     host: str
 
 
 class _Talking(asyncio.Protocol):
-    """Drives one talk; ``done`` ends with it."""
+    """Drives one handshake; ``done`` completes with it."""
 
     def __init__(self, talk: Talk) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.early = False  # something came before it was asked for
+        self.early = False  # bytes arrived after the end of the handshake
         self._talk = talk
         self._transport: Any = None
 
@@ -62,9 +62,9 @@ class _Talking(asyncio.Protocol):
 
 
 async def knock(sock: Any, talk: Talk, outer: Tls | None) -> asyncio.Transport:
-    """Have the way opened over *sock*, which is closed if it is not; *outer*: TLS with the proxy.
+    """Run *talk* over *sock*, inside TLS with the proxy when *outer* is given; returns the transport of the open tunnel.
 
-    Raises :class:`~.proxy.ProxyRefused`, ``OSError`` and ``ssl.SSLError``.
+    On failure the socket is closed.  Raises :class:`~.proxy.ProxyRefused`, ``OSError`` and ``ssl.SSLError``.
     """
     transport, talking = await asyncio.get_running_loop().create_connection(
         lambda: _Talking(talk),
@@ -83,7 +83,10 @@ async def knock(sock: Any, talk: Talk, outer: Tls | None) -> asyncio.Transport:
 
 
 async def enter(transport: asyncio.Transport, factory: Callable[[], P], inner: Tls | None) -> P:
-    """Hand the open way to a protocol made by *factory*; *inner*: TLS with the target.  Raises as :func:`knock`."""
+    """Attach a protocol made by *factory* to an open tunnel, inside TLS with the target when *inner* is given.
+
+    On failure the tunnel is closed.  Raises ``OSError`` and ``ssl.SSLError``.
+    """
     try:
         protocol = factory()
         if inner is None:

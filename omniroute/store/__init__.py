@@ -1,1 +1,1 @@
-"""SQLite behind typed functions; publishes a new snapshot after each change."""
+"""Persistence in SQLite behind typed functions; every configuration change publishes a new snapshot."""

@@ -1,6 +1,6 @@
-"""Usage that an earlier installation counted: what it cost, at the prices in force when it is taken over.
+"""Costs for the usage rows of an adopted database, at the prices in force at the time of adoption.
 
-Its tables hold no costs, they were worked out whenever somebody looked.
+Earlier installations stored no costs; they computed them on each query.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WHERE usage_history.id = json_extract(found.value, '$[0]')
 
 
 async def price_usage(db: Database, snapshot: Snapshot) -> None:
-    """Once after a database was adopted: each row whose price is known gets its cost, and so do the sums of its day."""
+    """Add the cost of each row with a known price to the row and to the daily sums.  Runs once per adopted database."""
     if await db.fetch_one("SELECT 1 FROM db_meta WHERE key = ?", (ADOPTED,)) is None:
         return
     async with db.log() as tx:
@@ -45,7 +45,7 @@ async def price_usage(db: Database, snapshot: Snapshot) -> None:
 
 
 def _priced(rows: Sequence[Row], snapshot: Snapshot) -> tuple[list[tuple[int, float]], list[tuple[Any, ...]]]:
-    """The cost of each row by its id, and what that adds to the sums of the days."""
+    """The (id, cost) pairs of the rows with a known price, and the rows for :func:`daily.add`."""
     costs: list[tuple[int, float]] = []
     days: list[tuple[Any, ...]] = []
     for row in rows:

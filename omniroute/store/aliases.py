@@ -17,7 +17,7 @@ class Aliases:
         self._db = db
 
     async def list(self) -> dict[str, str]:
-        """alias -> model, sorted by alias."""
+        """All aliases: alias -> model, sorted by alias."""
         return only_texts(await keyvalue.read(self._db, NAMESPACE))
 
     async def set(self, alias: str, model: str) -> None:

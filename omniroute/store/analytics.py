@@ -1,4 +1,4 @@
-"""What the daily sums say, grouped as one likes."""
+"""Queries on the daily usage sums, grouped by any columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ GROUPS: Final = frozenset({"day", "provider", "model", "connection_id", "api_key
 
 
 class Total(Struct, kw_only=True):
-    """The sums of one group; ``key`` has the values of the columns asked for.  ``cost`` in US dollars."""
+    """The sums of one group.
+
+    ``key`` holds the values of the columns grouped by; ``cost`` is in US dollars, ``duration_ms`` is a sum too.
+    """
 
     key: tuple[str, ...]
     requests: int
@@ -40,7 +43,10 @@ class Analytics:
         self._db = db
 
     async def totals(self, *columns: str, since: str = "") -> list[Total]:
-        """Grouped by *columns* (of :data:`GROUPS`) from the day *since* (``YYYY-MM-DD``) on; the most used first."""
+        """Sums from the day *since* (``YYYY-MM-DD``) on, grouped by *columns*; the group with most requests first.
+
+        Raises ``ValueError`` for columns that are not in :data:`GROUPS`.
+        """
         if unknown := set(columns) - GROUPS:
             raise ValueError(f"not columns of usage_daily: {sorted(unknown)}")
         names = ", ".join(columns)

@@ -1,4 +1,4 @@
-"""Who changed what: one row per act of management, each chained to the one before it."""
+"""The audit log: one row per management action, each chained by hash to the row before it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SECONDS_A_DAY: Final = 86_400
 _INSERT: Final = (
     "INSERT INTO audit_log (timestamp, action, actor, target, details, ip_address) VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
 )
-_LAST_OLD: Final = (  # of the rows before the first one that stays
+_LAST_OLD: Final = (  # the newest row to delete: the chain must stay contiguous, so only its oldest part can go
     "SELECT id, hash FROM audit_log WHERE id < ifnull((SELECT min(id) FROM audit_log WHERE timestamp >= ?), 9e18)"
     " ORDER BY id DESC LIMIT 1"
 )
 
 
 class AuditRow(Struct):
-    """``action`` like ``settings.update``; ``actor``: ``admin``, ``system``, ``anonymous`` or ``apikey:<id>``."""
+    """One entry: ``action`` like ``settings.update``, ``actor`` ``admin``, ``system``, ``anonymous`` or ``apikey:<id>``."""
 
     id: int
     timestamp: str
@@ -43,7 +43,7 @@ class Audit:
     async def append(
         self, action: str, actor: str, target: str | None = None, details: Any = None, ip: str | None = None
     ) -> None:
-        """*details* is any JSON value, without secrets."""
+        """Add an entry.  *details* is any JSON value; it must not contain secrets."""
         text = None if details is None else orjson.dumps(details).decode()
         row = (iso(self._clock.time()), action, actor, target, text, ip)
         async with self._db.log() as tx:
@@ -57,7 +57,7 @@ class Audit:
     async def list(
         self, limit: int = 50, offset: int = 0, action: str | None = None, actor: str | None = None
     ) -> list[AuditRow]:
-        """Newest first."""
+        """Entries, newest first.  *action* and *actor* must match exactly; None matches all."""
         records = await self._db.fetch(
             "SELECT id, timestamp, action, actor, target, details, ip_address FROM audit_log"
             " WHERE (?1 IS NULL OR action = ?1) AND (?2 IS NULL OR actor = ?2) ORDER BY id DESC LIMIT ?3 OFFSET ?4",
@@ -66,7 +66,7 @@ class Audit:
         return [AuditRow(r[0], r[1], r[2], r[3], r[4], _details(r["details"]), r["ip_address"]) for r in records]
 
     async def prune(self, days: int) -> int:
-        """Delete what is older than *days*, from the oldest on; returns how many rows.  The last of them is the anchor."""
+        """Delete rows older than *days* and return their number.  The newest deleted row becomes the chain's anchor."""
         cutoff = iso(self._clock.time() - days * _SECONDS_A_DAY)
         async with self._db.log() as tx:
             last = await tx.fetch_one(_LAST_OLD, (cutoff,))

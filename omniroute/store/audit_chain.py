@@ -1,9 +1,9 @@
-"""The hash chain over the audit log: what was written cannot be changed, taken out or cut off without its being seen.
+"""The hash chain over the audit log: it reveals rows that were changed, removed, inserted or cut off.
 
-A row's hash is the SHA-256 of its columns and of the hash before it.  ``db_meta`` holds two places of the chain as
-``<id>:<hash>``: the *head*, its newest row, and the *anchor*, the newest row that retention has deleted.  Nothing is keyed:
-who can write the whole file can write a whole new chain; a copy of the head elsewhere (a backup, what ``omniroute doctor``
-said) is what that would differ from.
+A row's hash is the SHA-256 of its columns and of the previous row's hash.  ``db_meta`` holds two places of the chain as
+``<id>:<hash>``: the *head*, its newest row, and the *anchor*, the newest row that retention has deleted.  The hashes are not
+keyed, so whoever can write the whole file can also write a new chain.  To detect that, compare the head with a copy kept
+elsewhere (a backup, the output of ``omniroute doctor``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-CHAINED: Final = 3  # the migration since which there is a chain
+CHAINED: Final = 3  # the migration that introduced the chain
 HEAD: Final = "audit_head"
 ANCHOR: Final = "audit_anchor"
 PUT: Final = "INSERT INTO db_meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -23,11 +23,11 @@ GET: Final = "SELECT value FROM db_meta WHERE key = ?"
 SEAL: Final = "UPDATE audit_log SET prev_hash = ?, hash = ? WHERE id = ?"
 COLUMNS: Final = "id, timestamp, action, actor, target, details, ip_address"
 _ROWS: Final = f"SELECT {COLUMNS}, prev_hash, hash FROM audit_log ORDER BY id"
-_HASHED: Final = 7  # columns
+_HASHED: Final = 7  # the number of COLUMNS
 
 
 class Place(NamedTuple):
-    """One row of the chain; before the first there is ``Place()``."""
+    """A position in the chain: a row's id and hash.  ``Place()`` is the position before the first row."""
 
     id: int = 0
     hash: str = ""
@@ -37,7 +37,10 @@ class Place(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """``rows`` are in order, up to *head*; ``broken`` says what is wrong with the first that is not."""
+    """The result of :func:`verify`: ``rows`` rows are intact, up to ``head``.
+
+    ``broken`` describes the first fault in the chain, "" when there is none.
+    """
 
     rows: int
     head: Place
@@ -45,7 +48,7 @@ class Verdict(NamedTuple):
 
 
 def place(text: str | None) -> Place:
-    """What ``db_meta`` holds, read."""
+    """Parse a place as ``db_meta`` holds it; ``Place()`` for None or malformed text."""
     number, _, digest = (text or "").partition(":")
     return Place(int(number), digest) if number.isdecimal() and len(number) < 19 else Place()
 
@@ -56,12 +59,12 @@ def digest(row: Sequence[Any], before: str) -> str:
 
 
 def _stored(value: Any) -> Any:
-    """An adopted row may hold what JSON cannot."""
+    """A value that JSON can represent; rows of an adopted database may hold others, such as BLOBs."""
     return value if value is None or isinstance(value, int | str) else repr(value)
 
 
 def chain_all(db: sqlite3.Connection) -> None:
-    """Give each row that has none its hash, within the caller's transaction: rows from before there was a chain."""
+    """Hash the rows written before the chain existed, within the caller's transaction."""
     last = place(_meta(db, HEAD))
     unsealed = f"SELECT {COLUMNS} FROM audit_log WHERE hash IS NULL ORDER BY id"
     for row in db.execute(unsealed).fetchall():
@@ -82,7 +85,7 @@ def verify(db: sqlite3.Connection) -> Verdict:
             return Verdict(count, last, f"{name} was not written by OmniRoute")
         if before != last.hash:
             after = f"row {last.id}" if last.id else "the beginning"
-            return Verdict(count, last, f"{name} does not follow {after}: rows between them are gone or were put in")
+            return Verdict(count, last, f"{name} does not follow {after}: rows between them were removed or inserted")
         if own != digest(values, before):
             return Verdict(count, last, f"{name} was changed")
         last, count = Place(row[0], own), count + 1

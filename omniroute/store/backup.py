@@ -1,4 +1,4 @@
-"""Copies of the database, made while it is in use (SQLite's online backup)."""
+"""Copies of the database, made while it is in use (SQLite's online backup API)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def backup_name(now: float, reason: str) -> str:
 
 
 def online_backup(source: sqlite3.Connection, folder: Path, now: float, reason: str) -> Path:
-    """A consistent copy of *source* in *folder* (mode 0600); blocking.  It has its name only when it is whole."""
+    """Write a consistent copy of *source* (mode 0600) to *folder* and return its path.  Blocking.
+
+    The file gets its final name only when it is complete.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / backup_name(now, reason)
     draft = target.with_suffix(".part")
@@ -27,7 +30,7 @@ def online_backup(source: sqlite3.Connection, folder: Path, now: float, reason: 
     try:
         with closing(sqlite3.connect(draft)) as copy:
             source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+            copy.execute("PRAGMA journal_mode = DELETE")  # a single file, without a write-ahead log next to it
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
-"""Copies of the database: made, listed, put back.
+"""Backups of the database: create, list, restore.
 
-Putting one back never closes the file.  The copy is first brought up to date beside it and checked; then SQLite's online
-backup writes it over the live database in one transaction, behind the writer's lock.  Requests run on meanwhile (they read
-memory only), usage rows wait in their queue, and a kill at any moment leaves either the old content or the new.
+A restore never closes the database file.  The backup is first copied next to it, checked and migrated.  SQLite's online
+backup then writes the copy over the live database in one transaction, while the writer's lock is held.  Meanwhile requests
+continue (they read only memory) and usage rows wait in their queue.  A kill at any moment leaves either the old or the new
+content.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from .stage import Counts, Unfit, count, overwrite, prepare, reading
 _log = logging.getLogger("omniroute.store")
 KEPT: Final = 20
 _NAME: Final = re.compile(r"db_(\d{4}-\d\d-\d\dT)(\d\d)-(\d\d)-(\d\d)-(\d{3})Z_([a-z-]+)\.sqlite")
-_WORK: Final = ".work-"  # folders of copies in the making; what a kill left is removed at the next start
+_ID: Final = re.compile(r"db_[\w.-]+\.sqlite", re.ASCII)  # what may be asked for
+_WORK: Final = ".work-"  # prefix of temporary folders; those left by a killed process are removed at the next start
 _SMALLEST: Final = 4096
 _AUTO_SECONDS: Final = 3600.0
 
 
 class BackupRow(Struct, rename="camel", kw_only=True):
-    """One copy; ``size`` in bytes."""
+    """One backup as the API shows it; ``size`` in bytes."""
 
     id: str
     filename: str
@@ -47,7 +49,7 @@ class BackupRow(Struct, rename="camel", kw_only=True):
 
 
 class Restored(NamedTuple):
-    """What is in force now, and the copy of what was."""
+    """The result of a restore: the row counts of the new content, and the backup of the content before it."""
 
     counts: Counts
     before: Path
@@ -59,16 +61,19 @@ class Backups:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._one = asyncio.Lock()  # copies are made and put back one at a time
+        self._one = asyncio.Lock()  # one backup or restore at a time
         self._seen: tuple[int, int] | None = None
         self.folder = db.path.parent / FOLDER
 
     async def list(self) -> list[BackupRow]:
-        """Newest first."""
+        """All backups, newest first."""
         return await asyncio.to_thread(lambda: [_row(path) for path in self._files()])
 
     async def create(self, reason: str = "manual") -> Path | None:
-        """A copy of what is committed; None when nothing has changed since the last one.  Keeps the newest :data:`KEPT`."""
+        """Back up the committed content and return the file; only the newest :data:`KEPT` backups are kept.
+
+        Returns None, for the reasons ``manual`` and ``auto``, when nothing has changed since the last backup.
+        """
         async with self._one:
             seen = await self._fingerprint()
             newest = next(iter(await asyncio.to_thread(self._files)), None)
@@ -79,19 +84,23 @@ class Backups:
             return path
 
     async def automatic(self) -> None:
-        """An hourly copy, unless nothing changed, one is recent, or the database shrank so much that it looks damaged."""
+        """Make the hourly backup.
+
+        Skipped when nothing has changed, when the newest backup is less than an hour old, or when the database is less than
+        half the size of the newest backup and so may be damaged.
+        """
         newest = next(iter(await asyncio.to_thread(self._files)), None)
         if newest is not None and _created(newest) > iso(self._clock.time() - _AUTO_SECONDS):
             return
         size = await self._size()
         if size < _SMALLEST or (newest is not None and size < newest.stat().st_size / 2):
-            _log.warning("no automatic backup: the database is much smaller (%d bytes) than its last copy", size)
+            _log.warning("automatic backup skipped: the database is much smaller (%d bytes) than its last backup", size)
             return
         await self.create("auto")
 
     def find(self, backup_id: str) -> Path:
-        """The file of a copy.  Raises ``Unfit`` for what is no bare name of one, or is not there."""
-        if _NAME.fullmatch(backup_id) is None:
+        """The file of a backup.  Raises ``Unfit`` when *backup_id* is not a backup's file name or there is no such file."""
+        if _ID.fullmatch(backup_id) is None:
             raise Unfit("Invalid backup ID")
         path = self.folder / backup_id
         if path.is_symlink() or not path.is_file():
@@ -99,9 +108,10 @@ class Backups:
         return path
 
     async def restore(self, source: Path, reason: str = "pre-restore") -> Restored:
-        """Put the content of the file *source* in force, after a copy of the present one.  Raises ``Unfit``.
+        """Replace the database content with that of the file *source*, after a backup of the current content.
 
-        What follows from the new content (hashing clear texts, publishing) is the store's: ``Store.restore``.
+        Raises ``Unfit`` when *source* is unusable.  ``Store.restore`` does what the new content requires: hashing clear-text
+        keys, sealing clear-text secrets, publishing.
         """
         async with self._one, self.workplace() as folder:
             staged = await asyncio.to_thread(prepare, source, folder, self._db.path, self._clock)
@@ -112,12 +122,12 @@ class Backups:
             return Restored(await asyncio.to_thread(count, staged), before)
 
     async def undo(self, restored: Restored) -> None:
-        """Put back what was there before it."""
+        """Put back the content from before the restore."""
         async with self._one, self._db.standstill():
             await asyncio.to_thread(overwrite, restored.before, self._db.path)
 
     async def snapshot(self) -> Path:
-        """A consistent copy named ``storage.sqlite`` in a private folder, which the caller removes."""
+        """A consistent copy named ``storage.sqlite`` in a private folder, which the caller must remove."""
         folder = self._new_folder()
         try:
             made = await asyncio.to_thread(self._online, folder, "export")
@@ -128,7 +138,7 @@ class Backups:
 
     @asynccontextmanager
     async def workplace(self) -> AsyncIterator[Path]:
-        """A private folder beside the database, removed at the end."""
+        """A private folder next to the database, removed on exit."""
         folder = self._new_folder()
         try:
             yield folder
@@ -139,7 +149,7 @@ class Backups:
         return Path(tempfile.mkdtemp(prefix=_WORK, dir=self._db.path.parent))
 
     def sweep(self) -> None:
-        """Remove what an earlier process left half done; blocking."""
+        """Remove temporary folders that an earlier process left behind.  Blocking."""
         for folder in self._db.path.parent.glob(f"{_WORK}*"):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -162,12 +172,12 @@ class Backups:
         return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), key=_order, reverse=True)
 
     async def _size(self) -> int:
-        """Bytes of the database, with what is still in the write-ahead log: as large as a copy would be."""
+        """The size of the database in bytes including the write-ahead log, i.e. the size of a copy."""
         row = await self._db.fetch_one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
         return int(row[0]) if row is not None else 0
 
     async def _fingerprint(self) -> tuple[int, int]:
-        """Changes of configuration in this process, and the newest usage row."""
+        """Two numbers that tell whether the content has changed: configuration changes so far, and the newest usage row."""
         row = await self._db.fetch_one("SELECT ifnull(max(id), 0) FROM usage_history")
         return self._db.changes, row[0] if row else 0
 
@@ -187,7 +197,7 @@ def _row(path: Path) -> BackupRow:
     assert found is not None
     try:
         connections = count(path).connections
-    except (sqlite3.Error, Unfit):  # damaged: listed all the same, restoring it says so
+    except (sqlite3.Error, Unfit):  # damaged: listed anyway; restoring it reports the damage
         connections = 0
     return BackupRow(
         id=path.name, filename=path.name, created_at=_created(path), size=path.stat().st_size, reason=found[6],
@@ -196,5 +206,5 @@ def _row(path: Path) -> BackupRow:
 
 
 async def _remove(folder: Path) -> None:
-    """Off the event loop: to let go of a file of 150 MB takes 50 ms."""
+    """Delete *folder* in a thread: unlinking a file of 150 MB takes 50 ms."""
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

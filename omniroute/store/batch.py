@@ -1,6 +1,6 @@
-"""The queue between requests and the tables: filled without waiting, written in one transaction at most every 100 ms.
+"""The write queue between requests and the tables: filled without waiting, written in one transaction every 100 ms at most.
 
-Together with the write itself that keeps the promise that a kill loses no more than the last 200 ms.
+With the time of the write itself, a kill loses no more than the last 200 ms of usage.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .db import Database, Transaction
 FLUSH_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 1.0  # after a write failed
 RECORDS: Final = 10_000
-BODIES: Final = 32  # calls of one batch that keep their bodies
-ERROR_BODIES: Final = 128  # the same for failed calls
+BODIES: Final = 32  # queued calls up to which bodies are kept
+ERROR_BODIES: Final = 128  # the same for the bodies of failed calls
 STATEMENTS: Final = 1000
-STATEMENTS_AT_ONCE: Final = 20  # on a busy loop each has to wait, see Transaction.insert
+STATEMENTS_AT_ONCE: Final = 20  # on a busy event loop each one waits for the GIL, see Transaction.insert
 _COMPLAIN_SECONDS: Final = 60.0
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -36,7 +36,7 @@ _log = logging.getLogger("omniroute.store")
 
 
 class Batch:
-    """Pending call records and health marks.  ``dropped`` counts records lost because the queue was full or unwritable."""
+    """Pending call records and health columns.  ``dropped`` counts records lost: the queue was full, or a write failed."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self.dropped = 0
@@ -51,11 +51,11 @@ class Batch:
 
     @property
     def queued(self) -> int:
-        """Records that wait to be written."""
+        """Number of records waiting to be written."""
         return len(self._entries)
 
     def put(self, record: CallRecord) -> None:
-        """Queue *record* and take it over: its bodies are clipped or, when many calls end at once, dropped."""
+        """Queue *record*, which then belongs to the batch.  Its bodies are clipped or, when many calls wait, dropped."""
         count = len(self._entries)
         if count >= RECORDS:
             self.dropped += 1
@@ -70,16 +70,15 @@ class Batch:
             self._arm(FLUSH_SECONDS)
 
     def mark(self, connection_id: str, columns: Mapping[str, Any]) -> None:
-        """Queue columns of one connection; the last value of each wins."""
+        """Queue new values for columns of one connection; the last value of each column wins."""
         self._marks.setdefault(connection_id, {}).update(columns)
         if self._timer is None:
             self._arm(FLUSH_SECONDS)
 
     def latest(self, key: str, statement: Statement) -> None:
-        """Queue a statement; of those with the same *key* only the last one is carried out.
+        """Queue a statement; of those with the same *key* only the last one is executed.
 
-        They are written a few at a time.  When too many wait, a new one is lost: none of what comes here is more than a help
-        after the next start.
+        They are written a few at a time.  When too many wait, a new one is dropped: this data only helps after a restart.
         """
         if len(self._latest) >= STATEMENTS and key not in self._latest:
             return
@@ -89,12 +88,12 @@ class Batch:
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[Iterator[CallRecord]]:
-        """Nothing is written meanwhile.  Yields the records that wait, also those that come until they are looked at."""
+        """Suspend writing.  Yields an iterator over the queued records, including those queued while it is suspended."""
         async with self._writing:
             yield (entry.record for entry in self._entries)
 
     def forget(self, connection_id: str, columns: Collection[str]) -> None:
-        """Drop queued *columns*: something newer has been written."""
+        """Drop the queued values of *columns* because newer ones have been written directly."""
         if pending := self._marks.get(connection_id):
             for column in columns:
                 pending.pop(column, None)
@@ -107,9 +106,9 @@ class Batch:
         spawn(self.flush(STATEMENTS_AT_ONCE), "usage flush")
 
     async def flush(self, statements: int = STATEMENTS) -> None:
-        """Write what is queued now, of the *statements* no more than so many.
+        """Write what is queued, with at most *statements* of the statements from :meth:`latest`.
 
-        Never raises for a database that cannot be written: it tries again a second later.
+        A database that cannot be written raises nothing; the write is retried a second later.
         """
         async with self._writing:
             entries, self._entries = self._entries, []
@@ -126,7 +125,7 @@ class Batch:
                 self._latest = latest | self._latest
                 self._put_back(entries, marks)
                 self._complain(error)
-            except (sqlite3.Error, ValueError, OverflowError) as error:  # a value that no column can hold
+            except (sqlite3.Error, ValueError, OverflowError) as error:  # one record has a value that SQLite cannot store
                 self._complain(error)
                 await self._write_singly(entries)
                 with suppress(OmniError, sqlite3.Error, ValueError, OverflowError):
@@ -168,7 +167,7 @@ class Batch:
             _log.error("usage rows cannot be written (%d dropped so far): %s", self.dropped, error)
 
     async def close(self) -> None:
-        """Write what is left; what cannot be written is lost, and said."""
+        """Write what is left, and log how many records are lost when that fails."""
         await self.flush()
         if self._timer is not None:
             self._timer.cancel()

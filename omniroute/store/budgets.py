@@ -1,4 +1,7 @@
-"""Budgets of gateway keys, and what has been spent: tables ``domain_budgets`` and ``domain_cost_history``."""
+"""Budgets of gateway keys, and the cost history: tables ``domain_budgets`` and ``domain_cost_history``.
+
+For the term *purse* see :mod:`..gateway.budgets`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from ..gateway.usage import CallRecord
 from .db import Database, Row, Transaction
 
 SELECT: Final = "SELECT * FROM domain_budgets ORDER BY api_key_id"
-KEPT_DAYS: Final = 62  # of the cost history: the longest window twice
+KEPT_DAYS: Final = 62  # retention of the cost history: twice the longest window
 _COLUMNS: Final = ("api_key_id", "cost", "timestamp", "calls")
 _SET: Final = """
 INSERT INTO domain_budgets (api_key_id, daily_limit_usd, weekly_limit_usd, monthly_limit_usd, warning_threshold,
@@ -34,7 +37,7 @@ _PRUNE: Final = "DELETE FROM domain_cost_history WHERE timestamp < ?"
 
 
 class BudgetRow(Struct, kw_only=True):
-    """One key's budget.  ``period`` is the window that answers show first, ``reset_time`` is kept for others to read."""
+    """One key's budget.  ``period`` is the window that the API reports first; ``reset_time`` is stored but has no effect."""
 
     key_id: str
     daily: float = 0.0
@@ -50,18 +53,18 @@ class BudgetRow(Struct, kw_only=True):
 
     @property
     def limit(self) -> float:
-        """That of the period."""
+        """The limit of ``period``, in US dollars."""
         return self.budget.limits[PERIODS.index(self.period)]
 
 
 def rows_of(records: Iterable[Row]) -> list[BudgetRow]:
-    """The rows that limit anything; a value that is no sum of dollars (hand-edited) counts as 0."""
+    """The rows with at least one limit; a limit that is not a positive number (hand-edited) counts as 0, none."""
     rows = [_row(record) for record in records]
     return [row for row in rows if any(row.budget.limits)]
 
 
 def in_force(records: Iterable[Row]) -> dict[str, Budget]:
-    """By key id."""
+    """Key id -> budget, for the keys that have a limit."""
     return {row.key_id: row.budget for row in rows_of(records)}
 
 
@@ -87,7 +90,10 @@ def _dollars(value: Any) -> float:
 
 
 def cost_rows(records: Iterable[CallRecord]) -> list[tuple[Any, ...]]:
-    """What one batch took from each purse: a row for each purse and day, at the time of its last call."""
+    """The cost history of one batch: a row (purse, cost, time, calls) per purse and day.
+
+    The time, in Unix milliseconds, is that of the last call in the row.
+    """
     sums: dict[tuple[str, int], list[Any]] = {}
     for record in records:
         if record.charged and record.cost:
@@ -101,12 +107,12 @@ def cost_rows(records: Iterable[CallRecord]) -> list[tuple[Any, ...]]:
 
 
 async def add(tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
-    """Write down what was spent: *rows* as :func:`cost_rows` made them."""
+    """Insert *rows*, made by :func:`cost_rows`."""
     await tx.insert("domain_cost_history", _COLUMNS, rows)
 
 
 class Budgets:
-    """The limits, and the sums at the start; while the gateway runs, ``gateway/budgets.py`` keeps count."""
+    """The stored limits, and the sums at startup; while the gateway runs, ``gateway/budgets.py`` keeps the sums."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
@@ -119,7 +125,7 @@ class Budgets:
         return next((row for row in await self.list() if row.key_id == key_id), None)
 
     async def set(self, row: BudgetRow) -> None:
-        """Replace the budget of a key; one that limits nothing is removed."""
+        """Replace the budget of a key; a budget without limits is removed."""
         if not any(row.budget.limits):
             await self.delete(row.key_id)
             return
@@ -132,7 +138,7 @@ class Budgets:
             return await tx.execute("DELETE FROM domain_budgets WHERE api_key_id = ?", (key_id,)) > 0
 
     async def spent(self, waiting: Iterable[CallRecord] = ()) -> dict[str, builtins.list[float]]:
-        """Dollars by purse in the running day, week and month; with *waiting*, also what is not yet in the books."""
+        """Purse id -> US dollars spent in the current day, week and month; *waiting* are records not yet in the table."""
         since = [int(begin * 1000) for begin in windows(self._clock.time())]
         found = {row[0]: [row[1], row[2], row[3]] for row in await self._db.fetch(_SPENT, tuple(since))}
         for id, cost, at, _ in cost_rows(waiting):
@@ -143,10 +149,10 @@ class Budgets:
         return found
 
     async def entries(self, id: str) -> int:
-        """How many calls the history has of a purse."""
+        """Number of calls in the cost history of a purse."""
         return int((await self._db.fetch(_COUNT, (id,)))[0][0])
 
     async def prune(self) -> None:
-        """Delete what no window needs any more."""
+        """Delete history that no window needs any more."""
         async with self._db.log() as tx:
             await tx.execute(_PRUNE, (int((self._clock.time() - KEPT_DAYS * DAY) * 1000),))

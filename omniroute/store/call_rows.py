@@ -1,6 +1,6 @@
-"""A finished call as table rows.  Pure.
+"""Finished calls as table rows.
 
-Bodies are for looking at, not for replay: redacted, and of a large one only the beginning is kept.
+Bodies are stored for inspection, not for replay: secrets are redacted, and only the beginning of a large body is kept.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from .db import Transaction
 BODY_BYTES: Final = 8 * 1024  # a longer body is kept as a preview
 PREVIEW_BYTES: Final = 2 * 1024
 LOG_ROWS: Final = 500
-TEST_MODEL: Final = "connection-test"  # the model of a connection's test, which is logged but is no use of anything
-LOG_BATCH: Final = 100  # rows of one batch and as many failures; in a flood the log is a sample
+TEST_MODEL: Final = "connection-test"  # the model of connection tests, which are logged but do not count as usage
+LOG_BATCH: Final = 100  # log rows per batch, plus as many older failures; under high load the log is a sample
 _REDACTED: Final = "[redacted]"
 
 _NAMES: Final = ("token", "api_key", "api-key", "apikey", "authorization", "password", "secret")  # ends of field names
 
 
 def _field_pattern() -> re.Pattern[str]:
-    """A field as in JSON, or as in JSON inside a JSON string, once or twice.
+    """A pattern for secret fields in JSON, and in JSON nested in a JSON string once or twice.
 
-    It begins with a literal quote and looks back for the name: that is four times faster than to begin with the name.
+    It starts at the closing quote of the name and looks back for the name, four times faster than to start with the name.
     """
     names = ["".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in name) for name in _NAMES]
     ends = "|".join(rf'(?<={name}{escapes}")' for name in names for escapes in ("", r"\\", r"\\" * 3))
@@ -48,7 +48,7 @@ Row = tuple[Any, ...]
 
 
 class Clip(NamedTuple):
-    """What is kept of a body: all of it, or its first bytes; ``size`` is that of the whole."""
+    """The kept part of a body: all of it, or its first bytes.  ``size`` is the size of the whole body in bytes."""
 
     data: bytes
     size: int
@@ -63,7 +63,7 @@ class Entry(NamedTuple):
 
 
 def clip(body: bytes | None, size: int = 0) -> Clip | None:
-    """*size*: of the whole, where *body* is only its beginning."""
+    """Clip *body* for storage.  *size* is the size of the whole body when *body* is only its beginning."""
     if not body:
         return None
     size = max(size, len(body))
@@ -71,7 +71,7 @@ def clip(body: bytes | None, size: int = 0) -> Clip | None:
 
 
 def redact(text: str) -> str:
-    """*text* without values of fields named like secrets, bearer tokens and key-like words."""
+    """*text* with bearer tokens, values of fields named like secrets, and words that look like API keys replaced."""
     text = _FIELD.sub(r"\1" + _REDACTED, text)
     if "earer" in text:
         text = _BEARER.sub(r"\1" + _REDACTED, text)
@@ -79,7 +79,7 @@ def redact(text: str) -> str:
 
 
 def body_text(part: Clip | None) -> str | None:
-    """What the column holds: the redacted body, or ``{"_truncated", "_originalSize", "_preview"}`` as JSON."""
+    """The column's value: the redacted body, or if clipped ``{"_truncated", "_originalSize", "_preview"}`` as JSON."""
     if part is None:
         return None
     text = redact(part.data.decode("utf-8", "replace"))
@@ -104,7 +104,7 @@ _TRIM_LOG: Final = "DELETE FROM call_logs WHERE rowid <= (SELECT max(rowid) FROM
 
 
 def _new_id() -> str:
-    """A UUIDv4 in a third of the time; it need not be unguessable."""
+    """A UUIDv4 in a third of the time of ``uuid4()``; it need not be unguessable."""
     text = f"{random.getrandbits(128):032x}"
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
@@ -131,7 +131,7 @@ def log_rows(entries: Iterable[Entry]) -> Iterator[Row]:
 
 
 def for_log(entries: list[Entry]) -> list[Entry]:
-    """Which of one batch go to the log: all of a small batch; of a flood, the newest successes and the newest failures."""
+    """The entries that go to the log: of a large batch the newest ones, and the newest failures among the older ones."""
     if len(entries) <= LOG_BATCH:
         return entries
     older, newest = entries[:-LOG_BATCH], entries[-LOG_BATCH:]
@@ -140,7 +140,7 @@ def for_log(entries: list[Entry]) -> list[Entry]:
 
 
 class Rows(NamedTuple):
-    """One batch, ready to be written, by table."""
+    """One batch as rows, by table."""
 
     usage: list[Row]
     days: list[Row]
@@ -149,14 +149,14 @@ class Rows(NamedTuple):
 
 
 def rows_of(entries: list[Entry]) -> Rows:
-    """What *entries* come to.  A thousand take some milliseconds, a large body 0.1: too long for the event loop."""
+    """The rows of *entries*.  Call it in a thread: a thousand entries take some milliseconds, a large body 0.1 ms."""
     records = [entry.record for entry in entries]
     used = [record for record in records if record.model != TEST_MODEL]
     return Rows([*usage_rows(entries)], daily.sums(used), budgets.cost_rows(records), [*log_rows(for_log(entries))])
 
 
 async def write(tx: Transaction, rows: Rows) -> None:
-    """Insert *rows*; of the call log only the newest :data:`LOG_ROWS` stay."""
+    """Insert *rows*; only the newest :data:`LOG_ROWS` rows of the call log are kept."""
     await tx.insert("usage_history", _USAGE_COLUMNS, rows.usage)
     await daily.add(tx, rows.days)
     await budgets.add(tx, rows.costs)

@@ -1,4 +1,4 @@
-"""Fallback chains: which providers may take over a model, in which order."""
+"""Fallback chains: for a model, the providers that may serve it instead, in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SET: Final = "INSERT INTO domain_fallback_chains VALUES (?, ?) ON CONFLICT (mod
 
 
 def of_records(records: Iterable[Row]) -> dict[str, list[Link]]:
-    """Model -> chain, sorted; links that are none (hand-edited) are left out."""
+    """Model -> chain, sorted by priority; malformed links (hand-edited) are left out."""
     return {record["model"]: _links(record["chain"]) for record in records}
 
 
@@ -30,7 +30,7 @@ def _links(text: str) -> list[Link]:
 
 
 def links_of(items: Iterable[Any]) -> list[Link]:
-    """The links among *items*, complete and sorted."""
+    """The valid links among *items*, with defaults filled in, sorted by priority."""
     links = [_link(item) for item in items if isinstance(item, dict)]
     return sorted((link for link in links if link["provider"]), key=lambda link: link["priority"])
 
@@ -47,7 +47,7 @@ def _link(item: Mapping[str, Any]) -> Link:
 def in_force(
     chains: Mapping[str, list[Link]], prefixes: Mapping[str, str], providers: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Model -> ids of the enabled providers, in order; a provider may be named by its prefix."""
+    """Model -> ids of the enabled, existing providers in order; a link may name a provider by its prefix."""
     found = {}
     for model, links in chains.items():
         ids = (prefixes.get(link["provider"], link["provider"]) for link in links if link["enabled"])
@@ -56,7 +56,7 @@ def in_force(
 
 
 async def put(tx: Transaction, model: str, chain: Sequence[Link] | None) -> bool:
-    """Set the chain of *model*, or remove it; tells whether a row was touched."""
+    """Set the chain of *model*, or remove it when *chain* is None.  Returns whether a row changed."""
     if chain is None:
         return await tx.execute("DELETE FROM domain_fallback_chains WHERE model = ?", (model,)) > 0
     return await tx.execute(_SET, (model, orjson.dumps(list(chain)).decode())) > 0
@@ -69,7 +69,7 @@ class Chains:
         self._db = db
 
     async def list(self) -> dict[str, list[Link]]:
-        """By model."""
+        """Model -> chain, for all models."""
         return of_records(await self._db.fetch(SELECT))
 
     async def set(self, model: str, chain: Sequence[Link]) -> None:

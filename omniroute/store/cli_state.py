@@ -1,6 +1,7 @@
-"""What is remembered of the command line tools that were set up: when, and what of the user's had to give way.
+"""State of the configured command line tools: when each was configured, and the user's values that were replaced.
 
-Namespaces ``cliToolLastConfig`` and, sealed because it may hold keys, ``cliToolInitialConfig`` of table ``key_value``.
+Namespaces ``cliToolLastConfig`` and ``cliToolInitialConfig`` of table ``key_value``; the latter is encrypted, because the
+replaced values may contain keys.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ _INITIAL: Final = "cliToolInitialConfig"
 
 
 class CliState:
-    """By tool id."""
+    """The stored state, by tool id."""
 
     def __init__(self, db: Database, vault: Vault) -> None:
         self._db = db
         self._vault = vault
 
     async def configured_at(self) -> dict[str, str]:
-        """Tool -> ISO time of the last writing."""
+        """Tool -> time of its last configuration (ISO 8601)."""
         found = await keyvalue.read(self._db, _LAST)
         return {
             tool: value["configuredAt"]
@@ -35,7 +36,7 @@ class CliState:
         }
 
     async def before(self, tool: str) -> dict[str, Any]:
-        """What was replaced; empty when nothing was, or when it can no longer be opened."""
+        """The values that were replaced; empty when there are none or they cannot be decrypted."""
         value = await keyvalue.get(self._db, _INITIAL, tool)
         sealed = value.get("sealed") if isinstance(value, dict) else None
         if not isinstance(sealed, str):

@@ -1,6 +1,6 @@
 """Combos: one name for several models.
 
-Column ``data`` holds the combo as the API shows it; what an imported one has beside the known fields is kept.
+Column ``data`` holds the combo as the API shows it; unknown fields of imported combos are kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Names = list[str]
 
 
 class ComboRow(Struct, kw_only=True):
-    """One combo.  ``models``: names, or ``{"model", "weight"}``, as they were given."""
+    """One combo.  ``models`` holds model names or ``{"model", "weight"}`` objects, as the client sent them."""
 
     id: str
     name: str
@@ -35,11 +35,11 @@ class ComboRow(Struct, kw_only=True):
     is_active: bool = True
     created_at: str = ""
     updated_at: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)  # fields of an imported combo that mean nothing here
+    extra: dict[str, Any] = field(default_factory=dict)  # unknown fields of an imported combo
 
     @property
     def entries(self) -> list[tuple[str, float]]:
-        """(model, weight) in order."""
+        """(model, weight) pairs in order; the weight is 0 where none was given."""
         return [(item, 0.0) if isinstance(item, str) else (item["model"], item.get("weight") or 0) for item in self.models]
 
 
@@ -47,7 +47,7 @@ _OWN: Final = {"id", "name", "models", "strategy", "config", "isActive", "create
 
 
 def row_of(record: Row) -> ComboRow:
-    """A row whose data, of whatever origin, is sound."""
+    """The combo in *record*.  Malformed values, e.g. in an adopted database, are left out or become the default."""
     data = json_object(record["data"])
     models, config = data.get("models"), data.get("config")
     return ComboRow(
@@ -106,7 +106,7 @@ class Combos:
         self._clock = clock
 
     async def list(self) -> list[ComboRow]:
-        """By name."""
+        """All combos, sorted by name."""
         return [row_of(record) for record in await self._db.fetch(SELECT + " ORDER BY name")]
 
     async def get(self, id: str) -> ComboRow | None:
@@ -114,7 +114,7 @@ class Combos:
         return row_of(record) if record else None
 
     async def create(self, fields: Mapping[str, Any]) -> ComboRow:
-        """*fields* are those of :class:`ComboRow`; id and times are made here."""
+        """Store a new combo.  *fields* are fields of :class:`ComboRow`, without the id and the times."""
         now = iso(self._clock.time())
         row = ComboRow(**{**fields, "id": str(uuid4()), "created_at": now, "updated_at": now})
         async with self._db.change() as tx:
@@ -122,7 +122,7 @@ class Combos:
         return row
 
     async def update(self, row: ComboRow) -> ComboRow:
-        """Store *row*; a new name is taken over by the combos that contain it."""
+        """Store *row*.  When its name has changed, combos that contain it are updated."""
         row.updated_at = iso(self._clock.time())
         async with self._db.change() as tx:
             before = await tx.fetch(SELECT + " WHERE id = ?", (row.id,))
@@ -132,7 +132,7 @@ class Combos:
         return row
 
     async def delete(self, id: str) -> Names | None:
-        """Remove it, also from the combos that contain it: their names.  None when there is no such combo."""
+        """Delete a combo, also from the combos that contain it.  Returns their names; None when there is no such combo."""
         async with self._db.change() as tx:
             found = await tx.fetch(SELECT + " WHERE id = ?", (id,))
             if not found:
@@ -157,7 +157,7 @@ class Combos:
 
 
 def _renamed(item: str | dict[str, Any], old: str, new: str | None) -> str | dict[str, Any] | None:
-    """*item* with its model renamed; None when it goes."""
+    """*item* with model *old* renamed to *new*; None when *new* is None and *item* names *old*."""
     if isinstance(item, str):
         return new if item == old else item
     if item["model"] != old:

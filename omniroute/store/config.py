@@ -1,4 +1,4 @@
-"""Stored settings: one table says name, type, range and default; ``manage/settings.py`` validates from it."""
+"""Stored settings.  One table gives name, type, range and default of each; ``manage/settings.py`` validates with it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from .db import Database
 Type = Literal["string", "bool", "int", "strings", "choice", "aliases", "object"]
 
 NAMESPACE: Final = "settings"
-PASSWORD: Final = "password"  # the hash; never given out by all()
+PASSWORD: Final = "password"  # the password hash; all() never returns it
 
 
 class Field(NamedTuple):
-    """One setting.  ``low``/``high``: length of strings, value of ints.  ``writable`` through ``PUT /api/settings``."""
+    """One setting.
+
+    ``low`` and ``high`` bound the value of an int, ``high`` the length of a string.  ``writable``: through
+    ``/api/settings``; the others have routes of their own.
+    """
 
     type: Type
     default: Any = None  # None: absent until stored
@@ -56,7 +60,7 @@ FIELDS: Final[dict[str, Field]] = {
 }
 DEFAULTS: Final[dict[str, Any]] = {name: field.default for name, field in FIELDS.items() if field.default is not None}
 
-# Fields of a resilience profile as the API names them -> (field of gateway.retry.Profile, factor from the API's unit)
+# API name of a resilience profile's field -> (field of gateway.retry.Profile, factor from the API's unit to the field's)
 PROFILE_FIELDS: Final[dict[str, tuple[str, float]]] = {
     "transientCooldown": ("transient_cooldown", 0.001),
     "rateLimitCooldown": ("rate_limit_cooldown", 0.001),
@@ -65,7 +69,7 @@ PROFILE_FIELDS: Final[dict[str, tuple[str, float]]] = {
     "circuitBreakerReset": ("breaker_reset", 0.001),
 }
 
-# The same for the limits of protected connections -> (field of gateway.snapshot.RateDefaults, factor)
+# API name of a limit for protected connections -> (field of gateway.snapshot.RateDefaults, factor)
 RATE_FIELDS: Final[dict[str, tuple[str, float]]] = {
     "requestsPerMinute": ("per_minute", 1),
     "minTimeBetweenRequests": ("spacing", 0.001),
@@ -74,7 +78,7 @@ RATE_FIELDS: Final[dict[str, tuple[str, float]]] = {
 
 
 def check(name: str, value: Any) -> str | None:
-    """What is wrong with *value* for setting *name*, as a sentence for the client; None when it may be stored."""
+    """The error message for *value* as setting *name*; None when it is valid."""
     field = FIELDS[name]
     return _CHECKS[field.type](field, value)
 
@@ -129,25 +133,25 @@ class Config:
         self._db = db
 
     async def get(self, name: str, default: Any = None) -> Any:
-        """The stored value, else *default*, else the table's default."""
+        """The stored value, else *default*, else the setting's own default."""
         value = await keyvalue.get(self._db, NAMESPACE, name)
         if value is None:
             return DEFAULTS.get(name) if default is None else default
         return value
 
     async def all(self) -> dict[str, Any]:
-        """Stored settings over the defaults, without the password's hash."""
+        """All settings: stored values over the defaults, without the password hash."""
         stored = await keyvalue.read(self._db, NAMESPACE)
         stored.pop(PASSWORD, None)
         return {**DEFAULTS, **stored}
 
     async def set_many(self, values: Mapping[str, Any]) -> None:
-        """Store all of *values* or none; None removes a setting.  They are stored as given: see :func:`check`."""
+        """Store all of *values* in one transaction; None removes a setting.  Callers validate with :func:`check`."""
         async with self._db.change() as tx:
             for name, value in values.items():
                 await keyvalue.write(tx, NAMESPACE, name, value)
 
 
 def sound(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The known settings of *stored* whose values pass :func:`check`, over the defaults: what other parts may rely on."""
+    """The known settings in *stored* with valid values (see :func:`check`), over the defaults."""
     return {**DEFAULTS, **{name: value for name, value in stored.items() if name in FIELDS and check(name, value) is None}}

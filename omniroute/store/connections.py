@@ -1,7 +1,8 @@
-"""Accounts at providers.
+"""Connections: accounts at providers.
 
-Keys and tokens are sealed at rest; a row given out says only that there is one.  Health columns are written through
-:meth:`Connections.mark`, in the next batch and without a new snapshot: the data plane holds them in memory.
+Keys and tokens are encrypted at rest; a :class:`ConnectionRow` says only whether there is one.  Health columns are written
+through :meth:`Connections.mark` with the next batch.  That publishes no snapshot, because the data plane keeps health in
+memory.
 """
 
 from __future__ import annotations
@@ -62,17 +63,17 @@ class ConnectionRow(Struct, kw_only=True):
 
     @property
     def base_url(self) -> str:
-        """The connection's own base URL, or ``""``; a node's connections carry a copy of the node's."""
+        """The connection's own base URL or ``""``; for the connections of a node, a copy of the node's."""
         return str(self.provider_specific_data.get("baseUrl") or "")
 
     @property
     def refreshable(self) -> bool:
-        """Its access token can be renewed without a person."""
+        """Whether its access token can be renewed without user interaction."""
         return self.auth_type == "oauth" and self.has_refresh_token and not self.has_api_key
 
     @property
     def ends_at(self) -> float | None:
-        """Unix time at which the access token expires; None when that is not known."""
+        """Unix time at which the access token expires; None when unknown."""
         text = self.expires_at or self.token_expires_at
         try:
             return parse_iso(text) if text else None
@@ -81,7 +82,10 @@ class ConnectionRow(Struct, kw_only=True):
 
     @property
     def renew_at(self) -> float:
-        """Unix time from which on the token is renewed before it is used: 5 minutes before its end, or half its life."""
+        """Unix time from which the token is renewed before use; ``inf`` when it is not renewed.
+
+        That is 5 minutes before it expires, or after half of a shorter lifetime.
+        """
         ends = self.ends_at
         if ends is None or not self.refreshable:
             return inf
@@ -117,7 +121,7 @@ _DEFAULTS: Final[dict[str, Any]] = {  # instead of NULL
 
 
 def row_of(record: Row) -> ConnectionRow:
-    """A table row as a :class:`ConnectionRow`; NULL where a value is required becomes the default."""
+    """A table row as a :class:`ConnectionRow`; NULL in a required column becomes the default."""
     values: dict[str, Any] = {name: record[name] for name in _PLAIN}
     values.update((name, default) for name, default in _DEFAULTS.items() if values[name] is None)
     for name in ("is_active", "rate_limit_protection"):
@@ -129,7 +133,7 @@ def row_of(record: Row) -> ConnectionRow:
 
 
 def json_object(text: str | None) -> dict[str, Any]:
-    """The object in a JSON column; anything else, also damaged text, is an empty one."""
+    """The object in a JSON column; an empty one for anything else, including malformed text."""
     try:
         value = orjson.loads(text) if text else {}
     except orjson.JSONDecodeError:
@@ -147,7 +151,7 @@ class Connections:
         self._clock = clock
 
     async def list(self, provider: str | None = None, is_active: bool | None = None) -> list[ConnectionRow]:
-        """All, or those of one provider or state, by (priority, newest change first)."""
+        """Connections, optionally of one provider or state, sorted by priority; the last changed first among equals."""
         where = " WHERE (?1 IS NULL OR provider = ?1) AND (?2 IS NULL OR is_active = ?2)"
         return [row_of(record) for record in await self._db.fetch(SELECT + where + ORDER, (provider, is_active))]
 
@@ -156,12 +160,12 @@ class Connections:
         return row_of(record) if record else None
 
     async def secret(self, id: str) -> str:
-        """The API key, else the access token, in clear; ``""`` when there is none.  Raises OmniError when unreadable."""
+        """The API key, else the access token, decrypted; ``""`` without either.  Raises OmniError when decryption fails."""
         record = await self._db.fetch_one("SELECT api_key, access_token FROM provider_connections WHERE id = ?", (id,))
         return self._vault.open((record["api_key"] or record["access_token"] or "") if record else "")
 
     async def refresh_token(self, id: str) -> str:
-        """The refresh token in clear; ``""`` when there is none.  Raises OmniError when unreadable."""
+        """The refresh token, decrypted; ``""`` without one.  Raises OmniError when decryption fails."""
         record = await self._db.fetch_one("SELECT refresh_token FROM provider_connections WHERE id = ?", (id,))
         return self._vault.open((record["refresh_token"] or "") if record else "")
 
@@ -175,10 +179,10 @@ class Connections:
         base_url: str | None = None,
         **others: Any,
     ) -> ConnectionRow:
-        """Add an account, or change the one of that provider with the same name (OAuth: the same e-mail).
+        """Add an account, or change the provider's account with the same name (OAuth: the same e-mail address).
 
-        *others* are columns of :data:`CHANGEABLE`.  Without *priority* it goes last.  Connections of a node carry a copy of
-        the node's prefix, API type, base URL and name.
+        *others* are columns of :data:`CHANGEABLE`.  Without *priority* a new account goes last.  Connections of a node get a
+        copy of the node's prefix, API type, base URL and name.  Raises ``ValueError`` for unknown columns.
         """
         values = {**others, "name": name, "api_key": api_key, "priority": priority}
         values = {key: value for key, value in _checked(values).items() if value not in (None, "")}
@@ -197,7 +201,7 @@ class Connections:
         return row_of(record)
 
     async def update(self, id: str, **changes: Any) -> ConnectionRow | None:
-        """Set columns of :data:`CHANGEABLE`, or ``base_url`` (None removes it).  None when there is no such row."""
+        """Set columns of :data:`CHANGEABLE`, or ``base_url`` (None removes it).  Returns None when there is no such row."""
         async with self._db.change() as tx:
             before = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
             if before is None:
@@ -223,17 +227,20 @@ class Connections:
         return record is not None
 
     def mark(self, id: str, health: Mapping[str, Any]) -> None:
-        """Write columns of :data:`HEALTH` with the next batch.  Times may be Unix seconds; None clears.  Does not wait."""
+        """Queue values for columns of :data:`HEALTH`, written with the next batch; None clears a column.
+
+        Times may be Unix seconds.  Raises ``ValueError`` for other columns.
+        """
         if unknown := health.keys() - HEALTH:
             raise ValueError(f"not health columns: {sorted(unknown)}")
         self._batch.mark(id, {key: _stored(key, value) for key, value in health.items()})
 
     async def flush(self) -> None:
-        """Write what has been marked, so that whoever reads next sees it."""
+        """Write what :meth:`mark` has queued, so that the next read sees it."""
         await self._batch.flush()
 
     async def seal_clear_texts(self) -> int:
-        """Seal keys and tokens that an adopted database holds in clear; returns of how many connections."""
+        """Encrypt keys and tokens that an adopted database holds in clear text; returns the number of such connections."""
         records = await self._db.fetch(f"SELECT id, {', '.join(SEALED)} FROM provider_connections")
         clear = {
             record["id"]: found
@@ -283,7 +290,7 @@ def _stored(column: str, value: Any) -> Any:
 
 
 async def _twin(tx: Transaction, provider: str, values: Mapping[str, Any]) -> Row | None:
-    """The row that the same account has: logins have theirs by e-mail, keys by name, whatever a login is called."""
+    """The row of the same account, if any: for OAuth the one with the same e-mail address, for keys the one of that name."""
     login = values.get("auth_type") == "oauth"
     column = "email" if login else "name"
     if not values.get(column):
@@ -296,7 +303,7 @@ async def _twin(tx: Transaction, provider: str, values: Mapping[str, Any]) -> Ro
 
 
 async def node_copy(tx: Transaction, provider: str) -> dict[str, Any]:
-    """What the connections of node *provider* carry of it; empty when it is no node."""
+    """The node's fields that its connections carry in ``provider_specific_data``; empty when *provider* is not a node."""
     record = await tx.fetch_one("SELECT prefix, api_type, base_url, name FROM provider_nodes WHERE id = ?", (provider,))
     if record is None:
         return {}

@@ -28,14 +28,14 @@ class CustomModels:
         self._db = db
 
     async def all(self) -> dict[str, builtins.list[CustomModel]]:
-        """By provider id; providers without any are absent."""
+        """Provider id -> models; providers without any are absent."""
         return of_values(await keyvalue.read(self._db, NAMESPACE))
 
     async def list(self, provider: str) -> builtins.list[CustomModel]:
         return (await self.all()).get(provider, [])
 
     async def add(self, provider: str, id: str, name: str = "", source: str = "manual") -> CustomModel:
-        """The model; one that exists is returned as it is."""
+        """Add a model and return it; a model that exists already is returned unchanged."""
         model = CustomModel(id, name or id, source)
         async with self._db.change() as tx:
             models = of_values(await keyvalue.read(tx, NAMESPACE)).get(provider, [])
@@ -54,7 +54,7 @@ class CustomModels:
 
 
 def of_values(values: dict[str, Any]) -> dict[str, list[CustomModel]]:
-    """The namespace's values, typed; entries without an id are left out."""
+    """Convert the values of the namespace; entries without an id are left out."""
     lists = {provider: items for provider, items in values.items() if isinstance(items, list)}
     return {provider: found for provider, items in lists.items() if (found := [*map(_model, filter(_named, items))])}
 

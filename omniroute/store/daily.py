@@ -1,4 +1,4 @@
-"""Table ``usage_daily``: what every batch adds to the sums of its days.  Pure but for the one statement."""
+"""Table ``usage_daily``: the usage sums per day, to which each batch adds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ ON CONFLICT ({", ".join(_KEYS)}) DO UPDATE SET {", ".join(f"{name} = {name} + ex
 
 
 async def add(tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
-    """Add *rows*, as :func:`sums` made them, to the sums of their days."""
+    """Add *rows*, made by :func:`sums`, to the stored sums of their days."""
     if rows:
         await tx.execute(_ADD, (msgspec.json.encode(rows).decode(),))
 
 
 def sums(records: Iterable[CallRecord]) -> list[tuple[Any, ...]]:
-    """One row for each day, model, account and key."""
+    """Sum up *records*: one row per day, provider, model, connection and key, in the order of the table's columns."""
     groups: dict[tuple[Any, ...], list[Any]] = {}
     for r in records:
         at = r.at

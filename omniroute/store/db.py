@@ -1,12 +1,11 @@
-"""One SQLite file: one writer, one reader, two threads, no waiting on the event loop.
+"""Access to the SQLite file: one connection for writing and one for reading, each with its own thread.
 
-Write-ahead log, foreign keys on.  All writing goes through one connection behind one lock.  :meth:`Database.change` is for
-keys, settings and connections: ``synchronous=FULL``, so a committed change survives a power cut, and the new snapshot is
-built from the very transaction that is about to be committed.  :meth:`Database.log` is for usage, call log and audit rows:
-``synchronous=NORMAL``, so they survive the death of the process but a power cut may take the newest ones.
+The file uses a write-ahead log and foreign keys.  All writes go through one connection behind one lock.
+:meth:`Database.change` is for keys, settings and connections: with ``synchronous=FULL`` a committed change survives a power
+cut, and the new snapshot is built inside the transaction that is about to be committed.  :meth:`Database.log` is for usage,
+call log and audit rows: with ``synchronous=NORMAL`` they survive a kill of the process, but a power cut may lose the newest.
 
-Once the body of a transaction ended, its commit is carried through in a task of its own: a caller that is cancelled at that
-moment cannot leave a committed change unpublished.
+The commit runs in a task of its own, so a caller that is cancelled during it cannot leave a committed change unpublished.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import msgspec
 from ..clock import Clock
 from ..errors import OmniError
 from ..tasks import spawn
-from . import migrate
+from . import backup, migrate
 
 Prepare = Callable[["Transaction"], Awaitable[Callable[[], None]]]
 Row = sqlite3.Row
@@ -44,16 +43,20 @@ _REMEDIES: Final[dict[int, str]] = {
     sqlite3.SQLITE_PERM: "access is denied; check the permissions of the file and its folder",
     sqlite3.SQLITE_AUTH: "access is denied; check the permissions of the file and its folder",
     sqlite3.SQLITE_IOERR: "the disk reports an error; check its health and free space",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a copy from db_backups",
-    sqlite3.SQLITE_NOTADB: "it is not a database or is damaged; restore a copy from db_backups",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a copy from {copies}",
+    sqlite3.SQLITE_NOTADB: "it is not a database or is damaged; restore a copy from {copies}",
     sqlite3.SQLITE_BUSY: "another process holds it locked; stop that process or try again",
     sqlite3.SQLITE_LOCKED: "another process holds it locked; stop that process or try again",
 }
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system say about *path* into an ``internal`` OmniError with a remedy."""
+def explained(path: Path, *, in_full: bool = False) -> Iterator[None]:
+    """Turn errors of SQLite and the file system about *path* into an OmniError ``internal`` that names a remedy.
+
+    With *in_full* it names whole paths, for the operator; other messages may reach clients.  Constraint violations and
+    SQLite errors without a known remedy pass unchanged.
+    """
     try:
         yield
     except sqlite3.IntegrityError:
@@ -63,13 +66,15 @@ def explained(path: Path) -> Iterator[None]:
         remedy = _REMEDIES.get(code & 0xFF) if code is not None else None
         if remedy is None:
             raise
-        raise OmniError("internal", f"Database {path.name}: {remedy}") from error
+        remedy = remedy.format(copies=path.absolute().parent / backup.FOLDER if in_full else backup.FOLDER)
+        raise OmniError("internal", f"Database {path.absolute() if in_full else path.name}: {remedy}") from error
     except OSError as error:
-        raise OmniError("internal", f"Database {path.name}: {error.strerror or 'cannot be used'}") from error
+        name = path.absolute() if in_full else path.name
+        raise OmniError("internal", f"Database {name}: {error.strerror or 'cannot be used'}") from error
 
 
 def containing(text: str) -> str:
-    """A pattern for ``LIKE ? ESCAPE '\\'`` that *text*, taken literally, fits anywhere."""
+    """A pattern for ``LIKE ? ESCAPE '\\'`` that matches values containing *text* literally."""
     return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
 
 
@@ -93,16 +98,16 @@ class Transaction:
         self._path = path
 
     async def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
-        """Run one statement; returns how many rows it touched."""
+        """Run one statement; returns the number of rows it changed."""
         with explained(self._path):
             cursor = await self._connection.execute(sql, parameters)
             return cursor.rowcount
 
     async def insert(self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
-        """Insert *rows* of texts, numbers and None with few statements: blocks of :data:`BLOCK`, the rest as one JSON text.
+        """Insert *rows* of strings, numbers and None: :data:`BLOCK` rows per statement, the remainder as one JSON text.
 
-        SQLite lets go of the interpreter's lock in each statement, and a busy event loop takes a while to hand it back (see
-        ``app.settle``): with a statement for each row the writer would fall behind.  JSON serves any number of rows, a block
+        SQLite releases the GIL in each statement, and getting it back from a busy event loop takes a while (see
+        ``app.settle``); with one statement per row the writer would fall behind.  JSON suits any number of rows, but a block
         takes a third of the time.
         """
         whole = len(rows) // BLOCK * BLOCK
@@ -121,15 +126,19 @@ class Transaction:
 
 
 class Database:
-    """The open file.  ``prepare``, when set, makes the step that follows each committed :meth:`change` (publishing)."""
+    """The open database.
+
+    ``prepare``, when set, runs at the end of each :meth:`change`, before the commit; the function that it returns is called
+    after the commit.  The store builds and publishes snapshots with it.
+    """
 
     def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection, owner: bool) -> None:
         self.path = path
         self.prepare: Prepare | None = None
-        self.changes = 0  # of what a snapshot holds, by this process
+        self.changes = 0  # committed change() transactions of this process
         self._writer = Transaction(writer, path)
         self._reader = Transaction(reader, path)
-        self._connections = (reader, writer)  # the last one to close folds the write-ahead log back
+        self._connections = (reader, writer)  # closing the last one checkpoints the write-ahead log
         self._owner = owner
         self._lock = asyncio.Lock()
         self._level = ""
@@ -137,31 +146,34 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path, clock: Clock, *, owner: bool = True) -> Database:
-        """Open or create *path*, apply migrations, check it after an unclean end.
+        """Open or create *path* and apply migrations; after an unclean shutdown, check its integrity first.
 
-        ``owner=False`` is for a second process beside a running server (command line): it leaves the running mark alone.
-        Raises OmniError ``internal`` when the file cannot be used or is damaged.
+        ``owner=False`` is for a second process next to a running server (the command line): it does not touch the mark that
+        tells a clean shutdown.  Raises OmniError ``internal`` when the file is unusable or damaged.
         """
-        with explained(path):
+        with explained(path, in_full=True):
             await asyncio.to_thread(_make_ready, path, clock, owner)
             writer, reader = await _connect(path), await _connect(path)
         return cls(path, writer, reader, owner)
 
     def change(self) -> AbstractAsyncContextManager[Transaction]:
-        """A durable transaction; its commit is followed by a new snapshot."""
+        """A durable transaction for configuration; a new snapshot is published with its commit."""
         return self._transaction("FULL", publish=True)
 
     def log(self) -> AbstractAsyncContextManager[Transaction]:
-        """A transaction for rows that no snapshot holds; safe against a kill, not against a power cut."""
+        """A transaction for rows that no snapshot contains; survives a kill, but perhaps not a power cut."""
         return self._transaction("NORMAL", publish=False)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """A durable transaction that changes nothing a snapshot holds."""
+        """A durable transaction for data that no snapshot contains."""
         return self._transaction("FULL", publish=False)
 
     @asynccontextmanager
     async def standstill(self) -> AsyncIterator[None]:
-        """No transaction runs or begins meanwhile; reading goes on."""
+        """Hold the writer's lock: no transaction runs or begins meanwhile, reads continue.
+
+        Raises OmniError ``internal`` when the database is closed.
+        """
         async with self._lock:
             if self._closed:
                 raise OmniError("internal", f"Database {self.path.name}: it is closed")
@@ -189,7 +201,7 @@ class Database:
         await self._writer.execute("BEGIN IMMEDIATE")
 
     async def _rollback(self) -> None:
-        with suppress(OmniError, sqlite3.Error, ValueError):  # nothing was begun, or SQLite rolled back by itself, or closed
+        with suppress(OmniError, sqlite3.Error, ValueError):  # no transaction, SQLite rolled back by itself, or closed
             await self._writer.execute("ROLLBACK")
 
     async def _commit(self, publish: bool) -> OmniError | sqlite3.Error | None:
@@ -210,14 +222,14 @@ class Database:
         return None
 
     async def fetch(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
-        """Read what is committed; never waits for a writer."""
+        """Read committed data; never waits for the writer."""
         return await self._reader.fetch(sql, parameters)
 
     async def fetch_one(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Row | None:
         return await self._reader.fetch_one(sql, parameters)
 
     async def close(self) -> None:
-        """Mark a clean end and close, after what is being written.  A lost disk is no error here: nothing can be saved."""
+        """Mark a clean shutdown and close, after the transaction in progress.  Raises nothing, even if the disk is gone."""
         if self._closed:
             return
         if self._owner:
@@ -239,7 +251,7 @@ async def _connect(path: Path) -> aiosqlite.Connection:
 
 
 def _make_ready(path: Path, clock: Clock, owner: bool) -> None:
-    """Blocking: create with mode 0600, check after an unclean end, migrate, mark as running."""
+    """Create *path* with mode 0600, check it after an unclean shutdown, migrate it, mark it as running.  Blocking."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # the -wal and -shm files get the same mode
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
@@ -264,4 +276,5 @@ def _state(connection: sqlite3.Connection) -> str:
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
-        raise OmniError("internal", f"Database {path.name}: {_REMEDIES[sqlite3.SQLITE_CORRUPT]} ({found})")
+        remedy = _REMEDIES[sqlite3.SQLITE_CORRUPT].format(copies=path.absolute().parent / backup.FOLDER)
+        raise OmniError("internal", f"Database {path.absolute()}: {remedy} ({found})")

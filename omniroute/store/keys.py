@@ -1,4 +1,7 @@
-"""Keys of clients.  Only a keyed hash of the text and its two masking ends are kept; the text is shown once, at creation."""
+"""Gateway keys of clients.
+
+Only an HMAC of a key's text and its first and last characters are stored; the text itself is shown once, at creation.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,11 @@ _ID_LETTERS: Final = string.ascii_lowercase + string.digits
 
 
 class KeyRow(Struct, kw_only=True):
-    """One key; ``masked`` is its first 8 and last 4 characters around ``****``.  ``allowed_models`` empty = all."""
+    """One key.
+
+    ``masked`` is ``****`` between the first and last characters, see :func:`mask_ends`.  Empty ``allowed_models`` allow all
+    models.  ``expires_at`` is ISO 8601, None for a key that never expires.
+    """
 
     id: str
     name: str
@@ -46,19 +53,19 @@ _INSERT: Final = (
 
 
 def key_text(machine_id: str, secret: bytes) -> str:
-    """``sk-<machine id>-<key id>-<crc8>``; the check digits are the head of an HMAC over both ids."""
+    """A new key ``sk-<machine id>-<key id>-<check>``; the check digits are the first 8 of an HMAC-SHA256 over both ids."""
     key_id = "".join(secrets.choice(_ID_LETTERS) for _ in range(6))
     check = hmac.new(secret, (machine_id + key_id).encode(), hashlib.sha256).hexdigest()[:8]
     return f"sk-{machine_id}-{key_id}-{check}"
 
 
 def digest(text: str, secret: bytes) -> bytes:
-    """What a key is found by: HMAC-SHA256 of its text."""
+    """The HMAC-SHA256 of a key's text, by which it is looked up."""
     return hmac.new(secret, text.encode(), hashlib.sha256).digest()
 
 
 def mask_ends(text: str) -> tuple[str, str]:
-    """What may be shown of a key: its first 8 and last 4 characters, less of the short ones of earlier installations."""
+    """The first 8 and last 4 characters of a key, which may be shown; fewer of the shorter keys of earlier installations."""
     return (text[:8], text[-4:]) if len(text) >= 24 else (text[:4], text[-2:])
 
 
@@ -85,7 +92,7 @@ def _strings(text: str | None) -> list[str]:
 
 
 class Keys:
-    """Table ``api_keys``.  *secret* is the hashing secret, *machine_id* the 16 hex digits that stand in new keys."""
+    """Table ``api_keys``.  *secret* is the HMAC secret, *machine_id* the 16 hex digits contained in new keys."""
 
     def __init__(self, db: Database, clock: Clock, secret: bytes, machine_id: str) -> None:
         self._db = db
@@ -94,7 +101,7 @@ class Keys:
         self.machine_id = machine_id
 
     async def list(self) -> list[KeyRow]:
-        """In order of creation."""
+        """All keys, in order of creation."""
         return [row_of(record) for record in await self._db.fetch(SELECT + " ORDER BY created_at, rowid")]
 
     async def get(self, id: str) -> KeyRow | None:
@@ -109,7 +116,7 @@ class Keys:
         scopes: Sequence[str] = DEFAULT_SCOPES,
         expires_at: str | None = None,
     ) -> tuple[KeyRow, str]:
-        """The row and, this once, the full text.  *expires_at* is ISO 8601."""
+        """Create a key; returns its row and its full text, which is not available later.  *expires_at* is ISO 8601."""
         text = key_text(self.machine_id, self.secret)
         id, now = str(uuid4()), iso(self._clock.time())
         values = (
@@ -132,7 +139,7 @@ class Keys:
         scopes: Sequence[str] | None = None,
         expires_at: str | UnsetType | None = UNSET,
     ) -> KeyRow | None:
-        """Change what is given (``expires_at=None``: never expires).  None when there is no such key."""
+        """Change the given fields (``expires_at=None``: never expires).  Returns None when there is no such key."""
         row: dict[str, Any] = {
             "name": name,
             "allowed_models": None if allowed_models is None else _json(allowed_models),
@@ -156,7 +163,7 @@ class Keys:
             return await tx.execute("DELETE FROM api_keys WHERE id = ?", (id,)) > 0
 
     async def hash_clear_texts(self) -> int:
-        """Hash keys that an adopted database holds in clear; returns how many."""
+        """Hash keys that an adopted database holds in clear text; returns their number."""
         clear = "SELECT id, key FROM api_keys WHERE substr(key, 1, ?) <> ?"
         found = await self._db.fetch(clear, (len(DIGEST_PREFIX), DIGEST_PREFIX))
         if not found:
@@ -169,7 +176,7 @@ class Keys:
 
 
 def stored_key(text: str, secret: bytes) -> str:
-    """The ``key`` column for a key's text."""
+    """The value of column ``key`` for the key *text*."""
     return DIGEST_PREFIX + digest(text, secret).hex()
 
 

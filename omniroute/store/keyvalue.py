@@ -23,13 +23,13 @@ class Reader(Protocol):
 
 
 async def read(source: Reader, namespace: str) -> dict[str, Any]:
-    """All values of *namespace*, sorted by key; a value that is no JSON (hand-edited) is left out."""
+    """All values of *namespace*, sorted by key; null and invalid JSON (hand-edited) are left out."""
     values = {record["key"]: _value(record["value"]) for record in await source.fetch(_ALL, (namespace,))}
     return {key: value for key, value in values.items() if value is not None}
 
 
 async def read_several(source: Reader, namespaces: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The same of several namespaces with one statement: on a busy loop each waits for the interpreter's lock."""
+    """:func:`read` for several namespaces in one statement: on a busy event loop each statement waits for the GIL."""
     found: dict[str, dict[str, Any]] = {namespace: {} for namespace in namespaces}
     for record in await source.fetch(_SEVERAL.format(", ".join("?" * len(namespaces))), tuple(namespaces)):
         if (value := _value(record["value"])) is not None:
@@ -45,18 +45,18 @@ def _value(text: str) -> Any:
 
 
 async def get(source: Reader, namespace: str, key: str) -> Any:
-    """One value; None when it is absent or no JSON."""
+    """One value; None when it is absent or invalid JSON."""
     records = await source.fetch(_GET, (namespace, key))
     return _value(records[0]["value"]) if records else None
 
 
 async def write(tx: Transaction, namespace: str, key: str, value: Any) -> bool:
-    """Set *key*, or remove it when *value* is None; tells whether a row was touched."""
+    """Set *key*, or remove it when *value* is None; returns whether a row changed."""
     return await tx.execute(*statement(namespace, key, value)) > 0
 
 
 def statement(namespace: str, key: str, value: Any) -> tuple[str, tuple[Any, ...]]:
-    """The SQL of :func:`write`, for those who write later."""
+    """The SQL and parameters of :func:`write`, to be executed later."""
     if value is None:
         return _DELETE, (namespace, key)
     return _SET, (namespace, key, orjson.dumps(value).decode())

@@ -1,4 +1,7 @@
-"""A user's own endpoints.  The id is the ``provider`` of its connections; models are asked for as ``prefix/model``."""
+"""Nodes: endpoints that the user added.
+
+A node's id is the ``provider`` of its connections; clients address its models as ``prefix/model``.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,18 @@ from msgspec import Struct
 
 from ..clock import Clock, iso
 from ..upstream.providers import NODE_TYPES, node_base_url
+from . import keyvalue
 from .connections import json_object, node_copy
+from .custom_models import NAMESPACE as CUSTOM_MODELS
 from .db import Database, Row, Transaction
 
 TYPES: Final[dict[str, str]] = {name: kind.base_url for name, kind in NODE_TYPES.items()}  # type -> default base URL
-API_TYPES: Final = ("chat", "responses")
+API_TYPES: Final = ("chat", "responses")  # the first is the default
+_OPENAI: Final = "openai-compatible"
 
 
 class NodeRow(Struct, kw_only=True):
-    """One endpoint; ``api_type`` only for ``openai-compatible``.  ``base_url`` has no trailing slash."""
+    """One node.  ``api_type`` is set for type ``openai-compatible`` only; ``base_url`` has no trailing slash."""
 
     id: str
     type: str
@@ -37,6 +43,8 @@ def row_of(record: Row) -> NodeRow:
     values = {name: record[name] for name in NodeRow.__struct_fields__}
     values["base_url"] = values["base_url"] or TYPES.get(values["type"], "")
     values["prefix"] = values["prefix"] or ""
+    if values["type"] == _OPENAI:
+        values["api_type"] = values["api_type"] or API_TYPES[0]  # not every adopted row has one
     return NodeRow(**values)
 
 
@@ -48,7 +56,7 @@ class Nodes:
         self._clock = clock
 
     async def list(self) -> list[NodeRow]:
-        """In order of creation."""
+        """All nodes, in order of creation."""
         return [row_of(record) for record in await self._db.fetch(SELECT + " ORDER BY created_at, rowid")]
 
     async def get(self, id: str) -> NodeRow | None:
@@ -56,9 +64,12 @@ class Nodes:
         return row_of(record) if record else None
 
     async def create(self, *, type: str, name: str, prefix: str, base_url: str = "", api_type: str | None = None) -> NodeRow:
-        """*type* is a key of :data:`TYPES`; *api_type*, of an OpenAI one, one of :data:`API_TYPES` (default ``chat``)."""
-        openai = type == "openai-compatible"
-        api_type = (api_type or "chat") if openai else None
+        """Add a node.  *type* is a key of :data:`TYPES`.
+
+        *api_type*, for ``openai-compatible`` only, is one of :data:`API_TYPES` (default ``chat``).
+        """
+        openai = type == _OPENAI
+        api_type = (api_type or API_TYPES[0]) if openai else None
         now = iso(self._clock.time())
         row = NodeRow(
             id=f"{type}-{api_type}-{uuid4()}" if openai else f"{type}-{uuid4()}",
@@ -85,7 +96,7 @@ class Nodes:
         base_url: str | None = None,
         api_type: str | None = None,
     ) -> NodeRow | None:
-        """Change what is given; its connections' copies follow.  None when there is no such node."""
+        """Change the given fields, also in the copies in its connections.  Returns None when there is no such node."""
         async with self._db.change() as tx:
             before = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
             if before is None:
@@ -101,14 +112,15 @@ class Nodes:
         return row_of(after)
 
     async def delete(self, id: str) -> bool:
-        """Its connections go too."""
+        """Delete a node, its connections and its custom models; returns whether it existed."""
         async with self._db.change() as tx:
+            await keyvalue.write(tx, CUSTOM_MODELS, id, None)
             await tx.execute("DELETE FROM provider_connections WHERE provider = ?", (id,))
             return await tx.execute("DELETE FROM provider_nodes WHERE id = ?", (id,)) > 0
 
 
 async def refresh_connections(tx: Transaction, id: str) -> None:
-    """Let the connections of node *id* carry what it is now."""
+    """Update the copies of node *id*'s fields in its connections."""
     copy = await node_copy(tx, id)
     for record in await tx.fetch("SELECT id, provider_specific_data FROM provider_connections WHERE provider = ?", (id,)):
         data = {**json_object(record["provider_specific_data"]), **copy}

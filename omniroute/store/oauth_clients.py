@@ -1,7 +1,8 @@
-"""The operator's own OAuth clients, by provider, from wherever they were given.
+"""The operator's OAuth clients, by provider, merged from several sources.
 
-What ships says where a vendor's servers are (``upstream/oauth.toml``); over it goes ``provider-credentials.json`` in the
-data directory, over that the environment, over that the setting ``oauthClients``, in which client secrets are sealed.
+From lowest to highest precedence: ``upstream/oauth.toml``, which ships with the vendors' endpoints;
+``provider-credentials.json`` in the data directory; the environment; the setting ``oauthClients``, whose client secrets are
+encrypted.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _LARGEST: Final = 1024 * 1024
 
 
 class OAuthClients:
-    """Setting ``oauthClients`` and the other places."""
+    """Reads the merged clients; changes the setting ``oauthClients``."""
 
     def __init__(self, db: Database, settings: Settings, vault: Vault) -> None:
         self._db = db
@@ -38,9 +39,9 @@ class OAuthClients:
         self._file = CredentialsFile(settings.data_dir / FILE)
 
     async def get(self, provider: str) -> OAuthClient:
-        """The client as all places together give it; what is still missing is in ``OAuthClient.missing``.
+        """The client merged from all sources; ``OAuthClient.missing`` names what no source gives.
 
-        Raises OmniError when its secret cannot be opened.
+        Raises OmniError when the client secret cannot be decrypted.
         """
         client = self._profiles.get(provider) or OAuthClient(provider=provider)
         for fields in self._given(provider, await self._stored()):
@@ -48,7 +49,7 @@ class OAuthClients:
         return msgspec.structs.replace(client, client_secret=self._vault.open(client.client_secret))
 
     def _given(self, provider: str, stored: Mapping[str, Any]) -> Iterator[ClientFields]:
-        """What each place says, the weakest first."""
+        """The fields from each source, in ascending precedence."""
         yield read_fields(self._file.read().get(provider), FILE, provider)
         pair = self._settings.oauth_clients.get(provider, ("", ""))
         names = ("clientId", _SECRET)
@@ -56,7 +57,7 @@ class OAuthClients:
         yield read_fields(stored.get(provider), SETTING, provider)
 
     async def change(self, provider: str, fields: ClientFields) -> None:
-        """Set what *fields* say in the setting; the rest stays."""
+        """Set the given *fields* in the setting ``oauthClients``; its other fields stay."""
         given = msgspec.to_builtins(fields)
         if given.get(_SECRET):
             given[_SECRET] = self._vault.seal(given[_SECRET])
@@ -65,7 +66,7 @@ class OAuthClients:
             await keyvalue.write(tx, config.NAMESPACE, SETTING, {**stored, provider: {**stored.get(provider, {}), **given}})
 
     async def remove(self, provider: str) -> bool:
-        """Forget what the setting says of *provider*; tells whether it said anything."""
+        """Remove *provider* from the setting ``oauthClients``; returns whether it was there."""
         async with self._db.change() as tx:
             stored = _objects(await keyvalue.get(tx, config.NAMESPACE, SETTING))
             found = stored.pop(provider, None) is not None
@@ -77,7 +78,7 @@ class OAuthClients:
 
 
 class CredentialsFile:
-    """A JSON file ``{provider: {clientId, clientSecret, tokenUrl, authUrl, refreshUrl, …}}``, read again when it changed."""
+    """A JSON file ``{provider: {clientId, clientSecret, tokenUrl, authUrl, refreshUrl, …}}``, reread when it has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -85,7 +86,7 @@ class CredentialsFile:
         self._content: dict[str, dict[str, Any]] = {}
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """Its content; empty when there is no file or none that can be read, which is logged once for each change."""
+        """The file's content; empty when it is absent or unreadable, which is logged."""
         try:
             state = self._path.stat()
             now = (state.st_mtime_ns, state.st_size)
@@ -96,7 +97,7 @@ class CredentialsFile:
             self._seen, self._content = None, {}
         except (OSError, ValueError) as error:
             self._content = {}
-            reason = error if isinstance(error, OSError) else "it is no JSON object"
+            reason = error if isinstance(error, OSError) else "it is not a JSON object"
             _log.warning("%s cannot be used: %s", self._path, reason)
         return self._content
 
@@ -105,12 +106,12 @@ class CredentialsFile:
             raise ValueError("too large")
         value = orjson.loads(self._path.read_bytes())
         if not isinstance(value, dict):
-            raise ValueError("no object")
+            raise ValueError("not an object")
         return value
 
 
 def read_fields(row: Mapping[str, Any] | None, place: str, provider: str) -> ClientFields:
-    """*row* as fields; one that does not fit counts as absent and is logged, without its content."""
+    """Convert *row*.  A row with values of a wrong type counts as empty and is logged, without its content."""
     try:
         return msgspec.convert(row or {}, ClientFields)
     except msgspec.ValidationError:

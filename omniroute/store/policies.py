@@ -16,7 +16,7 @@ NAMESPACE: Final = "policies"
 
 
 def of_values(values: Mapping[str, Any]) -> list[Policy]:
-    """In the order in which they are looked at; values that are no policies (hand-edited) are left out."""
+    """The policies in order of evaluation; malformed values (hand-edited) are left out."""
     found = []
     for id, value in values.items():
         try:
@@ -27,22 +27,22 @@ def of_values(values: Mapping[str, Any]) -> list[Policy]:
 
 
 def in_force(values: Mapping[str, Any]) -> tuple[Policy, ...]:
-    """The enabled ones."""
+    """The enabled policies, in order of evaluation."""
     return tuple(policy for policy in of_values(values) if policy.enabled)
 
 
 class Policies:
-    """All policies, disabled ones too."""
+    """The stored policies, including disabled ones."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def list(self) -> builtins.list[Policy]:
-        """The first to be looked at first."""
+        """All policies, in order of evaluation."""
         return of_values(await keyvalue.read(self._db, NAMESPACE))
 
     async def set(self, policy: Policy) -> bool:
-        """Add or replace; tells whether it is new."""
+        """Add or replace *policy*; returns whether it is new."""
         async with self._db.change() as tx:
             known = await keyvalue.get(tx, NAMESPACE, policy.id) is not None
             await keyvalue.write(tx, NAMESPACE, policy.id, msgspec.to_builtins(policy))

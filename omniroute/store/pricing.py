@@ -1,4 +1,4 @@
-"""The user's prices, over those of the catalogue.  US dollars, see ``Price``; tables are by provider alias."""
+"""The user's prices, which override those of the catalogue.  For the units see ``Price``; tables are by provider alias."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Pricing:
         self._defaults = _catalogue_table(catalog)
 
     def defaults(self) -> Table:
-        """What the catalogue knows; do not change it."""
+        """The catalogue's prices.  A shared object: do not modify it."""
         return self._defaults
 
     async def user(self) -> Table:
@@ -33,7 +33,10 @@ class Pricing:
         return overlay(self._defaults, await self.user())
 
     async def merge(self, table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
-        """Overlay *table* on the user's; returns the user's.  Validate it before: :data:`FIELDS`, values >= 0."""
+        """Overlay *table* on the user's prices; returns the user's prices.
+
+        The caller has validated *table*: only fields of :data:`FIELDS`, values >= 0.
+        """
         async with self._db.change() as tx:
             result = overlay(of_values(await keyvalue.read(tx, NAMESPACE)), table)
             for provider in table:
@@ -41,7 +44,7 @@ class Pricing:
         return result
 
     async def delete(self, provider: str | None = None, model: str | None = None) -> Table:
-        """Remove the user's price of one model, of a provider's models, or all; returns the merged table."""
+        """Remove the user's price of one model, of all models of a provider, or all prices; returns the merged table."""
         async with self._db.change() as tx:
             table = of_values(await keyvalue.read(tx, NAMESPACE))
             for name, models in table.items():
@@ -52,7 +55,7 @@ class Pricing:
 
 
 def of_values(values: Mapping[str, object]) -> Table:
-    """The namespace's values, typed; what is no price is left out."""
+    """Convert the values of the namespace; anything that is not a price is left out."""
     return {
         provider: {
             model: {field: float(price[field]) for field in FIELDS if isinstance(price.get(field), int | float)}
@@ -65,7 +68,7 @@ def of_values(values: Mapping[str, object]) -> Table:
 
 
 def overlay(base: Table, top: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Table:
-    """*base* with the fields of *top* over it; neither is changed."""
+    """A new table: *base*, overridden field by field by *top*."""
     result = {provider: {**models} for provider, models in base.items()}
     for provider, models in top.items():
         into = result.setdefault(provider, {})

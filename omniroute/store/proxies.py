@@ -1,4 +1,4 @@
-"""Outbound proxies by level: namespace ``proxyConfig`` of table ``key_value``, passwords sealed."""
+"""Outbound proxies by level: namespace ``proxyConfig`` of table ``key_value``, with encrypted passwords."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .vault import Vault
 NAMESPACE: Final = "proxyConfig"
 EVERYWHERE: Final = "global"
 MAPS: Final = {"provider": "providers", "combo": "combos", "key": "keys"}
-"""Level -> key of the namespace, whose value maps ids to proxies.  ``key`` means a connection, by its id."""
+"""Level -> key in the namespace; its value maps ids to proxies.  Level ``key`` means connections, by connection id."""
 
 Changes = Mapping[tuple[str, str], Proxy | None]
-"""(level, id) -> the proxy to set, None to remove one; the id of level ``global`` is empty."""
+"""(level, id) -> the proxy to set, or None to remove it; for level ``global`` the id is empty."""
 
 
 class ProxyConfig(Struct):
-    """What is stored.  ``maps``: by level (not ``global``), then by id."""
+    """The stored proxies.  ``everywhere``: level ``global``; ``maps``: the other levels, then by id."""
 
     everywhere: Proxy | None = None
     maps: dict[str, dict[str, Proxy]] = field(default_factory=lambda: {level: {} for level in MAPS})
@@ -34,7 +34,7 @@ class ProxyConfig(Struct):
 
 
 def of_values(values: Mapping[str, Any], vault: Vault) -> ProxyConfig:
-    """The stored values of the namespace; what cannot be read as a proxy is left out."""
+    """Convert the values of the namespace; malformed entries are left out."""
     found = ProxyConfig(_proxy_of(values.get(EVERYWHERE), vault))
     for level, name in MAPS.items():
         stored = values.get(name)
@@ -45,7 +45,7 @@ def of_values(values: Mapping[str, Any], vault: Vault) -> ProxyConfig:
 
 
 def _proxy_of(value: Any, vault: Vault) -> Proxy | None:
-    """A stored proxy: an object, or a URL as earlier releases wrote it."""
+    """A stored proxy: an object, or a URL as earlier releases wrote it.  None when it is malformed."""
     if isinstance(value, str):
         with suppress(ValueError):
             return parse_proxy(value)
@@ -55,7 +55,7 @@ def _proxy_of(value: Any, vault: Vault) -> Proxy | None:
     if scheme not in PORTS or not isinstance(host, str) or not host or not (port.isdigit() or not port):
         return None
     password = ""
-    with suppress(OmniError):  # sealed with another key: the proxy will refuse us, which is better than going without it
+    with suppress(OmniError):  # not decryptable: the proxy will refuse the calls, which is better than bypassing it
         password = vault.open(str(value.get("password") or ""))
     return Proxy(cast(Scheme, scheme), host, int(port or PORTS[scheme]), str(value.get("username") or ""), password)
 
@@ -80,7 +80,7 @@ class Proxies:
         return of_values(await keyvalue.read(self._db, NAMESPACE), self._vault)
 
     async def change(self, changes: Changes) -> ProxyConfig:
-        """Make all *changes* or none; what is stored then."""
+        """Apply *changes* in one transaction; returns the resulting configuration."""
         async with self._db.change() as tx:
             values = await keyvalue.read(tx, NAMESPACE)
             for (level, id), proxy in changes.items():
@@ -96,7 +96,7 @@ class Proxies:
         return of_values(values, self._vault)
 
     async def seal_clear_texts(self) -> None:
-        """Seal the passwords of a configuration that was imported."""
+        """Encrypt clear-text passwords of an imported configuration."""
         values = await keyvalue.read(self._db, NAMESPACE)
         found = of_values(values, self._vault)
         if not _has_clear_text(values, self._vault):

@@ -86,7 +86,7 @@ def row_of(record: Row) -> ProxyLogRow:
 
 
 class ProxyLogs:
-    """Rows are written with the batch; of those that wait, the newest 500 are kept too."""
+    """Rows are written with the batch.  The queue and the table each keep the newest :data:`KEPT`."""
 
     def __init__(self, db: Database, batch: Batch) -> None:
         self._db = db
@@ -106,7 +106,10 @@ class ProxyLogs:
         self._batch.latest("proxy log prune", (_PRUNE, (KEPT,)))
 
     async def list(self, limit: int = KEPT, search: str = "", **filters: str) -> list[ProxyLogRow]:
-        """Newest first; *filters*: ``status``, ``type``, ``provider``, ``level``."""
+        """Rows, newest first.  *search* matches anywhere in the values of :data:`_SEARCHED`; *filters* match exactly.
+
+        Filters: ``status``, ``type``, ``provider``, ``level``.
+        """
         await self._batch.flush()
         wanted = [(_FILTERS[name], value) for name, value in filters.items()]
         clauses, values = [clause for clause, _ in wanted], [value for _, value in wanted]

@@ -1,6 +1,6 @@
-"""Tables to snapshot: everything the data plane reads, indexed the way it asks.
+"""Builds the snapshot: everything that the data plane reads, indexed for its lookups.
 
-Built anew after each change, inside the transaction that made it, so two changes can never be published in the wrong order.
+It is rebuilt on each change, inside the transaction of that change, so changes are always published in commit order.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from .keyvalue import Reader
 from .vault import Vault
 
 _log = logging.getLogger("omniroute.store")
-_NODE_ORDER: Final = {name: place for place, name in enumerate(NODE_TYPES)}  # whose prefix wins: contract, resolution step 2
+_NODE_ORDER: Final = {name: place for place, name in enumerate(NODE_TYPES)}  # precedence of node types with equal prefixes
 
 
 class Publisher:
-    """Builds snapshots.  One object, so that a secret that cannot be opened is reported once and not at each change."""
+    """Builds snapshots.  It remembers which secrets could not be decrypted, to log each of them only once."""
 
     def __init__(self, catalog: Catalog, vault: Vault, settings: Settings, key_secret: bytes) -> None:
         self._catalog = catalog
@@ -58,7 +58,7 @@ class Publisher:
         self._unopened: set[str] = set()
 
     async def build(self, source: Reader, version: int) -> Snapshot:
-        """The snapshot of what *source* (a database or an open transaction) holds."""
+        """The snapshot of the content of *source*, a database or an open transaction."""
         values = await keyvalue.read_several(source, _NAMESPACES)
         accounts = self._connections(await source.fetch(connections.SELECT + " WHERE is_active = 1" + connections.ORDER))
         endpoints = [nodes.row_of(record) for record in await source.fetch(nodes.SELECT + " ORDER BY created_at, rowid")]
@@ -92,7 +92,7 @@ class Publisher:
         )
 
     def _outbound(self, values: Mapping[str, Mapping[str, Any]], active: Mapping[str, Combo], names: Names) -> Outbound:
-        """Which proxy is for what; of a kind that is switched off they stay chosen, and fail."""
+        """The outbound proxies.  While SOCKS5 is disabled, calls assigned to a SOCKS5 proxy fail instead of going direct."""
         settings = self._settings
         stored = proxies.of_values(values[proxies.NAMESPACE], self._vault)
         socks = settings.enable_socks5_proxy or values[config.NAMESPACE].get("enableSocks5Proxy") is True
@@ -149,7 +149,7 @@ class Publisher:
         found = {}
         for record in records:
             if not record["key"].startswith(keys.DIGEST_PREFIX):
-                continue  # clear text: hashed before the first snapshot
+                continue  # clear text of an adopted database, not hashed yet
             row = keys.row_of(record)
             digest = bytes.fromhex(record["key"].removeprefix(keys.DIGEST_PREFIX))
             found[digest] = GatewayKey(
@@ -170,7 +170,7 @@ _NAMESPACES: Final = tuple(module.NAMESPACE for module in (config, aliases, cust
 def with_proxies(
     accounts: dict[str, tuple[Connection, ...]], ways: Outbound, providers: Mapping[str, Provider]
 ) -> dict[str, tuple[Connection, ...]]:
-    """The connections, each with the proxy that was chosen for it."""
+    """The connections, each with the proxy that *ways* selects for it."""
     if ways == Outbound():
         return accounts
 
@@ -178,7 +178,7 @@ def with_proxies(
         provider = providers.get(connection.provider)
         try:
             base = base_url_of(provider, connection.base_url, connection.data) if provider is not None else ""
-        except OmniError:  # it is not complete yet
+        except OmniError:  # a value that the base URL needs is missing
             base = ""
         via = ways.choose(provider, connection.provider, connection.id, base)
         return msgspec.structs.replace(connection, proxy=via) if via is not None else connection
@@ -187,7 +187,7 @@ def with_proxies(
 
 
 def unix_time(text: str | None) -> float | None:
-    """Unix seconds of ISO text; None when empty or unreadable."""
+    """ISO 8601 text as Unix seconds; None when it is empty or malformed."""
     try:
         return parse_iso(text) if text else None
     except ValueError:
@@ -195,17 +195,18 @@ def unix_time(text: str | None) -> float | None:
 
 
 def expiry(text: str | None) -> float | None:
-    """When a key ends; one that cannot be read has ended."""
+    """Unix time at which a key expires; None: never.  A malformed time counts as expired."""
     moment = unix_time(text)
     return 0.0 if text and moment is None else moment
 
 
 def routable(
-    catalog: Catalog, endpoints: Iterable[nodes.NodeRow], with_accounts: Collection[str]
+    catalog: Catalog, endpoints: Collection[nodes.NodeRow], with_accounts: Collection[str]
 ) -> tuple[dict[str, Provider], dict[str, str]]:
-    """Providers by id and provider ids by prefix.
+    """Provider id -> provider, and prefix -> provider id.
 
-    The catalogue's, then reserved ids that have an account of their own, then nodes, whose prefixes win.
+    In ascending precedence of prefixes: the catalogue's providers, reserved ids with accounts of their own, nodes; among
+    nodes, one with an account wins.
     """
     providers, prefixes = dict(catalog.providers), dict(catalog.prefixes)
     for prefix, id in catalog.reserved_ids.items():
@@ -214,10 +215,11 @@ def routable(
             providers[id] = msgspec.structs.replace(base, id=id, alias=prefix, wire=wire)
             prefixes[prefix] = prefixes[id] = id
     mine: dict[str, str] = {}
-    for node in sorted(endpoints, key=lambda node: _NODE_ORDER.get(node.type, len(_NODE_ORDER))):
+    order = {node.id: (node.id not in with_accounts, _NODE_ORDER.get(node.type, len(_NODE_ORDER))) for node in endpoints}
+    for node in sorted(endpoints, key=lambda node: order[node.id]):
         try:
             providers[node.id] = node_provider(node.id, node.type, node.name, node.prefix, node.base_url, node.api_type)
-        except OmniError as error:  # an adopted row of a kind we do not know
+        except OmniError as error:  # a row of an adopted database with an unknown type
             _log.warning("node %s is left out: %s", node.id, error.message)
             continue
         mine[node.id] = node.id
@@ -227,14 +229,14 @@ def routable(
 
 
 def remapped(catalog: Catalog, prefixes: Mapping[str, str]) -> dict[str, str]:
-    """The wires of the reserved prefixes that lead to a vendor's public API."""
+    """Reserved prefix -> wire, for those prefixes that currently lead to a vendor's public API."""
     return {name: wire for name, wire in catalog.reserved_wires.items() if prefixes.get(name) == catalog.reserved[name]}
 
 
 def offers(
     catalogued: Mapping[str, tuple[str, ...]], custom: Mapping[str, Iterable[custom_models.CustomModel]]
 ) -> dict[str, tuple[str, ...]]:
-    """Bare model id -> providers: the catalogue's first, then those to which the user added the model."""
+    """Model id without prefix -> provider ids: the catalogue's first, then those to which the user added the model."""
     models = dict(catalogued)
     for provider, added in custom.items():
         for model in added:
@@ -245,9 +247,9 @@ def offers(
 
 
 def user_prices(table: pricing.Table, prefixes: Mapping[str, str], catalog: Catalog) -> dict[tuple[str, str], Price]:
-    """The models the user priced, by (provider id, model id); fields left open are the catalogue's.
+    """(provider id, model id) -> the user's price; fields that the user left open are the catalogue's.
 
-    What stands under a provider's id goes before what stands under its alias.
+    Prices stored under a provider's id take precedence over those under its alias.
     """
     prices: dict[tuple[str, str], Price] = {}
     for name in sorted(table, key=lambda name: prefixes.get(name, name) == name):
@@ -261,7 +263,7 @@ def user_prices(table: pricing.Table, prefixes: Mapping[str, str], catalog: Cata
 def gateway_settings(
     stored: Mapping[str, Any], settings: Settings, prefixes: Mapping[str, str] = MappingProxyType({})
 ) -> GatewaySettings:
-    """The settings requests depend on.  Damaged values count as absent."""
+    """The settings that requests depend on; invalid stored values count as absent."""
     values = config.sound(stored)
     listed = (part.strip() for part in values.get("corsOrigins", "").split(","))
     origins = dict.fromkeys((*settings.cors_origins, *filter(None, listed)))
@@ -289,7 +291,7 @@ def gateway_settings(
 
 
 def profiles(stored: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The resilience profiles in force, complete: stored values (API names, milliseconds) over the defaults."""
+    """The complete resilience profiles: stored values (API names, milliseconds) over the defaults."""
     result = {name: dict(zip(default._fields, default, strict=True)) for name, default in PROFILES.items()}
     for name, given in stored.items():
         if name in result and isinstance(given, dict):
@@ -310,13 +312,13 @@ def rate_defaults(stored: Mapping[str, Any]) -> RateDefaults:
 
 
 def system_prompt(stored: Mapping[str, Any]) -> str:
-    """The owner's system prompt, "" while it is switched off."""
+    """The system prompt that the gateway adds; "" when it is disabled."""
     prompt = stored.get("prompt")
     return prompt if stored.get("enabled") is True and isinstance(prompt, str) and prompt.strip() else ""
 
 
 def thinking_rule(stored: Mapping[str, Any]) -> ThinkingRule:
-    """How much models may think; a damaged setting changes nothing."""
+    """The rule for thinking budgets; the default, which changes nothing, when the stored value is invalid."""
     names = {"mode": "mode", "customBudget": "budget", "effortLevel": "effort"}
     try:
         return msgspec.convert({field: stored[key] for key, field in names.items() if key in stored}, ThinkingRule)

@@ -1,6 +1,6 @@
-"""Table ``semantic_cache``: the tier of the cache that outlives the process.
+"""Table ``semantic_cache``: the persistent tier of the response cache.
 
-What is kept and how often it served is queued and written behind the requests' back; only a look-up waits for the file.
+New answers and hit counts are queued and written in the background; only a lookup waits for the database.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .db import Database
 
 FLUSH_SECONDS: Final = 0.5
 SWEEP_SECONDS: Final = 300.0
-QUEUE: Final = 256  # answers waiting to be written; more are not kept here
+QUEUE: Final = 256  # answers waiting to be written; more are dropped
 ROWS: Final = 10_000
 _log = logging.getLogger("omniroute.store")
 _COLUMNS: Final = ("id", "signature", "model", "prompt_hash", "response", "tokens_saved", "created_at", "expires_at")
@@ -47,7 +47,7 @@ DELETE FROM semantic_cache WHERE id IN (SELECT id FROM semantic_cache ORDER BY e
 
 
 class SemanticCache:
-    """See ``gateway.cache.Archive``."""
+    """The second tier of the cache; implements ``gateway.cache.Archive``."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
@@ -57,7 +57,7 @@ class SemanticCache:
         self._timer: Timer | None = None
 
     async def find(self, signature: str) -> Cached | None:
-        """The answer, if it has not expired.  A database that cannot be read has none."""
+        """The cached answer; None when there is none, it has expired, or the database cannot be read."""
         now = self._clock.time()
         if (queued := self._answers.get(signature)) is not None:
             return queued if queued.expires > now else None
@@ -69,13 +69,13 @@ class SemanticCache:
             return None
 
     def put(self, signature: str, answer: Cached) -> None:
-        """Queue *answer*."""
+        """Queue *answer* for writing; dropped when the queue is full."""
         if len(self._answers) < QUEUE:
             self._answers[signature] = answer
             self._arm()
 
     def count(self, signature: str) -> None:
-        """Queue one more use."""
+        """Queue one more hit of *signature*."""
         self._uses[signature] = self._uses.get(signature, 0) + 1
         self._arm()
 
@@ -88,7 +88,7 @@ class SemanticCache:
         spawn(self.flush(), "cache flush")
 
     async def flush(self) -> None:
-        """Write what is queued.  What cannot be written is let go: it is only a cache."""
+        """Write what is queued.  When that fails, it is dropped and logged: it is only a cache."""
         answers, self._answers = self._answers, {}
         uses, self._uses = self._uses, {}
         if not answers and not uses:
@@ -101,10 +101,10 @@ class SemanticCache:
                 if uses:
                     await tx.execute(_COUNT, (msgspec.json.encode(uses).decode(),))
         except (OmniError, sqlite3.Error) as error:
-            _log.warning("%d answers cannot be put into the cache: %s", len(rows), error)
+            _log.warning("%d answers cannot be written to the cache: %s", len(rows), error)
 
     async def size(self) -> int:
-        """How many answers there are."""
+        """Number of answers that have not expired."""
         await self.flush()
         row = await self._db.fetch_one(
             "SELECT count(*) FROM semantic_cache WHERE expires_at > ?", (iso(self._clock.time()),)
@@ -114,9 +114,9 @@ class SemanticCache:
     async def delete(
         self, *, model: str | None = None, signature: str | None = None, before: float | None = None
     ) -> set[str]:
-        """Delete all, or those that fit: *model* with or without its prefix, made *before* that Unix time.
+        """Delete the answers that match all given criteria (without any: all answers); returns their signatures.
 
-        Returns the signatures.
+        *model* matches with or without its prefix; *before* is a Unix time, compared with the time of creation.
         """
         await self.flush()
         wanted = {"model": model, "signature": signature, "before": iso(before) if before is not None else None}
@@ -124,16 +124,16 @@ class SemanticCache:
             return {row[0] for row in await tx.fetch(_DELETE, wanted)}
 
     async def sweep(self) -> None:
-        """Delete what has expired, and the oldest where there are too many."""
+        """Delete expired answers and, beyond :data:`ROWS`, those that expire first."""
         try:
             async with self._db.log() as tx:
                 await tx.execute("DELETE FROM semantic_cache WHERE expires_at <= ?", (iso(self._clock.time()),))
                 await tx.execute(_OLDEST, (ROWS,))
         except (OmniError, sqlite3.Error) as error:
-            _log.warning("old answers cannot be taken out of the cache: %s", error)
+            _log.warning("old answers cannot be deleted from the cache: %s", error)
 
     async def keep_house(self) -> None:
-        """Sweep every few minutes, for ever."""
+        """Sweep every :data:`SWEEP_SECONDS`, forever."""
         while True:
             await self._clock.sleep(SWEEP_SECONDS)
             await self.sweep()

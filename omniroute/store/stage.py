@@ -1,4 +1,7 @@
-"""A database file about to become the live one: checked, brought up to date beside it, written over it.  Blocking."""
+"""Replacing the live database by another file: copy it next to the live one, check and migrate it, write it over.
+
+All functions block.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,16 @@ from . import migrate
 REQUIRED: Final = ("provider_connections", "provider_nodes", "combos", "api_keys")
 STAGED: Final = "staged.sqlite"
 _BUSY_SECONDS: Final = 30.0
-_NAMED: Final = 5  # of what is missing
+_NAMED: Final = 5  # missing columns that an error message names
 _RUNNING: Final = "INSERT INTO db_meta VALUES ('state', 'running') ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
 class Unfit(Exception):
-    """A file that cannot be put in force; the text is for the user."""
+    """A file that cannot replace the database; the message is for the user."""
 
 
 class Counts(NamedTuple):
-    """How much a database holds."""
+    """The numbers of rows in a database."""
 
     connections: int
     nodes: int
@@ -32,13 +35,16 @@ class Counts(NamedTuple):
 
 
 def count(path: Path) -> Counts:
-    """Rows of the tables of :data:`REQUIRED`."""
+    """Count the rows of the :data:`REQUIRED` tables."""
     with closing(reading(path)) as db:
         return Counts(*(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in REQUIRED))
 
 
 def prepare(source: Path, folder: Path, live: Path, clock: Clock) -> Path:
-    """A copy of *source* in *folder*, sound, of this version and with the page size of *live*.  Raises :class:`Unfit`."""
+    """Copy *source* to *folder*, check and migrate the copy, give it the page size of *live*; returns the copy's path.
+
+    Raises :class:`Unfit` when *source* is not a usable database.
+    """
     staged = folder / STAGED
     try:
         with closing(reading(source)) as origin, closing(sqlite3.connect(staged, isolation_level=None)) as copy:
@@ -46,7 +52,7 @@ def prepare(source: Path, folder: Path, live: Path, clock: Clock) -> Path:
             origin.backup(copy)
             _tame(copy)
             migrate.apply(copy, staged, clock)
-            if missing := migrate.missing_columns(copy):  # it said it was of this version
+            if missing := migrate.missing_columns(copy):  # its user_version was wrong
                 raise Unfit(f"Invalid OmniRoute database. Missing columns: {', '.join(missing[:_NAMED])}")
             migrate.restore_triggers(copy)
             copy.execute(_RUNNING)
@@ -59,7 +65,10 @@ def prepare(source: Path, folder: Path, live: Path, clock: Clock) -> Path:
 
 
 def overwrite(staged: Path, live: Path) -> None:
-    """Make *live* hold what *staged* holds, in one transaction; the caller keeps other writers away."""
+    """Replace the content of *live* by that of *staged* in one transaction.  The caller keeps other writers away.
+
+    Raises OmniError ``internal``.
+    """
     try:
         with closing(sqlite3.connect(staged)) as source, closing(sqlite3.connect(live, timeout=_BUSY_SECONDS)) as target:
             source.backup(target, progress=_no_waiting)
@@ -68,13 +77,13 @@ def overwrite(staged: Path, live: Path) -> None:
 
 
 def _no_waiting(status: int, _remaining: int, _total: int) -> None:
-    """Give up when the lock was not to be had within the time-out; by itself the copying would try for ever."""
+    """Give up when the lock could not be acquired within the timeout; ``backup()`` itself would retry forever."""
     if status & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         raise sqlite3.OperationalError("another process holds it locked")
 
 
 def reading(path: Path) -> sqlite3.Connection:
-    """*path* opened to be read only."""
+    """Open *path* read-only."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
@@ -88,7 +97,7 @@ def _check(db: sqlite3.Connection) -> None:
 
 
 def _tame(db: sqlite3.Connection) -> None:
-    """Drop what would run by itself: an uploaded trigger or view has no business in our transactions."""
+    """Drop all triggers and views: those of an uploaded file could run arbitrary SQL within our transactions."""
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA journal_mode = DELETE")
     for kind in ("trigger", "view"):
@@ -98,7 +107,7 @@ def _tame(db: sqlite3.Connection) -> None:
 
 
 def _fit_pages(db: sqlite3.Connection, live: Path) -> None:
-    """A database in WAL mode cannot change its page size, so the copy must have that of the live one."""
+    """Give the copy the page size of *live*, which cannot change its own in WAL mode."""
     with closing(reading(live)) as other:
         wanted = other.execute("PRAGMA page_size").fetchone()[0]
     if db.execute("PRAGMA page_size").fetchone()[0] != wanted:

@@ -1,4 +1,4 @@
-"""The store as others see it: one object with the repositories, and the snapshot in force."""
+"""The store: one object with all repositories and the current snapshot."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ from .vault import Vault, kept_secret, make_vault, prepare_folder
 _log = logging.getLogger("omniroute.store")
 _HOST_IDS: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 _HOUSEKEEPING_SECONDS: Final = 3600.0
-_SEEDED: Final = "seeded:"  # db_meta: a deleted seed does not come back
+_SEEDED: Final = "seeded:"  # db_meta: providers seeded once, so that a deleted connection is not created again
 
 
 class Store:
-    """Everything kept.  Each change of configuration ends with a new :attr:`snapshot`, handed to :attr:`on_publish`."""
+    """All persistent data.  Each configuration change sets a new :attr:`snapshot` and passes it to :attr:`on_publish`."""
 
     def __init__(self, settings: Settings, clock: Clock, catalog: Catalog, db: Database, vault: Vault) -> None:
         folder = settings.data_dir
@@ -96,9 +96,9 @@ class Store:
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock, catalog: Catalog, *, owner: bool = True) -> Store:
-        """Open the data directory, creating what is missing.  Raises OmniError ``internal`` with a remedy.
+        """Open the data directory and create what is missing.  Raises OmniError ``internal`` that names a remedy.
 
-        ``owner=False``: for the command line beside a running server; nothing is seeded and no housekeeping is done.
+        ``owner=False`` is for the command line next to a running server: nothing is seeded, no housekeeping runs.
         """
         prepare_folder(settings.data_dir)
         vault = make_vault(settings.data_dir, settings.storage_encryption_key)
@@ -107,7 +107,7 @@ class Store:
         try:
             store = cls(settings, clock, catalog, db, vault)
             await store._begin(owner)
-        except BaseException:  # the threads of an open database would keep the process from ending
+        except BaseException:  # the threads of an open database would keep the process from exiting
             await (db if store is None else store).close()
             raise
         return store
@@ -117,6 +117,7 @@ class Store:
         await self.connections.seal_clear_texts()
         await self.proxies.seal_clear_texts()
         if owner:
+            await asyncio.to_thread(self.backups.sweep)  # not later: a restore may have begun, in such a folder
             await self._seed()
             self._housekeeping = spawn(self._keep_house(), "housekeeping")
             self._sweeping = spawn(self.semantic_cache.keep_house(), "cache sweep")
@@ -124,19 +125,19 @@ class Store:
         await price_usage(self.db, self.snapshot)
 
     async def publish(self) -> None:
-        """Build the snapshot again and swap it in."""
+        """Rebuild and publish the snapshot."""
         async with self.db.change():
             pass
 
     async def restore(
         self, source: Path, reason: str = "pre-restore", then: Callable[[], Awaitable[None]] | None = None
     ) -> Counts:
-        """Replace everything kept by the content of the database file *source*; in force for the next request.
+        """Replace all data by the content of the database file *source*; returns its row counts.
 
-        *then* is carried out once it is.  Raises ``stage.Unfit`` when the file is none that could be used; nothing has
-        changed then.
+        The next request uses it.  *then* is awaited once it is published.  Raises ``stage.Unfit`` when the file is unusable;
+        the data before it is then in force again.
         """
-        whole = spawn(self._restore(source, reason, then), "restore")  # even if the caller leaves
+        whole = spawn(self._restore(source, reason, then), "restore")  # completes even if the caller is cancelled
         found = await asyncio.shield(whole)
         if isinstance(found, Unfit):
             raise found
@@ -152,15 +153,15 @@ class Store:
             return error
         try:
             await self._take_up(then)
-        except Exception as error:  # noqa: BLE001 - a gateway whose database it cannot use would never start again
-            _log.exception("the database that was to be restored cannot be used: the one before it is put back")
+        except Exception as error:  # noqa: BLE001 - with an unusable database the gateway could not start again
+            _log.exception("the restored database cannot be used: the previous content is put back")
             await self.backups.undo(restored)
             await self._take_up(then)
             return Unfit(f"Invalid database file: what it holds cannot be used ({type(error).__name__}: {error})")
         return restored.counts
 
     async def _take_up(self, then: Callable[[], Awaitable[None]] | None) -> None:
-        """Go on with what the database holds now."""
+        """Continue with the current content of the database: protect secrets, publish, price usage, await *then*."""
         await self.keys.hash_clear_texts()
         await self.connections.seal_clear_texts()
         await self.proxies.seal_clear_texts()
@@ -180,7 +181,7 @@ class Store:
         return swap
 
     async def _seed(self) -> None:
-        """What the environment gives at first start: an initial password's consequences, connections for its API keys."""
+        """First start: complete the setup if the environment sets a password, add connections for its API keys."""
         if self.settings.initial_password and await self.config.get("setupComplete") is None:
             await self.config.set_many({"setupComplete": True, "requireLogin": True})
         for provider in self.catalog.providers.values():
@@ -194,8 +195,10 @@ class Store:
                 await tx.execute("INSERT OR IGNORE INTO db_meta VALUES (?, '1')", (_SEEDED + provider.id,))
 
     async def _keep_house(self) -> None:
-        """Each hour, delete rows past their retention: usage after its days, audit rows after twice as many."""
-        await asyncio.to_thread(self.backups.sweep)
+        """Each hour, delete rows past their retention and make the automatic backup.
+
+        Usage is kept for the configured number of days, audit rows for twice as many.
+        """
         while True:
             try:
                 days = sound(await self.config.all()).get("logRetentionDays", self.settings.log_retention_days)
@@ -216,7 +219,7 @@ class Store:
             _log.error("the hourly backup failed: %s", error)
 
     async def close(self) -> None:
-        """Write what is queued, mark a clean end, close the file."""
+        """Write what is queued, mark a clean shutdown, close the file."""
         for task in (self._housekeeping, self._sweeping):
             if task is not None:
                 await cancel(task)
@@ -226,7 +229,7 @@ class Store:
 
 
 def machine_id(folder: Path, salt: str) -> str:
-    """16 hex digits that stand for this host in keys: of its own id where it has one, else of one made here."""
+    """16 hex digits that identify this host in keys: a hash of its machine id, or of a random id kept in *folder*."""
     for path in _HOST_IDS:
         with suppress(OSError):
             if host := path.read_text(encoding="ascii").strip():

@@ -1,9 +1,8 @@
-"""What two gateways keep in step, as records with a version: connections, nodes, combos and keys here, the rest in
-``sync_values.py``.
+"""Records that two gateways synchronize: connections, nodes, combos and keys here, the others in ``sync_values.py``.
 
-A version is the time of the last change where the table has one (ISO 8601 text, so that later sorts higher), else a digest
-of the record.  Secrets never leave in clear: they are left out, or sealed anew with ``STORAGE_ENCRYPTION_KEY`` when that is
-set, so only a gateway with the same variable can open them.
+Each record has a version: the time of its last change where the table has one (ISO 8601 text, which sorts by time), else a
+digest.  Secrets never leave in clear text.  They are re-encrypted with ``STORAGE_ENCRYPTION_KEY``, so that only a gateway
+with the same value can decrypt them, or left out when that variable is not set.
 """
 
 from __future__ import annotations
@@ -43,7 +42,10 @@ _DIGEST: Final = re.compile(re.escape(DIGEST_PREFIX) + r"[0-9a-f]{64}")
 
 
 class Table(NamedTuple):
-    """How one kind of record is stored.  ``key`` identifies a record on both sides."""
+    """How one kind of record is stored.
+
+    ``key`` is the column that identifies a record on both gateways; ``timed``: there is a column ``updated_at``.
+    """
 
     name: str
     key: str
@@ -77,9 +79,9 @@ KINDS: Final = (*TABLES, *VALUES)
 
 
 class Record(NamedTuple):
-    """One record.  ``timed`` tells what kind of version it has; ``secretive`` that it has secrets, if only left out.
+    """One record.  ``timed``: its version is a time, not a digest.  ``secretive``: it has secrets, sent along or not.
 
-    ``secrets`` are as stored (sealed) when read here, in clear when another gateway sent them.
+    ``secrets`` are as stored (encrypted) in a record read here, in clear text in a record from another gateway.
     """
 
     version: str
@@ -102,7 +104,7 @@ def versions(records: Records) -> Versions:
 
 
 class Sync:
-    """Reads and writes records.  *shared* says that the sealing key is one that another gateway can have too."""
+    """Reads and writes records.  *shared*: ``STORAGE_ENCRYPTION_KEY`` is set, so other gateways can have the same key."""
 
     def __init__(self, db: Database, vault: Vault, key_secret: bytes, shared: bool) -> None:
         self._db = db
@@ -113,7 +115,7 @@ class Sync:
     # -- reading
 
     async def read(self) -> Records:
-        """All records as they are now.  Keys that manage stay at home, and so do keys when nobody could open them."""
+        """All current records.  Gateway keys that may manage are left out; without a shared encryption key, all of them."""
         return await self._read(self._db)
 
     async def _read(self, source: Reader) -> Records:
@@ -137,7 +139,7 @@ class Sync:
         return Record(version, data, secrets if self._shared else {}, table.timed, bool(secrets))
 
     def export(self, records: Records) -> dict[str, Any]:
-        """*records* as JSON values: each with ``id``, ``updatedAt`` where it has one, ``data`` and sealed ``secrets``."""
+        """*records* as JSON values: objects with ``id``, ``data`` and, if present, ``updatedAt`` and sealed ``secrets``."""
         return {kind: [self._exported(id, record) for id, record in group.items()] for kind, group in records.items()}
 
     def _exported(self, id: str, record: Record) -> dict[str, Any]:
@@ -148,7 +150,7 @@ class Sync:
         return {**shown, "updatedAt": record.version} if record.timed else shown
 
     def _sealed(self, text: str) -> str:
-        """Sealed anew: an old text may be sealed with this machine's key file, which no other one has."""
+        """Re-encrypt *text*, which may be encrypted with this machine's key file; "" when it cannot be decrypted."""
         try:
             return self._vault.seal(self._vault.open(text))
         except OmniError:
@@ -156,11 +158,11 @@ class Sync:
 
     @property
     def proof(self) -> str:
-        """By which another gateway sees that it has the same keys; sealed.  ``""`` without a shared key."""
+        """An encrypted proof that lets another gateway see that it hashes keys alike; ``""`` without a shared key."""
         return self._vault.seal(self._proof) if self._shared else ""
 
     def trusts(self, proof: Any) -> bool:
-        """Whether whoever made *proof* can open what we seal."""
+        """Whether the gateway that made *proof* has the same ``STORAGE_ENCRYPTION_KEY``."""
         return self._open(proof) is not None
 
     def _same_keys(self, proof: Any) -> bool:
@@ -177,9 +179,10 @@ class Sync:
     # -- writing
 
     def accept(self, sent: Any, proof: Any, now: float) -> Records:
-        """What another gateway sent, checked.  Raises ``ValueError`` that names the first thing that does not fit.
+        """Validate the records of another gateway; *now* is Unix time.  Raises ``ValueError`` that names the first fault.
 
-        Keys are left out unless both gateways hash them alike; secrets that cannot be opened are left out too.
+        Gateway keys are left out unless *proof* shows that both gateways hash them alike; so are secrets that cannot be
+        decrypted.
         """
         if not isinstance(sent, dict):
             raise ValueError("records: expected an object")
@@ -218,9 +221,9 @@ class Sync:
         return id, Record(moment, clean, secrets, True, item.get("hasSecrets") is True)
 
     async def apply(self, take: Records, drop: Mapping[str, Collection[str]]) -> None:
-        """Delete and write, in one transaction; in force for the next request.
+        """Delete the records of *drop*, then write those of *take*, in one transaction, and publish.
 
-        In this order, because a renamed combo is one that goes and one that comes, both with the same row id.
+        The order matters: a renamed combo is a deleted and a new record with the same row id.
         """
         async with self._db.change() as tx:
             for kind, ids in drop.items():
@@ -240,7 +243,7 @@ class Sync:
             row |= await _with_own_secrets(tx, id, record)
         if kind == "combos":
             row["id"] = await _combo_id(tx, id, row["id"])
-        seal = kind != "apiKeys"  # a key is a hash already
+        seal = kind != "apiKeys"  # the key column holds a hash
         row |= {name: self._vault.seal(text) if seal else text for name, text in record.secrets.items()}
         if table.timed:
             row["updated_at"] = record.version
@@ -252,7 +255,7 @@ class Sync:
         if kind == "nodes":
             await refresh_connections(tx, id)
 
-    # -- what is remembered between two meetings
+    # -- state between two synchronizations
 
     async def state(self, name: str) -> dict[str, Any]:
         found = await keyvalue.get(self._db, _STATE, name)
@@ -264,12 +267,12 @@ class Sync:
 
 
 def may_travel(key: Mapping[str, Any]) -> bool:
-    """Whether a gateway key may be known to another gateway: not when it can manage."""
+    """Whether a gateway key may be sent to another gateway: only without the scope to manage."""
     return "manage" not in str(key.get("scopes") or "")
 
 
 def address(kind: str, record: Record) -> str:
-    """Where the secrets that go with this record are sent."""
+    """What determines where the secrets of this record are sent: base URL, provider; "" for other kinds."""
     if kind == "nodes":
         return str(record.data.get("base_url") or "")
     if kind == "providers":
@@ -304,13 +307,13 @@ def _is_text(name: str, value: Any) -> bool:
 
 
 def _moment(kind: str, text: Any, now: float) -> str:
-    """A version that is a time, in the form in which times sort as texts."""
+    """A version that is a time, normalized so that versions sort as text; "" without a time.  Raises ``ValueError``."""
     try:
         moment = parse_iso(text) if text else 0.0
     except (ValueError, TypeError, AttributeError):
         raise ValueError(f"{kind}: updatedAt is no time") from None
     if moment > now + _SKEW_SECONDS:
-        raise ValueError(f"{kind}: updatedAt lies in the future: the clocks of the two gateways differ")
+        raise ValueError(f"{kind}: updatedAt is in the future: the clocks of the two gateways differ")
     return iso(moment) if text else ""
 
 
@@ -323,7 +326,7 @@ def _dump(value: Mapping[str, Any]) -> str:
 
 
 async def _with_own_secrets(tx: Transaction, id: str, record: Record) -> dict[str, Any]:
-    """The columns that depend on what is stored: credentials that never travel stay, an account without its key is off."""
+    """The columns that depend on the stored row: unsynchronized secrets are kept, an account without a key is disabled."""
     found = await tx.fetch_one(f"SELECT {_FIELDS}, {', '.join(SEALED)} FROM provider_connections WHERE id = ?", (id,))
     own = json_object(found[_FIELDS]) if found else {}
     kept = {name: value for name, value in own.items() if name not in _without_secrets(own)}
@@ -334,7 +337,7 @@ async def _with_own_secrets(tx: Transaction, id: str, record: Record) -> dict[st
 
 
 async def _combo_id(tx: Transaction, name: str, sent: str) -> str:
-    """The row id for combo *name*: the one that was *sent*, unless another combo has it here."""
+    """The row id for combo *name*: the *sent* id, unless another combo has that id here."""
     rows = {row["id"]: row["name"] for row in await tx.fetch("SELECT id, name FROM combos")}
     if rows.get(sent, name) == name:
         return sent

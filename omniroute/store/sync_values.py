@@ -1,7 +1,7 @@
-"""What travels between two gateways beside whole rows: aliases, added models, prices, fallback chains, shared settings.
+"""Synchronized values that are not table rows: aliases, custom models, prices, fallback chains, shared settings.
 
-One record for each thing that a person changes by itself, so that what two people changed on two machines meets.  None of it
-has a time of change; a record's version is a digest (``sync.py``).
+Each separately editable value is a record of its own, so that edits made on two gateways can be merged.  None has a time of
+change; a record's version is a digest (``sync.py``).
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ SHARED_SETTINGS: Final = frozenset({
     "fallbackStrategy", "stickyRoundRobinLimit", "wildcardAliases", "blockedProviders", "comboDefaults", "providerOverrides",
     "providerProfiles", "rateLimitDefaults", "thinkingBudget", "systemPrompt",
 })  # fmt: skip
-"""How requests are routed and shaped.  The others are about one machine: its addresses, log, access, looks."""
-NAME: Final = re.compile(r"[!-~][ -~]{0,199}")  # what ids and names of records look like
+"""Settings of routing and request shaping.  The others concern a single machine: its addresses, log, access, appearance."""
+NAME: Final = re.compile(r"[!-~][ -~]{0,199}")  # valid ids and names of records
 _MOST_BYTES: Final = 200_000
 _MOST_DOLLARS: Final = 1e9
 _MOST_LINKS: Final = 100
 
 
 class Kind(NamedTuple):
-    """One kind of record: all of them by id; one that was sent, cleaned or None; and writing one (None: deleting it).
+    """One kind of record: ``read`` returns all by id, ``put`` writes one (None deletes it).
 
-    ``strict``: a record that does not fit is an error; else it is left out, as another version may know more.
+    ``check`` returns the cleaned data of a received record, None if invalid.  An invalid record is an error if ``strict``,
+    else it is ignored: the other gateway may be of a newer version.
     """
 
     noun: str
@@ -64,7 +65,7 @@ async def _put_alias(tx: Transaction, id: str, data: Data | None) -> None:
     await keyvalue.write(tx, ALIASES, id, data["model"] if data is not None else None)
 
 
-# -- models that the user added: "provider/model" -> {"name", "source"}
+# -- custom models: "provider/model" -> {"name", "source"}
 
 
 async def _read_models(source: Reader) -> dict[str, Data]:
@@ -83,7 +84,7 @@ def _check_model(id: str, data: Mapping[str, Any]) -> Data | None:
 
 
 async def _put_model(tx: Transaction, id: str, data: Data | None) -> None:
-    """In its place in the list, or at the end."""
+    """Replace the model in place, append it, or remove it."""
     provider, _, model = id.partition("/")
     stored = custom_models.of_values(await keyvalue.read(tx, custom_models.NAMESPACE)).get(provider, [])
     models = {known.id: {"name": known.name, "source": known.source} for known in stored}
@@ -151,7 +152,7 @@ def _check_setting(id: str, data: Mapping[str, Any]) -> Data | None:
         return None
     try:
         return {"value": value} if len(orjson.dumps(value)) <= _MOST_BYTES else None
-    except orjson.JSONEncodeError:  # too deep
+    except orjson.JSONEncodeError:  # nested too deeply
         return None
 
 

@@ -1,6 +1,6 @@
-"""Trouble that outlives a restart: circuit breakers, and models locked on an account.  Written with the batch.
+"""Failure state that survives a restart: circuit breakers, and models locked on an account.  Written with the batch.
 
-Breakers stand in the reference's table ``domain_circuit_breakers`` (times in Unix milliseconds), locks in ``key_value``.
+Breakers are stored in table ``domain_circuit_breakers`` (times in Unix milliseconds), locks in ``key_value``.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ ON CONFLICT (name) DO UPDATE SET state = excluded.state, failure_count = exclude
 """
 _STATES: Final = {"CLOSED", "OPEN", "HALF_OPEN"}
 _KEPT: Final = 24 * 3600.0  # seconds that an expired lock stays
-_COMBO: Final = "combo:"  # the reference keeps a second breaker of each provider under such a name
+_COMBO: Final = "combo:"  # prefix under which earlier installations keep a second breaker of each provider
 
 
 class _Options(Struct, rename="camel"):
-    """What a breaker goes by, in the reference's words; times in milliseconds."""
+    """The options of a breaker as stored in the table; times in milliseconds."""
 
     failure_threshold: Annotated[int, Meta(ge=1)] = Breaker().threshold
     reset_timeout: Annotated[float, Meta(ge=0)] = Breaker().reset * 1000
 
 
 class Trouble:
-    """Reads all at the start; after that it is told of each change."""
+    """Read at startup; after that each change is queued for writing."""
 
     def __init__(self, db: Database, batch: Batch) -> None:
         self._db = db
         self._batch = batch
 
     async def breakers(self) -> dict[str, Breaker]:
-        """The stored breakers by provider id; rows that make no sense are left out."""
+        """Provider id -> stored breaker; malformed rows are left out."""
         found = {}
         for row in await self._db.fetch("SELECT * FROM domain_circuit_breakers"):
             at = row["last_failure_time"]
@@ -55,14 +55,14 @@ class Trouble:
         return found
 
     def put_breaker(self, provider: str, breaker: Breaker) -> None:
-        """Store the state of one breaker.  Does not wait."""
+        """Queue the state of one breaker for writing."""
         at = None if breaker.last_failure is None else round(breaker.last_failure * 1000)
         options = {"failureThreshold": breaker.threshold, "resetTimeout": round(breaker.reset * 1000)}
         row = (provider, breaker.state, breaker.failures, at, orjson.dumps(options).decode())
         self._batch.latest(f"breaker {provider}", (_SET_BREAKER, row))
 
     async def locks(self) -> list[ModelLock]:
-        """The stored locks, expired ones too: they count for the next step."""
+        """The stored locks, including expired ones: their step determines how long the next lock lasts."""
         found = []
         for value in (await keyvalue.read(self._db, NAMESPACE)).values():
             try:
@@ -72,17 +72,17 @@ class Trouble:
         return found
 
     def put_lock(self, lock: ModelLock, lifted: bool) -> None:
-        """Store one lock, or remove it when it was *lifted*.  Does not wait."""
+        """Queue one lock for writing, or for removal when it was *lifted*."""
         key = f"{lock.provider}:{lock.connection_id}:{lock.model}"
         try:
             key.encode()
             statement = keyvalue.statement(NAMESPACE, key, None if lifted else msgspec.to_builtins(lock))
-        except (UnicodeEncodeError, orjson.JSONEncodeError):  # clients make up the names of models, and not all are text
+        except (UnicodeEncodeError, orjson.JSONEncodeError):  # clients may send model names that are not valid Unicode
             return
         self._batch.latest(f"lock {key}", statement)
 
     async def sweep(self, now: float) -> None:
-        """Delete the locks that expired long ago."""
+        """Delete locks that expired more than a day before Unix time *now*."""
         old = [lock for lock in await self.locks() if lock.until < now - _KEPT]
         if old:
             async with self._db.log() as tx:

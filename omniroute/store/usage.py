@@ -1,4 +1,4 @@
-"""Usage history and call log: what goes in through the batch writer, what people ask of it."""
+"""Usage history and call log: rows are written through the batch, queries read the tables."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class UsageGroup(Struct, kw_only=True):
 
 
 class UsageMinute(Struct):
-    """One minute, begun at ``at`` (ISO 8601)."""
+    """The sums of one minute, which begins at ``at`` (ISO 8601)."""
 
     at: str
     requests: int = 0
@@ -98,6 +98,14 @@ GROUP BY provider, model, connection_id, api_key_id, api_key_name ORDER BY sum(r
 _MINUTES: Final = f"""
 SELECT substr(timestamp, 1, 16) AS minute, {_SUMS} FROM usage_history WHERE timestamp >= ? GROUP BY minute
 """
+_LAST_USED: Final = """
+SELECT connection_id, max(last_used) FROM usage_daily WHERE connection_id <> '' AND (?1 IS NULL OR connection_id = ?1)
+GROUP BY connection_id
+"""
+_UNPRICED: Final = """
+SELECT provider, model, count(*) FROM usage_history
+WHERE timestamp >= ? AND cost IS NULL AND (tokens_input > 0 OR tokens_output > 0 OR status = '200') GROUP BY provider, model
+"""
 _STORED: Final = tuple(name for name in CallRow.__struct_fields__ if not name.startswith("has_"))
 _LOG: Final = f"""
 SELECT {", ".join(_STORED)}, request_body IS NOT NULL AS has_request_body, response_body IS NOT NULL AS has_response_body
@@ -134,11 +142,11 @@ class Usage:
         self._clock = clock
 
     def put(self, record: CallRecord) -> None:
-        """Queue a finished call; takes the record over.  Never waits, never fails."""
+        """Queue a finished call; *record* then belongs to the store.  Never waits, never raises."""
         self._batch.put(record)
 
     async def flush(self) -> None:
-        """Write what is queued, e.g. before a query that must see the last calls."""
+        """Write what is queued, e.g. before a query that must see the latest calls."""
         await self._batch.flush()
 
     def held(self) -> AbstractAsyncContextManager[Iterator[CallRecord]]:
@@ -147,16 +155,16 @@ class Usage:
 
     @property
     def dropped(self) -> int:
-        """How many records were lost because the queue was full."""
+        """Number of records lost because the queue was full or a write failed."""
         return self._batch.dropped
 
     @property
     def queued(self) -> int:
-        """Records that wait to be written."""
+        """Number of records waiting to be written."""
         return self._batch.queued
 
     async def history(self, since: float | None = None, connection_id: str | None = None) -> list[UsageGroup]:
-        """Sums since Unix time *since* (None = ever), the most used group first."""
+        """Sums since Unix time *since* (None: all), the group with most requests first."""
         if since is None:
             records = await self._db.fetch(_ALL_HISTORY, (connection_id,))
         else:
@@ -166,8 +174,19 @@ class Usage:
             requests=r[5], prompt_tokens=int(r[6]), completion_tokens=int(r[7]), cost=r[8], last_used=r[9] or "",
         ) for r in records]  # fmt: skip
 
+    async def last_used(self, connection_id: str | None = None) -> dict[str, str]:
+        """Connection id -> start of its last call (ISO 8601), for all connections or one."""
+        return {row[0]: row[1] for row in await self._db.fetch(_LAST_USED, (connection_id,))}
+
+    async def unpriced(self, since: str = "") -> dict[tuple[str, str], int]:
+        """(provider, model) -> number of calls without a known cost since a time (ISO 8601 or a prefix of it).
+
+        Failed calls that used no tokens are not counted.
+        """
+        return {(row[0] or "", row[1] or ""): row[2] for row in await self._db.fetch(_UNPRICED, (since,))}
+
     async def minutes(self, count: int = 10) -> list[UsageMinute]:
-        """The last *count* minutes, the current one last; empty ones are there."""
+        """The last *count* minutes, including those without calls; the current one comes last."""
         now = self._clock.time()
         starts = [iso((now // 60 - back) * 60) for back in reversed(range(count))]
         found = {r[0]: r for r in await self._db.fetch(_MINUTES, (starts[0],))}
@@ -189,7 +208,10 @@ class Usage:
         combo: bool = False,
         search: str | None = None,
     ) -> builtins.list[CallRow]:
-        """Calls, newest first, at most 500.  *status*: ``ok``, ``error`` or a number; texts match anywhere."""
+        """Calls, newest first, at most 500.  *status* is ``ok``, ``error`` or a number.
+
+        *model*, *account* and *search* match anywhere in the value; *provider* and *api_key* (id or name) match exactly.
+        """
         low, high = _status_range(status)
         records = await self._db.fetch(_RECENT, {
             "low": low, "high": high, "model": _like(model), "provider": provider or None, "account": _like(account),
@@ -198,14 +220,14 @@ class Usage:
         return [CallRow(**_values(record)) for record in records]
 
     async def call(self, id: str) -> CallDetail | None:
-        """One call with its bodies, by the log's id or the request id."""
+        """One call with its bodies, by its id in the log or its request id; None when there is none."""
         record = await self._db.fetch_one(_DETAIL, (id,))
         if record is None:
             return None
         return CallDetail(**_values(record), request_body=record["request_body"], response_body=record["response_body"])
 
     async def prune(self, days: int) -> int:
-        """Delete usage rows older than *days*, in small transactions; returns how many."""
+        """Delete usage rows older than *days*, in small transactions; returns their number."""
         cutoff = iso(self._clock.time() - days * _SECONDS_A_DAY)
         total = 0
         while True:
@@ -220,11 +242,11 @@ class Usage:
 
 
 def _values(record: Row) -> dict[str, Any]:
-    values = {name: record[name] for name in _STORED if record[name] is not None}  # an adopted row may lack what we require
+    values = {name: record[name] for name in _STORED if record[name] is not None}  # adopted rows may have NULL anywhere
     status, duration = values.get("status"), values.get("duration")
     return {
         **values,
-        "status": int(status) if isinstance(status, int | float) else 0,  # a text would make the whole log unreadable
+        "status": int(status) if isinstance(status, int | float) else 0,  # text in one adopted row must not break the list
         "duration": duration if isinstance(duration, int | float) else 0.0,
         "has_request_body": bool(record["has_request_body"]),
         "has_response_body": bool(record["has_response_body"]),

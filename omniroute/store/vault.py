@@ -1,9 +1,9 @@
-"""Secrets at rest: AES-256-GCM, and the files that hold the process's own secrets.
+"""Encryption of secrets at rest (AES-256-GCM), and the files that hold the gateway's own secrets.
 
-Form of a sealed text: ``enc:v1:<iv, 16 bytes hex>:<ciphertext hex>:<tag, 16 bytes hex>``.  Key: scrypt (RFC 7914;
-N 16384, r 8, p 1, 32 bytes) of a passphrase with a fixed salt, so a database sealed with the same
-``STORAGE_ENCRYPTION_KEY`` by an earlier installation opens.  Without that variable the passphrase is random and kept in
-``storage.key``.
+Sealed, i.e. encrypted, text has the form ``enc:v1:<iv, 16 bytes hex>:<ciphertext hex>:<tag, 16 bytes hex>``.  The key is
+derived from a passphrase by scrypt (RFC 7914; N 16384, r 8, p 1, 32 bytes) with a fixed salt, so secrets that an earlier
+installation sealed with the same ``STORAGE_ENCRYPTION_KEY`` can be opened.  Without that variable the passphrase is random
+and kept in ``storage.key``.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _TAG_BYTES: Final = 16
 
 
 class Vault:
-    """Seals with the first of *passphrases*, opens with any.  Keys are derived when first needed and kept."""
+    """Encrypts with the first of *passphrases*, decrypts with any of them.  Keys are derived on first use and cached."""
 
     def __init__(self, passphrases: Sequence[str]) -> None:
         self._passphrases = [*passphrases]
         self._ciphers: list[AESGCM] = []
 
     def prepare(self) -> None:
-        """Derive the sealing key now.  Takes some tens of milliseconds and 16 MiB; meant for a thread."""
+        """Derive the encryption key now.  Call it in a thread: it takes tens of milliseconds and 16 MiB."""
         self._cipher(0)
 
     def seal(self, text: str) -> str:
-        """A new sealed form of *text*; what is sealed already is returned as it is."""
+        """Encrypt *text*; text that is already sealed is returned unchanged."""
         if self.sealed(text):
             return text
         iv = secrets.token_bytes(16)
@@ -48,7 +48,10 @@ class Vault:
         return f"{_PREFIX}{iv.hex()}:{data[:-_TAG_BYTES].hex()}:{data[-_TAG_BYTES:].hex()}"
 
     def open(self, text: str) -> str:
-        """The text inside; one that is not sealed (imported) is itself.  Raises OmniError ``internal`` when no key fits."""
+        """Decrypt *text*; text that is not sealed (imported) is returned unchanged.
+
+        Raises OmniError ``internal`` when no key can decrypt it.
+        """
         if not (match := _FORM.fullmatch(text)):
             return text
         iv, data, tag = (bytes.fromhex(part) for part in match.groups())
@@ -70,7 +73,11 @@ class Vault:
 
 
 def make_vault(folder: Path, passphrase: str) -> Vault:
-    """The vault of a data directory: *passphrase* goes first, an existing or (without one) new ``storage.key`` after it."""
+    """The vault of a data directory.
+
+    *passphrase* encrypts; an existing ``storage.key`` only decrypts.  Without a passphrase ``storage.key`` does both, and is
+    created when missing.
+    """
     path = folder / "storage.key"
     if not passphrase:
         return Vault([kept_secret(folder, "storage")])
@@ -78,7 +85,10 @@ def make_vault(folder: Path, passphrase: str) -> Vault:
 
 
 def kept_secret(folder: Path, name: str) -> str:
-    """The secret in ``<name>.key``: 64 hex digits made at first use, mode 0600.  Raises OmniError ``internal``."""
+    """The secret in ``<name>.key`` in *folder*; 64 random hex digits, mode 0600, are created on first use.
+
+    Raises OmniError ``internal`` when the file is unusable or empty.
+    """
     path = folder / f"{name}.key"
     try:
         if not path.exists():
@@ -93,7 +103,7 @@ def kept_secret(folder: Path, name: str) -> str:
 
 
 def _create(path: Path, text: str) -> None:
-    """Whole or not at all, also under a kill; the first of two processes wins."""
+    """Create *path* atomically and durably; if another process has created it first, that file stays."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -109,7 +119,7 @@ def _create(path: Path, text: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new names in *folder* survive a power cut, where the system can (not on Windows)."""
+    """Flush *folder* to disk, so that new files in it survive a power cut; does nothing where unsupported (Windows)."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -119,10 +129,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the data directory, mode 0700.
+    """Create the data directory with mode 0700.
 
-    An existing one is tightened only when it is empty or already ours: it might be a folder shared with other things.
-    Raises OmniError ``internal``.
+    An existing directory is tightened only when it is empty or holds our database; otherwise others may be using it.  Raises
+    OmniError ``internal`` when the directory is unusable.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

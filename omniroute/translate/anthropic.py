@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from typing import Final
 
 from .anthropic_answer import WIRE, decode_answer, encode_answer, is_error, read_error
@@ -16,25 +14,14 @@ from .format import Format
 from .jsonio import encode
 from .openai_chat_error import decode_error as decode_any_error
 
-_LONGEST: Final = 2000  # characters of a body of unknown shape that are kept as the error message
-_SCRIPT: Final = re.compile(r"<(script|style)\b.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_TAG: Final = re.compile(r"<[^<>]*>")
-
 
 def decode_error(status: int, body: bytes) -> Failure:
     """Read an upstream's error body of any shape; never raises.  ``status`` 0: derive the status from the error's words."""
     failure = read_error(body, status)
-    if failure is not None:
-        return failure
-    if body.lstrip()[:1] in (b"{", b"["):  # clouds and proxies in front of the vendor use shapes of their own
+    if failure is None:  # clouds and proxies in front of the vendor use shapes of their own
         failure = decode_any_error(status, body)
         failure.wire = WIRE
-        return failure
-    text = body[: 16 * _LONGEST].decode("utf-8", "replace").strip()
-    if text.startswith("<"):
-        text = " ".join(html.unescape(_TAG.sub(" ", _SCRIPT.sub(" ", text))).split())
-    message = text[:_LONGEST] or f"The provider answered with status {status} and no message."
-    return Failure(status or 502, message, wire=WIRE, raw=body)
+    return failure
 
 
 def encode_error(failure: Failure) -> bytes:

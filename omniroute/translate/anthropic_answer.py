@@ -115,17 +115,20 @@ USAGE: Final[Shape[AnthropicUsage]] = Shape(AnthropicUsage)
 
 def write_usage(usage: Usage | None) -> dict[str, Any]:
     """Return the usage object.  The wire requires whole numbers, so unknown counts are 0."""
-    usage = usage or Usage()
+    usage = usage.plausible() if usage is not None else Usage()
     read, write = usage.cache_read or 0, usage.cache_write or 0
+    prompt = read + write if usage.input is None else usage.input
+    read = min(read, prompt)  # some vendors count more from the cache than the whole prompt has
+    write = min(write, prompt - read)
     out: dict[str, Any] = {
-        "input_tokens": max(0, (usage.input or 0) - read - write),
+        "input_tokens": prompt - read - write,
         "cache_creation_input_tokens": write,
         "cache_read_input_tokens": read,
         "output_tokens": usage.output or 0,
     }
     if usage.cache_write_1h is not None:
-        hour = usage.cache_write_1h
-        out["cache_creation"] = {"ephemeral_5m_input_tokens": max(0, write - hour), "ephemeral_1h_input_tokens": hour}
+        hour = min(usage.cache_write_1h, write)
+        out["cache_creation"] = {"ephemeral_5m_input_tokens": write - hour, "ephemeral_1h_input_tokens": hour}
     if usage.reasoning is not None:
         out["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
     return out
@@ -254,6 +257,7 @@ def read_block(raw: Raw, kind: str) -> Iterator[Event]:
 
 
 def arguments_text(call: ToolUse) -> str:
+    """Return a call's arguments as JSON text."""
     return bytes(call.input).decode() if present(call.input) else "{}"
 
 

@@ -63,6 +63,7 @@ class Notes:
 
 
 def cached(block: Json, cache: CacheHint | None) -> Json:
+    """Add the cache breakpoint, if any, to *block* and return it."""
     if cache is not None:
         block["cache_control"] = {"type": "ephemeral", "ttl": cache.ttl} if cache.ttl else {"type": "ephemeral"}
     return block

@@ -33,6 +33,8 @@ class Citation(Struct, gc=False):
 
 
 class Text(Struct):
+    """A piece of text."""
+
     text: str
     cache: CacheHint | None = None
     citations: list[Citation] = field(default_factory=list)
@@ -87,6 +89,8 @@ class ToolCall(Struct):
 
 
 class ToolResult(Struct):
+    """The result of the tool call with this ``id``."""
+
     id: str
     blocks: list[Block] = field(default_factory=list)
     is_error: bool = False
@@ -97,6 +101,8 @@ class ToolResult(Struct):
 
 
 class Refusal(Struct):
+    """The model's explanation of why it does not answer."""
+
     text: str
 
 
@@ -155,6 +161,8 @@ class ToolChoice(Struct, frozen=True):
 
 
 class ResponseFormat(Struct, frozen=True):
+    """The format of the answer; ``json``: any JSON object, ``schema``: JSON that conforms to ``schema``."""
+
     kind: Literal["text", "json", "schema"]
     schema: bytes | None = None
     name: str | None = None
@@ -173,6 +181,8 @@ class Reasoning(Struct):
 
 
 class Sampling(Struct):
+    """The sampling parameters, under OpenAI's names."""
+
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None

@@ -34,11 +34,15 @@ class Start(Struct, gc=False):
 
 
 class TextDelta(Struct, gc=False):
+    """A piece of text."""
+
     text: str
     logprobs: bytes | None = None  # OpenAI-style JSON array for this piece
 
 
 class ThinkingDelta(Struct, gc=False):
+    """A piece of thinking."""
+
     text: str
     id: str | None = None  # Responses reasoning item id
 
@@ -53,10 +57,14 @@ class Signature(Struct, gc=False):
 
 
 class RefusalDelta(Struct, gc=False):
+    """A piece of a refusal."""
+
     text: str
 
 
 class ToolStart(Struct, gc=False):
+    """A tool call begins; see :class:`~.conversation.ToolCall`."""
+
     id: str
     name: str
     kind: Literal["function", "custom"] = "function"

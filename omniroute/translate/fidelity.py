@@ -88,6 +88,8 @@ class Lost(StrEnum):
 
 
 class Row(NamedTuple):
+    """What happens to feature ``name`` when a request or answer (``way``) is written on ``wire``; ``why`` is for people."""
+
     wire: str
     way: Way
     name: Lost

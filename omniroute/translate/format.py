@@ -2,7 +2,7 @@
 
 Everything here is pure and synchronous: ids and times are arguments (:class:`Stamp`), so equal input gives equal bytes.
 
-Declared failures.  Functions that read what a *client* sent raise ``OmniError("invalid_request", …, param=<dotted path>)``.
+Errors.  Functions that read what a *client* sent raise ``OmniError("invalid_request", …, param=<dotted path>)``.
 Functions that read what an *upstream* sent raise :class:`BadAnswer`, and nothing else, whatever the bytes.
 """
 

@@ -35,7 +35,7 @@ from .events import (
 from .fidelity import Lost
 from .format import Rendered, Stamp, StreamEncoder
 from .gemini_error import WIRE, encode_stream_error
-from .gemini_grounding import write_citations, write_logprobs
+from .gemini_grounding import Said, write_citations, write_logprobs
 from .gemini_shapes import usage_object, write_finish
 from .jsonio import compact, encode
 from .names import object_text
@@ -59,6 +59,7 @@ def media_part(media: Media) -> dict[str, Any] | None:
 
 
 def signed(part: dict[str, Any], signature: str | None) -> dict[str, Any]:
+    """Add the signature, if any, to *part* and return it."""
     if signature:
         part["thoughtSignature"] = signature
     return part
@@ -118,7 +119,7 @@ class _Parts:
         self.drop(Lost.MEDIA_OUTPUT)
         return [{"text": media.transcript}] if media.transcript else []
 
-    def citations(self, citations: list[Citation], text: str = "") -> dict[str, Any]:
+    def citations(self, citations: list[Citation], text: str | None) -> dict[str, Any]:
         members, lost = write_citations(citations, text)
         if lost:
             self.drop(Lost.CITATIONS)
@@ -143,7 +144,8 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
         "finishReason": parts.finish(answer.finish or Finish("stop")),
         "index": 0,
     }
-    candidate |= parts.citations(citations, "".join([block.text for block in texts]) if citations else "")
+    if citations:
+        candidate |= parts.citations(citations, "".join([block.text for block in texts]))
     if (logprobs := write_logprobs(answer.logprobs)) is not None:
         candidate["logprobsResult"] = logprobs
     body: dict[str, Any] = {"candidates": [candidate]}
@@ -172,6 +174,7 @@ class Encoder(StreamEncoder):
         self._call: ToolCall | None = None
         self._arguments: list[str] = []
         self._citations: list[Citation] = []
+        self._text = Said()  # so far
         self._usage: Usage | None = None
         self._pieces = False  # a chunk has been written
 
@@ -180,6 +183,7 @@ class Encoder(StreamEncoder):
         for event in events:
             if type(event) is TextDelta and self._plain and event.logprobs is None:
                 if event.text:
+                    self._text.add(event.text)
                     out += (self._head, b'{"text":', encode(event.text), b"}", self._tail)
             elif not self._ended:
                 if not self._head:
@@ -188,7 +192,10 @@ class Encoder(StreamEncoder):
         return b"".join(out)
 
     def texts(self, texts: Sequence[str]) -> bytes:
-        return framed(texts, self._head + b'{"text":', b"}" + self._tail) if self._plain else super().texts(texts)
+        if not self._plain:
+            return super().texts(texts)
+        self._text.add("".join(texts))
+        return framed(texts, self._head + b'{"text":', b"}" + self._tail)
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure: they were cut off."""
@@ -244,6 +251,8 @@ class Encoder(StreamEncoder):
         self._end_call(out)
         if isinstance(event, RefusalDelta):
             self._parts.drop(Lost.REFUSAL)
+        else:
+            self._text.add(event.text)
         logprobs = write_logprobs([event.logprobs]) if isinstance(event, TextDelta) and event.logprobs else None
         if logprobs is not None:
             content = {"parts": [{"text": event.text}], "role": "model"}
@@ -288,7 +297,8 @@ class Encoder(StreamEncoder):
         self._end_call(out)
         reason = self._parts.finish(event)
         candidate: dict[str, Any] = {"content": {"parts": _EMPTY, "role": "model"}, "finishReason": reason, "index": 0}
-        candidate |= self._parts.citations(self._citations)
+        if self._citations:
+            candidate |= self._parts.citations(self._citations, self._text.text())
         self._candidate(candidate, out, self._usage)
         out.append(self._closing)
         self._ended = True

@@ -47,6 +47,7 @@ def fields(raw: Raw | bytes, path: str) -> dict[str, Raw]:
 
 
 def text_of(given: dict[str, Raw], name: str, path: str) -> str | None:
+    """Return the string member *name*; None if absent.  Raises ``OmniError("invalid_request")`` for another type."""
     return _STRING.read(given[name], join(path, name)) if name in given else None
 
 
@@ -59,6 +60,7 @@ def items(raw: Raw | bytes, path: str) -> list[Raw]:
 
 
 def read_turns(raw: Raw, path: str = "contents") -> list[Turn]:
+    """Read ``contents``.  Raises ``OmniError("invalid_request")`` naming the member."""
     turns: list[Turn] = []
     pieces: list[str] = []  # of the text that ends the last turn, joined once at its end
     for place, content in enumerate(items(raw, path)):

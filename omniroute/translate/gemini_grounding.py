@@ -1,7 +1,7 @@
 """Sources and log probabilities, which Gemini answers hold beside the text: read and written.
 
 Source: the vendor's reference, "GroundingMetadata", "CitationMetadata", "LogprobsResult".  The wire gives offsets in UTF-8
-bytes, the neutral vocabulary in characters.  A stream's offsets are kept only while its text is ASCII, where both agree.
+bytes, the neutral vocabulary in characters.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class _Logprobs(Struct):
     topCandidates: list[_Step] | None = None
 
 
+_HELD_CHARACTERS: Final = 1024 * 1024  # of one answer's text; no real one is that long
 _GROUNDING: Final[Shape[_Grounding]] = Shape(_Grounding)
 _CITATIONS: Final[Shape[_Citations]] = Shape(_Citations)
 _LOGPROBS: Final[Shape[_Logprobs]] = Shape(_Logprobs)
@@ -77,10 +78,31 @@ _MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _FACTS: Final[Shape[list[dict[str, Any]]]] = Shape(list[dict[str, Any]])
 
 
+class Said:
+    """The text of a stream, as far as offsets in it need it: ASCII is only counted, so most streams keep nothing."""
+
+    def __init__(self) -> None:
+        self._plain = 0  # characters of ASCII since the last other text
+        self._parts: list[str] = []
+        self._held = 0
+
+    def add(self, text: str) -> None:
+        if text.isascii():
+            self._plain += len(text)
+        elif self._held < _HELD_CHARACTERS:
+            self._parts += ("x" * self._plain, text)
+            self._held += self._plain + len(text)
+            self._plain = 0
+
+    def text(self) -> str | None:
+        """A text with the same offsets, or None if it would be too long."""
+        return "".join(self._parts) + "x" * self._plain if self._held < _HELD_CHARACTERS else None
+
+
 def read_citations(grounding: Raw, citations: Raw, text: str | None) -> list[Citation]:
     """Return one citation per supported span and source.  The first carries the vendor's objects for clients of this wire.
 
-    *text* is the answer's text; "" will do if it is ASCII, None means unknown.
+    *text* is the answer's text; without it there are no offsets.
     """
     out = [*_grounded(_GROUNDING.get(grounding)), *_cited(_CITATIONS.get(citations))]
     if out:
@@ -127,12 +149,12 @@ def _cited(found: _Citations | None) -> list[Citation]:
     return [Citation(s.uri, s.title, None, s.startIndex or 0, s.endIndex, WIRE) for s in sources]
 
 
-def write_citations(citations: Iterable[Citation], text: str = "") -> tuple[dict[str, Any], bool]:
+def write_citations(citations: Iterable[Citation], text: str | None) -> tuple[dict[str, Any], bool]:
     """Return (members of the candidate, whether a citation was lost).  Written: the vendor's own objects, or links.
 
-    *text* is the text that cites them, if known.
+    *text* is the answer's text; without it there are no offsets.
     """
-    plain = text.isascii()
+    plain = text is not None and text.isascii()
     members: dict[str, Any] = {}
     chunks: list[dict[str, Any]] = []
     supports: list[dict[str, Any]] = []
@@ -144,7 +166,7 @@ def write_citations(citations: Iterable[Citation], text: str = "") -> tuple[dict
         elif citation.url is None:
             lost = True
         else:
-            if citation.end is not None:
+            if citation.end is not None and text is not None:
                 start, end = (at if plain else _bytes(text[:at]) for at in (citation.start or 0, citation.end))
                 segment = {"startIndex": start, "endIndex": end, "text": citation.text or ""}
                 supports.append({"segment": segment, "groundingChunkIndices": [len(chunks)]})

@@ -111,7 +111,7 @@ class Contents:
         self._add("user", [*after, *(parts or ())])
 
     def _add(self, role: str, parts: list[Written], alone: bool = False) -> None:
-        """Add a content, or extend the last one if it has the same role.  Function responses are never mixed with other parts."""
+        """Add a content, or extend the last one of the same role.  Function responses stay in contents of their own."""
         if not parts:
             return
         last = self.out[-1] if self.out else None

@@ -30,7 +30,7 @@ from .events import (
 )
 from .format import BadAnswer, StreamDecoder
 from .gemini_error import WIRE, decode_error
-from .gemini_grounding import read_citations, read_logprobs
+from .gemini_grounding import Said, read_citations, read_logprobs
 from .gemini_shapes import (
     ABSENT,
     MARKS,
@@ -65,7 +65,7 @@ class Decoder(StreamDecoder):
         self._said = False  # a candidate was seen
         self._finish: Finish | None = None
         self._called = False
-        self._ascii = True  # all text so far was ASCII
+        self._text = Said()  # so far
         self._usage: GeminiUsage | None = None
         self._grounding: Raw = ABSENT
         self._citations: Raw = ABSENT
@@ -106,15 +106,14 @@ class Decoder(StreamDecoder):
         if counts is not None and counts.promptTokenCount is not None and not self._whole:
             out.append(Usage(input=counts.promptTokenCount, cache_read=counts.cachedContentTokenCount))
 
-    def eof(self, said: Sequence[Event] = ()) -> Sequence[Event]:
-        """*said*: all events of the answer so far, if the caller has them; a stream does not keep its text."""
+    def eof(self) -> Sequence[Event]:
         if self._done:
             return ()
         self._done = True
         out: list[Event] = [] if self._started else [Start()]
-        text = "" if self._ascii else "".join([e.text for e in said if isinstance(e, TextDelta)]) or None
-        citations = read_citations(self._grounding, self._citations, text)
-        out += [CitationDelta(citation) for citation in citations]
+        if self._grounding is not ABSENT or self._citations is not ABSENT:
+            citations = read_citations(self._grounding, self._citations, self._text.text())
+            out += [CitationDelta(citation) for citation in citations]
         if self._usage is not None:
             out.append(from_gemini(self._usage))
         if self._finish is None and not self._whole:
@@ -158,7 +157,7 @@ class Decoder(StreamDecoder):
                 text = part.text
                 if text is not None and part.thoughtSignature is None and not part.thought:
                     if text or logprobs is not None:  # many streams end with an empty text, even after a tool call
-                        self._ascii = self._ascii and text.isascii()
+                        self._text.add(text)
                         out.append(TextDelta(text, logprobs))
                         logprobs = None
                 else:
@@ -183,7 +182,7 @@ class Decoder(StreamDecoder):
             if part.thought:
                 out.append(ThinkingDelta(part.text))
             elif part.text:
-                self._ascii = self._ascii and part.text.isascii()
+                self._text.add(part.text)
                 out.append(TextDelta(part.text))
             if signature:
                 out.append(Signature(signature, wire=WIRE))
@@ -225,7 +224,7 @@ def decode_answer(body: bytes) -> list[Event]:
     events: list[Event] = []
     for chunk in _chunks(data):
         events += decoder.feed(b"", chunk)
-    return [*events, *decoder.eof(events)]
+    return [*events, *decoder.eof()]
 
 
 def _chunks(data: bytes) -> list[bytes]:

@@ -38,7 +38,7 @@ class JsonArrayReader:
         return out
 
     def finish(self) -> bool:
-        """Whether what was fed is complete; call it when the body has ended."""
+        """Return whether the body was complete; call it at the body's end."""
         return not self._depth and self._began and (self._closed or not self._array)
 
     def _outside(self, data: bytes, at: int) -> int:

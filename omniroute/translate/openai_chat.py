@@ -1,7 +1,7 @@
 """The OpenAI chat wire: ``POST /v1/chat/completions``, used by OpenAI and, with deviations, by most other vendors.
 
-The deviations that this codec reads are covered by the tests' recordings of real exchanges; those that it writes are quirks
-in the catalogue (``openai_chat_render.py``).  Modules: ``_request`` and ``_render`` + ``_messages`` (requests, read and written),
+The tests hold recordings of the deviations that this codec reads; those that it writes are quirks in the catalogue
+(``openai_chat_render.py``).  Modules: ``_request`` + ``_history`` (requests, read), ``_render`` + ``_messages`` (written),
 ``_stream`` + ``_shapes`` (answers, read), ``_answer`` (answers, written), ``_error``, ``_media``.
 """
 

@@ -27,13 +27,14 @@ class _Call(Struct):
     key: int | str
     id: str = ""
     name: str = ""
+    named: bool = False  # the name is whole: a few vendors send it in pieces, before any arguments
     kind: Literal["function", "custom"] = "function"
     parts: list[str] = field(default_factory=list)
     state: Literal["new", "waiting", "open", "closed"] = "new"
     checks: int = 0
 
     def complete(self) -> bool:
-        """Whether the arguments are a whole JSON value.  Each check costs their length, so the number of checks is bounded."""
+        """Whether the arguments are a whole JSON value.  The number of checks is bounded, since each costs their length."""
         if self.kind == "custom" or self.checks >= _MOST_CHECKS or not self.parts:
             return False
         if self.parts[-1].rstrip()[-1:] not in ("}", '"', "]", ""):
@@ -83,7 +84,7 @@ class Row:
                 self._close_call()
             item = self._waiting[0]
             if isinstance(item, _Call):
-                if not item.name:
+                if not item.name or not (item.named or len(self._waiting) > 1):
                     return
                 self._emit(item, out)
                 self._open = item
@@ -120,7 +121,7 @@ class Row:
         return known.state == "closed" or known.complete()
 
     def _key(self, delta: CallDelta, position: int) -> int | str:
-        """Return the key of the delta's call: the index, else the id; a delta with neither continues the last call."""
+        """Return the key of the delta's call: the index, else the id.  Without either, only a name begins another call."""
         if delta.index is not None:
             return delta.index
         if delta.id:
@@ -146,7 +147,9 @@ class Row:
             text = encode(text).decode()
         elif text == "null" and not call.parts and call.kind == "function":  # Groq sends null for no arguments
             text = ""
-        call.name = call.name or name or ""
+        if name and not call.named and call.state != "open":
+            call.name = name if name.startswith(call.name) else call.name + name
+        call.named = call.named or (function.arguments is not None and bool(call.name))
         if call.state == "closed" or not (text or call.name):
             return
         if text:
@@ -188,7 +191,7 @@ class Row:
             self._arguments(self._call_at("legacy", ""), function.name, function, out)
 
     def flush(self, out: list[Event]) -> None:
-        """The answer is over: nothing has to wait any more."""
+        """Emit everything that still waits, at the end of the answer."""
         for item in self._waiting:
             if isinstance(item, _Call):
                 self._emit(item, out)

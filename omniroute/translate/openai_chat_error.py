@@ -1,6 +1,6 @@
-"""Errors of the OpenAI chat wire: read in every shape that its many speakers use, written in OpenAI's own.
+"""Errors of the OpenAI chat wire: read in every shape that its many vendors use, written in OpenAI's own.
 
-OpenAI's shape is ``{"error": {"message", "type", "param", "code"}}``.  Also met: a list around it (Google), ``error`` as a
+OpenAI's shape is ``{"error": {"message", "type", "param", "code"}}``.  Others: a list around it (Google), ``error`` as a
 bare string (xAI, Ollama, Venice), ``{"detail": …}`` (FastAPI servers), flat ``{"object": "error", "message", …}`` (Mistral),
 ``{"message", "type", "code"}`` (llama.cpp's streams), ``{"errors": […]}`` (Cloudflare), ``{"base_resp": {"status_code",
 "status_msg"}}`` (MiniMax), SSE frames, HTML pages, plain text, nothing at all.
@@ -8,6 +8,7 @@ bare string (xAI, Ollama, Venice), ``{"detail": …}`` (FastAPI servers), flat `
 
 from __future__ import annotations
 
+import html
 import re
 from http import HTTPStatus
 from typing import Any, Final
@@ -23,10 +24,10 @@ _OWN_WORDS: Final = frozenset((WIRE, "openai-responses"))
 _LONGEST: Final = 2000  # characters of an error text that is not JSON
 _DELAY: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-# no step of these is taken twice: a page may hold any number of tags that nothing closes
+# these patterns do not backtrack: a page may hold any number of unclosed tags
 _TITLE: Final = re.compile(r"<title\b[^<>]*>([^<]*)</title", re.IGNORECASE)
 _TAGS: Final = re.compile(r"<(script|style)\b.*?(?:</\1>|\Z)|<[^<>]*>", re.IGNORECASE | re.DOTALL)
-# vendors' words -> the status that the same error has outside of a stream
+# vendors' error types and codes -> the status that the same error has outside a stream
 _STATUS: Final = {
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
@@ -57,11 +58,17 @@ _STATUS: Final = {
     "internal_error": 500,
     "api_error": 500,
 }
+_ACTED_ON: Final = frozenset(("context_length_exceeded", "insufficient_quota"))  # codes that end an agent's attempts
+_TOO_LONG: Final = re.compile(
+    r"context.{0,10}(length|window|limit)|maximum.{0,20}context|prompt is too long|exceeds? the (maximum|limit).{0,30}token"
+    r"|too many (input )?tokens|input is too long",
+    re.IGNORECASE,
+)
 _MINIMAX: Final[dict[Any, int]] = {1002: 429, 1004: 401, 1008: 402, 1026: 400, 1039: 400, 2013: 400, 2049: 401}
 
 
 def decode_error(status: int, body: bytes) -> Failure:
-    """An HTTP error answer of any shape; never raises.  ``status`` 0: the one that the error's own words mean."""
+    """Read an HTTP error body of any shape; never raises.  ``status`` 0: derive the status from the error's words."""
     value = _json_of(body)
     if value is None:
         status = status or 502
@@ -74,7 +81,7 @@ def decode_error(status: int, body: bytes) -> Failure:
 
 
 def error_in(value: Any) -> Failure | None:
-    """The error that a JSON value reports, or None.  ``status``: what its words mean, 502 when they say nothing."""
+    """Return the error that a JSON value reports, or None.  Its ``status`` is derived from its words, else 502."""
     if isinstance(value, list):
         return next((found for found in map(error_in, value) if found), None)
     if not isinstance(value, dict):
@@ -122,7 +129,7 @@ def _word(value: Any) -> str:
 
 
 def _any_text(value: Any) -> str:
-    """The human text in an error of unknown shape."""
+    """Return the human-readable text in an error of unknown shape."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
@@ -135,7 +142,7 @@ def _any_text(value: Any) -> str:
 
 
 def _retry_after(fields: dict[str, Any]) -> float | None:
-    """Seconds, from ``details[].retryDelay`` (Google RPC) or a ``retry_after`` member."""
+    """Return seconds to wait, from ``details[].retryDelay`` (Google RPC) or a ``retry_after`` member."""
     details = fields.get("details")
     delays = [item.get("retryDelay") for item in details if isinstance(item, dict)] if isinstance(details, list) else []
     for delay in (*delays, fields.get("retry_after")):
@@ -147,7 +154,7 @@ def _retry_after(fields: dict[str, Any]) -> float | None:
 
 
 def _json_of(body: bytes) -> Any:
-    """The JSON value in *body*, also when it comes as an SSE frame; None when there is none."""
+    """Return the JSON value in *body*, which may be an SSE frame; None if there is none."""
     text = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     whole = text[:1] in (b"{", b"[", b'"')
     lines = [text] if whole else [line[5:] for line in text.splitlines() if line.startswith(b"data:")]
@@ -162,11 +169,11 @@ def _json_of(body: bytes) -> Any:
 
 
 def _plain(body: bytes) -> str:
-    """The text of a body that is no JSON: of an HTML page its title, else its words."""
+    """Return the text of a body that is not JSON; of an HTML page the title or, without one, the visible text."""
     text = body.decode("utf-8", "replace").strip()
     if text.startswith("<"):
         title = _TITLE.search(text)
-        text = title[1] if title else _TAGS.sub(" ", text)
+        text = html.unescape(title[1] if title else _TAGS.sub(" ", text))
     return " ".join(text.split())[:_LONGEST]
 
 
@@ -177,24 +184,33 @@ def _phrase(status: int) -> str:
         return f"HTTP status {status}"
 
 
+def acted_on(failure: Failure) -> str:
+    """Return the code on which agents do not retry an unchanged request, for a failure of any wire; ``""`` if none."""
+    if failure.code in _ACTED_ON:
+        return failure.code
+    said = f"{failure.code} {failure.type} {failure.message}"
+    too_long = 400 <= failure.status < 500 and failure.status != 429 and _TOO_LONG.search(said)
+    return "context_length_exceeded" if too_long else ""
+
+
 def error_object(failure: Failure) -> dict[str, Any]:
-    """The ``error`` member.  Words of another wire are replaced by OpenAI's for the status."""
+    """Return the ``error`` member.  Types and codes of another wire are replaced by OpenAI's for the status."""
     words = wire_words(failure.status)
     own = failure.wire in _OWN_WORDS and bool(failure.type or failure.code)
     kind = failure.type if own and failure.type else words.openai_type
-    code = (failure.code or None) if own else words.openai_code
+    code = (failure.code or None) if own else acted_on(failure) or words.openai_code
     return {"message": failure.message, "type": kind, "param": failure.param, "code": code}
 
 
 def encode_error(failure: Failure) -> bytes:
-    """The body of an HTTP error answer; the upstream's own when it has OpenAI's shape."""
+    """Return the body of an HTTP error answer: the upstream's own if it has OpenAI's shape."""
     if failure.wire == WIRE and failure.raw and _well_formed(failure.raw):
         return failure.raw
     return encode({"error": error_object(failure)})
 
 
 def encode_stream_error(failure: Failure) -> bytes:
-    """An error inside a stream: one event, after which the stream ends.  The SDKs raise ``APIError`` on it."""
+    """Return the event that reports an error inside a stream and ends it.  The SDKs raise ``APIError`` on it."""
     if failure.wire == WIRE and failure.raw and _well_formed(failure.raw):
         return b"data: " + msgspec.json.format(failure.raw, indent=-1) + b"\n\n"
     return b"data: " + encode({"error": error_object(failure)}) + b"\n\n"

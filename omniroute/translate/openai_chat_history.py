@@ -95,11 +95,12 @@ _PART: Final[Shape[_Part]] = Shape(_Part)
 
 
 def said(raw: Raw) -> bool:
+    """Whether the member is there and not null."""
     return bytes(raw) not in (b"", b"null")
 
 
 def sent(raw: Raw) -> bytes | None:
-    """What only travels; None = not said."""
+    """Return a value that is only passed on; None = not said."""
     return bytes(raw) if said(raw) else None
 
 
@@ -134,7 +135,7 @@ def _video(part: _Part, path: str) -> Block | None:
 
 def _audio(part: _Part, path: str) -> Block | None:
     audio = _AUDIO.read(part.input_audio, join(path, "input_audio"))
-    if isinstance(audio, str):  # Mistral: base64 or a link, nobody says which
+    if isinstance(audio, str):  # Mistral sends base64 or a link without saying which
         return None
     return Media("audio", mime=f"audio/{audio.format}" if audio.format else "", data=audio.data)
 
@@ -152,7 +153,7 @@ def _file(part: _Part, path: str) -> Block | None:
 
 
 def _document_url(part: _Part, path: str) -> Block | None:
-    """Mistral's part for a document: a link or a ``data:`` URL."""
+    """Read Mistral's document part: a link or a ``data:`` URL."""
     media = media_of_url("document", _STRING.read(part.document_url, join(path, "document_url")))
     media.name = part.document_name
     media.cache = cache_hint(part.cache_control)
@@ -164,7 +165,7 @@ def _refusal(part: _Part, path: str) -> Block | None:
 
 
 def _thinking(part: _Part, path: str) -> Block | None:
-    """Mistral's thinking part, whose text is a list of texts."""
+    """Read Mistral's thinking part, whose text is a list of texts."""
     inner = _PARTS.get(part.thinking)
     if inner is None:
         return None
@@ -278,7 +279,7 @@ _ROLES: Final[dict[str, Callable[[_Messages, _Message, str], None]]] = {
 
 
 def _thoughts(message: _Message) -> list[Block]:
-    """Thinking in history: ``reasoning_content`` or ``reasoning``, with signatures in ``reasoning_details``."""
+    """Read thinking in history: ``reasoning_content`` or ``reasoning``, with signatures in ``reasoning_details``."""
     text = ""
     for raw in (message.reasoning_content, message.reasoning):
         text = text or _STRING.get(raw) or ""
@@ -296,7 +297,7 @@ def _thoughts(message: _Message) -> list[Block]:
 
 
 def read_messages(ask: Ask, raw: Raw) -> None:
-    """``messages`` into ``ask.system`` and ``ask.turns``."""
+    """Read ``messages`` into ``ask.system`` and ``ask.turns``.  Raises ``OmniError("invalid_request")`` naming the field."""
     reader = _Messages(ask)
     for number, message in enumerate(_MESSAGES.read(raw, "messages")):
         reader.add(message, join("messages", number))

@@ -1,4 +1,4 @@
-"""Media as the OpenAI chat wire writes them: ``data:`` URLs (RFC 2397), audio format words, file parts."""
+"""Media on the OpenAI chat wire: ``data:`` URLs (RFC 2397), audio format names, file parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEFAULT_MIME: Final = {"image": "image/png", "audio": "audio/wav", "video": "vi
 
 
 def media_of_url(kind: Kind, url: str) -> Media:
-    """A link, or the base64 data inside a ``data:`` URL."""
+    """Return media from a link, or from the base64 data inside a ``data:`` URL."""
     if url[:5].lower() == "data:":
         head, comma, data = url[5:].partition(",")
         mime, *parameters = head.split(";")
@@ -24,7 +24,7 @@ def media_of_url(kind: Kind, url: str) -> Media:
 
 
 def url_of_media(media: Media) -> str:
-    """The link, or the data as a ``data:`` URL; the type is guessed from the first bytes when nobody said it."""
+    """Return the link, or the data as a ``data:`` URL; an unknown type is guessed from the first bytes."""
     if media.data is None:
         return media.url or ""
     return f"data:{media.mime or _guess(media)};base64,{media.data}"
@@ -36,6 +36,6 @@ def _guess(media: Media) -> str:
 
 
 def audio_format(mime: str) -> str:
-    """``audio/mpeg`` -> ``mp3``: the word of ``input_audio.format``."""
+    """Return the value of ``input_audio.format``: ``audio/mpeg`` -> ``mp3``."""
     word = mime.partition("/")[2].partition(";")[0]
     return _AUDIO_WORD.get(word, word) or "wav"

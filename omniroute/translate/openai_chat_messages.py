@@ -1,7 +1,7 @@
 """The messages of an OpenAI chat request, written.
 
-What other wires hold in one turn may need several messages here: each tool result is a ``tool`` message, and its images
-follow in a ``user`` message behind the last of them, since ``tool`` messages are text.
+One turn may need several messages here: each tool result is a ``tool`` message.  Since these are text, images of the results
+follow in a ``user`` message after the last of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Part = dict[str, Any] | Raw
 
 
 class Messages:
-    """``lost`` fills while rendering."""
+    """Writes the messages.  ``lost`` collects the names of what could not be represented."""
 
     def __init__(self, ask: Ask, target: Target, names: Names, native_custom: bool) -> None:
         self.ask = ask
@@ -35,7 +35,7 @@ class Messages:
         self.native_custom = native_custom
         self.lost: list[str] = []
         self.out: list[dict[str, Any]] = []
-        self.media: list[_Part] = []  # of tool results, for the next user message
+        self.media: list[_Part] = []  # from tool results, for the next user message
 
     def render(self) -> list[dict[str, Any]]:
         if self.ask.system:
@@ -61,7 +61,7 @@ class Messages:
         return self.out
 
     def _user(self, blocks: list[Block], name: str | None) -> None:
-        """Behind tool results their media come first: one message, since many templates refuse two users in a row."""
+        """Add a user message.  It begins with media of preceding tool results: many templates refuse two in a row."""
         media, self.media = self.media, []
         self._message("user", [*media, *self._parts(blocks)] if media else self._content(blocks), name)
 
@@ -73,7 +73,7 @@ class Messages:
         return message
 
     def _system(self, blocks: list[Block], name: str | None) -> None:
-        """Always text: few vendors take a list here."""
+        """Add a system message, always as plain text: few vendors accept a list here."""
         role = "developer" if "developer_role" in self.quirks else "system"
         parts = self._parts(blocks)
         self._message(role, self._joined(parts) if not _cached(parts) else parts, name)
@@ -179,7 +179,7 @@ class Messages:
             else:
                 content.append(block)
         text = self._content(content)
-        if not (self.own or text or thinking or more or calls):  # many vendors refuse an empty answer
+        if not (self.own or text or thinking or more or calls):  # many vendors refuse an empty assistant message
             return
         message = self._message("assistant", None if not text and (calls or more) else text, turn.name)
         if thinking:
@@ -217,7 +217,7 @@ class Messages:
                 self.media += followed
 
     def _result(self, result: ToolResult) -> tuple[str | list[_Part], list[_Part]]:
-        """(content of the tool message, media that must follow it)."""
+        """Return (content of the tool message, media that must follow it)."""
         texts = [b for b in result.blocks if isinstance(b, Text)]
         followed = self._parts([b for b in result.blocks if isinstance(b, Media)])
         if any(not isinstance(b, (Text, Media)) for b in result.blocks):

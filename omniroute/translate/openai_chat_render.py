@@ -1,9 +1,9 @@
 """OpenAI chat requests, written.
 
-What a provider wants beyond plain OpenAI is said by its quirks (``catalog.toml``): ``max_completion_tokens``,
+How a provider differs from plain OpenAI is said by its quirks (``catalog.toml``): ``max_completion_tokens``,
 ``developer_role``, ``reasoning_content``, ``cache_control``, ``top_k``, ``no_stream_options``, ``no_sampling``,
 ``sampling_unless_reasoning``, and ``custom_tools``, ``allowed_tools`` for the two tool features that only OpenAI itself has.
-A request that was read from this very wire keeps what it said: its extras, its vendor parts, its file ids.
+A request that was read from this wire keeps its extras, vendor parts and file ids.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _STOPS: Final = 4
 _USER_LIMIT: Final = 64  # characters
 _TIERS: Final = frozenset(("auto", "default", "flex", "priority"))
 _TEXT_SCHEMA: Final = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
-_BANDS: Final = ((0, "none"), (1024, "low"), (10240, "medium"))  # budget up to -> effort; else high (routing-semantics 10.1)
+_BANDS: Final = ((0, "none"), (1024, "low"), (10240, "medium"))  # largest budget -> effort; above: high
 _OPENAI_WIRES: Final = frozenset((WIRE, "openai-responses"))
 
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
-    """Ask -> the body of ``POST /v1/chat/completions``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
+    """Return the body of ``POST /v1/chat/completions``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
     refuse_state(ask, WIRE)
     return _Request(ask, target).render()
 
@@ -89,7 +89,7 @@ class _Request:
         choice = self.ask.tool_choice
         tools = self._offered(choice)
         rendered = [shape for tool in tools if (shape := self._tool(tool)) is not None]
-        if not rendered:  # a choice without tools is refused
+        if not rendered:  # a tool choice without tools is refused
             return
         self.body["tools"] = rendered
         if choice is not None:
@@ -98,7 +98,7 @@ class _Request:
             self.body["parallel_tool_calls"] = self.ask.parallel_tools
 
     def _offered(self, choice: ToolChoice | None) -> list[Tool]:
-        """All tools; where the wire's speaker knows no ``allowed_tools``, only the allowed ones."""
+        """All tools, or only the allowed ones where the provider does not know ``allowed_tools``."""
         if choice is None or choice.mode != "allowed" or self.own or self.quirk("allowed_tools"):
             return self.ask.tools
         self._lose(Lost.ALLOWED_TOOLS)
@@ -185,13 +185,13 @@ class _Request:
             effort = "none"
         elif effort is None and said.enabled and not (said.adaptive or self.own):
             able = self.target.abilities
-            effort = "medium" if not able or "reasoning" in able else None  # some do not think unless one is named
+            effort = "medium" if not able or "reasoning" in able else None  # some models need an effort to think
             self._lose(Lost.REASONING, effort is None)
-        if effort == "max" and not self.own:  # few know the word
+        if effort == "max" and not self.own:  # few providers know this value
             effort = "xhigh"
         self._lose(Lost.REASONING_DISPLAY, said.show is not None)
         if effort == "none" and not self.own:
-            self._lose(Lost.REASONING)  # models that cannot stop thinking refuse the word, others do not think unasked
+            self._lose(Lost.REASONING)  # models that cannot stop thinking refuse "none"; others do not think unless asked
         elif effort is not None:
             self.body[EFFORT] = effort
             if self.quirk("sampling_unless_reasoning") and not self.own:

@@ -1,8 +1,8 @@
 """OpenAI chat requests, read.
 
-Source: the API reference of ``POST /v1/chat/completions`` and what its speakers add to it (``reasoning``, ``thinking``,
-``enable_thinking``, ``top_k``, ``cache_control`` …).  Members of a known name must have a known type; unknown members,
-parts and tools travel as they are.
+Source: the API reference of ``POST /v1/chat/completions`` and what other vendors add to it (``reasoning``, ``thinking``,
+``enable_thinking``, ``top_k``, ``cache_control`` …).  A known member must have the right type; unknown members, parts and
+tools are kept as they are.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _StreamOptions(Struct):
 
 
 class _Thought(Struct):
-    """The members of vendors' ways to steer thinking, under whatever name they come."""
+    """The settings in the vendors' various thinking members."""
 
     effort: str | None = None
     max_tokens: int | None = None
@@ -185,7 +185,7 @@ _EFFORTS: Final = frozenset(("none", "minimal", "low", "medium", "high", "xhigh"
 
 
 def _effort(ask: Ask, raw: Raw) -> None:
-    """A vendor's own word (Groq's ``default``) is kept for its own wire."""
+    """Read the effort.  A vendor's own value (Groq's ``default``) is kept for this wire only."""
     effort = _STRING.read(raw, EFFORT)
     if effort in _EFFORTS:
         _set_effort(_reasoning(ask), effort)
@@ -206,7 +206,7 @@ def _set_budget(reasoning: Reasoning, budget: int) -> None:
 
 
 def _thought(ask: Ask, name: str, raw: Raw) -> None:
-    """A vendor's way to steer thinking.  Understood as far as it goes, and kept for its own wire."""
+    """Read a vendor's thinking member as far as it is known, and keep it for this wire."""
     ask.extra[name] = bytes(raw)
     if (on := _BOOL.get(raw)) is not None:
         _reasoning(ask).enabled = on
@@ -227,7 +227,7 @@ def _thought(ask: Ask, name: str, raw: Raw) -> None:
             _set_effort(reasoning, thought.effort)
 
 
-# vendors' names: OpenRouter; Anthropic-like (DeepSeek, Z.ai, Kimi); Qwen; Ollama; vLLM
+# thinking members of: OpenRouter; Anthropic-like (DeepSeek, Z.ai, Kimi); Qwen; Ollama; vLLM
 DIALECTS: Final = ("reasoning", "thinking", "enable_thinking", "thinking_budget", "think", "chat_template_kwargs")
 EFFORT: Final = "reasoning_effort"
 
@@ -271,7 +271,7 @@ def _logit_bias(ask: Ask, raw: Raw) -> None:
     ask.sampling.logit_bias = bytes(raw)
 
 
-# member -> (its type, the field of Ask); "sampling." = the field of Sampling
+# member -> (its type, the field of Ask); "sampling.": a field of Sampling
 _PLAIN: Final[dict[str, tuple[Shape[Any], str]]] = {
     "model": (_STRING, "model"),
     "stream": (_BOOL, "stream"),
@@ -309,7 +309,7 @@ _SPECIAL: Final[dict[str, Callable[[Ask, Raw], None]]] = {
 
 
 def decode_request(body: bytes) -> Ask:
-    """The body of ``POST /v1/chat/completions`` -> Ask.  Raises ``OmniError("invalid_request")`` naming the field."""
+    """Read the body of ``POST /v1/chat/completions``.  Raises ``OmniError("invalid_request")`` naming the field."""
     given = members(body)
     ask = Ask(wire=WIRE)
     if "messages" not in given:

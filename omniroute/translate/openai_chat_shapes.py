@@ -1,11 +1,13 @@
-"""What OpenAI chat answers look like on the wire, as loosely as the vendors write them.
+"""The types of OpenAI chat answers, as loose as the vendors' use of them.
 
-Only the members that have a meaning for us are named.  A chunk that breaks a type is *mended*: the offending member is left
-out when the answer does not depend on it (``index: "0"``, ``created: "now"``), else the chunk is refused.
+Only the members that are read are declared.  If a member has a wrong type (``index: "0"``, ``created: "now"``), the chunk is
+read without it, unless the answer depends on it; then the chunk is refused.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -40,13 +42,13 @@ class ImageUrl(Struct, gc=False):
 
 
 class Image(Struct, gc=False):
-    """Of ``images`` (OpenRouter), and image parts of a content list."""
+    """An item of ``images`` (OpenRouter), or an image part of a content list."""
 
     image_url: ImageUrl | str | None = None
 
 
 class Part(Struct, gc=False):
-    """Of a content list: text, or thinking that is again a list of texts (Mistral; ``summary`` at Databricks)."""
+    """An item of a content list: text, or thinking, itself a list of texts (Mistral; ``summary`` at Databricks)."""
 
     type: str | None = None
     text: str | None = None
@@ -57,7 +59,7 @@ class Part(Struct, gc=False):
 
 
 class Detail(Struct, gc=False):
-    """Of ``reasoning_details`` (OpenRouter, Snowflake)."""
+    """An item of ``reasoning_details`` (OpenRouter, Snowflake)."""
 
     type: str | None = None
     text: str | None = None
@@ -80,12 +82,12 @@ class UrlCitation(Struct, gc=False):
 
 
 class Delta(Struct, gc=False):
-    """``delta`` of a chunk, and ``message`` of a whole answer."""
+    """``delta`` of a chunk, or ``message`` of a whole answer."""
 
     content: str | list[Part] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    tool_calls: list[CallDelta] | None = None
+    tool_calls: list[CallDelta] | CallDelta | None = None  # one alone: older versions of TGI
     refusal: str | None = None
     reasoning_details: list[Detail] | None = None
     function_call: Function | None = None
@@ -94,6 +96,11 @@ class Delta(Struct, gc=False):
     audio: Audio | None = None
     reasoning_text: str | None = None  # GitHub Copilot
     thinking: str | None = None
+
+    def calls(self) -> Sequence[CallDelta]:
+        """The tool calls."""
+        calls = self.tool_calls
+        return (calls,) if isinstance(calls, CallDelta) else calls or ()
 
 
 class Logprobs(Struct, gc=False):
@@ -127,9 +134,9 @@ class Chunk(Struct, gc=False):
     x_groq: VendorUsage | None = None
     citations: Raw = ABSENT  # Perplexity, xAI: links, in the order of the numbers in the text
     search_results: Raw = ABSENT  # Perplexity: the same with titles
-    detail: Raw = ABSENT  # only of error bodies
+    detail: Raw = ABSENT  # only in error bodies
     message: Raw = ABSENT
-    base_resp: Raw = ABSENT  # MiniMax: beside an answer all is well, without one it is the error
+    base_resp: Raw = ABSENT  # MiniMax: a success status beside an answer, the error if there is no answer
     object: str | None = None
 
 
@@ -141,7 +148,7 @@ _ESSENTIAL: Final = frozenset(("choices", "delta", "message", "content", *_CALL_
 
 
 def read_chunk(data: bytes) -> Chunk:
-    """One chunk or whole answer.  Raises BadAnswer."""
+    """Read one chunk or whole answer.  Raises BadAnswer."""
     try:
         return _decode(data)
     except msgspec.ValidationError:
@@ -152,8 +159,16 @@ def read_chunk(data: bytes) -> Chunk:
         raise BadAnswer(f"not JSON: {error}") from None
 
 
+_ALL_WELL: Final = re.compile(rb'"status_code"\s*:\s*0')
+
+
+def is_failure(base_resp: Raw) -> bool:
+    """Whether MiniMax' ``base_resp`` reports an error; it stands in every answer."""
+    return bytes(base_resp) not in (b"", b"null") and _ALL_WELL.search(base_resp) is None
+
+
 def plain_text(chunk: Chunk) -> str:
-    """The text of a chunk that holds a piece of it and nothing else, as nearly all do; else ""."""
+    """Return the text of a chunk that holds only a piece of text, as nearly all do; else ""."""
     choices = chunk.choices
     if (
         choices is None
@@ -191,7 +206,7 @@ def _mended(data: bytes) -> Chunk:
 
 
 def _leave_out(value: Any, complaint: str) -> None:
-    """Delete the member that *complaint* (``… - at `$.choices[0].index```) names, or raise BadAnswer."""
+    """Delete the member that msgspec's *complaint* (``… - at `$.choices[0].index```) names, or raise BadAnswer."""
     path = complaint.rpartition(" - at `$")[2].rstrip("`") if " - at `$" in complaint else ""
     words = path.replace("[", ".[").lstrip(".").split(".")
     steps = [int(word[1:-1]) if word[:1] == "[" and word[1:-1].isdecimal() else word for word in words]

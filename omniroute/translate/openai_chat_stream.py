@@ -1,10 +1,10 @@
 """OpenAI chat answers, read: ``chat.completion.chunk`` streams and, through the same code, whole ``chat.completion`` bodies.
 
-The end comes late: usage, errors and repeated finish reasons follow the finish reason, so Finish is given out at ``[DONE]``
-or at the end of the body.  Interleaved calls are put in a row by ``openai_chat_calls.py``.
+Usage, errors and repeated finish reasons may follow the finish reason, so Finish is emitted at ``[DONE]`` or at the end of
+the body.  ``openai_chat_calls.py`` puts interleaved calls in sequence.
 
-A stream without ``[DONE]`` and without finish reason is complete when usage came after its content (Snowflake), else it was
-cut.  Only the first choice is the answer.
+A stream without ``[DONE]`` and without a finish reason is complete if usage came after its content (Snowflake), else it was
+cut off.  Only the first choice is read.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from .openai_chat_shapes import (
     Logprobs,
     Part,
     UrlCitation,
+    is_failure,
     plain_text,
     read_chunk,
 )
@@ -67,18 +68,18 @@ FINISH: Final[dict[str, FinishReason]] = {
 }
 _CONTENT: Final = b'"content":'
 _NOTHING: Final = (b"", b"null", b'""')
-_FRAMES: Final = 4  # times that a stream's frame is looked for: some have something new in every chunk
+_FRAMES: Final = 4  # attempts to find a stream's frame: some vendors put something new into every chunk
 CUT: Final = "The upstream's stream ended before the answer was complete"
 
 
 def _finish_of(word: str) -> Finish:
-    """A finish reason in our words.  Google's endpoint tells why behind a colon: ``content_filter: SAFETY``."""
+    """Return the neutral finish reason.  Google's endpoint appends a detail after a colon: ``content_filter: SAFETY``."""
     reason = FINISH.get(word) or FINISH.get(word.partition(":")[0].lower())
     return Finish(reason or "other", raw=word if reason in (None, "error") else "")
 
 
 class _FlatCitation(UrlCitation, gc=False):
-    """Annotations: OpenAI nests the members under ``url_citation``, others do not."""
+    """An annotation: OpenAI nests the members under ``url_citation``, others do not."""
 
     type: str | None = None
     url_citation: UrlCitation | None = None
@@ -98,15 +99,15 @@ class ChatDecoder(StreamDecoder):
         self._done = False  # [DONE] was seen
         self._finish: Finish | None = None
         self._failure: Failure | None = None
-        self._said = False  # there was a choice
-        self._told = False  # a choice that was more than a piece of text gave out something
-        self._messages = False  # this vendor says ``message`` for ``delta``
+        self._said = False  # a choice was seen
+        self._told = False  # a choice that held more than a piece of text made some event
+        self._messages = False  # this vendor sends ``message`` in place of ``delta``
         self._usage_last = False  # usage came with or after the last content
         self._vendor_usage: list[Event] = []
         self._row = Row(self._start)
         self._frame: TextFrame | None = None
         self._frames = _FRAMES
-        self._links = self._results = ABSENT  # the sources beside the choices, as told last
+        self._links = self._results = ABSENT  # the sources beside the choices, as last received
         self._annotated: set[str | None] = set()
         self._audio: list[str] = []
         self._transcript: list[str] = []
@@ -175,7 +176,7 @@ class ChatDecoder(StreamDecoder):
         return self._said and (self._done or self._finish is not None or self._usage_last)
 
     def fail(self, chunk: Chunk, data: bytes) -> Sequence[Event]:
-        """An error object, alone or inside a chunk: the content counts, then the answer has failed."""
+        """End the answer with an error, which came alone or inside a chunk; content in that chunk is emitted first."""
         out: list[Event] = list(self.take(chunk)) if chunk.choices else []
         if not self._ended:
             self._failure = decode_error(0, data)
@@ -191,7 +192,7 @@ class ChatDecoder(StreamDecoder):
     # ------------------------------------------------------------------ chunks
 
     def take(self, chunk: Chunk) -> Sequence[Event]:
-        """The events of one chunk, or of a whole answer (which has ``message`` for ``delta``)."""
+        """Return the events of one chunk, or of a whole answer (``message`` in place of ``delta``)."""
         out: list[Event] = []
         start = self._start
         if not self._started:
@@ -199,7 +200,7 @@ class ChatDecoder(StreamDecoder):
             start.model = start.model or chunk.model or ""
             start.created = start.created or int(chunk.created or 0)
         for choice in chunk.choices or ():
-            if not choice.index:  # a vendor that numbers none parts one answer into several
+            if not choice.index:  # a vendor that does not number choices splits one answer into several
                 self._choice(choice, out)
         if chunk.citations is not ABSENT:
             self._links = chunk.citations
@@ -229,7 +230,7 @@ class ChatDecoder(StreamDecoder):
         self._said = True
         delta = choice.delta
         if delta is None and (self._messages or not (self._told or self._row.text_open)):
-            delta = choice.message  # behind deltas it is the whole answer once more
+            delta = choice.message  # after deltas it repeats the whole answer
             self._messages = delta is not None
         if delta is not None:
             before = len(out)
@@ -247,7 +248,7 @@ class ChatDecoder(StreamDecoder):
             elif choice.logprobs is not None and self._row.text_open:
                 self._text("", choice.logprobs, out)
             if delta.tool_calls:
-                for position, call in enumerate(delta.tool_calls):
+                for position, call in enumerate(delta.calls()):
                     self._row.call(call, position, out)
             self._rest(delta, out)
             self._told = self._told or len(out) > before
@@ -255,7 +256,7 @@ class ChatDecoder(StreamDecoder):
             self._end(choice, choice.finish_reason)
 
     def _end(self, choice: Choice, word: str) -> None:
-        """What stands beside the finish reason of some vendors: the usage, or why it is "error"."""
+        """Note the finish reason and what some vendors put beside it: the usage, or the error."""
         self._finish = _finish_of(word)
         if choice.usage is not None:
             self._vendor_usage = [from_chat(choice.usage)]
@@ -303,7 +304,7 @@ class ChatDecoder(StreamDecoder):
             self._row.put(MediaPart(media_of_url("image", url)), out)
 
     def _rest(self, delta: Delta, out: list[Event]) -> None:
-        """The members that few answers have."""
+        """Emit the members that few answers have."""
         if delta.refusal:
             self._row.put(RefusalDelta(delta.refusal), out)
         if delta.function_call is not None:
@@ -328,7 +329,6 @@ class ChatDecoder(StreamDecoder):
         citation = Citation(at.url, at.title, at.content, at.start_index, at.end_index, WIRE, bytes(raw))
         self._row.put(CitationDelta(citation), out)
 
-
     def _sources(self, out: list[Event]) -> None:
         """What a search service lists beside its answer, and does not annotate in it."""
         listed = _SOURCES.get(self._links) or (), _SOURCES.get(self._results) or ()
@@ -346,7 +346,7 @@ def _array(logprobs: Logprobs | None) -> bytes | None:
 
 
 def decode_answer(body: bytes) -> list[Event]:
-    """A whole ``chat.completion``; an error under status 200 becomes a Failure.  Raises BadAnswer."""
+    """Read a whole ``chat.completion``; an error under status 200 becomes a Failure.  Raises BadAnswer."""
     data = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if data[:1] == b"[" and _listed_error(data):  # Google wraps errors in a list
         return [Start(), decode_error(0, data)]
@@ -358,9 +358,9 @@ def decode_answer(body: bytes) -> list[Event]:
         raise BadAnswer("an answer without choices")
     number = 0
     for choice in chunk.choices or ():
-        choice.delta = choice.message or choice.delta  # one vendor puts an empty delta beside the message
-        for call in (choice.delta and choice.delta.tool_calls) or ():
-            call.index, number = number, number + 1  # each is whole, whatever number or id it shares with another
+        choice.delta = choice.message or choice.delta  # some vendor puts an empty delta beside the message
+        for call in choice.delta.calls() if choice.delta is not None else ():
+            call.index, number = number, number + 1  # each call is whole, even if it shares its index or id with another
     decoder = ChatDecoder()
     events = decoder.fail(chunk, data) if _is_error(chunk) else decoder.take(chunk)
     return [*events, *decoder.feed(b"", b"[DONE]")]
@@ -379,10 +379,10 @@ _LISTED: Final[Shape[list[_Listed]]] = Shape(list[_Listed])
 
 
 def _is_error(chunk: Chunk) -> bool:
-    """``error`` beside or instead of choices, or an error of another shape instead of them."""
+    """Whether there is an ``error`` member, or an error of another shape in place of the choices."""
     if bytes(chunk.error) not in _NOTHING:
         return True
     if chunk.choices is not None:
         return False
-    others = chunk.detail, chunk.message, chunk.base_resp
-    return any(other is not ABSENT for other in others) or chunk.object == "error"
+    others = chunk.detail, chunk.message
+    return any(other is not ABSENT for other in others) or chunk.object == "error" or is_failure(chunk.base_resp)

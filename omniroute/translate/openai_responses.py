@@ -1,4 +1,4 @@
-"""The OpenAI Responses wire: ``POST /v1/responses``, spoken by agents (Codex) and by several vendors.
+"""The OpenAI Responses wire: ``POST /v1/responses``, used by agents (Codex) and by several vendors.
 
 Modules: ``_request`` + ``_history`` (requests, read), ``_render`` + ``_input`` (requests, written), ``_tools`` (both ways),
 ``_stream`` + ``_queue`` + ``_shapes`` (answers, read), ``_answer`` + ``_items`` (answers, written), ``_error``.

@@ -1,8 +1,9 @@
 """OpenAI Responses answers, written: whole ``response`` objects and event streams.
 
-A stream is numbered without gaps: ``response.created``, ``response.in_progress``, then item after item, each announced, told
-in deltas and ended with all that it said; last ``response.completed``, ``incomplete`` or ``failed`` with the whole response.
-Texts of one run are the parts of one message.  A custom tool that the upstream knows as a function is called with its text.
+The events of a stream are numbered without gaps: ``response.created``, ``response.in_progress``, then each item (announced,
+sent in deltas, ended with its whole content), last ``response.completed``, ``incomplete`` or ``failed`` with the whole
+response.  Consecutive texts are the parts of one message.  A call of a custom tool that was sent upstream as a function
+becomes a custom call again, with the text from its arguments.
 """
 
 from __future__ import annotations
@@ -68,14 +69,14 @@ def _lost_proof(redacted: bool) -> Lost:
 
 
 class _Output:
-    """The blocks of an answer as items; the texts of one run are one message."""
+    """Writes the blocks of an answer as items; consecutive texts become one message."""
 
     def __init__(self, answer: Answer, stamp: Stamp) -> None:
         self.items = Items(stamp)
         self.out: list[Json | Raw] = []
         self.dropped: list[str] = []
         self._parts: list[Json | Raw] = []
-        self._logprobs = list(answer.logprobs)  # of all texts; they stand in the first
+        self._logprobs = list(answer.logprobs)  # of all texts; written with the first one
 
     def add(self, block: Block) -> None:
         if isinstance(block, Text):
@@ -143,7 +144,7 @@ class _Output:
 
 
 def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
-    """A ``response``.  An answer that failed must go through ``encode_error`` instead."""
+    """Return a ``response``.  A failed answer must go through ``encode_error`` instead."""
     output = _Output(answer, stamp)
     for block in answer.blocks:
         output.add(block)
@@ -177,12 +178,12 @@ class ResponsesEncoder(StreamEncoder):
         self._done: list[bytes] = []  # finished items
         self._open = _NONE
         self._part = _NO_PART
-        self._item: Json = {}  # the open one
+        self._item: Json = {}  # the open item
         self._parts: list[Json | Raw] = []  # finished parts of the open message
         self._texts: list[str] = []  # deltas of the open part or item
         self._notes: list[Raw | Json] = []  # annotations of the open part
         self._logprobs: list[bytes] = []
-        self._prefix = b""  # of a delta, up to its text
+        self._prefix = b""  # the bytes of a delta event before its text
         self._encrypted = ""
 
     def feed(self, events: Sequence[Event]) -> bytes:
@@ -210,7 +211,7 @@ class ResponsesEncoder(StreamEncoder):
         return event * len(texts) % tuple(chain.from_iterable(zip(map(encode, texts), count(first), strict=False)))
 
     def eof(self) -> bytes:
-        """Events that end without Finish or Failure were cut."""
+        """Report an error if the events stopped without Finish or Failure: they were cut off."""
         return self.fail(Failure(502, _CUT))
 
     def fail(self, failure: Failure) -> bytes:
@@ -220,7 +221,7 @@ class ResponsesEncoder(StreamEncoder):
         if self._envelope is None:
             self._on_start(Start(), out)
         assert self._envelope is not None
-        # what was being said is in the response, but not ended: clients act on the end of an item
+        # the open item goes into the response, but without its end event: clients act on the end of an item
         sequence = self._sequence
         self._close([], "incomplete")
         self._sequence = sequence
@@ -250,7 +251,7 @@ class ResponsesEncoder(StreamEncoder):
         self._event(out, "response.output_item.added", {"output_index": len(self._done), "item": item})
 
     def _deltas(self, name: bytes, place: bytes = b"") -> None:
-        """The prefix of the deltas that follow."""
+        """Prepare the bytes that precede the text of the following deltas."""
         self._prefix = _DELTA % (name, name, encode(self._item["id"]), len(self._done), place)
 
     def _say(self, out: list[bytes], text: str) -> None:
@@ -277,7 +278,7 @@ class ResponsesEncoder(StreamEncoder):
         self._open = _NONE
 
     def _whole(self, out: list[bytes], item: Json | Raw) -> None:
-        """An item that is complete when it is announced."""
+        """Write an item that is complete when it is announced."""
         self._close(out)
         place = len(self._done)
         self._event(out, "response.output_item.added", {"output_index": place, "item": item})

@@ -1,7 +1,7 @@
 """Errors of the OpenAI Responses wire: the chat wire's shape in HTTP answers, ``response.failed`` inside a stream.
 
 Agents act on the code of ``response.failed``: ``context_length_exceeded`` and ``insufficient_quota`` end the session,
-``rate_limit_exceeded`` with "try again in 3s" in its message waits so long, ``server_error`` is tried again.
+``rate_limit_exceeded`` makes them wait as long as its message says ("try again in 3s"), ``server_error`` is retried.
 """
 
 from __future__ import annotations
@@ -16,11 +16,6 @@ from .events import Failure
 
 WIRE: Final = "openai-responses"
 _OPENAI_WIRES: Final = frozenset((WIRE, chat.WIRE))
-_TOO_LONG: Final = re.compile(
-    r"context.{0,10}(length|window|limit)|maximum.{0,20}context|prompt is too long|exceeds? the (maximum|limit).{0,30}token"
-    r"|too many (input )?tokens|input is too long",
-    re.IGNORECASE,
-)
 _NO_CREDIT: Final = re.compile(
     r"insufficient.{0,10}(quota|balance|credit|funds)|exceeded your current quota|billing", re.IGNORECASE
 )
@@ -28,26 +23,26 @@ _HAS_DELAY: Final = re.compile(r"try again in \d", re.IGNORECASE)
 
 
 def decode_error(status: int, body: bytes) -> Failure:
-    """An HTTP error answer, or (*status* 0) an error inside a stream, of any shape; never raises."""
+    """Read an HTTP error body or (*status* 0) an error inside a stream, of any shape; never raises."""
     failure = chat.decode_error(status, body)
     failure.wire = WIRE
-    if failure.type == "error":  # the type of an event, which has no ``error`` member: no body of an HTTP answer
+    if failure.type == "error":  # the bare event, which is no body for an HTTP answer
         failure.type, failure.raw = "", None
     return failure
 
 
 def encode_error(failure: Failure) -> bytes:
-    """The body of an HTTP error answer: both wires of OpenAI have the same."""
+    """Return the body of an HTTP error answer, which has the same shape on both OpenAI wires."""
     wire = chat.WIRE if failure.wire in _OPENAI_WIRES else failure.wire
     return chat.encode_error(msgspec.structs.replace(failure, wire=wire))
 
 
 def code_of(failure: Failure) -> str:
-    """The code that clients act on."""
+    """Return the code that clients act on."""
     status, said = failure.status, f"{failure.code} {failure.type} {failure.message}"
-    if failure.code == "context_length_exceeded" or (400 <= status < 500 and status != 429 and _TOO_LONG.search(said)):
-        return "context_length_exceeded"
-    if status == 402 or failure.code == "insufficient_quota" or (status in (403, 429) and _NO_CREDIT.search(said)):
+    if code := chat.acted_on(failure):
+        return code
+    if status == 402 or (status in (403, 429) and _NO_CREDIT.search(said)):
         return "insufficient_quota"
     if failure.wire in _OPENAI_WIRES and failure.code and not failure.code.isdigit():
         return failure.code
@@ -59,7 +54,7 @@ def code_of(failure: Failure) -> str:
 
 
 def failed_error(failure: Failure) -> dict[str, Any]:
-    """The ``error`` member of a failed response."""
+    """Return the ``error`` member of a failed response."""
     code, message = code_of(failure), failure.message
     if code == "rate_limit_exceeded" and failure.retry_after is not None and not _HAS_DELAY.search(message):
         message = f"{message.rstrip(' .')}. Please try again in {failure.retry_after:g}s."

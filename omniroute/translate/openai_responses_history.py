@@ -1,7 +1,7 @@
 """The conversation in an OpenAI Responses request, read: ``input`` items and their content parts.
 
-What the assistant did comes as a row of items (reasoning, message, calls): those between two others are one turn, so that
-parallel calls stay together.  Items without a neutral meaning travel as they are, in the assistant's turn.
+The assistant's output is a sequence of items (reasoning, message, calls).  Consecutive ones are one turn, so that parallel
+calls stay together.  Items without a neutral meaning are kept as they are, in the assistant's turn.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ class _Input:
         self.ask = ask
         self.turns = ask.turns
         self.groups: set[str | None] = set()
-        self.known: set[str] = set()  # the names of the tools that have been declared so far
+        self.known: set[str] = set()  # names of the tools declared so far
         for tool in ask.tools:
             self._know(tool)
 
@@ -207,7 +207,7 @@ class _Input:
             read(self, raw, path)
 
     def _did(self, *blocks: Block) -> None:
-        """Something of the assistant."""
+        """Add blocks to the assistant's turn."""
         if self.turns and self.turns[-1].role == "assistant":
             self.turns[-1].blocks.extend(blocks)
         else:
@@ -232,7 +232,7 @@ class _Input:
         call = _CALL.read(raw, path)
         if call.call_id is None:
             raise missing(join(path, "call_id"))
-        # a tool found by tool search has its own name for a namespace
+        # a tool found by tool search has its own name as its namespace
         namespace = None if call.namespace == call.name and call.name not in self.groups else call.namespace
         if call.arguments is None and call.input is not None:
             block = ToolCall(call.call_id, call.name, call.input, "custom", namespace, item_id=call.id)
@@ -255,14 +255,14 @@ class _Input:
 
     def _search(self, raw: Raw, path: str) -> None:
         call = _SEARCH.read(raw, path)
-        if call.call_id is None or call.execution != "client":  # the vendor searched
+        if call.call_id is None or call.execution != "client":  # the search ran at the vendor
             self._did(Opaque(WIRE, "tool_search_call", bytes(raw)))
             return
         arguments = bytes(call.arguments).decode() if said(call.arguments) else "{}"
         self._did(ToolCall(call.call_id, SEARCH, arguments, "search", item_id=call.id))
 
     def _found(self, raw: Raw, path: str) -> None:
-        """What a search found is declared from here on, unless it was before."""
+        """Declare the tools that a search found, from here on, unless they are known already."""
         result = _DECLARES.read(raw, path)
         found = read_tools(result.tools, join(path, "tools")) if said(result.tools) else []
         if result.call_id is None or result.execution == "server":
@@ -310,7 +310,7 @@ _ITEMS: Final[dict[str, Callable[[_Input, Raw, str], None]]] = {
 
 
 def read_input(ask: Ask, raw: Raw) -> None:
-    """``input`` into ``ask.system``, ``ask.turns`` and, for tools declared in it, ``ask.tools`` (read before)."""
+    """Read ``input`` into ``ask.system``, ``ask.turns`` and, for tools declared in it, ``ask.tools`` (already read)."""
     given = _INPUT.read(raw, "input")
     if isinstance(given, str):
         ask.turns.append(Turn("user", [Text(given)]))

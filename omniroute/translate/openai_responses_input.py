@@ -1,7 +1,7 @@
 """The ``input`` items of an OpenAI Responses request, written.
 
-Each thing the assistant did is an item of its own; what users said is a message.  The assistant's words are a plain string,
-which every speaker of the wire takes; a refusal or citations of this wire need the whole message item.
+Each output of the assistant is an item of its own; user input is a message.  The assistant's text is a plain string, which
+every vendor of the wire accepts; a refusal or citations of this wire need the whole message item.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Item = dict[str, Any] | Raw
 
 
 class Input:
-    """``lost`` fills while rendering; ``instructions`` is the system prompt."""
+    """Writes the items.  ``lost`` collects the names of what could not be written; ``instructions`` is the system prompt."""
 
     def __init__(self, ask: Ask, target: Target, names: Names) -> None:
         self.ask = ask
@@ -37,12 +37,12 @@ class Input:
         self.lost: list[str] = []
         self.out: list[Item] = []
         self.instructions: str | None = None
-        self._ids = SentIds(_ID_LIMIT)  # of calls
+        self._ids = SentIds(_ID_LIMIT)  # of tool calls
 
     def render(self) -> list[Item]:
         self._system_prompt()
         turns = self.ask.turns
-        if not self.own:  # the rest of an own conversation may lie at the vendor
+        if not self.own:  # the vendor may keep the rest of a conversation of this wire
             turns, notes = repair(turns)
             self.lost += notes
         for number, turn in enumerate(turns):
@@ -67,7 +67,7 @@ class Input:
             self.out.append({"type": "message", "role": "developer", "content": parts})
 
     def _declared(self, place: int) -> None:
-        """Tools that were declared in the conversation, at their place in it."""
+        """Write the tools that were declared after *place* turns of the conversation."""
         tools = [tool for tool in self.ask.tools if tool.placed == place] if self.own else []
         if tools:
             written = write_tools(tools, self.names, own=True)
@@ -148,7 +148,7 @@ class Input:
             file |= {"filename": media.name or "document.pdf", "file_data": url_of_media(media)}
         return [*before, file]
 
-    # ------------------------------------------------------------------ what the assistant did
+    # ------------------------------------------------------------------ the assistant's items
 
     def _assistant(self, block: Block) -> None:
         match block:
@@ -237,7 +237,7 @@ def _raw(text: str) -> Raw:
 
 
 def _plain(parts: list[Item]) -> str | list[Item]:
-    """A single text as a string."""
+    """Return a single text as a string, anything else unchanged."""
     if not parts:
         return ""
     only = parts[0]

@@ -1,7 +1,7 @@
 """Output items and the ``response`` object of the OpenAI Responses wire, written.
 
-Ids: a response's begins with ``resp_``, items' with ``msg_``, ``rs_``, ``fc_``, ``ctc_``, ``ig_``.  An id that the upstream
-gave on this very wire is kept, since encrypted reasoning is bound to it; others are made from the response's id and the
+A response's id begins with ``resp_``, those of items with ``msg_``, ``rs_``, ``fc_``, ``ctc_``, ``ig_``.  An id that an
+upstream of this wire gave is kept, since encrypted reasoning is bound to it; others are made from the response's id and the
 item's place.  The response echoes the request, as clients expect.
 """
 
@@ -22,7 +22,7 @@ from .openai_responses_render import text_settings
 from .openai_responses_tools import NAME_LIMIT, write_choice, write_tools
 
 Json = dict[str, Any]
-_STEM: Final = 48  # characters of the response's id in the ids of its items
+_STEM: Final = 48  # characters of the response's id that the ids of its items repeat
 _ID_LIMIT: Final = 64
 _TEXT_INPUT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _STRING: Final[Shape[str]] = Shape(str)
@@ -37,7 +37,7 @@ _REASON: Final[dict[FinishReason, str]] = {
 
 
 class Items:
-    """The items of one answer: their ids, the client's names of its tools."""
+    """Makes the items of one answer, with their ids and the client's own tool names."""
 
     def __init__(self, stamp: Stamp) -> None:
         self._stem = fit(stamp.id.removeprefix("resp_") or "0", _STEM)
@@ -52,18 +52,18 @@ class Items:
         return given or f"{prefix}_{self._stem}_{place}"
 
     def tool(self, sent: str) -> Tool | None:
-        """The client's tool that was sent under this name."""
+        """Return the client's tool that was sent under this name."""
         return self._tools.get(self._names.get(sent, sent))
 
     def call_id(self, given: str) -> str:
-        """The upstream's, unless it gave none or has used it in this answer already."""
+        """Return the upstream's call id, or a new one where it gave none or repeated one in this answer."""
         if not given or given in self._calls:
             given = f"call_{self._stem}_{len(self._calls)}"
         self._calls.add(given)
         return given
 
     def call(self, name: str, kind: str, namespace: str | None, call_id: str, place: int, item_id: str | None) -> Json:
-        """An empty call; its text goes to ``arguments``, of custom tools to ``input``; of a search it becomes an object."""
+        """Return an empty call.  Its text goes to ``arguments``, or ``input`` of custom tools; a search takes an object."""
         tool = self.tool(name)
         if tool is not None and tool.kind == "search":
             return {
@@ -96,13 +96,13 @@ class Items:
 
 
 def search_arguments(text: str) -> Raw | Json:
-    """The arguments of a search as the object clients expect."""
+    """Return the arguments of a search as the object that clients expect."""
     raw = text.encode("utf-8", "replace")
     return Raw(compact(raw)) if _TEXT_INPUT.get(raw) is not None else {}
 
 
 def free_input(arguments: str) -> str:
-    """The text that a custom tool gets, from the arguments of the function that stood for it: ``{"input": text}``."""
+    """Return a custom tool's text from the arguments of the function that replaced it: ``{"input": text}``."""
     members = _TEXT_INPUT.get(arguments.encode("utf-8", "replace"))
     if members is not None and len(members) == 1:
         text = _STRING.get(next(iter(members.values())))
@@ -112,7 +112,7 @@ def free_input(arguments: str) -> str:
 
 
 def annotation(citation: Citation) -> Raw | Json | None:
-    """A link with its place in the text; citations of documents have no shape here."""
+    """Return a link with its span in the text; None for citations of documents, which this wire cannot express."""
     if citation.wire == WIRE and citation.raw is not None:
         return Raw(compact(citation.raw))
     if citation.url is None:
@@ -146,7 +146,7 @@ def reasoning_item(id_: str, text: str, encrypted: str | None) -> Json:
 
 
 def image_item(id_: str, media: Media) -> Json | None:
-    """Images as bytes are what the vendor's own image tool gives."""
+    """Return the item of the vendor's own image tool for an image as bytes; None for other media."""
     if media.kind != "image" or media.data is None:
         return None
     out = {"type": "image_generation_call", "id": id_, "status": "completed", "result": media.data}
@@ -158,7 +158,7 @@ def image_item(id_: str, media: Media) -> Json | None:
 
 
 def usage_object(usage: Usage | None) -> Json:
-    """Always whole: clients fail without ``total_tokens`` or ``cached_tokens``.  What is unknown is 0."""
+    """Return ``usage``, unknown counts as 0: clients fail without ``total_tokens`` or ``cached_tokens``."""
     usage = usage or Usage()
     given, output = int(usage.input or 0), int(usage.output or 0)
     return {
@@ -185,7 +185,7 @@ class Envelope:
         }
         self._created = start.created or stamp.created
         self._model = start.model or stamp.model
-        self._echo = compact(encode(_echo(stamp.ask)))[1:]  # on one line, whatever schemas the client sent
+        self._echo = compact(encode(_echo(stamp.ask)))[1:]  # on one line, even if the client's schemas are not
 
     def write(
         self,
@@ -208,7 +208,7 @@ class Envelope:
         return encode(own)[:-1] + b"," + self._echo
 
     def finish(self, finish: Finish, output: list[bytes], usage: Usage | None) -> tuple[str, bytes]:
-        """(status, response) of an answer that reached its end."""
+        """Return (status, response) of an answer that reached its end."""
         counts = usage_object(usage)
         if finish.reason == "error":
             error = failed_error(Failure(502, "The provider ended the answer with an error."))
@@ -223,7 +223,7 @@ def incomplete_reason(finish: Finish) -> str | None:
 
 
 def _echo(ask: Ask | None) -> Json:
-    """The members that say the request again, with the vendor's defaults for those that were not sent."""
+    """Return the members that echo the request, with the vendor's defaults for those that were not sent."""
     ask = ask or Ask()
     own, names = ask.wire == WIRE, Names(NAME_LIMIT)
     said, reasoning = ask.sampling, ask.reasoning

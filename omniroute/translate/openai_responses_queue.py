@@ -1,7 +1,7 @@
-"""Output items of a Responses stream put in a row: they may overlap on the wire, our blocks may not.
+"""Puts the output items of a Responses stream in sequence: they may overlap on the wire, neutral blocks may not.
 
-The open item is streamed.  Thinking and text make way for the next item; a call stays open until its end came or its
-arguments are a whole JSON value, and what other items say meanwhile waits for it.
+The open item is streamed.  Thinking and text are closed when the next item starts.  A call stays open until its end arrives
+or its arguments are a whole JSON value; the events of other items wait until then.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from .jsonio import is_json
 from .openai_chat_shapes import ABSENT
 
 CALLS: Final[dict[str, Literal["function", "custom"]]] = {"function_call": "function", "custom_tool_call": "custom"}
-HELD_CHARACTERS: Final = 32 * 1024 * 1024  # of one answer; an answer is never that long
+HELD_CHARACTERS: Final = 32 * 1024 * 1024  # limit for one answer; no real one is that long
 _MOST_CHECKS: Final = 64
 _BLOCKLESS: Final = (BlockEnd, MediaPart, OpaquePart)
 
 
 class Open(Struct):
-    """One output item while it is put together."""
+    """One output item that is being received."""
 
     index: int | None
     kind: str
     id: str = ""
-    raw: Raw = ABSENT  # as announced
-    started: bool = False  # its ToolStart was given out
-    said: bool = False  # there was a delta in its part, or of its arguments
-    told: bool = False  # something of it was said at all
-    parted: bool = False  # its part is over
+    raw: Raw = ABSENT  # the item as announced
+    started: bool = False  # its ToolStart was emitted
+    said: bool = False  # its current part, or its arguments, had a delta
+    told: bool = False  # any of its content was received
+    parted: bool = False  # its current part has ended
     done: bool = False
     block: bool = False  # a block of it is open
-    source: str = ""  # of its thinking: full text or summary
-    first: str = ""  # arguments in its first event
-    annotations: int = 0  # given out in its part
+    source: str = ""  # which of its thinking is used: full text or summary
+    first: str = ""  # the arguments in its first event
+    annotations: int = 0  # number emitted in its current part
     parts: list[str] = field(default_factory=list)  # arguments so far
-    checked: int = 0  # parts when they were last looked at
+    checked: int = 0  # length of ``parts`` at the last completeness check
     checks: int = 0
     waiting: list[Event] = field(default_factory=list)
 
 
 class Queue:
-    """``out`` of each method takes the events that are due."""
+    """Each method appends the events that are due to *out*."""
 
     def __init__(self) -> None:
         self.open: Open | None = None
-        self.called = False  # there was a call
+        self.called = False  # a call was seen
         self._items: dict[int | str, Open] = {}
-        self._line: deque[Open] = deque()  # those that wait: each has something in ``waiting``
+        self._line: deque[Open] = deque()  # the items with events in ``waiting``, in order
         self._all: list[Open] = []
         self._held = 0
 
@@ -65,7 +65,7 @@ class Queue:
         return item
 
     def find(self, index: int | None, id_: str | None) -> Open | None:
-        """By index, else by id; without both the last one."""
+        """Find an item by index, else by id; without either, the last one."""
         if index is not None:
             return self._items.get(index)
         if id_:
@@ -77,7 +77,7 @@ class Queue:
         return [item for item in self._all if not item.done]
 
     def argument(self, item: Open, text: str) -> ToolArguments:
-        """A piece of the arguments of *item*, to be put or given out."""
+        """Record a piece of the arguments of *item* and return its event."""
         item.said = True
         if item.kind == "function_call":
             item.parts.append(text)
@@ -85,13 +85,13 @@ class Queue:
         return ToolArguments(text)
 
     def put(self, item: Open, event: Event, out: list[Event]) -> None:
-        """One event of *item*: given out if it is its turn, else kept."""
+        """Emit an event of *item* if it is the open one, else keep it until its turn."""
         if self.open is item:
             self._emit(item, event, out)
             return
         if not item.waiting:
             self._line.append(item)
-        item.waiting.append(event)  # before its turn can come: a whole call is closed at once
+        item.waiting.append(event)  # before _advance: it may emit a complete item and close it at once
         self._advance(out)
         if item.waiting:
             self._hold(len(event.text) if isinstance(event, (TextDelta, ThinkingDelta)) else 1)
@@ -103,7 +103,7 @@ class Queue:
             self._advance(out)
 
     def flush(self, out: list[Event]) -> None:
-        """The answer is over: nothing has to wait any more."""
+        """Emit everything that still waits, at the end of the answer."""
         if self.open is not None:
             self._close(out)
         for item in self._line:
@@ -117,7 +117,7 @@ class Queue:
         out.append(event)
 
     def _advance(self, out: list[Event]) -> None:
-        """Let out those that wait, as far as the open call allows."""
+        """Emit the waiting items, up to one that must stay open."""
         while self._line:
             if self.open is not None:
                 if not _gives_way(self.open):
@@ -155,7 +155,7 @@ def _gives_way(item: Open) -> bool:
 
 
 def _complete(item: Open) -> bool:
-    """Whether the arguments are a whole JSON value.  Asked a bounded number of times, each costs their length."""
+    """Whether the arguments are a whole JSON value.  Each check costs their length, so the number of checks is bounded."""
     if not item.said:
         return bool(item.first) and is_json(item.first)
     if len(item.parts) == item.checked or item.checks >= _MOST_CHECKS or item.parts[-1].rstrip()[-1:] not in ("}", ""):

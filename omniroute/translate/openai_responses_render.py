@@ -1,9 +1,8 @@
 """OpenAI Responses requests, written.
 
 Quirks of the target that matter: ``developer_role``, ``no_sampling``, ``sampling_unless_reasoning``, ``reasoning_content``
-(takes thinking back as text).
-A request that was read from this very wire keeps what it said: its extras, groups of tools, items of the vendor's own.
-What comes from another wire is not to be stored by the vendor, since no other wire has the vendor store it.
+(accepts thinking as text in history).  A request that was read from this wire keeps its extras, tool groups and vendor
+items.  For a request from another wire ``store`` defaults to false, since its client does not expect the vendor to store it.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from .openai_responses_input import Input
 from .openai_responses_request import LOGPROBS
 from .openai_responses_tools import NAME_LIMIT, write_choice, write_tools
 
-_LEAST_OUTPUT: Final = 16  # tokens; the vendor refuses less
+_LEAST_OUTPUT: Final = 16  # tokens; the API refuses less
 _USER_LIMIT: Final = 64  # characters
 _TIERS: Final = frozenset(("auto", "default", "flex", "priority", "scale"))
-_BANDS: Final = ((0, "none"), (1024, "low"), (10240, "medium"))  # budget up to -> effort; else high (routing-semantics 10.1)
+_BANDS: Final = ((0, "none"), (1024, "low"), (10240, "medium"))  # largest budget -> effort; above: high
 _SHOW: Final = {"summarized": "auto", "omitted": None}
 _OPENAI_WIRES: Final = frozenset((WIRE, chat.WIRE))
 _SHARED: Final = ("store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier")  # extras of both OpenAI wires
@@ -36,13 +35,13 @@ Json = dict[str, Any]
 
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
-    """Ask -> the body of ``POST /v1/responses``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
+    """Return the body of ``POST /v1/responses``.  Raises OmniError for what must be rejected (``fidelity.py``)."""
     refuse_state(ask, WIRE)
     return _Request(ask, target).render()
 
 
 def text_settings(ask: Ask) -> Json:
-    """The ``text`` member: how the answer's text shall look."""
+    """Return the ``text`` member: format and verbosity of the answer."""
     text: Json = {}
     if ask.response_format is not None:
         text["format"] = _format(ask.response_format)
@@ -152,10 +151,10 @@ class _Request:
             if able and "reasoning" not in able:
                 self._lose(Lost.REASONING)
                 return
-            effort = "medium"  # some do not think unless one is named
+            effort = "medium"  # some models do not think unless an effort is given
         out: Json = {}
         if effort == "none" and not self.own:
-            self._lose(Lost.REASONING)  # models that cannot stop thinking refuse the word
+            self._lose(Lost.REASONING)  # models that cannot stop thinking refuse "none"
         elif effort is not None:
             out["effort"] = "xhigh" if effort == "max" and not self.own else effort
             if "sampling_unless_reasoning" in self.target.quirks and not self.own:

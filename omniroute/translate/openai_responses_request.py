@@ -1,7 +1,7 @@
 """OpenAI Responses requests, read (the vendor's API reference, "Responses", and what its clients send).
 
-Members that nothing neutral corresponds to (``store``, ``include``, ``prompt_cache_key``, ``client_metadata`` …) travel in
-``Ask.extra``; so do those that point to state at the vendor, which ``fidelity.refuse_state`` keeps from other wires.
+Members without a neutral meaning (``store``, ``include``, ``prompt_cache_key``, ``client_metadata`` …) are kept in
+``Ask.extra``.  So are references to state kept by the vendor, which ``fidelity.refuse_state`` refuses on other wires.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _metadata(ask: Ask, raw: Raw) -> None:
     ask.metadata = bytes(raw)
 
 
-# member -> (its type, the field of Ask); "sampling." = the field of Sampling
+# member -> (its type, the field of Ask); "sampling.": a field of Sampling
 _PLAIN: Final[dict[str, tuple[Shape[Any], str]]] = {
     "model": (_STRING, "model"),
     "stream": (_BOOL, "stream"),
@@ -130,7 +130,7 @@ _SPECIAL: Final[dict[str, Callable[[Ask, Raw], None]]] = {
 
 
 def decode_request(body: bytes) -> Ask:
-    """The body of ``POST /v1/responses`` -> Ask.  Raises ``OmniError("invalid_request")`` naming the field."""
+    """Read the body of ``POST /v1/responses``.  Raises ``OmniError("invalid_request")`` naming the field."""
     given = members(body)
     ask = Ask(wire=WIRE)
     if "input" not in given and not STATE & given.keys():

@@ -1,6 +1,6 @@
-"""What OpenAI Responses answers look like on the wire, as loosely as the vendors write them.
+"""The types of OpenAI Responses answers, as loose as the vendors' use of them.
 
-Only the members that have a meaning for us are named; order of members and events without a name do not matter.
+Only the members that are read are declared.  The order of members does not matter, nor do events without a name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .usage import ResponsesUsage
 
 
 class StreamEvent(Struct, gc=False):
-    """Every event's members at once: cheaper than a union, and order does not matter."""
+    """The members of all events in one struct: cheaper than a tagged union, and ``type`` need not come first."""
 
     type: str = ""
     output_index: int | None = None
@@ -57,7 +57,7 @@ class Item(Struct, gc=False):
 
 
 class Part(Struct, gc=False):
-    """Of a message's content, or of a reasoning item's."""
+    """A content part of a message or of a reasoning item."""
 
     type: str = ""
     text: str | None = None
@@ -99,7 +99,7 @@ STRING: Final[Shape[str]] = Shape(str)
 _ANNOTATION: Final[Shape[_Annotation]] = Shape(_Annotation)
 _LOOSE: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _decode: Final = msgspec.json.Decoder(StreamEvent).decode
-# events without which the answer is not whole: of these a member of a wrong type is not passed over
+# events that the answer depends on: a member of a wrong type in one of these is an error
 _ESSENTIAL: Final = (
     "_text.delta",
     "refusal.delta",
@@ -111,7 +111,7 @@ _ESSENTIAL: Final = (
 
 
 def read_event(data: bytes) -> StreamEvent | None:
-    """One event; None for one of an unknown kind whose members have other types than ours.  Raises BadAnswer."""
+    """Read one event; of a non-essential one that does not fit, only type, response and error.  Raises BadAnswer."""
     try:
         return _decode(data)
     except msgspec.ValidationError as error:
@@ -127,13 +127,13 @@ def read_event(data: bytes) -> StreamEvent | None:
 
 
 def text_of(parts: Raw) -> str:
-    """The joined texts of a reasoning item's ``summary`` or ``content``; "" when there is none."""
+    """Return the joined texts of a reasoning item's ``summary`` or ``content``; "" if there are none."""
     found = PARTS.get(parts)
     return "".join([part.text or "" for part in found]) if found else ""
 
 
 def parts_of(content: Raw) -> list[Part]:
-    """The content of a message; some vendors give a bare text."""
+    """Return the content parts of a message; some vendors send a bare text."""
     found = PARTS.get(content)
     if found is None and (text := STRING.get(content)) is not None:
         return [Part(text=text)]
@@ -141,6 +141,7 @@ def parts_of(content: Raw) -> list[Part]:
 
 
 def read_annotation(raw: Raw) -> Citation | None:
+    """Read an annotation; None if it has an unknown shape."""
     known = _ANNOTATION.get(raw)
     if known is None:
         return None
@@ -149,12 +150,13 @@ def read_annotation(raw: Raw) -> Citation | None:
 
 
 def array_of(logprobs: Raw) -> bytes | None:
+    """Return *logprobs* if it is a non-empty array."""
     raw = bytes(logprobs)
     return raw if raw[:1] == b"[" and raw != b"[]" else None
 
 
 def free_text(raw: Raw) -> str:
-    """Arguments are a string that holds JSON; some vendors send the object itself."""
+    """Return arguments as text: the wire has a string that holds JSON, but some vendors send the object itself."""
     text = STRING.get(raw)
     if text is not None:
         return text

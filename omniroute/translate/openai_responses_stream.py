@@ -1,11 +1,11 @@
 """OpenAI Responses answers, read: event streams and, item by item through the same code, whole ``response`` objects.
 
-Items may overlap: an item's end comes late, or calls arrive side by side.  Thinking and text make way for whatever comes
-next; a call is kept open until it is complete, and what comes meanwhile waits (``openai_responses_queue.py``).
+Items may overlap: an item's end comes late, or calls arrive in parallel.  Thinking and text are closed by whatever comes
+next; a call stays open until it is complete, and events of other items wait (``openai_responses_queue.py``).
 
-Met in the wild: events without names or numbers, ``[DONE]``, items without end, thinking as ``reasoning_text`` in parts of
-several names, calls that are whole in their first event, output only in the final response, ``error`` before
-``response.failed``, a cut in the middle of a call.
+Real vendors send events without names or numbers, ``[DONE]``, items without an end, ``reasoning_text`` in parts of several
+types, calls that are whole in their first event, output in the final response only, ``error`` before ``response.failed``,
+and streams that are cut off inside a call.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class ResponsesDecoder(StreamDecoder):
         self._started = False
         self._ended = False
         self._queue = Queue()
-        self._kinds: dict[str, int] = {}  # type of item -> how many were streamed
+        self._kinds: dict[str, int] = {}  # item type -> how many were streamed
         self._ids: set[str] = set()
 
     # ------------------------------------------------------------------ the protocol
@@ -116,7 +116,7 @@ class ResponsesDecoder(StreamDecoder):
         raise BadAnswer(f"not a Responses event: {data[:80]!r}")
 
     def _led(self, events: list[Event]) -> Sequence[Event]:
-        """Start comes first, also where the vendor did not say it."""
+        """Put a Start before the first events if the vendor sent none."""
         if self._started or not events:
             return events
         self._started = True
@@ -160,7 +160,7 @@ class ResponsesDecoder(StreamDecoder):
         self._ended = True
 
     def _unended(self, response: Response, out: list[Event]) -> None:
-        """The vendor's own items that were announced and never ended: as the final response has them."""
+        """Emit vendor items that were announced but never ended, as the final response has them."""
         final = {item.id: raw for raw in response.output or () if (item := ITEM.get(raw)) is not None}
         for opened in self._queue.unended():
             raw = final.get(opened.id, opened.raw)
@@ -168,7 +168,7 @@ class ResponsesDecoder(StreamDecoder):
                 out += read_item(raw, item)
 
     def _late(self, raw: Raw, out: list[Event]) -> None:
-        """An item of the final response, if nothing of its kind was streamed."""
+        """Emit an item of the final response, if none of its type was streamed."""
         item = ITEM.get(raw)
         if item is None or item.type in self._kinds or (item.id or "") in self._ids:
             return
@@ -176,14 +176,14 @@ class ResponsesDecoder(StreamDecoder):
         out += read_item(raw, item)
 
     def _fail(self, failure: Failure) -> list[Event]:
-        """Nothing is ended that the vendor did not end: clients act on a call's end."""
+        """End with the failure, without ending open items: clients act on the end of a call."""
         self._ended = True
         return [failure]
 
     # ------------------------------------------------------------------ items
 
     def _item(self, event: StreamEvent, kind: str) -> Open:
-        """The item that *event* belongs to; one that was never announced is of *kind*."""
+        """Return the item that *event* belongs to; add one of *kind* if it was never announced."""
         found = self._queue.find(event.output_index, event.item_id)
         return found or self._add(event, Item(kind, event.item_id))
 
@@ -212,7 +212,7 @@ class ResponsesDecoder(StreamDecoder):
         opened = self._queue.find(event.output_index, item.id) or self._add(event, item)
         if opened.done and (not item.id or item.id == opened.id):
             return
-        if opened.done:  # a vendor that gives index 0 to every item
+        if opened.done:  # some vendors give every item the index 0
             opened = self._add(event, item)
         kind = item.type = opened.kind or item.type
         if kind in CALLS:
@@ -235,7 +235,7 @@ class ResponsesDecoder(StreamDecoder):
             self._queue.put(opened, Signature(item.encrypted_content, wire=WIRE, id=item.id), out)
 
     def _end_message(self, opened: Open, item: Item, out: list[Event]) -> None:
-        """What the deltas did not say: whole texts, and annotations."""
+        """Emit what the deltas did not: whole texts, and annotations."""
         for number, part in enumerate(parts_of(item.content)):
             if not opened.told:
                 for said in read_part(part):
@@ -280,7 +280,7 @@ class ResponsesDecoder(StreamDecoder):
         self._annotate(self._item(event, "message"), event.annotation, out)
 
     def _part_done(self, event: StreamEvent, out: list[Event]) -> None:
-        """The end of a part is the end of a block."""
+        """End the block that the part is."""
         item = self._queue.find(event.output_index, event.item_id)
         part = PART.get(event.part)
         if item is None or part is None or item.kind != "message":
@@ -299,7 +299,7 @@ class ResponsesDecoder(StreamDecoder):
             item.parted = False
 
     def _thinking_delta(self, event: StreamEvent, out: list[Event]) -> None:
-        """Of the full text and its summary, where a vendor sends both, the one that comes first."""
+        """Emit thinking.  If a vendor sends both the full text and a summary, the first of them is used."""
         item = self._item(event, "reasoning")
         source = event.type.rpartition(".")[0]
         item.source = item.source or source
@@ -308,7 +308,7 @@ class ResponsesDecoder(StreamDecoder):
             self._queue.put(item, ThinkingDelta(event.delta or "", item.id or None), out)
 
     def _arguments_delta(self, event: StreamEvent, out: list[Event]) -> None:
-        """Of a call that was never announced the name is not known yet: its end has the arguments whole."""
+        """Emit arguments, but not of an unannounced call: its name is only known at its end, which repeats them whole."""
         item = self._queue.find(event.output_index, event.item_id)
         if item is not None and item.started and item.kind in CALLS and event.delta is not None:
             self._queue.put(item, self._queue.argument(item, event.delta), out)
@@ -357,7 +357,7 @@ _ON: Final[dict[str, Callable[[ResponsesDecoder, StreamEvent, list[Event]], None
 
 
 def read_part(part: Part) -> list[Event]:
-    """A content part of a message that arrived in one piece."""
+    """Return the events of a message's content part that arrived in one piece."""
     if part.type == "refusal" or (part.text is None and part.refusal):
         return [RefusalDelta(part.refusal or ""), BlockEnd()]
     out: list[Event] = [TextDelta(part.text or "", array_of(part.logprobs))]
@@ -366,7 +366,7 @@ def read_part(part: Part) -> list[Event]:
 
 
 def read_item(raw: Raw, item: Item) -> list[Event]:
-    """The events of an item that arrived in one piece."""
+    """Return the events of an item that arrived in one piece."""
     if item.type == "message":
         return [event for part in parts_of(item.content) for event in read_part(part)]
     if item.type == "reasoning":
@@ -388,12 +388,13 @@ def start_of(response: Response) -> Start:
 
 
 def failure_of(raw: Raw, response: Response) -> Failure:
-    """The error of a failed response."""
+    """Return the error of a failed response."""
     body = encode({"error": response.error}) if _present(response.error) else b'{"error":{"message":"The response failed."}}'
     return decode_error(0, body)
 
 
 def finish_of(status: str, response: Response, called: bool) -> Finish:
+    """Return the finish reason of a response with this *status*; *called*: it contains a tool call."""
     if status == "incomplete":
         word = (response.incomplete_details and response.incomplete_details.reason) or ""
         reason = INCOMPLETE.get(word, "other")
@@ -404,7 +405,7 @@ def finish_of(status: str, response: Response, called: bool) -> Finish:
 
 
 def decode_answer(body: bytes) -> list[Event]:
-    """A whole ``response``; an error under status 200 becomes a Failure.  Raises BadAnswer."""
+    """Read a whole ``response``; an error under status 200 becomes a Failure.  Raises BadAnswer."""
     data = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if data[:1] != b"{":
         raise BadAnswer("not a JSON object")

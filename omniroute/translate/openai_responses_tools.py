@@ -1,9 +1,9 @@
 """Tools of the OpenAI Responses wire: functions, custom tools with grammars, ``namespace`` groups, the vendor's own tools.
 
 A group is flattened into tools that carry its name; names in a tool choice are flat (``names.flat``).  A custom tool's
-grammar is kept in the shape of the chat wire, which nests what stands flat here.  ``additional_tools`` items in the input
-declare tools in mid-conversation: ``Tool.placed`` says where.  A ``tool_search`` that the client runs is a function to other
-vendors; what it found is declared to them from then on.
+grammar is kept in the chat wire's nested shape.  ``additional_tools`` items in the input declare tools in mid-conversation:
+``Tool.placed`` says where.  A ``tool_search`` that the client runs is sent to other vendors as a function, and the tools
+that it found are declared to them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ SEARCH: Final = "tool_search"
 
 
 def read_tools(raw: Raw, path: str, placed: int | None = None) -> list[Tool]:
-    """Declared tools, groups flattened."""
+    """Read declared tools, groups flattened."""
     tools: list[Tool] = []
     for number, item in enumerate(_ITEMS.read(raw, path)):
         at = join(path, number)
@@ -100,7 +100,7 @@ def _read_tool(raw: Raw, path: str, placed: int | None) -> Tool:
 
 
 def repeated(tool: Tool) -> Tool:
-    """*tool*, which was declared before, for this wire alone: other vendors take each name once."""
+    """Return a repeated declaration of *tool* for this wire only: other vendors accept each name once."""
     raw = tool.raw or encode(_write_tool(tool, Names(NAME_LIMIT), own=True))
     name, space = tool.name, tool.namespace
     return Tool(name, kind="server", wire=WIRE, raw=raw, namespace=space, group=tool.group, placed=tool.placed)
@@ -115,7 +115,7 @@ def _nested(grammar: bytes | None) -> bytes | None:
 
 
 def read_choice(raw: Raw) -> ToolChoice | None:
-    """None: a choice of one of the vendor's own tools, or of a kind that we do not know."""
+    """Read a tool choice; None if it names a tool of the vendor's own or is of an unknown kind."""
     choice = _CHOICE.read(raw, "tool_choice")
     if isinstance(choice, str):
         return _PLAIN.get(choice)
@@ -130,7 +130,7 @@ def read_choice(raw: Raw) -> ToolChoice | None:
 
 
 def write_tools(tools: Iterable[Tool], names: Names, own: bool) -> list[Json | Raw]:
-    """Tools as declared.  *own*: read from this wire, so groups stand as groups and nothing is renamed."""
+    """Write the declarations.  *own*: the request is from this wire, so groups are kept and nothing is renamed."""
     out: list[Json | Raw] = []
     groups: dict[str, list[Json | Raw]] = {}
     for tool in tools:
@@ -151,7 +151,7 @@ def _write_tool(tool: Tool, names: Names, own: bool) -> Json | Raw | None:
     if tool.kind in ("server", "search"):
         return Raw(tool.raw) if tool.wire == WIRE and tool.raw is not None else None
     if tool.found and own:
-        return None  # it stands in the result of the search
+        return None  # the search result declares it
     out: Json = {"type": tool.kind, "name": tool.name if own else names.sent(tool.name, tool.namespace)}
     if tool.description is not None:
         out["description"] = tool.description
@@ -160,7 +160,7 @@ def _write_tool(tool: Tool, names: Names, own: bool) -> Json | Raw | None:
             out["format"] = _flattened(tool.grammar)
     else:
         out["parameters"] = Raw(tool.schema) if own and tool.schema is not None else with_properties(tool.schema)
-        # this wire makes schemas strict unless told not to; no other does
+        # on this wire schemas are strict by default, on no other
         if tool.strict is not None or not own:
             out["strict"] = bool(tool.strict)
     if tool.deferred and own:
@@ -185,6 +185,7 @@ _GRAMMAR_INNER: Final[Shape[_Inner]] = Shape(_Inner)
 
 
 def write_choice(choice: ToolChoice, tools: list[Tool], names: Names, own: bool) -> str | Json:
+    """Write ``tool_choice``; for *own* see :func:`write_tools`."""
     known = tools_by_name(tools) if choice.names else {}
     if choice.mode == "allowed":
         allowed = [_named(name, known, names, own) for name in choice.names]

@@ -1,13 +1,13 @@
-"""A look at a request body without parsing it: which model, streamed or not, and where to splice.
+"""The model, the stream flag and the raw members of a request body, without parsing all of it.
 
-Agent requests are 40 to 115 KB; a full parse costs twice what this look does and most of it would be thrown away.  The body
-is cut into its top-level members, each still the bytes that arrived (RFC 8259 values, syntax checked), and only the
-few members that routing needs are read.
+Agent requests are 40 to 115 KB; a full parse costs twice as much, and most of its result would be thrown away.  The body is
+cut into its top-level members, each still the bytes that arrived (syntax checked, RFC 8259), and only the few members that
+routing needs are read.
 """
 
 from __future__ import annotations
 
-import json  # noqa: TID251 - the one parser that tells of repeated names, for bodies that may have some
+import json  # noqa: TID251 - the one parser that reports repeated names, for bodies that may have some
 import re
 from collections.abc import Mapping
 from copy import copy
@@ -27,7 +27,7 @@ _WORDS: Final = {"str": "a string", "int": "a whole number", "float": "a number"
 
 
 class Known(Protocol):
-    """What a wire's Struct of known members has at least; its types are what is checked."""
+    """The minimum of a wire's Struct of known members; its types are those that :func:`peek` checks."""
 
     model: str | None
     stream: bool | None
@@ -47,7 +47,7 @@ class Peek:
 
 
 def peek(body: bytes, types: msgspec.json.Decoder[Any]) -> Peek:
-    """Cut *body* into members and check those that *types*, a decoder of a wire's known members, names.
+    """Cut *body* into members and check the types of the known ones; *types* decodes a wire's :class:`Known` Struct.
 
     Raises ``OmniError("invalid_request")`` with ``param`` naming the member.
     """
@@ -75,17 +75,17 @@ def peek(body: bytes, types: msgspec.json.Decoder[Any]) -> Peek:
 
 _SMALL: Final = 4096
 _MOST_MEMBERS: Final = 1000
-_SEARCH: Final = 4 * 1024 * 1024  # bytes that may be gone over in search of names; parsing once is cheaper than more
+_SEARCH: Final = 4 * 1024 * 1024  # bytes searched for repeated names; beyond that a full parse is cheaper
 
 
 def _without_bulk(members: Mapping[str, Raw]) -> bytes:
-    """The small members alone, and of the big ones only whether they are arrays or objects: no second look at 80 KB."""
+    """Return the object with each large value replaced by an empty one of its type, so that 80 KB are not parsed twice."""
     parts = []
     for name, raw in members.items():
         value = memoryview(raw)
         if len(value) < 256 or name == "model":
             parts.append(b"%b:%b" % (msgspec.json.encode(name), bytes(raw)))
-        elif value[0] != 0x22:  # strings have no types inside
+        elif value[0] != 0x22:  # not a string
             parts.append(b"%b:%b" % (msgspec.json.encode(name), b"[]" if value[0] == 0x5B else b"{}"))
         else:
             parts.append(b'%b:""' % msgspec.json.encode(name))
@@ -93,7 +93,7 @@ def _without_bulk(members: Mapping[str, Raw]) -> bytes:
 
 
 def _wrong_type(error: msgspec.ValidationError) -> OmniError:
-    """``Expected `str`, got `int` - at `$.model``` -> our words, with the member named."""
+    """Reword msgspec's ``Expected `str`, got `int` - at `$.model``` for clients, with the member as ``param``."""
     found = _WHERE.fullmatch(str(error))
     if found is None or not found[2]:
         return OmniError("invalid_request", "Invalid JSON body: the body must be a JSON object", param="body")
@@ -123,10 +123,10 @@ def _spaced(members: Mapping[str, Raw]) -> bytes:
 
 
 def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
-    """Refuse a member given twice (RFC 8259 section 4 leaves its meaning open, so two readers may differ).
+    """Refuse a repeated member: RFC 8259 section 4 leaves its meaning open, so two readers may differ.
 
-    Nothing is shorter than the members with compact separators, so a body of that length has no room for another; one of the
-    length that Python's separators make is put together again and compared.  Only other layouts need a closer look.
+    A body exactly as long as its distinct members with compact separators has no room for another one.  A body as long as
+    Python's default separators make it is rebuilt and compared.  Only other layouts need a search or a full parse.
     """
     count = len(members)
     plain = 3 * count
@@ -135,7 +135,7 @@ def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
     size = len(body)
     if size == plain + count + 1 or (size == plain + 3 * count and body == _spaced(members)):
         return
-    escaped = b"\\u00" in body or b"\\/" in body  # perhaps a name written in another way
+    escaped = b"\\u00" in body or b"\\/" in body  # a name may be written with escapes
     if not escaped and count * size <= _SEARCH and all(body.count(b'"%b"' % key.encode()) == 1 for key in members):
         return
     twice: list[str] = []
@@ -146,7 +146,7 @@ def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
         twice = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
         return {}
 
-    # The outermost object is reported last.  Numbers stay text: Python has a limit of digits, JSON has none.
+    # The outermost object is reported last.  Numbers stay text: Python limits the digits of an integer, JSON does not.
     json.loads(body, object_pairs_hook=note, parse_int=str, parse_float=str)
     if twice:
         raise OmniError("invalid_request", f"Invalid JSON body: '{twice[0]}' is given twice", param=twice[0])
@@ -161,7 +161,7 @@ def _wants_usage(options: bytes) -> bool:
 
 
 def patch(found: Peek, changes: Mapping[str, bytes | None]) -> bytes:
-    """The body with the members in *changes* (JSON text) replaced or added, None removing one; the rest as it arrived."""
+    """Return the body with the members in *changes* (JSON text) replaced or added, None removing one; the rest unchanged."""
     raw, members = found.raw, found.members
     model = changes.get("model")
     if len(changes) == 1 and model is not None and (head := _MODEL_FIRST.match(raw)):
@@ -182,7 +182,7 @@ def _key(name: str) -> bytes:
 
 
 def edited(found: Peek, changes: Mapping[str, bytes | None]) -> Peek:
-    """*found* as if the client had sent other members; see :func:`patch`."""
+    """Return *found* as if the client had sent the changed members; see :func:`patch`."""
     twin = copy(found)
     twin.raw = patch(found, changes)
     merged = {**found.members, **{name: Raw(value) for name, value in changes.items() if value is not None}}

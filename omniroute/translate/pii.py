@@ -1,7 +1,7 @@
-"""Personal data in texts, replaced by the name of its kind: addresses, numbers of cards and people.
+"""Personal data in texts, replaced by the name of its kind: e-mail addresses, card numbers, phone numbers, personal ids.
 
-In a JSON body only the members that hold what people or models say are looked at, so that ids, signatures, schemas and
-images stay as they are.  Numbers of cards, CPF and CNPJ count only when their check digits are right.
+In a JSON body only members that hold the text of people or models are searched, so that ids, signatures, schemas and images
+stay as they are.  Card numbers, CPF and CNPJ count only if their check digits are right.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from .events import Event, TextDelta, Usage
+from .events import Event, TextDelta, ThinkingDelta, Usage
 
 TEXT_MEMBERS: Final = frozenset(
     {"content", "text", "input", "output", "system", "instructions", "prompt", "arguments", "response", "parts", "contents",
      "messages", "systemInstruction", "system_instruction", "reasoning_content", "refusal", "result", "query", "documents"}
 )  # fmt: skip
-_FREE: Final = frozenset({"args", "arguments", "input", "response"})  # objects that a tool takes or gives
+# An answer's thinking, too.  In a request thinking stays unchanged: vendors refuse it if it does not match its signature.
+ANSWER_MEMBERS: Final = TEXT_MEMBERS | {"thinking", "reasoning", "reasoning_text"}
+_FREE: Final = frozenset({"args", "arguments", "input", "response"})  # members that hold a tool's arguments or result
 _WINDOW: Final = 48  # characters of a stream that are held back: the longest number with its separators
-_LONGEST: Final = 640  # and at most, in a text without a break: longer than anything that is looked for
-_JOINS: Final = frozenset("_.%+@/()-")  # with letters and digits, what may stand in the middle of it
+_LONGEST: Final = 640  # the same in text without a break; longer than anything that is searched for
+_JOINS: Final = frozenset("_.%+@/()-")  # besides letters and digits, the characters that a match may contain
 
 
 class TooDeep(Exception):
-    """A body is nested too deeply to be looked at whole."""
+    """A body is nested too deeply to be searched."""
 
 
 class Kind(NamedTuple):
-    """One kind of data; ``valid`` decides where the pattern alone would find too much."""
+    """One kind of data; ``valid`` rejects matches where the pattern alone would find too much."""
 
     name: str
     pattern: re.Pattern[str]
@@ -48,7 +50,7 @@ def luhn(text: str) -> bool:
 
 
 def _mod11(text: str, length: int, longest: int) -> bool:
-    """Brazil's two check digits: weights from 2 up to *longest*, counted from the right."""
+    """Check Brazil's two mod-11 check digits: weights from 2 up to *longest*, counted from the right."""
     digits = _digits(text)
     if len(digits) != length or len(set(digits)) == 1:
         return False
@@ -61,12 +63,12 @@ def _mod11(text: str, length: int, longest: int) -> bool:
 
 
 def cpf(text: str) -> bool:
-    """A natural person's number in Brazil."""
+    """Whether a Brazilian personal tax number (CPF) has the right check digits."""
     return _mod11(text, 11, 11)
 
 
 def cnpj(text: str) -> bool:
-    """A company's number in Brazil."""
+    """Whether a Brazilian company number (CNPJ) has the right check digits."""
     return _mod11(text, 14, 9)
 
 
@@ -79,7 +81,7 @@ KINDS: Final = (
     Kind("EMAIL", re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")),
     Kind("CNPJ", re.compile(r"\b\d{2}\.?\d{3}\.?\d{3}/?\d{4}-?\d{2}\b"), cnpj),
     Kind("CPF", re.compile(r"\b\d{3}\.?\d{3}\.?\d{3}-?\d{2}\b"), cpf),
-    # as cards are usually written, before any digits in a row: what follows may be a date or a code
+    # the usual layouts first: in a longer run of digits the last ones may be a date or a security code
     Kind("CARD", re.compile(r"\b(?:\d{13,19}|\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{5})\b"), luhn),
     Kind("CARD", re.compile(r"\b\d(?:[ -]?\d){12,18}\b"), luhn),
     Kind("SSN", re.compile(r"\b(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}\b")),
@@ -89,7 +91,7 @@ KINDS: Final = (
 
 
 def redact(text: str) -> tuple[str, int]:
-    """*text* with personal data replaced by ``[EMAIL_REDACTED]`` and the like, and how many there were."""
+    """Return *text* with personal data replaced by ``[EMAIL_REDACTED]`` and the like, and the number of replacements."""
     found = 0
     for kind in KINDS:
 
@@ -104,16 +106,17 @@ def redact(text: str) -> tuple[str, int]:
     return text, found
 
 
-def redact_body(body: bytes) -> tuple[bytes, int]:
-    """A JSON body with the texts in it redacted, and how many there were.
+def redact_body(body: bytes, members: frozenset[str] = TEXT_MEMBERS) -> tuple[bytes, int]:
+    """Return a JSON body with its texts redacted, and the number of replacements.
 
-    A body without any, or that is no JSON, is the argument itself.  Raises :class:`TooDeep`.
+    *members*: those that hold text.  Without personal data, or if it is not JSON, the body is returned unchanged.  Raises
+    :class:`TooDeep`.
     """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return body, 0
-    walk = _Walk()
+    walk = _Walk(members)
     try:
         value = walk.value(value, inside=False)
         return (orjson.dumps(value), walk.found) if walk.found else (body, 0)
@@ -122,27 +125,28 @@ def redact_body(body: bytes) -> tuple[bytes, int]:
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, members: frozenset[str]) -> None:
         self.found = 0
+        self._members = members
 
     def value(self, value: Any, *, inside: bool) -> Any:
-        """*inside* a member that holds text."""
+        """Redact a value; *inside*: it belongs to a member that holds text."""
         if isinstance(value, str):
             return self._text(value) if inside else value
         if isinstance(value, list):
             return [self.value(item, inside=inside) for item in value]
         if isinstance(value, dict):
-            plain = value.get("type") == "text"  # a document of plain text has it in ``data``, where others have base64
+            plain = value.get("type") == "text"  # ``data`` is text in a plain-text document, base64 in others
             return {name: self._member("text" if plain and name == "data" else name, part) for name, part in value.items()}
         return value
 
     def _member(self, name: str, value: Any) -> Any:
         if name in _FREE and isinstance(value, dict):
             return self._all(value)
-        return self.value(value, inside=name in TEXT_MEMBERS)
+        return self.value(value, inside=name in self._members)
 
     def _all(self, value: Any) -> Any:
-        """Every text in *value*, whatever its members are called."""
+        """Redact every text in *value*, whatever its members are called."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, list):
@@ -158,10 +162,10 @@ class _Walk:
 
 
 class Redactor:
-    """The texts of one answer, streamed: what may still become personal data is held back."""
+    """Redacts the texts of one streamed answer.  It holds back text that may be the beginning of personal data."""
 
     def __init__(self, on_found: Callable[[int], None] = lambda count: None, *, changes: bool = True) -> None:
-        self._held = ""
+        self._held: TextDelta | ThinkingDelta = TextDelta("")
         self._on_found = on_found
         self._changes = changes
 
@@ -169,41 +173,47 @@ class Redactor:
         """The same events with their texts redacted, or (not *changes*) as they are."""
         out: list[Event] = []
         for event in events:
-            if isinstance(event, TextDelta):
+            if isinstance(event, (TextDelta, ThinkingDelta)):
                 self._text(event, out)
-            elif isinstance(event, Usage):  # some vendors count with each piece of a text, which goes on behind it
+            elif isinstance(event, Usage):  # some vendors send usage with each piece of a text, so it does not end the text
                 out.append(event)
             else:
                 self._flush(out)
                 out.append(event)
         return out if self._changes else events
 
-    def _text(self, event: TextDelta, out: list[Event]) -> None:
-        held = self._held + event.text
+    def _text(self, event: TextDelta | ThinkingDelta, out: list[Event]) -> None:
+        if type(event) is not type(self._held):
+            self._flush(out)
+        held = self._held.text + event.text
         least, end = max(0, len(held) - _LONGEST), max(0, len(held) - _WINDOW)
         while end > least and ((last := held[end - 1]).isalnum() or last in _JOINS):
             end -= 1
         end = _between(held, end)
-        self._held = held[end:]
-        self._say(held[:end], out)
+        self._held = _like(event, held[end:])
+        self._say(_like(event, held[:end]), out)
         if not event.text:
             out.append(event)
 
     def _flush(self, out: list[Event]) -> None:
-        held, self._held = self._held, ""
+        held, self._held = self._held, TextDelta("")
         self._say(held, out)
 
-    def _say(self, text: str, out: list[Event]) -> None:
-        if text:
-            text, found = redact(text)
+    def _say(self, event: TextDelta | ThinkingDelta, out: list[Event]) -> None:
+        if event.text:
+            event.text, found = redact(event.text)
             self._on_found(found)
-            out.append(TextDelta(text))
+            out.append(event)
+
+
+def _like(event: TextDelta | ThinkingDelta, text: str) -> TextDelta | ThinkingDelta:
+    return TextDelta(text) if isinstance(event, TextDelta) else ThinkingDelta(text, event.id)
 
 
 def _between(text: str, end: int) -> int:
-    """*end*, or the nearest place before it where *text* can be cut without cutting what is looked for."""
+    """Return *end*, or the nearest place before it where cutting *text* does not cut a match."""
     before = -1
-    while before != end:  # what was moved out of one match may have come into another
+    while before != end:  # the new place may lie inside another match
         before = end
         for kind in KINDS:
             for match in kind.pattern.finditer(text):

@@ -1,14 +1,14 @@
-"""Same wire in and out: the bytes go through as they came, while a tap looks on.
+"""Same wire in and out: the bytes go through unchanged while a tap reads along.
 
-A tap learns usage and model, sees whether the stream has said anything that matters yet (before that a failure can still
-be hidden by another attempt), whether it reached its end, and whether the upstream reported an error.  It lets through whole
-SSE events only, so that a stream that dies in the middle of one can still be ended with a well-formed error.
+A tap learns the usage and the model, whether the stream has said anything meaningful yet (until then another attempt can
+still hide a failure), whether it reached its end, and whether the upstream reported an error.  It lets only whole SSE events
+through, so that a stream that dies inside an event can still be ended with a well-formed error.
 
-One thing is ever added: the mark of the end that the vendor left out behind a whole answer, which some clients wait for.
+A tap adds one thing: the end mark after a complete answer, where the vendor omits it, since some clients wait for it.
 
-Two things are ever held back.  A usage chunk that we asked for and the client did not is taken out.  And for Anthropic
-clients the true point of no return is the first ``content_block_stop``: a leading thinking block's stop event waits
-until the next block starts or the turn ends, so that an error in between still makes the client try again.
+It holds back two.  A usage chunk that the gateway asked for and the client did not is removed.  And since Anthropic clients
+do not retry after the first ``content_block_stop``, the stop event of a leading thinking block waits until the next block
+starts or the turn ends, so that the client still retries after an error in between.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ from msgspec import Raw, Struct
 from .events import Failure, Usage, merged
 from .format import BadAnswer
 from .jsonio import is_json, mended
+from .openai_chat_shapes import is_failure
 from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat, with_asides
 
 W = TypeVar("W")
-HELD_BYTES: Final = 64 * 1024  # of one incomplete event; more goes through as it comes
-_SHORT: Final = 32  # bytes: what is shorter is no event with a text, but a comment or an end mark
-READ_BYTES: Final = 16 * 1024 * 1024  # of an event that goes through in parts: a larger one is not read
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what msgspec raises for any bytes
+HELD_BYTES: Final = 64 * 1024  # of one incomplete event; a larger one goes through in parts
+_SHORT: Final = 32  # bytes; anything shorter is a comment or an end mark, not an event with text
+READ_BYTES: Final = 16 * 1024 * 1024  # of an event that goes through in parts; a larger one is not read
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what msgspec raises for bad bytes
 
 
 class Pipe(Protocol):
-    """What stands between an upstream's stream and a client: a tap here, a translation in the gateway."""
+    """What connects an upstream's stream with a client: a tap (here) or a translation (in the gateway)."""
 
     usage: Usage | None
     model: str
-    meaningful: bool  # something was said that another attempt could not say again unnoticed
+    meaningful: bool  # content went out, so the client would notice another attempt
     finished: bool  # the answer reached its end
     ended: bool  # the wire's own last event has come: nothing can follow it
     failure: Failure | None  # the upstream reported this error in its stream
-    pieces: int  # events so far, about: as many as the tokens, when no usage comes
-    torn: bool  # part of an event has gone through: nothing may come between
+    pieces: int  # approximate number of events so far: the token count, when the upstream reports no usage
+    torn: bool  # part of an event has gone out, so nothing else may be written before its rest
 
     def feed(self, data: bytes) -> bytes:
         """Upstream bytes in, client bytes out."""
@@ -65,7 +66,7 @@ _ONE_LINE: Final = re.compile(rb"(?:event:[^\r\n]*\n)?data: ?([^\r\n]*)\n*")  # 
 
 
 def data_of(event: bytes) -> bytes:
-    """The data of one SSE event."""
+    """Return the data of one SSE event; several ``data`` lines are joined with LF."""
     if usual := _ONE_LINE.fullmatch(event):
         return usual[1]
     lines = _DATA.findall(event if b"\r" not in event else event.replace(b"\r", b"\n"))
@@ -73,7 +74,7 @@ def data_of(event: bytes) -> bytes:
 
 
 def last_boundary(blob: bytes) -> int:
-    """Where the last whole event of *blob* ends; 0 = it has none."""
+    """Return the offset at which the last whole event of *blob* ends; 0 if it has none."""
     end = blob.rfind(b"\n\n") + 2
     if b"\r" in blob:
         end = max([end, *(at + len(mark) for mark in _WITH_CR if (at := blob.rfind(mark)) >= 0)])
@@ -81,7 +82,7 @@ def last_boundary(blob: bytes) -> int:
 
 
 def boundary_before(blob: bytes, at: int, start: int = 0) -> int:
-    """Where the event that *at* lies in begins; at *start* begins one before it, or that one."""
+    """Return the offset at which the event that contains *at* begins.  *start* must be the beginning of an event."""
     if blob.find(b"\r", start, at) < 0:
         end = blob.rfind(b"\n\n", start, at) + 2
         return end if end > 1 else start
@@ -92,9 +93,9 @@ def boundary_before(blob: bytes, at: int, start: int = 0) -> int:
 
 
 def first_of(words: Sequence[bytes], blob: bytes, start: int, places: list[int]) -> int:
-    """Where from *start* on one of *words* stands first, ``len(blob)`` when none does.
+    """Return the lowest offset from *start* on at which one of *words* is found, ``len(blob)`` if none is.
 
-    *places* keeps where each of them was found (-1 at first), so that asking from further on searches nothing twice.
+    *places* holds the last offset of each word (-1 at first), so that calls with increasing *start* search nothing twice.
     """
     for number, at in enumerate(places):
         if at < start:
@@ -104,7 +105,7 @@ def first_of(words: Sequence[bytes], blob: bytes, start: int, places: list[int])
 
 
 def events_of(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(event as sent, its data) for each SSE event of *blob*, which holds whole events."""
+    """Yield (event as sent, its data) for each SSE event of *blob*, which holds whole events."""
     start, plain = 0, b"\r" not in blob
     while start < len(blob):
         event = _event_at(blob, start, plain)
@@ -118,12 +119,12 @@ def _event_at(blob: bytes, start: int, plain: bool) -> bytes:
         end = blob.find(b"\n\n", start) + 2
         return blob[start:end] if end > 1 else blob[start:]
     found = _EVENT.match(blob, start)
-    assert found is not None  # the pattern takes whatever is left
+    assert found is not None  # the pattern matches whatever is left
     return found[0]
 
 
 def _about(blob: bytes) -> int:
-    """How many events *blob* holds, which has one at least, if all are as long as the first: counting takes far longer."""
+    """Estimate the number of events in *blob* (at least one) by the length of the first; counting is far slower."""
     first = blob.find(b"\n\n") + 2
     return len(blob) // first if first > _SHORT else 1
 
@@ -142,12 +143,12 @@ class Tap:
         self.failure: Failure | None = None
         self.pieces = 0
         self._encode_failure = encode_failure
-        self._tail: list[bytes] = []  # of an incomplete event
+        self._tail: list[bytes] = []  # the pieces of an incomplete event
         self._tail_size = 0
-        self._gone: list[bytes] = []  # of an event that goes through in parts, what is out: to be read once it is whole
+        self._gone: list[bytes] = []  # the parts already sent of a torn event, to be read once it is whole
         self._gone_size = 0
         self.torn = False
-        self.watch: Callable[[bytes], None] | None = None  # is shown the whole events that come in
+        self.watch: Callable[[bytes], None] | None = None  # called with every whole event that comes in
 
     def feed(self, data: bytes) -> bytes:
         if not (self._tail or self.torn) and data.endswith(b"\n\n"):
@@ -158,7 +159,7 @@ class Tap:
         return self._cut(data)
 
     def _cut(self, data: bytes) -> bytes:
-        """Let the whole events through and keep the rest; joins only where a line ends, so byte-wise input stays linear."""
+        """Let whole events through, keep the rest.  Pieces are joined only at line ends, so byte-wise input stays linear."""
         self._tail.append(data)
         self._tail_size += len(data)
         whole = b""
@@ -173,7 +174,7 @@ class Tap:
         return out + self._tear() if self._tail_size > self.held_bytes else out
 
     def _through(self, whole: bytes) -> bytes:
-        """Look at whole events on their way, the first of which may be the last part of a torn one."""
+        """Look at whole events and let them through; the first may be the last part of a torn one."""
         self.pieces += _about(whole)
         done = b""
         if self.torn:
@@ -188,13 +189,13 @@ class Tap:
         return done + self._look(whole)
 
     def _first_end(self, blob: bytes) -> int:
-        """Where the first event of *blob* ends, which has one."""
+        """Return where the first event of *blob* ends; there must be one."""
         found = _BOUNDARY.search(blob)
         assert found is not None
         return found.end()
 
     def _tear(self) -> bytes:
-        """Let through what has come of an event that is too large to be held, but for what may be half a boundary."""
+        """Let through what has arrived of an event that is too large to hold, except line ends that may begin a boundary."""
         rest = self._release_tail()
         out = rest[: max(len(rest.rstrip(b"\r\n")), len(rest) - 3)]
         if ends := rest[len(out) :]:
@@ -208,17 +209,17 @@ class Tap:
         return self._flush() + out
 
     def _read_torn(self, last: bytes) -> None:
-        """Read the torn event, *last* being what comes of it now: the answer's end and its usage may be said there."""
+        """Read a torn event, *last* being its last part: it may hold the answer's end and usage."""
         if self._gone_size <= READ_BYTES:
             event = b"".join([*self._gone, last])
             if self.watch is not None:
                 self.watch(event)
-            self._look(event)  # what it would let through is out already
+            self._look(event)  # its output is dropped: the event was already sent
         self._gone.clear()
         self._gone_size = 0
 
     def _flush(self) -> bytes:
-        """What is held back of events before."""
+        """Return what is held back of earlier events."""
         return b""
 
     def _release_tail(self) -> bytes:
@@ -242,9 +243,9 @@ class Tap:
         return out + self._close()
 
     def fail(self, failure: Failure) -> bytes:
-        """Whatever was held back is forgotten: the client must not take it for the end of anything.
+        """End with an error.  What was held back is discarded: the client must not take it for the end of anything.
 
-        An answer that had reached its end already is only closed: an error would take it back.
+        An answer that had already reached its end is only closed: an error would revoke it.
         """
         if self.finished:
             return self._close()
@@ -285,6 +286,22 @@ class _ChatChunk(Struct):
     choices: list[_ChatChoice] | None = None
     usage: ChatUsage | None = None
     error: Raw = _ABSENT
+    object: Raw = _ABSENT
+    detail: Raw = _ABSENT  # of error objects in other shapes, which have no choices
+    message: Raw = _ABSENT
+    base_resp: Raw = _ABSENT
+
+    def is_error(self) -> bool:
+        if bytes(self.error) not in _NOTHING:
+            return True
+        if self.choices is not None:
+            return False
+        others = self.detail, self.message
+        return (
+            bytes(self.object) == b'"error"'
+            or is_failure(self.base_resp)
+            or any(bytes(other) not in _NOTHING for other in others)
+        )
 
 
 _chat_chunk = msgspec.json.Decoder(_ChatChunk)
@@ -308,13 +325,13 @@ def _says_something(choice: _ChatChoice) -> bool:
     )
 
 
-_ENDING: Final = 2048  # what matters stands in the last events of a stream, so of a long read only the end is searched
+_ENDING: Final = 2048  # bytes; only the end of a long read is searched, since finish reason and usage come last
 _DONE: Final = b"data: [DONE]\n\n"
 _CHAT_WORDS: Final = (b'"usage":{', b'"usage": {', b'finish_reason":"', b'finish_reason": "', b'"error"', b"[DONE]")
 
 
 class ChatTap(Tap):
-    """``chat.completion.chunk`` streams.  ``strip_usage``: take out the usage chunk that only we wanted."""
+    """``chat.completion.chunk`` streams.  ``strip_usage``: remove the usage chunk that the client did not ask for."""
 
     def __init__(
         self,
@@ -325,11 +342,11 @@ class ChatTap(Tap):
         super().__init__(encode_failure)
         self._decode_error = decode_error
         self._strip = strip_usage
-        self._unseen = b""  # of the last read, what was too far from its end to be looked at
+        self._unseen = b""  # the part of the last read that was not searched
         self._done = False  # [DONE] was seen
 
     def _look(self, blob: bytes) -> bytes:
-        """Read only the events that may matter: the first ones, then those from the first telling word on."""
+        """Read only the events that may matter: the first ones, then those from the first of ``_CHAT_WORDS`` on."""
         kept: list[bytes] = []
         start = 0 if self.meaningful else self._begin(blob, kept)
         look = max(start, len(blob) - _ENDING)
@@ -342,7 +359,7 @@ class ChatTap(Tap):
         return b"".join([*kept, blob[start:tail], *rest])
 
     def _begin(self, blob: bytes, kept: list[bytes]) -> int:
-        """Read events until one says something; returns where that one ends."""
+        """Read events until one says something; return where that one ends."""
         end = 0
         for raw, data in events_of(blob):
             end += len(raw)
@@ -353,7 +370,7 @@ class ChatTap(Tap):
         return end
 
     def _keep(self, data: bytes) -> bool:
-        """Learn from one event; False takes it out."""
+        """Learn from one event; return False if it must be removed."""
         if not data:
             return True
         if data.strip() == b"[DONE]":
@@ -364,7 +381,7 @@ class ChatTap(Tap):
         except UNREADABLE:
             return True
         self.model = self.model or chunk.model or ""
-        failed = bytes(chunk.error) not in _NOTHING
+        failed = chunk.is_error()
         if failed and self.failure is None:
             self.failure = self._decode_error(0, data)
         choices = chunk.choices or ()
@@ -379,11 +396,11 @@ class ChatTap(Tap):
         return bool(choices) or not self._strip
 
     def eof(self) -> bytes:
-        if self._unseen and not (self.finished and self.usage is not None):  # they were not near the end of a read
+        if self._unseen and not (self.finished and self.usage is not None):  # the end was not found near the end of a read
             for _, data in events_of(self._unseen):
                 self._keep(data)
         out = super().eof()
-        # some vendors end without a finish reason and without [DONE]; their usage is then the only mark of an end
+        # some vendors send neither a finish reason nor [DONE]; usage is then the only sign of the end
         self.finished = self.finished or (self.meaningful and self.usage is not None)
         return out + self._close()
 
@@ -430,13 +447,13 @@ class AnthropicTap(Tap):
     def __init__(self, encode_failure: Callable[[Failure], bytes], decode_error: Callable[[int, bytes], Failure]) -> None:
         super().__init__(encode_failure)
         self._decode_error = decode_error
-        self._leading = True  # no block but thinking has been closed yet
+        self._leading = True  # only thinking blocks have been closed so far
         self._thinking = False  # the open block is thinking
         self._stopped = False
         self._held: list[bytes] = []
 
     def _look(self, blob: bytes) -> bytes:
-        """Deltas, which are nearly everything, pass unread once something was said and nothing is held."""
+        """Read events.  Deltas, nearly all of them, pass unread once something was said and nothing is held back."""
         places = [blob.find(word) for word in _ANTHROPIC_WORDS]
         if max(places) < 0 and self.meaningful and not self._held:
             return blob
@@ -502,7 +519,7 @@ class AnthropicTap(Tap):
         return out
 
     def _close(self) -> bytes:
-        """What is still owed at the end of a turn that no error followed."""
+        """Return what is still to be written at the end of a turn without an error."""
         if not self.finished or self._stopped or self.failure is not None:
             return self._after_held(b"") if self.finished else b""
         self._stopped = True
@@ -510,9 +527,9 @@ class AnthropicTap(Tap):
 
 
 def _later(known: Usage | None, counts: AnthropicUsage) -> Usage:
-    """``message_delta`` repeats only some counts; the prompt's total stays where it has no cache counts.
+    """Merge the counts of ``message_delta``, which repeats only some; without cache counts the prompt's total stays.
 
-    It is what the call is charged with, so runs beside the answer are counted in.
+    The result is what the call is charged for, so runs beside the answer are included.
     """
     later = from_anthropic(counts)
     if known is not None and later.input is not None and later.cache_read is None and later.cache_write is None:
@@ -536,7 +553,7 @@ _anthropic_whole = msgspec.json.Decoder(_AnthropicWhole)
 
 
 def chat_usage(body: bytes) -> tuple[str, Usage | None]:
-    """(model, usage) of a whole chat completion.  Raises ``BadAnswer`` when the body is no JSON object."""
+    """Return (model, usage) of a whole chat completion.  Raises ``BadAnswer`` if the body is not a JSON object."""
     whole = read_whole(_chat_whole, body)
     return (
         (whole.model or "", from_chat(whole.usage) if whole.usage is not None else None) if whole is not None else ("", None)
@@ -544,7 +561,7 @@ def chat_usage(body: bytes) -> tuple[str, Usage | None]:
 
 
 def anthropic_usage(body: bytes) -> tuple[str, Usage | None]:
-    """(model, usage) of a whole message.  Raises ``BadAnswer`` when the body is no JSON object."""
+    """Return (model, usage) of a whole message.  Raises ``BadAnswer`` if the body is not a JSON object."""
     whole = read_whole(_anthropic_whole, body)
     return (
         (whole.model or "", _later(None, whole.usage) if whole.usage is not None else None)
@@ -554,9 +571,9 @@ def anthropic_usage(body: bytes) -> tuple[str, Usage | None]:
 
 
 def read_whole(decoder: msgspec.json.Decoder[W], body: bytes, starts: tuple[bytes, ...] = (b"{",)) -> W | None:
-    """None where a member has a type that no vendor should give it: the answer still goes through.
+    """Decode a whole answer; None if a member has an unexpected type, since the answer is relayed all the same.
 
-    Raises ``BadAnswer`` when the body is no JSON, or does not begin with one of *starts*.
+    Raises ``BadAnswer`` if the body is not JSON or does not begin with one of *starts*.
     """
     try:
         return decoder.decode(body)

@@ -1,4 +1,4 @@
-"""Same-wire relaying of Gemini streams: SSE as it came, or as the JSON array that clients without ``alt=sse`` ask for."""
+"""Same-wire relaying of Gemini streams: SSE unchanged, or the JSON array that clients get without ``alt=sse``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NOTHING: Final = (b"", b"null")
 
 
 class GeminiTap(Tap):
-    """``GenerateContentResponse`` streams.  Each one has the counts so far: only the last of a read is looked at closely."""
+    """``GenerateContentResponse`` streams.  Each chunk has the counts so far, so only the last of a read is read closely."""
 
     def __init__(self, encode_failure: Callable[[Failure], bytes], decode_error: Callable[[int, bytes], Failure]) -> None:
         super().__init__(encode_failure)
@@ -79,9 +79,9 @@ class GeminiTap(Tap):
 
 
 class GeminiArrayTap(GeminiTap):
-    """SSE in, one JSON array out: the data of each event as it came, with the array's brackets and commas between."""
+    """SSE in, one JSON array out: the data of each event unchanged, with brackets and commas around it."""
 
-    held_bytes = MOST  # half an event cannot be given out
+    held_bytes = MOST  # an array item cannot be sent in parts
 
     def __init__(self, decode_error: Callable[[int, bytes], Failure]) -> None:
         super().__init__(encode_stream_error, decode_error)
@@ -102,7 +102,7 @@ class GeminiArrayTap(GeminiTap):
         return lead
 
     def _close(self) -> bytes:
-        """The array's end, once the answer has one: before that ``fail`` still has something to say."""
+        """Close the array once the answer has ended; before that, ``fail`` may still add an error."""
         if self._ended or not (self.finished or self.failure is not None):
             return b""
         self._ended = True
@@ -112,7 +112,7 @@ class GeminiArrayTap(GeminiTap):
         begun = self._begun
         out = super().eof()
         if not out:
-            self._begun = begun  # half an event has not gone out after all
+            self._begun = begun  # the incomplete event was not sent after all
         return out
 
     def fail(self, failure: Failure) -> bytes:
@@ -123,7 +123,7 @@ class GeminiArrayTap(GeminiTap):
 
 
 def gemini_usage(body: bytes) -> tuple[str, Usage | None]:
-    """(model, usage) of a whole answer.  Raises ``BadAnswer`` when the body is no JSON object."""
+    """Return (model, usage) of a whole answer.  Raises ``BadAnswer`` if the body is not a JSON object or array."""
     found = read_whole(_whole, body, (b"{", b"["))
     if found is None:
         return "", None

@@ -14,13 +14,13 @@ from .ollama_shapes import Line, read_line
 from .relay import HELD_BYTES, Tap, first_of, read_whole
 from .usage import OllamaUsage, from_ollama
 
-# after the first words only these lines matter; in a JSON string the quotes would be escaped
+# once the answer has begun only lines with these matter; inside a JSON string the quotes would be escaped
 _WORDS: Final = (b'"done":true', b'"done": true', b'"error"')
 _NOTHING: Final = (b"", b"null", b'""')
 
 
 class OllamaTap(Tap):
-    """Lets whole lines through, as they came."""
+    """Lets whole lines through unchanged."""
 
     def __init__(self, encode_failure: Callable[[Failure], bytes], decode_error: Callable[[int, bytes], Failure]) -> None:
         super().__init__(encode_failure)
@@ -80,13 +80,13 @@ class OllamaTap(Tap):
         if not rest:
             return b""
         if not is_json(rest):
-            return b""  # half a line
+            return b""  # an incomplete line
         self._look(rest)
         self.torn = True
         return rest
 
     def fail(self, failure: Failure) -> bytes:
-        """See ``Tap.fail``; what separates lines is one LF."""
+        """See ``Tap.fail``; a single LF separates lines."""
         if self.finished:
             return b""
         return (b"\n" if self.torn else b"") + self._encode_failure(failure)
@@ -107,6 +107,6 @@ _whole: Final = msgspec.json.Decoder(_Whole)
 
 
 def ollama_usage(body: bytes) -> tuple[str, Usage | None]:
-    """(model, usage) of a whole answer.  Raises ``BadAnswer`` when the body is no JSON object."""
+    """Return (model, usage) of a whole answer.  Raises ``BadAnswer`` if the body is not a JSON object."""
     whole = read_whole(_whole, body)
     return (whole.model or "", from_ollama(whole)) if whole is not None else ("", None)

@@ -1,8 +1,8 @@
 """The tap on OpenAI Responses streams.
 
-An agent takes a stream without ``response.completed``, ``incomplete`` or ``failed`` for a cut one and asks again.  So a bare
-``error`` event, which goes through as it came, is followed by ``response.failed`` where the upstream does not send that
-itself; and a stream that dies is ended with a ``response.failed`` that continues the upstream's numbers and its response.
+Agents take a stream without ``response.completed``, ``incomplete`` or ``failed`` for a broken one and retry.  A bare
+``error`` event is therefore relayed and followed by ``response.failed``, if the upstream does not send that itself.  A
+stream that dies is ended with a ``response.failed`` that continues the upstream's sequence numbers and response object.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .usage import ResponsesUsage, from_responses
 _ABSENT: Final = Raw()
 _NUMBER: Final = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
-# those that another attempt may say again unnoticed
+# events that another attempt may repeat without the client noticing
 _OPENING: Final = frozenset(
     (
         *("", "keepalive", "response.created", "response.in_progress", "response.queued", "response.output_item.added"),
@@ -53,13 +53,13 @@ class ResponsesTap(Tap):
     def __init__(self, encode_failure: Callable[[Failure], bytes], decode_error: Callable[[int, bytes], Failure]) -> None:
         super().__init__(encode_failure)
         self._decode_error = decode_error
-        self._error: Failure | None = None  # reported by an event after which ``response.failed`` may still come
+        self._error: Failure | None = None  # from an ``error`` event, after which ``response.failed`` may still come
         self._begun: bytes = b""  # the response as the upstream announced it
-        self._latest = b""  # of what went through with a number, the last
+        self._latest = b""  # the last data that went through with a sequence number
 
     def _look(self, blob: bytes) -> bytes:
-        """Read the first events; then only those from the first telling word on."""
-        if b"sequence_number" in blob:  # a comment says nothing of where the stream is
+        """Read the first events; after that only those from the first word that matters on."""
+        if b"sequence_number" in blob:  # a comment has no sequence number
             self._latest = blob
         start = 0
         if self.meaningful:
@@ -75,7 +75,7 @@ class ResponsesTap(Tap):
         try:
             event = _event.decode(data)
         except UNREADABLE:
-            return  # nothing that we know, or [DONE]
+            return  # an unknown event, or [DONE]
         if event.type in _ENDS:
             self._end(event)
         elif event.type == "error" or (not event.type.startswith("response.") and bytes(event.error) not in (b"", b"null")):
@@ -108,7 +108,7 @@ class ResponsesTap(Tap):
             self._learn(from_responses(response.usage))
 
     def _close(self) -> bytes:
-        """The upstream reported an error and left it at that."""
+        """Add ``response.failed`` if the upstream reported an error without it."""
         if self._error is None or self.finished:
             return b""
         self.failure = self.failure or self._error
@@ -122,7 +122,7 @@ class ResponsesTap(Tap):
         return gap + (self._continued(written) if self.meaningful or self._begun else written)
 
     def _continued(self, written: bytes) -> bytes:
-        """Of a whole stream that only fails its last event, as the next one of the upstream's stream."""
+        """Take the last event of *written*, a stream that only fails, and number it as the upstream's next event."""
         data = [data_of(raw) for raw, _ in events_of(written)][-1]
         event: dict[str, Any] = msgspec.json.decode(data)
         if known := _members_of(self._begun):
@@ -134,7 +134,7 @@ class ResponsesTap(Tap):
 
 
 def _members_of(raw: bytes) -> dict[str, Raw]:
-    """Nothing where it is no object, or has broken UTF-8 somewhere: then it cannot be written again either."""
+    """Return the members; none if *raw* is not an object or not UTF-8, as it could not be written again."""
     try:
         raw.decode()
         return _members.decode(raw)
@@ -148,7 +148,7 @@ def _error_of(response: bytes) -> bytes:
 
 
 def responses_usage(body: bytes) -> tuple[str, Usage | None]:
-    """(model, usage) of a whole response.  Raises ``BadAnswer`` when the body is no JSON object."""
+    """Return (model, usage) of a whole response.  Raises ``BadAnswer`` if the body is not a JSON object."""
     whole = read_whole(_response, body)
     if whole is None:
         return "", None

@@ -1,10 +1,9 @@
-"""Histories made legal: every tool call is followed by its result, every result has its call, every call has an id.
+"""History repair, so that every tool call is followed by its result, every result has its call, every call has an id.
 
-Agents cut, merge and reorder histories; most vendors refuse one that does not pair up.  Rules (contract, routing-semantics
-section 3): a call without id gets one made from its place; the results of a turn's calls move right behind it, in the
-order of the calls; a call without result gets an empty one; a result without call becomes user text.  A model's turn that
-came as several messages becomes one again where a result tells that it was one.  Another vendor's blocks that can be told in
-words are.
+Agents cut, merge and reorder histories; most vendors refuse a call or a result without its counterpart.  The rules: a call
+without an id gets one made from its place; the results of a turn's calls move right after it, in the order of the calls; a
+call without a result gets an empty one; a result without a call becomes user text.  Several messages of the model become one
+turn again where a result shows that they were one.  Another vendor's blocks become text if they have one.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from .fidelity import Lost
 
 
 class Repaired(NamedTuple):
-    """``turns`` are new where they differ; the given ones are not changed."""
+    """The result.  The given turns are not modified; changed ones are new objects."""
 
     turns: list[Turn]
     notes: list[Lost]
 
 
 def repair(turns: list[Turn], own: str = "") -> Repaired:
-    """Pair up calls and results, for a wire that takes the opaque blocks of *own*."""
+    """Pair up calls and results.  *own*: the wire whose opaque blocks the target accepts."""
     work = _Repair()
     told = _told(turns, own)
     for turn in _joined(told):
@@ -37,7 +36,7 @@ def repair(turns: list[Turn], own: str = "") -> Repaired:
 
 
 def _told(turns: list[Turn], own: str) -> list[Turn]:
-    """Opaque blocks in words, where there are words."""
+    """Replace other wires' opaque blocks with their text, where they have one."""
 
     def foreign(block: Block) -> bool:
         inner = block.blocks if isinstance(block, ToolResult) else (block,)
@@ -56,7 +55,7 @@ def _told(turns: list[Turn], own: str) -> list[Turn]:
 
 
 def _joined(turns: list[Turn]) -> list[Turn]:
-    """Some clients send a call and the text beside it, or each parallel call, as a message of its own."""
+    """Join assistant turns: some clients send a call and its text, or each parallel call, as separate messages."""
     if not any(one.role == other.role == "assistant" for one, other in pairwise(turns)):
         return turns
     out: list[Turn] = []
@@ -69,7 +68,7 @@ def _joined(turns: list[Turn]) -> list[Turn]:
 
 
 def _join_end(turns: list[Turn], answers: list[Turn]) -> None:
-    """The messages of the model that *turns* end with become one, where *answers* belong to another than the last."""
+    """Join the assistant turns that *turns* end with, if *answers* belong to one before the last."""
     start = len(turns)
     while start and turns[start - 1].role == "assistant":
         start -= 1
@@ -89,13 +88,13 @@ class _Repair:
     def __init__(self) -> None:
         self.turns: list[Turn] = []
         self.notes: list[Lost] = []
-        self.calls: list[ToolCall] = []  # of the last assistant turn
-        self.free: dict[str, ToolCall] = {}  # those of them without a result, by id
+        self.calls: list[ToolCall] = []  # calls of the last assistant turn
+        self.free: dict[str, ToolCall] = {}  # the calls without a result yet, by id
         self.queues: defaultdict[tuple[str, bool], deque[ToolCall]] | None = None  # see _first_free
         self.results: dict[str, ToolResult] = {}
-        self.later: list[Turn] = []  # what came after that turn, its results taken out
+        self.later: list[Turn] = []  # what came after that turn, without the results of its calls
         self.count = 0
-        self.made: set[str] = set()  # ids that calls got here
+        self.made: set[str] = set()  # ids that were generated here
 
     def add(self, turn: Turn) -> None:
         if turn.role == "assistant":
@@ -116,7 +115,7 @@ class _Repair:
         return self.turns
 
     def _with_ids(self, turn: Turn) -> Turn:
-        """Ids where they are missing or twice in one turn."""
+        """Give ids to calls without one, or with one used before in the same turn."""
         blocks: list[Block] = []
         seen: set[str] = set()
         for block in turn.blocks:
@@ -139,7 +138,7 @@ class _Repair:
             self.results[call.id] = msgspec.structs.replace(result, id=call.id, name=name, kind=call.kind)
 
     def _call_of(self, result: ToolResult) -> ToolCall | None:
-        """By id; by name and order where the result has none, or its call none: some clients keep it in the result alone."""
+        """Find a result's call by id; by name and order if either lacks an id: some clients keep it in the result only."""
         if result.id in self.free:
             return self.free[result.id]
         if result.id and not self.made:
@@ -147,7 +146,7 @@ class _Repair:
         return self._first_free(result.name, only_made=bool(result.id))
 
     def _first_free(self, name: str, *, only_made: bool) -> ToolCall | None:
-        """The first call of *name* ("" = of any) without a result.  Calls stand in line by name: none is gone over twice."""
+        """Return the first call of *name* ("": any) without a result.  Queues by name keep this linear."""
         if self.queues is None:
             self.queues = defaultdict(deque)
             for call in self.free.values():

@@ -1,10 +1,10 @@
-"""JSON Schema rewritten for wires that take only a part of it.
+"""JSON Schema rewritten for wires that accept only a subset.
 
 :func:`reduce` writes Gemini's ``Schema`` (an OpenAPI 3.0 subset, the vendor's reference "Schema"): references are
-inlined, unions become ``anyOf``, type lists ``nullable``, constants enums, tuples arrays of unions.  What has no word there
-is said in the description if that is short, and its path is reported.  ``schema_restore.py`` is the way back.
+inlined, unions become ``anyOf``, type lists ``nullable``, constants enums, tuples arrays of unions.  What the subset cannot
+express goes into the description if it is short, and its path is reported.  ``schema_restore.py`` converts back.
 
-A node of the subset has a ``type`` or is nothing but an ``anyOf``: the API refuses other members beside it.
+A node of the subset has a ``type`` or is nothing but an ``anyOf``: the API refuses other members beside ``anyOf``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from msgspec import Raw
 from .jsonio import Shape, encode
 from .schema_merge import COUNTS, Node, hashable, merge, numeric, type_names
 
-MOST_NODES: Final = 4000  # of one schema with its references inlined; what lies beyond may hold anything
-MOST_COPIES: Final = 200_000  # the same for what is written again at every use: members, values, and texts by 16 characters
+MOST_NODES: Final = 4000  # in one schema with its references inlined; nodes beyond it accept any value
+MOST_COPIES: Final = 200_000  # limit for what inlining repeats: members, values, and texts by 16 characters
 DEEPEST: Final = 64
 _UNIT: Final = 16  # characters of a text that count as one member
-_PATH_UNIT: Final = 256  # and of a path
-_DIGITS: Final = 10  # of a place in a list
+_PATH_UNIT: Final = 256  # the same for a path
+_DIGITS: Final = 10  # the longest index into a list
 FORMATS: Final = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
 _TEXTS: Final = ("title", "description")
-_SHELVES: Final = ("$defs", "definitions")  # nothing in them is written before something refers to it
-# what says nothing about the values, so that nothing is lost with it
+_SHELVES: Final = ("$defs", "definitions")  # definitions are written only where a reference inlines them
+# members that do not constrain values, so removing them loses nothing
 HARMLESS: Final = frozenset(
     {"$schema", "$id", "$comment", "$anchor", "$defs", "definitions", "default", "example", "examples", "deprecated"}
     | {"readOnly", "writeOnly", "enumDescriptions", "markdownDescription", "discriminator", "xml", "externalDocs", "title"}
@@ -54,19 +54,19 @@ _ANY_VALUE: Final = ("string", "number", "boolean", "object")
 
 
 class Reduced(NamedTuple):
-    """``removed``: paths of the members that had to go (``/properties/a/pattern``), the harmless ones included."""
+    """``removed``: paths of the members that were removed (``/properties/a/pattern``), harmless ones included."""
 
     schema: Node
     removed: tuple[str, ...]
 
     @property
     def lossy(self) -> bool:
-        """Whether something that says what is valid was removed."""
+        """Whether a removed member constrained what is valid."""
         return any(path.rpartition("/")[2] not in HARMLESS for path in self.removed)
 
 
 def reduce(schema: object) -> Reduced:
-    """A JSON Schema (draft 4 to 2020-12, or the subset itself) as a schema of the subset.  Never raises."""
+    """Reduce a JSON Schema (draft 4 to 2020-12, or the subset itself) to the subset.  Never raises."""
     work = _Reducer(schema)
     try:
         return Reduced(work.node(schema, "", ()), tuple(dict.fromkeys(work.removed)))
@@ -75,7 +75,7 @@ def reduce(schema: object) -> Reduced:
 
 
 def reduce_object(schema: object) -> Reduced:
-    """The same for the parameters of a function, which must be one object: a union of objects becomes their sum."""
+    """Reduce the parameters of a function, which must be one object: a union of objects gets the properties of all."""
     found = reduce(schema)
     node = found.schema
     if node.get("type") == "OBJECT":
@@ -95,7 +95,7 @@ def reduce_object(schema: object) -> Reduced:
 
 
 def with_properties(schema: bytes | None) -> Raw:
-    """The parameters of a function with their ``properties``, be there none: OpenAI refuses an object schema without."""
+    """Return a function's parameters with ``properties``, if only empty: OpenAI refuses an object schema without."""
     if schema is None:
         return _NO_PARAMETERS
     found = None if b'"properties"' in schema else _MEMBERS.get(schema)
@@ -117,11 +117,11 @@ class _Reducer:
 
     @property
     def full(self) -> bool:
-        """Whether the schema has become as large as it may."""
+        """Whether the result has reached its size limit."""
         return self.nodes > MOST_NODES or self.copies > MOST_COPIES
 
     def copied(self, node: Node, levels: int = 2) -> Node:
-        """*node*, whose members are about to be written at one more place."""
+        """Count *node*, which is about to be written at one more place, and return it."""
         self.nodes += 1
         self.copies += _weight({name: value for name, value in node.items() if name not in _SHELVES}, levels)
         return node
@@ -143,7 +143,7 @@ class _Reducer:
         return self._union([self._joined(flat, branch, path) for branch in branches], path, refs, flat)
 
     def _flatten(self, schema: Node, path: str, refs: tuple[str, ...]) -> tuple[Node, tuple[str, ...]]:
-        """Without ``$ref`` and ``allOf``: what they say merged into the node."""
+        """Merge what ``$ref`` and ``allOf`` say into the node."""
         for _ in range(DEEPEST):
             if isinstance(ref := schema.get("$ref"), str):
                 rest = {k: v for k, v in schema.items() if k != "$ref"}
@@ -186,7 +186,7 @@ class _Reducer:
         return None
 
     def _joined(self, flat: Node, branch: object, path: str) -> object:
-        """A branch with what the node says of all of them."""
+        """Merge a branch with what the node says about all branches."""
         if branch is True:
             branch = {}
         if not isinstance(branch, dict) or self.full:
@@ -221,7 +221,7 @@ class _Reducer:
 
     @staticmethod
     def _any(texts: Node) -> Node:
-        """Any value; arrays are left out, since each would need items of its own."""
+        """Return a node for any value but arrays, which would need ``items``."""
         return {"anyOf": [{"type": name.upper(), **texts} for name in _ANY_VALUE]}
 
     # ------------------------------------------------------------------ a node of one type
@@ -256,7 +256,7 @@ class _Reducer:
         return out
 
     def _enum(self, out: Node, kind: str, values: list[Any], path: str, notes: list[str]) -> None:
-        """Enums are strings here; numbers keep their range, and the list is said in words."""
+        """Write an enum.  The subset has only strings; for numbers keep the range and list the values in the description."""
         if kind == "string":
             texts = [value for value in values if isinstance(value, str) and value]
             if texts:
@@ -293,7 +293,7 @@ class _Reducer:
             notes.append(f"Format: {given}.")
 
     def _exclusive(self, out: Node, flat: Node, kind: str, path: str, notes: list[str]) -> None:
-        """``exclusiveMinimum``: of whole numbers the next one; of others the limit itself, and the rest in words."""
+        """Write ``exclusiveMinimum`` or ``exclusiveMaximum``: the next integer, or the limit itself and a description."""
         for name, limit, step, words in (
             ("exclusiveMinimum", "minimum", 1, "More than"),
             ("exclusiveMaximum", "maximum", -1, "Less than"),
@@ -350,7 +350,7 @@ class _Reducer:
             out["description"] = text
 
     def _report(self, flat: Node, kind: str, path: str) -> None:
-        """The members that are not in the result; those that this type has no use for say nothing."""
+        """Report the members that are not in the result, unless they do not apply to this type."""
         known = {*_TEXTS, "type", "nullable", "enum", "const", "format", *_OF_TYPE.get(kind, ())}
         known |= {"exclusiveMinimum", "exclusiveMaximum"} if kind in ("integer", "number") else set()
         foreign = {name for other, names in _OF_TYPE.items() if other != kind for name in names} if kind else set()
@@ -368,7 +368,7 @@ def _values(flat: Node) -> list[Any] | None:
 
 
 def _guess(flat: Node, values: list[Any] | None) -> str:
-    """The type that a node without one means."""
+    """Guess the type of a node that names none."""
     if values:
         kinds = {_kind_of(value) for value in values}
         return "number" if kinds == {"integer", "number"} else kinds.pop() if len(kinds) == 1 else "string"
@@ -383,7 +383,7 @@ def _kind_of(value: object) -> str:
 
 
 def _unique(nodes: list[Node]) -> list[Node]:
-    """Each of *nodes* once, where it stood first."""
+    """Return *nodes* without duplicates, in order."""
     if len(nodes) < 2:
         return nodes
     found: dict[Hashable, Node] = {}
@@ -393,7 +393,7 @@ def _unique(nodes: list[Node]) -> list[Node]:
 
 
 def _weight(value: object, levels: int) -> int:
-    """How much there is to write when *value* is written once more, without what lies deeper than *levels*."""
+    """Return the size of *value* when written once more, ignoring what lies deeper than *levels*."""
     if isinstance(value, str):
         return len(value) // _UNIT
     if not levels or not isinstance(value, (dict, list)):
@@ -403,7 +403,7 @@ def _weight(value: object, levels: int) -> int:
 
 
 def _merged_enums(branches: list[Node]) -> Node | None:
-    """A union of string constants is one enum."""
+    """Merge a union of string constants into one enum; None if it is anything else."""
     plain = [b for b in branches if b.get("type") == "STRING" and "enum" in b and b.keys() <= {"type", "enum", "nullable"}]
     if len(plain) < len(branches):
         return None
@@ -412,7 +412,7 @@ def _merged_enums(branches: list[Node]) -> Node | None:
 
 
 def _lookup(root: object, ref: str) -> object | None:
-    """What a local reference (RFC 6901 pointer after ``#``) points to; None when it is not there."""
+    """Resolve a local reference (an RFC 6901 pointer after ``#``); None if it leads nowhere."""
     if not ref.startswith("#"):
         return None
     found: Any = root

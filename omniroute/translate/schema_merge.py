@@ -1,4 +1,4 @@
-"""Two JSON Schemas as one that both must hold: what ``allOf`` and members beside ``$ref`` mean."""
+"""The conjunction of two JSON Schemas, which is what ``allOf`` and members beside ``$ref`` mean."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ TYPES: Final = ("string", "number", "integer", "boolean", "array", "object", "nu
 COUNTS: Final = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _LARGER: Final = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
 _SMALLER: Final = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
-# the second one's words count: it stands nearer to the use
+# the second schema's value is kept: it is nearer to the use
 _LAST_WINS: Final = frozenset(
     {"title", "description", "default", "example", "examples", "$id", "$schema", "$comment", "format"}
 )
 
 
 def numeric(value: object) -> TypeGuard[int | float]:
-    """A finite number; true and false are none."""
+    """Whether *value* is a finite number; booleans are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
 
 
 def type_names(schema: Node) -> list[str]:
-    """The types that a node names, in small letters; unknown words are left out."""
+    """Return the types that a node names, in lower case, without unknown ones."""
     given = schema.get("type")
     names = given if isinstance(given, list) else [given]
     return list(dict.fromkeys(name.lower() for name in names if isinstance(name, str) and name.lower() in TYPES))
 
 
 def merge(first: Node, second: Node, clash: Callable[[str], None]) -> Node:
-    """Both at once.  *clash* is told the name of a member of which only one could be kept."""
+    """Return a schema that requires both.  *clash* is called with the name of a member of which only one could be kept."""
     out = dict(first)
     for name, value in second.items():
         known = out.get(name)
@@ -56,20 +56,20 @@ def merge(first: Node, second: Node, clash: Callable[[str], None]) -> Node:
 
 
 def hashable(value: Any) -> Hashable:
-    """Something to look *value*, any JSON, up by: equal values give equal ones, and no others do."""
+    """Return a hashable key for any JSON value; keys are equal exactly if the values are."""
     if isinstance(value, dict):
         return frozenset((name, hashable(one)) for name, one in value.items())
     return tuple(map(hashable, value)) if isinstance(value, list) else value
 
 
 def _others(values: list[Any], known: list[Any]) -> list[Any]:
-    """Those of *values* that are not *known*."""
+    """Return those of *values* that are not in *known*."""
     seen = set(map(hashable, known))
     return [one for one in values if hashable(one) not in seen]
 
 
 def _common_types(first: Node, second: Node) -> list[str] | str:
-    """Types in both; ``integer`` is a ``number``."""
+    """Return the types in both; ``integer`` counts as a ``number``."""
     one, two = type_names(first), type_names(second)
     both = [name for name in one if name in two]
     both += ["integer"] if "integer" not in both and "integer" in (*one, *two) and "number" in (*one, *two) else []

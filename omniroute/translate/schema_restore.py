@@ -1,4 +1,4 @@
-"""Gemini's ``Schema``, the OpenAPI subset that ``schema.py`` writes, read back as JSON Schema."""
+"""Gemini's ``Schema``, the OpenAPI subset that ``schema.py`` writes, converted back to JSON Schema."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Final
 from .gemini_contents import camel
 from .schema_merge import COUNTS, Node
 
-# the vendor's enum "Type": what its Vertex packages write for the words
+# the numbers of the vendor's enum "Type", which its Vertex SDKs write
 _TYPE_NUMBER: Final = {1: "string", 2: "number", 3: "integer", 4: "boolean", 5: "array", 6: "object", 7: "null"}
-_DIGITS: Final = 19  # of a whole number of 64 bits
+_DIGITS: Final = 19  # of a 64-bit integer
 _NO_TYPE: Final = (0, "TYPE_UNSPECIFIED")
 
 
 def restore(schema: object) -> object:
-    """The subset as JSON Schema: types in small letters, ``nullable`` as a type, counts (64 bits, so texts) as numbers.
+    """Return the subset as JSON Schema: types in lower case, ``nullable`` as a type, int64 counts (strings) as numbers.
 
-    Names come in camelCase or in snake_case, as everywhere on that wire; JSON Schema has only the former.
+    The wire accepts names in camelCase and in snake_case; JSON Schema has only the former.
     """
     if not isinstance(schema, dict):
         return schema

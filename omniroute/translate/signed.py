@@ -1,12 +1,12 @@
-"""Proofs that a vendor puts on its reasoning, where they stand in requests and answers, and how they are taken out.
+"""Reasoning signatures: where they stand in requests and answers, and how to remove them from a request.
 
 Anthropic signs thinking blocks and encrypts withheld ones, OpenAI's Responses return ``encrypted_content``, Gemini sets
-``thoughtSignature`` on parts.  Each is worth something only to the account, model and effort that made it.  Which of them
-must go is the caller's to judge; here they are only found, and removed from a request without touching anything else.
+``thoughtSignature`` on parts.  Each is valid only for the account, model and effort that made it.  The caller decides which
+of them must go; this module only finds them, and removes them from a request without touching anything else.
 
-History is *closed* up to the last thing that the user said.  What follows is the open turn, a tool loop in progress, whose
-reasoning the vendors want back: Anthropic's manual thinking mode must be switched off without it ("Extended thinking", *Tool
-use with thinking*), and a Gemini call gets the word that the vendor gives for a missing signature ("Thought signatures").
+History is *closed* before the last user message.  What follows is the open turn, a tool loop in progress, whose reasoning
+the vendors want back.  Without it Anthropic's manual thinking mode must be switched off ("Extended thinking", *Tool use with
+thinking*), and a Gemini call gets the value that the vendor documents for a missing signature ("Thought signatures").
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .gemini_traits import Traits
 from .peek import Peek
 
 Judge = Callable[[bytes, bool], bool]
-"""(signature, it stands in closed history) -> take it out."""
+"""(signature, whether it stands in closed history) -> whether to remove it."""
 
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _encode: Final = msgspec.json.encode
@@ -41,7 +41,7 @@ _REDACTED: Final = re.compile(
     rb'"redacted_thinking"\s*,\s*"data"\s*:\s*"([^"\\]*)"|"data"\s*:\s*"([^"\\]*)"\s*,\s*"type"\s*:\s*"redacted_thinking"'
 )
 _REDACTED_WORD: Final = b'"redacted_thinking"'
-# In a JSON string a quote is escaped, so these are never found in a text.
+# Inside a JSON string quotes are escaped, so these never match in a text.
 MARKS: Final[dict[str, tuple[bytes, ...]]] = {
     "anthropic": (b'"signature"', _REDACTED_WORD),
     "openai-responses": (b'"encrypted_content"',),
@@ -50,12 +50,12 @@ MARKS: Final[dict[str, tuple[bytes, ...]]] = {
 
 
 def has_marks(wire: str, data: bytes) -> bool:
-    """Whether *data* may hold signatures of *wire*.  Cheap: no parse."""
+    """Whether *data* may hold signatures of *wire*.  Cheap, since it does not parse."""
     return any(mark in data for mark in MARKS.get(wire, ()))
 
 
 def found_in(wire: str, data: bytes) -> list[bytes]:
-    """The signatures in whole JSON texts or SSE events of *wire*, in no special order.  Never raises."""
+    """Return the signatures in whole JSON texts or SSE events of *wire*, in no particular order.  Never raises."""
     found: list[bytes] = []
     for mark in MARKS.get(wire, ()):
         at = data.find(mark)
@@ -72,16 +72,16 @@ def found_in(wire: str, data: bytes) -> list[bytes]:
 
 
 def _literal(data: bytes, start: int) -> tuple[bytes, int]:
-    """(what stands from *start* to the closing quote, where that is); nothing when there is none."""
+    """Return (the literal from *start* to its closing quote, the offset of the quote); an empty literal if there is none."""
     end = data.find(b'"', start)
-    if end >= 0 and data.find(b"\\", start, end) >= 0:  # perhaps not the closing one
+    if end >= 0 and data.find(b"\\", start, end) >= 0:  # this quote may be escaped
         whole = _LITERAL.match(data, start)
         end = whole.end() if whole is not None and whole.end() < len(data) else -1
     return (data[start:end], end) if end >= 0 else (b"", len(data))
 
 
 def _plain(literal: bytes) -> bytes:
-    """The text of a JSON string literal without its quotes; some vendors escape ``=`` and ``/``."""
+    """Decode a JSON string literal given without its quotes; some vendors escape ``=`` and ``/``."""
     if b"\\" not in literal:
         return literal
     try:
@@ -94,7 +94,7 @@ def _plain(literal: bytes) -> bytes:
 
 
 class Stripped(NamedTuple):
-    """``changes``: top-level members of the request, None = leave it out; ``dropped``: names for ``X-OmniRoute-Dropped``."""
+    """``changes``: top-level members of the request, None = remove; ``dropped``: names for ``X-OmniRoute-Dropped``."""
 
     changes: dict[str, bytes | None]
     dropped: tuple[str, ...]
@@ -102,25 +102,25 @@ class Stripped(NamedTuple):
 
 class _Wire(NamedTuple):
     member: str
-    opens: Callable[[Raw], bool]  # the user begins a new turn here
-    clean: Callable[[Raw, Callable[[bytes], bool], bool, _Scope], Raw | None]  # None: nothing is left of it
+    opens: Callable[[Raw], bool]  # whether the user begins a new turn with this item
+    clean: Callable[[Raw, Callable[[bytes], bool], bool, _Scope], Raw | None]  # None: drop the whole item
 
 
 class _Scope(NamedTuple):
-    """What of the request around a message matters."""
+    """What matters about the request around a message."""
 
     target: Target
     stored: bool
 
 
 def history(wire: str, found: Peek) -> bytes:
-    """The part of a request in which signatures can stand; prompts and tools, the bulk of an agent's, are not searched."""
+    """Return the only member of a request that can hold signatures, so that system prompt and tools are not searched."""
     rules = _WIRES.get(wire)
     return bytes(found.members.get(rules.member, b"")) if rules is not None else b""
 
 
 def strip(wire: str, found: Peek, judge: Judge, target: Target) -> Stripped | None:
-    """Take the signatures that *judge* condemns out of a request.  None: nothing had to change, or it cannot be read."""
+    """Remove the signatures that *judge* condemns.  None: nothing had to change, or the request cannot be read."""
     rules = _WIRES.get(wire)
     if rules is None or (raw := found.members.get(rules.member)) is None:
         return None
@@ -196,7 +196,7 @@ def _condemned_block(raw: Raw, condemned: Callable[[bytes], bool]) -> bool:
 
 
 def _without_thinking(members: Mapping[str, Raw]) -> dict[str, bytes | None]:
-    """Manual thinking demands a signed block in an open turn, and edits of thinking demand thinking."""
+    """Switch manual thinking off, since it demands a signed block in an open turn, and with it edits that need thinking."""
     thinking = members.get("thinking")
     if thinking is None or _typed(thinking).type != "enabled":
         return {}
@@ -232,7 +232,7 @@ def _opens_item(raw: Raw) -> bool:
 
 
 def _clean_item(raw: Raw, condemned: Callable[[bytes], bool], closed: bool, scope: _Scope) -> Raw | None:
-    """A reasoning item goes on with its summary; the id of one that nobody stores would only be looked for in vain."""
+    """Clean a reasoning item, or drop one without summary.  Unless stored, its id goes too: the vendor could not find it."""
     if _kind(raw).type != "reasoning":
         return raw
     item = _item(raw)

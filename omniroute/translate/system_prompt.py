@@ -1,4 +1,4 @@
-"""The owner's system prompt in front of the client's own, in the client's wire.
+"""The gateway owner's system prompt, put in front of the client's own, on the client's wire.
 
 Each wire has one place for it; the rest of the body stays as it was sent.
 """
@@ -24,9 +24,9 @@ Changes = dict[str, bytes | None]
 
 
 def with_prompt(wire: str, found: Peek, prompt: str) -> Peek:
-    """*found* with *prompt* first, unless the client asked to be left alone; what it asked that with is taken out.
+    """Return *found* with *prompt* first, unless the client opted out; the member it opted out with is removed.
 
-    A part of the body that has another shape than the wire's is left for the translation or the vendor to complain about.
+    A part of the body in a wrong shape is left alone; the translation or the vendor will report it.
     """
     changes: Changes = {}
     skip = found.members.get(SKIP)
@@ -39,7 +39,7 @@ def with_prompt(wire: str, found: Peek, prompt: str) -> Peek:
 
 
 def _joined(prompt: str, raw: Raw | None) -> bytes:
-    """A string, or a list of text blocks, with *prompt* in front."""
+    """Put *prompt* in front of a string or a list of text blocks."""
     said = bytes(raw) if raw is not None else b"null"
     if said[:1] == b"[":
         return _encode([{"type": "text", "text": prompt}, *_turns.decode(said)])
@@ -48,7 +48,7 @@ def _joined(prompt: str, raw: Raw | None) -> bytes:
 
 
 def _in_messages(members: Members, prompt: str) -> Changes:
-    """The first system or developer message, or a new one."""
+    """Put *prompt* into the first system or developer message, or a new one."""
     turns: list[Any] = list(_turns.decode(members.get("messages", b"[]")))
     for number, raw in enumerate(turns):
         turn = _object.decode(raw)
@@ -65,7 +65,7 @@ def _in(name: str) -> Callable[[Members, str], Changes]:
 
 
 def _in_contents(members: Members, prompt: str) -> Changes:
-    """Gemini's instruction is a content of parts, or a bare string; it has two spellings."""
+    """Put *prompt* into Gemini's system instruction, a content of parts or a bare string, under either spelling."""
     name = "system_instruction" if "system_instruction" in members else "systemInstruction"
     raw = members.get(name)
     part = {"text": prompt}

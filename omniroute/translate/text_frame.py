@@ -1,7 +1,7 @@
-"""What the chunks of one stream say around their text.
+"""Fast decoding of stream chunks that differ in their text alone.
 
-Most chunks of a stream differ in their text alone.  Bytes that are equal mean the same, so a chunk with the same bytes
-around one JSON string is that chunk with another text, and need not be read again.
+Most chunks of a stream are like that.  A chunk whose bytes around one JSON string equal those of a decoded chunk is that
+chunk with another text, so only the string must be decoded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _strings: Final = msgspec.json.Decoder(list[str]).decode
 
 
 class TextFrame:
-    """A chunk without its text.  ``name``: of its event, b"" for none."""
+    """The bytes around the text of a chunk.  *name*: its event's name, b"" for none."""
 
     __slots__ = ("_back", "_ends", "_front", "_name", "_starts")
 
@@ -31,7 +31,7 @@ class TextFrame:
         self._ends = len(back)
 
     def text(self, data: bytes) -> str:
-        """The text of *data* when it is the same chunk but for that; else ""."""
+        """Return the text of *data* if the rest of it equals this frame; else ""."""
         if data.startswith(self._front) and data.endswith(self._back):
             try:
                 return _string(data[self._starts : len(data) - self._ends])
@@ -40,13 +40,13 @@ class TextFrame:
         return ""
 
     def run(self, data: bytes, at: int) -> tuple[list[str], int]:
-        """The texts of the server-sent events of *data* that begin at *at*, and where they end.
+        """Decode a run of server-sent events of *data* that begins at *at*: (texts, end of the run), or ``([], at)``.
 
-        They are the same chunk but for their texts, each behind the last one in its plainest bytes (one data line, ends of
-        LF alone), and another one follows them: that is how the end of the last is known.  ``([], at)`` if there are none.
+        All events of the run fit this frame, have one data line and end in LF alone, and one more such event follows: its
+        beginning marks the end of the last text.
 
-        One look in C reads them all: a JSON string holds no line feed, so what stands between two texts is never part of
-        one, and as many strings as events mean one in each.
+        All texts are decoded at once, in C.  A JSON string holds no line feed, so what stands between two texts is never in
+        one; if there are as many strings as events, each event has exactly one.
         """
         opening = (b"event: %b\ndata: " % self._name if self._name else b"data: ") + self._front
         closing = self._back + b"\n\n"
@@ -55,7 +55,7 @@ class TextFrame:
         if end < 0:
             return [], at
         row, literal = data[at:end], itemgetter(slice(len(opening), None))
-        literals = list(map(literal, row.split(closing)))  # cheaper than to search for all of what is between
+        literals = list(map(literal, row.split(closing)))  # cheaper than splitting at the longer ``between``
         if opening + between.join(literals) != row:
             return [], at
         try:
@@ -68,12 +68,13 @@ class TextFrame:
 
 
 def framed(texts: Sequence[str], front: bytes, back: bytes) -> bytes:
-    """Each of *texts* as a JSON string between *front* and *back*.  Line feeds stand between strings, never in one."""
+    """Return each of *texts* as a JSON string between *front* and *back*.  No line feed below is inside a string."""
     lines = msgspec.json.format(encode(texts), indent=1)  # [\n "a",\n "b"\n]
     return front + lines[3:-2].replace(b",\n ", back + front) + back
 
+
 def frame_of(name: bytes, data: bytes, member: bytes, text: str) -> TextFrame | None:
-    """What stands around *text*, the value of the one *member* (``b'"content":'``) in *data*; None if that is not clear."""
+    """Return the frame of *text*, the value of the only *member* (``b'"content":'``) in *data*; None if ambiguous."""
     literal = encode(text)
     at = data.find(literal)
     front = data[:at] if at > 0 else b""

@@ -1,9 +1,9 @@
-"""Thinking that a model writes into its visible answer, moved to where it belongs.
+"""Thinking that a model writes into its visible answer, turned into thinking events.
 
-Open models begin with ``<think>…</think>`` when their server does not take it out.  The splitter stands behind a decoder and
-changes text at the very start of an answer only: a tag later on is something the model talks about.  Tags may be cut
-anywhere; what could still become one is held back, and let go as soon as it cannot.  White space around the thinking is
-the template's and goes; so does an empty pair of tags, the sign of a model told not to think.
+Open models begin with ``<think>…</think>`` if their server does not remove it.  The splitter follows a decoder and changes
+text only at the very start of an answer: a later tag is something that the model talks about.  A tag may be split across
+deltas, so text that may become one is held back until this is decided.  White space around the thinking comes from the chat
+template and is removed; so is an empty pair of tags, which a model writes when told not to think.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ _MOST_SPACE: Final = 256  # characters of white space that are held back
 
 
 class _At(Enum):
-    START = 0  # nothing but white space, or the beginning of a tag
+    START = 0  # only white space or the beginning of a tag so far
     THINKING = 1  # between the tags
-    GAP = 2  # behind the closing tag, before the answer
+    GAP = 2  # after the closing tag, before the answer
     ANSWER = 3
 
 
 class ThinkSplitter:
-    """One answer, whole or streamed: ``feed`` takes every event of its decoder, in order."""
+    """Splits one answer, whole or streamed; ``feed`` takes every event of its decoder, in order."""
 
     def __init__(self) -> None:
         self._at = _At.START
-        self._held = ""  # text that is not decided yet
+        self._held = ""  # text that is still undecided
         self._close = ""  # the tag that ends the thinking
-        self._said = False  # some thinking was given out
+        self._said = False  # some thinking was emitted
 
     def feed(self, events: Sequence[Event]) -> Sequence[Event]:
-        """The same events, with the leading tagged text as thinking.  Once the answer has begun, the argument itself."""
+        """Return the events with leading tagged text as thinking; once the answer has begun, *events* itself."""
         if self.over():
             return events
         out: list[Event] = []
@@ -53,7 +53,7 @@ class ThinkSplitter:
         return out
 
     def over(self) -> bool:
-        """The answer has begun: every event that follows stays as it is."""
+        """Whether the answer has begun, so that all further events stay as they are."""
         return self._at is _At.ANSWER
 
     def _text(self, event: TextDelta, out: list[Event]) -> None:
@@ -76,7 +76,7 @@ class ThinkSplitter:
             out.append(TextDelta(held, event.logprobs))
 
     def _undecided(self, event: TextDelta, held: str, bare: str, out: list[Event]) -> None:
-        """Hold what may be the beginning of a tag."""
+        """Hold back what may be the beginning of a tag; anything else begins the answer."""
         if bare[:1] in ("", "<") and len(held) <= _MOST_SPACE and any(tag.startswith(bare) for tag in _TAGS):
             self._held = held
             return
@@ -84,7 +84,7 @@ class ThinkSplitter:
         out.append(event if held == event.text else TextDelta(held, event.logprobs))
 
     def _think(self, thought: str, complete: bool, out: list[Event]) -> None:
-        """Give thinking out, but not its last white space and not what may be half of the closing tag."""
+        """Emit thinking, without trailing white space and without what may be the beginning of the closing tag."""
         if not self._said:
             thought = thought.lstrip()
         ready = thought.rstrip() if complete else _without_end(thought, self._close)
@@ -95,7 +95,7 @@ class ThinkSplitter:
             out.append(ThinkingDelta(ready))
 
     def _flush(self, out: list[Event]) -> None:
-        """Another kind of event ends the text: nothing is left to wait for."""
+        """Emit what is held back, since another kind of event ends the text."""
         held, self._held = self._held, ""
         if self._at is _At.START and held:
             out.append(TextDelta(held))
@@ -105,7 +105,7 @@ class ThinkSplitter:
 
 
 def _without_end(text: str, tag: str) -> str:
-    """*text* without an end that *tag* may begin with, and without the white space before that, unless there is a lot."""
+    """Return *text* without a tail that may begin *tag* and without white space before it, unless that is very long."""
     at = text.rfind("<", max(0, len(text) - len(tag) + 1))
     if at >= 0 and tag.startswith(text[at:]):
         text = text[:at]

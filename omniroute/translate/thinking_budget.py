@@ -1,7 +1,6 @@
-"""How much a model may think, set by the gateway's owner instead of the client.
+"""The thinking budget, if the gateway's owner sets it instead of the client.
 
-On the same wire the members that say it are replaced; across wires the wish in the vocabulary is.  Modes and factors: the
-reference's thinking budget.
+On the same wire the request's members are replaced; across wires, ``Ask.reasoning``.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from .peek import Peek, edited
 
 MOST: Final = 131_072
 FEWEST: Final = 1024  # Anthropic's smallest budget
-ROOM: Final = 1024  # tokens for the answer itself, where the limit has to be raised above the budget
+ROOM: Final = 1024  # tokens left for the answer itself, where the output limit is raised above the budget
 EFFORT_BUDGETS: Final = {"none": 0, "low": 1024, "medium": 10_240, "high": MOST}
-LEAST_TOP_P: Final = 0.95  # Anthropic's, beside thinking
+LEAST_TOP_P: Final = 0.95  # Anthropic's smallest, with thinking
 _LONG_TALK, _MANY_TOOLS, _LONG_MESSAGE = 10, 3, 2000
 _WORDS: Final = ("claude", "o1", "o3", "o4", "gemini", "thinking")
 _object: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -33,7 +32,7 @@ Changes = dict[str, bytes | None]
 
 
 class ThinkingRule(Struct, frozen=True):
-    """The owner's setting.  ``passthrough`` changes nothing, ``auto`` leaves it to the vendor, the others set a budget."""
+    """The owner's setting: ``passthrough`` changes nothing, ``auto`` leaves it to the vendor, other modes set a budget."""
 
     mode: str = "passthrough"
     budget: int = 10_240  # tokens, for ``custom``
@@ -41,13 +40,13 @@ class ThinkingRule(Struct, frozen=True):
 
 
 def thinks(model: str, abilities: frozenset[str]) -> bool:
-    """Whether the model is known to think, or called like one that does."""
+    """Whether the model is known to think or, if nothing is known about it, is named like one that does."""
     name = model.lower()
     return "reasoning" in abilities or (not abilities and any(word in name for word in _WORDS))
 
 
 def tokens_for(rule: ThinkingRule, ask: Callable[[], Ask]) -> int:
-    """The budget, 0 = do not think.  *ask* is only called where the request's size decides."""
+    """Return the budget in tokens, 0 = do not think.  *ask* is called only if the budget depends on the request's size."""
     if rule.mode != "adaptive":
         return rule.budget
     request = ask()
@@ -59,7 +58,7 @@ def tokens_for(rule: ThinkingRule, ask: Callable[[], Ask]) -> int:
 
 
 def effort_of(tokens: int) -> str:
-    """The word for a budget."""
+    """Return the effort that corresponds to a budget."""
     return "low" if tokens <= EFFORT_BUDGETS["low"] else "medium" if tokens <= EFFORT_BUDGETS["medium"] else "high"
 
 
@@ -67,12 +66,12 @@ def effort_of(tokens: int) -> str:
 
 
 def ask_without(ask: Ask) -> Ask:
-    """*ask* saying nothing about thinking."""
+    """Return *ask* without its thinking settings."""
     return _with(ask, None)
 
 
 def ask_with(ask: Ask, tokens: int, known: bool) -> Ask:
-    """*ask* with a budget; *known*: the model thinks even when the client did not ask it to."""
+    """Return *ask* with a budget.  *known*: the model is known to think, so set one even if the client did not ask."""
     if ask.reasoning is None and not known:
         return ask
     wish = Reasoning(enabled=True, budget=tokens, effort=effort_of(tokens)) if tokens else Reasoning(enabled=False)
@@ -92,7 +91,7 @@ def _with(ask: Ask, wish: Reasoning | None) -> Ask:
 
 
 def peek_without(wire: str, found: Peek) -> Peek:
-    """*found* saying nothing about thinking."""
+    """Return *found* without its thinking settings."""
     changes: Changes = {name: None for name in _NAMES.get(wire, ()) if name in found.members}
     if wire == "gemini" and (config := _config(found.members)) is not None:
         name, values = config
@@ -101,7 +100,7 @@ def peek_without(wire: str, found: Peek) -> Peek:
 
 
 def peek_with(wire: str, found: Peek, tokens: int, known: bool) -> Peek:
-    """*found* with a budget; see :func:`ask_with`."""
+    """Return *found* with a budget; see :func:`ask_with`."""
     changes = _SET[wire](found.members, tokens, known)
     return edited(found, changes) if changes else found
 
@@ -116,7 +115,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def _chat(members: Members, tokens: int, known: bool) -> Changes:
-    """Efforts only where the client sent one: many speakers of this wire refuse what they do not know."""
+    """Replace efforts only where the client sent one: many vendors of this wire refuse unknown members."""
     changes: Changes = {}
     for name in ("reasoning_effort", "reasoning"):
         if name in members:
@@ -136,7 +135,7 @@ def _responses(members: Members, tokens: int, known: bool) -> Changes:
 
 
 def _anthropic(members: Members, tokens: int, known: bool) -> Changes:
-    """The budget lies below ``max_tokens``; where thinking is forbidden, what the client sent stays."""
+    """Set a budget below ``max_tokens``; where thinking is forbidden, keep what the client sent."""
     if not (known or "thinking" in members) or (tokens and _forbids_thinking(members)):
         return {}
     changes: Changes = {"thinking": _encode(_anthropic_wish(tokens))}
@@ -152,7 +151,7 @@ def _anthropic(members: Members, tokens: int, known: bool) -> Changes:
 
 
 def _forbids_thinking(members: Members) -> bool:
-    """Whether a tool is forced, or the last turn is the beginning of the answer (Anthropic, "Extended thinking")."""
+    """Whether a tool is forced or the client has begun the answer (Anthropic, "Extended thinking")."""
     choice = _members_of(members.get("tool_choice")) or {}
     if bytes(choice.get("type", b"")) in (b'"any"', b'"tool"'):
         return True

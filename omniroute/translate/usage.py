@@ -1,7 +1,7 @@
-"""Token counts of every wire, made one: :class:`~.events.Usage`.
+"""Token counts of every wire, converted to :class:`~.events.Usage`.
 
-``input`` counts the whole prompt and ``output`` all that was generated.  Anthropic reports cached prompt tokens beside
-``input_tokens``; OpenAI, Responses and Gemini inside; Gemini reports thinking beside the candidates' tokens.
+``input`` counts the whole prompt and ``output`` everything generated.  Anthropic does not include cached prompt tokens in
+``input_tokens``; OpenAI, Responses and Gemini do.  Gemini does not include thinking in ``candidatesTokenCount``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .events import Usage
 
 if TYPE_CHECKING:
     Count = int | None
-else:  # a vendor that writes 10.0 is read too: it is equal to 10 wherever it goes, so it is not converted
+else:  # some vendors write 10.0, which equals 10 everywhere, so it need not be converted
     Count = int | float | None
 
 
@@ -30,7 +30,7 @@ class OutputDetails(Struct):
 
 
 class ChatUsage(Struct):
-    """OpenAI chat's ``usage``, and other vendors' names for cached tokens in it."""
+    """OpenAI chat's ``usage``, with other vendors' names for cached tokens."""
 
     prompt_tokens: Count = None
     completion_tokens: Count = None
@@ -55,7 +55,7 @@ class ThinkingDetails(Struct):
 
 
 class AnthropicUsage(Struct):
-    """Anthropic's ``usage``, of ``message_start`` and ``message_delta`` alike."""
+    """Anthropic's ``usage``, in ``message_start`` and in ``message_delta``."""
 
     input_tokens: Count = None
     output_tokens: Count = None
@@ -63,7 +63,7 @@ class AnthropicUsage(Struct):
     cache_creation_input_tokens: Count = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: ThinkingDetails | None = None
-    iterations: Any = None  # the runs that made the answer, and others: see ``with_asides``
+    iterations: Any = None  # the model runs of this call; see ``with_asides``
 
     def merge(self, later: AnthropicUsage) -> None:
         """Take every count that *later* reports."""
@@ -77,14 +77,14 @@ class _Run(AnthropicUsage):
 
 
 class OllamaUsage(Struct):
-    """Ollama's counts, members of the last line of an answer."""
+    """Ollama's counts, in the last line of an answer."""
 
     prompt_eval_count: Count = None
     eval_count: Count = None
 
 
 class GeminiUsage(Struct, gc=False):
-    """Gemini's ``usageMetadata``.  Prompt tokens of tools that run at the vendor stand beside the prompt's."""
+    """Gemini's ``usageMetadata``.  ``promptTokenCount`` excludes the prompt tokens of tools that run at the vendor."""
 
     promptTokenCount: Count = None
     candidatesTokenCount: Count = None
@@ -94,10 +94,10 @@ class GeminiUsage(Struct, gc=False):
     totalTokenCount: Count = None
 
     def merge(self, earlier: GeminiUsage) -> None:
-        """Keep the counts of *earlier* that this one does not report, unless what it reports is all that its total counts.
+        """Keep the counts of *earlier* that this one does not report, unless its total shows that they are zero.
 
-        Each chunk of a stream has the counts so far; where tools run at the vendor some have those of one round, and what
-        the last one leaves out then is nothing.
+        Each chunk of a stream has the counts so far.  If tools run at the vendor, some chunks have those of one round only;
+        a count that the last one omits is then zero.
         """
         output = self.candidatesTokenCount, self.thoughtsTokenCount
         parts = (self.promptTokenCount, self.toolUsePromptTokenCount, *output)
@@ -113,7 +113,7 @@ _NO_OUTPUT = OutputDetails()
 
 
 def from_chat(usage: ChatUsage) -> Usage:
-    """OpenAI chat counts -> ours.  Where the total shows that thinking was counted beside the output, it is added."""
+    """Convert OpenAI chat counts.  If the total shows that ``completion_tokens`` excludes thinking, it is added."""
     prompt = usage.prompt_tokens_details or _NO_PROMPT
     output = usage.completion_tokens_details or _NO_OUTPUT
     cached, written, reasoning = prompt.cached_tokens, prompt.cache_write_tokens, output.reasoning_tokens
@@ -143,7 +143,7 @@ def _first(*values: Count) -> Count:
 
 
 def from_anthropic(usage: AnthropicUsage) -> Usage:
-    """Anthropic counts -> ours."""
+    """Convert Anthropic counts; ``input`` includes cached tokens."""
     fresh, read, write = usage.input_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens
     created, details = usage.cache_creation, usage.output_tokens_details
     return Usage(
@@ -156,11 +156,11 @@ def from_anthropic(usage: AnthropicUsage) -> Usage:
     )
 
 
-_BESIDE: Final = ("compaction", "advisor_message")  # the other kinds are in the answer's own counts
+_BESIDE: Final = ("compaction", "advisor_message")  # runs of other types are part of the answer's own counts
 
 
 def with_asides(usage: Usage, iterations: Any) -> Usage:
-    """*usage* and what is paid beside the answer: the runs in which Anthropic compacted the context or asked an advisor."""
+    """Add to *usage* the runs that are billed beside the answer: context compaction and advisor messages (Anthropic)."""
     for item in iterations if isinstance(iterations, list) and usage.input is not None else ():
         try:
             run = msgspec.convert(item, _Run)
@@ -175,14 +175,14 @@ def with_asides(usage: Usage, iterations: Any) -> Usage:
 
 
 def from_ollama(usage: OllamaUsage) -> Usage | None:
-    """Ollama counts -> ours; None when there are none."""
+    """Convert Ollama counts; None if there are none."""
     if usage.prompt_eval_count is None and usage.eval_count is None:
         return None
     return Usage(input=usage.prompt_eval_count, output=usage.eval_count)
 
 
 def from_gemini(usage: GeminiUsage) -> Usage:
-    """Gemini counts -> ours.  Without counts of its own the output is what the total has more than the prompt."""
+    """Convert Gemini counts.  If the output is not reported, it is the total minus the prompt."""
     prompt, candidates, thoughts = usage.promptTokenCount, usage.candidatesTokenCount, usage.thoughtsTokenCount
     output: Count = None
     if candidates is not None or thoughts is not None:
@@ -209,7 +209,7 @@ class ResponsesUsage(Struct):
 
 
 def from_responses(usage: ResponsesUsage) -> Usage:
-    """OpenAI Responses counts -> ours."""
+    """Convert OpenAI Responses counts."""
     prompt = usage.input_tokens_details or _NO_PROMPT
     output = usage.output_tokens_details or _NO_OUTPUT
     return Usage(

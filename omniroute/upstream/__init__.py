@@ -1,1 +1,1 @@
-"""One call to one provider: who it is, how it wants to be asked, and the connection."""
+"""Calls to providers: the catalogue, credentials, OAuth and the HTTP client with its connection pool."""

@@ -1,6 +1,6 @@
-"""Where a call goes and what proves who sends it: base URLs, paths per wire, authentication fields.
+"""Endpoints and authentication of provider calls: base URLs, paths per wire, authentication fields.
 
-Everything here is pure, so the gateway works it out once per connection and snapshot.
+Everything here is pure, so the gateway computes it once per connection and snapshot.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Operation = Literal[
     "chat", "responses", "messages", "generate", "count_tokens", "models", "embeddings", "images", "transcriptions"
 ]
 
-_AUTH: Final[Mapping[str, tuple[bytes, bytes]]] = {  # scheme -> field and what stands before the key
+_AUTH: Final[Mapping[str, tuple[bytes, bytes]]] = {  # scheme -> field name and the prefix of the key
     "bearer": (b"authorization", b"Bearer "),
     "optional-bearer": (b"authorization", b"Bearer "),
     "token": (b"authorization", b"Token "),
@@ -36,14 +36,14 @@ _AUTH: Final[Mapping[str, tuple[bytes, bytes]]] = {  # scheme -> field and what 
 
 
 def needs_secret(provider: Provider) -> bool:
-    """Whether calls without a key are sure to fail.  A user's own endpoint may well be open."""
+    """Whether calls without a key are certain to fail.  A user's own endpoint may need no key."""
     return not provider.node and provider.auth not in ("none", "optional-bearer")
 
 
 def auth_headers(provider: Provider, secret: str) -> Headers:
-    """The fields that carry *secret* in the provider's way; none when there is no secret or no scheme.
+    """The header fields that carry *secret* in the provider's scheme; none without a secret or a scheme.
 
-    Raises ``OmniError("invalid_request")``, without the key in its text, when the key cannot stand in a header field.
+    Raises ``OmniError("invalid_request")`` when the key is not printable ASCII; its message does not contain the key.
     """
     secret = secret.strip()
     if not secret or provider.auth == "none":
@@ -55,20 +55,20 @@ def auth_headers(provider: Provider, secret: str) -> Headers:
 
 
 def with_login(provider: Provider, auth_type: str) -> Provider:
-    """The provider as an account of *auth_type* is proven to it: access tokens are bearer tokens everywhere (RFC 6750)."""
+    """The provider with the scheme for an account of *auth_type*: OAuth access tokens are bearer tokens (RFC 6750)."""
     if auth_type != "oauth" or provider.auth in ("bearer", "optional-bearer", "none"):
         return provider
     return msgspec.structs.replace(provider, auth="bearer")
 
 
 def call_headers(provider: Provider, secret: str) -> Headers:
-    """The provider's static fields, then its authentication."""
+    """The provider's static header fields, then its authentication fields.  Raises as :func:`auth_headers`."""
     fixed = [(name.encode("ascii"), value.encode("ascii")) for name, value in provider.headers]
     return fixed + auth_headers(provider, secret)
 
 
 class Endpoint(NamedTuple):
-    """Where one operation is: the origin's three parts and the request target."""
+    """The address of one operation: the three parts of the origin, and the request target."""
 
     scheme: str
     host: str  # without brackets
@@ -109,8 +109,8 @@ CHAT_OPERATION: Final[Mapping[str, Operation]] = {
     "ollama": "chat",
 }
 PORTS: Final = {"http": 80, "https": 443}
-"""The schemes that calls may have, and their ports (RFC 9110 section 4.2)."""
-_MEDIA: Final[Mapping[str, str]] = {  # operation beside chat -> its place as most vendors have it, see Served.path
+"""The URL schemes that calls may use, and their default ports (RFC 9110 section 4.2)."""
+_MEDIA: Final[Mapping[str, str]] = {  # media operation -> its usual path, see Served.path
     "embeddings": "./embeddings",
     "images": "./images/generations",
     "image_edits": "./images/edits",
@@ -120,7 +120,7 @@ _MEDIA: Final[Mapping[str, str]] = {  # operation beside chat -> its place as mo
     "rerank": "./rerank",
     "moderations": "./moderations",
 }
-_MEDIA_OF: Final[Mapping[tuple[str, str], str]] = {  # (codec, operation) where it is another
+_MEDIA_OF: Final[Mapping[tuple[str, str], str]] = {  # (codec, operation) -> a path other than the usual one
     ("gemini", "embeddings"): "./{model}:batchEmbedContents",
     ("gemini", "images"): "./{model}:generateContent",
     ("gemini", "image_edits"): "./{model}:generateContent",
@@ -131,9 +131,10 @@ _MEDIA_OF: Final[Mapping[tuple[str, str], str]] = {  # (codec, operation) where 
 def media_endpoint(
     provider: Provider, base_url: str, own_base: bool, operation: str, model: str, served: Served, path: str = ""
 ) -> Endpoint:
-    """Where *provider* serves an operation beside chat; *path* replaces the usual one, *own_base*: the account has its own.
+    """The endpoint of a media operation at *provider*.
 
-    Raises ``OmniError("not_supported")`` when the provider is no server at all.
+    *path* replaces the usual path.  *own_base* says that *base_url* is the account's own; it then replaces the host of a
+    path that is a whole URL.  Raises ``OmniError("not_supported")`` when *base_url* is empty.
     """
     if not base_url:
         raise OmniError("not_supported", f"{provider.name} has no address")
@@ -148,9 +149,9 @@ def media_endpoint(
 def endpoint(
     provider: Provider, base_url: str, operation: Operation, model: str = "", stream: bool = False, wire: str = ""
 ) -> Endpoint:
-    """Where *operation* is served.  *base_url* comes from :func:`base_url_of`; *wire* overrides the provider's.
+    """The endpoint of *operation*.  *base_url* comes from :func:`base_url_of`; *wire* overrides the provider's.
 
-    Raises ``OmniError("not_supported")`` when the wire has no such operation, or the provider is no server at all.
+    Raises ``OmniError("not_supported")`` when the wire has no such operation or *base_url* is empty.
     """
     if not base_url:
         raise OmniError("not_supported", f"{provider.name} has no address")
@@ -175,7 +176,7 @@ def _gemini_name(model: str) -> str:
 
 
 def beside(base_url: str, path: str) -> Endpoint:
-    """*path* seen from *base_url*: ``/x`` from the host's root, ``../x`` beside its last segment."""
+    """Resolve *path* against *base_url*: ``/x`` from the host's root, ``../x`` next to the base URL's last segment."""
     parts = urlsplit(urljoin(base_url + "/", path))
     query = "?" + parts.query if parts.query else ""
     return _join(f"{parts.scheme}://{parts.netloc}", parts.path + query)
@@ -192,9 +193,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9])?")
 
 
 def base_url_of(provider: Provider, override: str = "", data: Mapping[str, Any] | None = None) -> str:
-    """The base URL of one connection: its own, else the provider's with placeholders filled from its data.
+    """The base URL of one connection: its own or else the provider's, with placeholders filled from the connection's *data*.
 
-    Without a trailing slash; "" when the provider is no server at all.  Raises ``OmniError("invalid_request")`` naming the
+    It has no trailing slash, and is "" for a provider without a server.  Raises ``OmniError("invalid_request")`` naming the
     missing or unusable value.
     """
     data = data or {}
@@ -210,14 +211,14 @@ def base_url_of(provider: Provider, override: str = "", data: Mapping[str, Any] 
         return text
 
     url = _PLACEHOLDER.sub(value, url)
-    if url and not _is_web_address(url):  # nobody has checked those of a restored database
+    if url and not _is_web_address(url):  # values from a restored database are unchecked
         raise OmniError("invalid_request", f"The base URL of {provider.name} is not a web address", param="baseUrl")
     return url
 
 
 @lru_cache(maxsize=1024)
 def _is_web_address(url: str) -> bool:
-    """Whether *url* can be called at all; whether it may be is for :func:`check_base_url`."""
+    """Whether *url* is a usable http(s) URL; :func:`check_base_url` decides whether calling it is permitted."""
     try:
         parts = urlsplit(url)
         return parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
@@ -231,7 +232,7 @@ _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 def check_base_url(url: str, allow_private: bool) -> None:
     """Refuse base URLs that must never be called.  Raises ``OmniError("invalid_request", param="baseUrl")``.
 
-    Loopback is always fine.  What a host name resolves to is judged when it is dialled.
+    Loopback is always permitted.  The addresses of a host name are checked when it is dialled.
     """
     problem = _url_problem(url, allow_private)
     if problem:
@@ -262,10 +263,10 @@ def _url_problem(url: str, allow_private: bool) -> str:
 
 
 def address_allowed(host: str, allow_private: bool) -> bool:
-    """Whether calls may go to *host*; True for names, which are judged once they are resolved.
+    """Whether calls may go to *host*; True for names, whose addresses are checked once they are resolved.
 
-    The rule is :func:`..proto.dial.allowed`, applied to whatever a resolver would take for an address, also ``0xa9fea9fe``,
-    ``2852039166`` or ``169.254.43518``.
+    Applies :func:`..proto.dial.allowed` to everything that a resolver takes for an address, e.g. also to ``0xa9fea9fe``,
+    ``2852039166`` and ``169.254.43518``.
     """
     host = host.rstrip(".")
     try:

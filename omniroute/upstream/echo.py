@@ -1,7 +1,7 @@
-"""The offline provider ``demo``: a real HTTP server on loopback that says back what it was told.
+"""The offline provider ``demo``: an HTTP server on loopback that repeats the last user message.
 
-It speaks the openai-chat wire, whole and streamed, so that everything between a client and a provider is exercised without a
-key and without a network.
+It speaks the openai-chat wire, streamed or not, so that the whole way from client to provider can be tried without a key and
+without a network.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Admission(NamedTuple):
 
 
 class Echo:
-    """An :class:`~omniroute.proto.exchange.Application`."""
+    """The server, an :class:`~omniroute.proto.exchange.Application`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -81,7 +81,7 @@ def last_words(ask: Ask) -> str:
 
 
 def answer(said: str) -> list[Event]:
-    """Word by word, with a usage that counts words."""
+    """The events of an answer that repeats *said* word by word; its usage counts words."""
     words = _WORD.findall(said) or ["…"]
     usage = Usage(input=len(words), output=len(words), total=2 * len(words))
     return [Start(model=MODEL), *map(TextDelta, words), usage, Finish("stop")]

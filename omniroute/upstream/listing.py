@@ -1,4 +1,4 @@
-"""Upstream model lists: their shapes, their pages, and the catalogue's own where the provider has none.  Pure."""
+"""Upstream model lists: their formats and pagination, and the catalogue's list for providers without one.  Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .verdict import Reply
 
 PAGES: Final = 20
 PAGE_SIZE: Final = 1000
-_PAGING: Final[Mapping[str, tuple[bytes, bytes, str]]] = {  # wire -> page size, cursor parameter, where the cursor stands
+_PAGING: Final[Mapping[str, tuple[bytes, bytes, str]]] = {  # wire -> page size, cursor, member that holds the next cursor
     "anthropic": (b"limit=%d" % PAGE_SIZE, b"after_id=", "last_id"),
     "gemini": (b"pageSize=%d" % PAGE_SIZE, b"pageToken=", "nextPageToken"),
 }
-_LISTS: Final = ("data", "models", "result")  # the names under which vendors keep the list
+_LISTS: Final = ("data", "models", "result")  # the members in which vendors return the list
 _KIND_OF_STATUS: Final = {
     401: "upstream_auth",
     403: "upstream_auth",
@@ -28,7 +28,7 @@ _KIND_OF_STATUS: Final = {
 
 
 def static_models(provider: Provider) -> list[dict[str, Any]]:
-    """The catalogue's models in the shape of an OpenAI list.  Raises OmniError when there are none."""
+    """The catalogue's models as items of an OpenAI model list.  Raises ``OmniError("invalid_request")`` when it has none."""
     if not provider.models:
         raise OmniError("invalid_request", f"Provider {provider.id} does not support models listing")
     return [
@@ -38,7 +38,7 @@ def static_models(provider: Provider) -> list[dict[str, Any]]:
 
 
 def items_of(reply: Reply) -> list[dict[str, Any]]:
-    """The items of one page, each with an ``id``.  Raises OmniError when the reply is not a model list."""
+    """The items of one page, each with an ``id``.  Raises ``OmniError`` when the reply is not a model list."""
     if not 200 <= reply.status < 300:
         kind = _KIND_OF_STATUS.get(reply.status, "upstream_server" if reply.status >= 500 else "upstream_other")
         status = reply.status if reply.status >= 400 else 502
@@ -63,7 +63,7 @@ def first_page(provider: Provider, place: Endpoint) -> Endpoint:
 
 
 def next_page(provider: Provider, place: Endpoint, reply: Reply) -> Endpoint | None:
-    """Where the page after *reply* is, or None when it was the last."""
+    """The endpoint of the page after *reply*, or None when that was the last."""
     data = reply.data
     if provider.wire not in _PAGING or not isinstance(data, dict) or data.get("has_more") is False:
         return None

@@ -1,8 +1,8 @@
-"""OAuth 2.0 as its client sees it: what is sent, what the answers mean.  Pure.
+"""An OAuth 2.0 client: builds requests and interprets responses.  No I/O.
 
-Authorization code (RFC 6749 section 4.1) with PKCE (RFC 7636, S256 alone), device grant (RFC 8628), refresh (RFC 6749
-section 6).  What vendors do otherwise is data in ``oauth.toml``.  No text that leaves this module holds a secret that was
-sent.
+Implements the authorization code grant (RFC 6749 section 4.1) with PKCE (RFC 7636, S256 only), the device grant (RFC 8628)
+and refresh (RFC 6749 section 6).  Vendors' deviations are data in ``oauth.toml``.  No text that leaves this module contains
+a secret that was sent.
 """
 
 from __future__ import annotations
@@ -27,14 +27,22 @@ Flow = Literal["authorization_code_pkce", "authorization_code", "device_code", "
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING: Final = frozenset({"authorization_pending", "slow_down"})
+_PASSING: Final = frozenset({"server_error", "temporarily_unavailable"})
+"""Codes of temporary failures, whatever the status.  Those in ``_FINAL`` are decisions, even with the status 429 or 5xx."""
+_FINAL: Final = frozenset(
+    {
+        "access_denied", "expired_token", "invalid_grant", "invalid_client", "invalid_request", "invalid_scope",
+        "unauthorized_client", "unsupported_grant_type",
+    }
+)  # fmt: skip
 SPENT: Final = frozenset({"invalid_grant", "bad_refresh_token"})
-"""Answers to a refresh that only a new login can mend; the second is one vendor's word for the first."""
+"""Error codes of a refresh after which only a new login helps; the second is one vendor's name for the first."""
 
 
 class OAuthClient(Struct, frozen=True, kw_only=True):
-    """How one provider is logged in at: the vendor's addresses and the operator's own client.
+    """The OAuth configuration of one provider: the vendor's endpoints and the operator's own client.
 
-    ``client_secret`` is in clear.  Without ``token_auth`` a secret is sent in the body and none is needed.
+    ``client_secret`` is in clear text.  ``token_auth`` None: the secret is optional, and sent in the body if there is one.
     """
 
     provider: str
@@ -61,14 +69,14 @@ class OAuthClient(Struct, frozen=True, kw_only=True):
 
     @property
     def flow(self) -> Flow:
-        """How a login begins."""
+        """The flow that a login uses."""
         if self.authorize_url:
             return "authorization_code_pkce" if self.pkce else "authorization_code"
         return "device_code" if self.device_url else "import_token"
 
     @property
     def missing(self) -> list[str]:
-        """What the operator still has to give, by its name in the API."""
+        """The names, as in the API, of the fields that the operator still has to set."""
         needs_secret = self.token_auth in ("basic", "post")
         have = {
             "clientId": bool(self.client_id or self.public),
@@ -84,7 +92,7 @@ _Url = Annotated[str, Meta(max_length=500)]
 
 
 class ClientFields(Struct, rename="camel", kw_only=True):
-    """What an operator may say of a client, in the settings, the file and the API; what is left out stays as it is."""
+    """The fields of a client that settings, ``oauth.toml`` and the API may set; a field left out keeps its value."""
 
     client_id: _Text | UnsetType = UNSET
     client_secret: _Text | UnsetType = UNSET
@@ -114,20 +122,20 @@ class _Profile(ClientFields, rename="camel", kw_only=True, forbid_unknown_fields
 
 
 def load_profiles() -> dict[str, OAuthClient]:
-    """The vendors of ``oauth.toml`` by provider id, each without a client."""
+    """The vendors in ``oauth.toml`` by provider id, without client id and secret."""
     text = resources.files("omniroute.upstream").joinpath("oauth.toml").read_text(encoding="utf-8")
     rows = msgspec.convert(tomllib.loads(text), dict[str, _Profile])
     return {provider: merge(OAuthClient(provider=provider), row) for provider, row in rows.items()}
 
 
 def merge(client: OAuthClient, fields: ClientFields) -> OAuthClient:
-    """*client* with what *fields* say."""
+    """*client* with the values that *fields* set."""
     values = {name: getattr(fields, name) for name in fields.__struct_fields__}
     given = {name: tuple(value) if name == "scopes" else value for name, value in values.items() if value is not UNSET}
     return msgspec.structs.replace(client, **given)
 
 
-# ------------------------------------------------------------------------------------------------------- what is sent
+# ------------------------------------------------------------------------------------------------------- requests
 
 
 def challenge_of(verifier: str) -> str:
@@ -136,7 +144,7 @@ def challenge_of(verifier: str) -> str:
 
 
 def authorize_url(client: OAuthClient, redirect_uri: str, state: str, verifier: str) -> str:
-    """Where the user's browser is sent (RFC 6749 section 4.1.1)."""
+    """The URL to open in the user's browser (RFC 6749 section 4.1.1)."""
     pairs = [] if client.public else [("response_type", "code"), ("client_id", client.client_id)]
     if client.state_in_redirect:
         pairs.append((client.redirect_param, with_query(redirect_uri, [("state", state)])))
@@ -151,14 +159,14 @@ def authorize_url(client: OAuthClient, redirect_uri: str, state: str, verifier: 
 
 
 def with_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """*url* with *pairs* after the query that it has."""
+    """*url* with *pairs* appended to its query."""
     parts = urlsplit(url)
     query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *pairs])
     return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
 
 
 class TokenRequest(NamedTuple):
-    """A POST to the authorization server.  ``secrets`` must not come back in a text."""
+    """A POST to the authorization server.  ``secrets`` are removed from the error texts of its response."""
 
     url: str
     headers: Headers
@@ -167,7 +175,7 @@ class TokenRequest(NamedTuple):
 
 
 def code_request(client: OAuthClient, code: str, redirect_uri: str, verifier: str) -> TokenRequest:
-    """The code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
+    """Exchanges an authorization code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
     values = {} if client.public else {"grant_type": "authorization_code", "redirect_uri": redirect_uri}
     values["code"] = code
     if client.pkce:
@@ -178,13 +186,13 @@ def code_request(client: OAuthClient, code: str, redirect_uri: str, verifier: st
 
 
 def refresh_request(client: OAuthClient, refresh_token: str) -> TokenRequest:
-    """A new access token (RFC 6749 section 6)."""
+    """Requests a new access token (RFC 6749 section 6)."""
     values = {"grant_type": "refresh_token", "refresh_token": refresh_token}
     return _request(client, client.refresh_url or client.token_url, values, (refresh_token,))
 
 
 def device_request(client: OAuthClient, verifier: str) -> TokenRequest:
-    """The codes of a device login (RFC 8628 section 3.1)."""
+    """Requests the codes of a device login (RFC 8628 section 3.1)."""
     values = {"client_id": client.client_id}
     if client.scopes:
         values["scope"] = " ".join(client.scopes)
@@ -194,7 +202,7 @@ def device_request(client: OAuthClient, verifier: str) -> TokenRequest:
 
 
 def poll_request(client: OAuthClient, device_code: str, verifier: str = "") -> TokenRequest:
-    """Whether the user has said yes (RFC 8628 section 3.4)."""
+    """Asks whether the user has approved the device login (RFC 8628 section 3.4)."""
     values = {"grant_type": DEVICE_GRANT, "device_code": device_code}
     if client.device_pkce and verifier:
         values["code_verifier"] = verifier
@@ -202,7 +210,7 @@ def poll_request(client: OAuthClient, device_code: str, verifier: str = "") -> T
 
 
 def _request(client: OAuthClient, url: str, values: dict[str, str], secrets: tuple[str, ...]) -> TokenRequest:
-    """With client authentication (RFC 6749 section 2.3.1)."""
+    """Adds client authentication (RFC 6749 section 2.3.1) and encodes *values*."""
     headers: Headers = [(b"accept", b"application/json"), (b"user-agent", b"omniroute")]
     way = client.token_auth or ("post" if client.client_secret else "none")
     if way == "basic":
@@ -219,20 +227,22 @@ def _request(client: OAuthClient, url: str, values: dict[str, str], secrets: tup
     return TokenRequest(url, headers, urlencode(values).encode("ascii"), secrets)
 
 
-# ------------------------------------------------------------------------------------------------- what the answers mean
+# ------------------------------------------------------------------------------------------------- responses
 
 
 class Refused(Exception):
-    """The authorization server said no, or nothing that can be understood.
+    """The authorization server returned an error, an invalid response or none.
 
     ``error`` is a code of RFC 6749 section 5.2 or RFC 8628 section 3.5, or one of ours: ``invalid_response``,
-    ``server_error``, ``network_error``.
+    ``server_error``, ``network_error``.  ``passing``: the failure is temporary, on the server's side, so the same request
+    may succeed later.
     """
 
-    def __init__(self, error: str, description: str) -> None:
+    def __init__(self, error: str, description: str, *, passing: bool = False) -> None:
         super().__init__(f"{error}: {description}")
         self.error = error
         self.description = description
+        self.passing = passing
 
     @property
     def pending(self) -> bool:
@@ -240,10 +250,10 @@ class Refused(Exception):
 
 
 class Grant(Struct, frozen=True, kw_only=True):
-    """What a login or a refresh gave: tokens, or a lasting ``api_key``.
+    """The result of a login or a refresh: tokens, or a permanent ``api_key``.
 
-    ``expires_in`` is the life of the access token in seconds, None = not said; ``expires_at`` (Unix) is the end of one whose
-    life is not known, because it is older than its grant.
+    ``expires_in`` is the lifetime of the access token in seconds, None when the server did not give one.  ``expires_at``
+    (Unix time) is for an imported token, which was issued earlier.
     """
 
     access_token: str = ""
@@ -262,7 +272,7 @@ class Grant(Struct, frozen=True, kw_only=True):
 
 
 class DeviceCodes(Struct):
-    """RFC 8628 section 3.2.  ``expires_in`` and ``interval`` are seconds."""
+    """A device authorization response (RFC 8628 section 3.2).  ``expires_in`` and ``interval`` are in seconds."""
 
     device_code: str
     user_code: str
@@ -273,7 +283,7 @@ class DeviceCodes(Struct):
 
 
 def read_grant(client: OAuthClient, request: TokenRequest, status: int, body: bytes) -> Grant:
-    """The tokens in an answer of the token endpoint.  Raises :class:`Refused`, also for an error said with 200."""
+    """The tokens in a response of the token endpoint.  Raises :class:`Refused`, also for an error with status 200."""
     data = _object(request, status, body)
     if client.key_member:
         key = _token(data, client.key_member)
@@ -292,7 +302,7 @@ def read_grant(client: OAuthClient, request: TokenRequest, status: int, body: by
 
 
 def read_device_codes(request: TokenRequest, status: int, body: bytes) -> DeviceCodes:
-    """The codes in an answer of the device authorization endpoint.  Raises :class:`Refused`."""
+    """The codes in a response of the device authorization endpoint.  Raises :class:`Refused`."""
     data = _object(request, status, body)
     if "verification_uri" not in data and "verification_url" in data:  # an early draft's name, still in use
         data["verification_uri"] = data["verification_url"]
@@ -308,20 +318,24 @@ def read_device_codes(request: TokenRequest, status: int, body: bytes) -> Device
 
 
 def _object(request: TokenRequest, status: int, body: bytes) -> dict[str, Any]:
-    """The JSON object of a good answer (RFC 6749 section 5.1)."""
+    """The JSON object of a successful response (RFC 6749 section 5.1).  Raises :class:`Refused`."""
     data = _json(body)
+    trouble = status >= 500 or status == 429
     if not isinstance(data, dict):
         kind = "server_error" if status >= 500 else "invalid_response"
-        raise Refused(kind, f"The authorization server answered {status} without a JSON object")
+        text = f"The authorization server answered {status} without a JSON object"
+        raise Refused(kind, text, passing=trouble or status < 300)
     error, said = data.get("error"), data.get("error_description") or data.get("message")
     if status < 300 and not error:
         return data
-    if isinstance(error, dict):  # some say it as their API does
+    if isinstance(error, dict):  # some servers use the error format of their API
         inner: dict[str, Any] = error
         error, said = inner.get("code") or inner.get("status"), inner.get("message")
-    code = error if isinstance(error, str) and error else "server_error" if status >= 500 else "invalid_request"
+    stated = error if isinstance(error, str) else ""
+    code = stated or ("server_error" if status >= 500 else "invalid_request")
     text = said if isinstance(said, str) and said else f"The authorization server answered {status}"
-    raise Refused(short(code, *request.secrets)[:60], short(text, *request.secrets))
+    passing = code in _PASSING or (trouble and stated not in _FINAL)
+    raise Refused(short(code, *request.secrets)[:60], short(text, *request.secrets), passing=passing)
 
 
 def _json(body: bytes) -> Any:
@@ -337,7 +351,7 @@ def _text(data: dict[str, Any], name: str) -> str:
 
 
 def _token(data: dict[str, Any], name: str) -> str:
-    """A token that can stand in a header field."""
+    """The token in the member *name*, checked to be printable ASCII so that it can be sent in a header field."""
     token = _text(data, name).strip()
     if not token or not (token.isascii() and token.isprintable()):
         raise Refused("invalid_response", f"The answer of the token endpoint has no usable {name}")
@@ -353,8 +367,11 @@ def _seconds(value: object) -> int | None:
 
 
 def _claims(id_token: str) -> dict[str, Any]:
-    """The claims of an ID token.  Its signature is not looked at: it came straight from the token endpoint over TLS
-    (OpenID Connect Core section 3.1.3.7), and its words only name the account."""
+    """The claims of an ID token.
+
+    Its signature need not be checked: it came directly from the token endpoint over TLS (OpenID Connect Core section
+    3.1.3.7), and its claims are only used to name the account.
+    """
     parts = id_token.split(".")
     if len(parts) != 3:
         return {}

@@ -1,6 +1,6 @@
-"""Which idle connection serves the next call: pure bookkeeping, no I/O.
+"""The pool of idle connections.  Pure bookkeeping, no I/O.
 
-Per origin the connection used last is taken first, so that the surplus grows old and goes.
+The most recently used connection to an origin is taken first, so that surplus ones stay idle and expire.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ..proto.h1_client import Origin
 
 
 class Idle(Protocol):
-    """What the pool asks of a connection."""
+    """What the pool needs to know of a connection."""
 
     @property
     def origin(self) -> Origin: ...
@@ -25,7 +25,7 @@ C = TypeVar("C", bound=Idle)
 
 
 class Pool(Generic[C]):
-    """Idle connections by origin.  ``per_origin``: most that are kept; ``idle``: seconds that one is kept."""
+    """Idle connections by origin: at most ``per_origin`` each, kept for ``idle`` seconds."""
 
     __slots__ = ("_idle", "_idle_seconds", "_per_origin")
 
@@ -35,7 +35,7 @@ class Pool(Generic[C]):
         self._idle: dict[Origin, list[C]] = {}
 
     def take(self, origin: Origin, now: float) -> C | None:
-        """The most recently used healthy connection to *origin*, no longer in the pool."""
+        """Remove and return the most recently used healthy connection to *origin*, or None."""
         stack = self._idle.get(origin)
         while stack:
             connection = stack.pop()
@@ -44,13 +44,13 @@ class Pool(Generic[C]):
         return None
 
     def put(self, connection: C) -> C | None:
-        """Keep *connection*; returns the one to close for it, which is the oldest, when there are too many."""
+        """Add *connection*; returns the oldest one, for the caller to close, when there are too many."""
         stack = self._idle.setdefault(connection.origin, [])
         stack.append(connection)
         return stack.pop(0) if len(stack) > self._per_origin else None
 
     def drop(self, connection: C) -> None:
-        """Forget *connection*, if it is here."""
+        """Remove *connection*, if it is in the pool."""
         stack = self._idle.get(connection.origin)
         if stack is not None:
             if connection in stack:

@@ -1,6 +1,6 @@
-"""Asking a provider whether a key works and which models it has.
+"""Tests keys and lists models at a provider.
 
-Which question is put is data (``Provider.check``, the wire); what an answer means is decided in ``verdict.py``.
+Which request tests a key is data (``Provider.check``, the wire).  ``verdict.py`` decides what the response means.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Validation(Struct, frozen=True):
 
 
 class Fetcher(Protocol):
-    """What this module needs of ``upstream/send.py``.  Raises TransportError; follows no redirect."""
+    """What this module needs of ``send.Client``.  ``fetch`` raises ``TransportError`` and follows no redirect."""
 
     async def fetch(
         self, origin: Origin, method: str, path: bytes, headers: Headers, body: bytes = b"", *, limit: int
@@ -46,7 +46,7 @@ class Fetcher(Protocol):
 
 
 class Through:
-    """A fetcher that takes a proxy."""
+    """A fetcher that sends every request through one proxy."""
 
     def __init__(self, client: Fetcher, proxy: Proxy) -> None:
         self._client = client
@@ -55,7 +55,7 @@ class Through:
     async def fetch(
         self, origin: Origin, method: str, path: bytes, headers: Headers, body: bytes = b"", *, limit: int
     ) -> tuple[int, Headers, bytes]:
-        """As the other's, by way of the proxy."""
+        """As the wrapped fetcher's method, through the proxy."""
         return await self._client.fetch(origin._replace(via=self._proxy), method, path, headers, body, limit=limit)
 
 
@@ -68,13 +68,13 @@ class Prober:
         self._timeout = timeout
 
     def by(self, proxy: Proxy) -> Prober:
-        """The same by way of *proxy*."""
+        """This prober with *proxy* for all its requests."""
         return Prober(Through(self._client, proxy), self._clock, timeout=self._timeout)
 
     async def validate(
         self, provider: Provider, secret: str, base_url: str = "", data: Mapping[str, Any] | None = None
     ) -> Validation:
-        """Try the key with the cheapest request that the provider offers.  Never raises for what the provider does."""
+        """Test the key with the cheapest request that the provider offers.  A failure is returned, never raised."""
         began = self._clock.monotonic()
         secret = secret.strip()
         status, diagnosis = await self._diagnose(provider, secret, base_url, data)
@@ -138,10 +138,10 @@ class Prober:
     async def list_models(
         self, provider: Provider, secret: str, base_url: str = "", data: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """The upstream's own items, each with an ``id``; the catalogue's where the provider has no list.
+        """The items of the upstream's model list, each with an ``id``, or the catalogue's when the provider has no list.
 
-        Raises OmniError: ``unauthenticated`` without a key, ``invalid_request`` when there is nothing to list, the upstream
-        kinds with the upstream's status otherwise.
+        Raises ``OmniError``: ``unauthenticated`` without a key, ``invalid_request`` when there is nothing to list, otherwise
+        one of the ``upstream_…`` kinds with the upstream's status.
         """
         if not provider.lists_models:
             return static_models(provider)
@@ -171,13 +171,13 @@ class Prober:
         return list(models.values())
 
 
-# ---------------------------------------------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------------------------------------------- test requests
 
 
 def _questions(provider: Provider, base_url: str) -> list[Question]:
     check = provider.check
     if provider.wire and "{" not in provider.base_url and base_url != provider.base_url:
-        check = "models"  # somebody else's server: no knowledge of the vendor's own paths applies
+        check = "models"  # not the vendor's server: the vendor's own paths need not exist there
     if check == "chat":
         return [_chat_question(provider, base_url)]
     if check == "embeddings":
@@ -195,7 +195,7 @@ def _questions(provider: Provider, base_url: str) -> list[Question]:
 
 
 def _chat_question(provider: Provider, base_url: str) -> Question:
-    """A chat of one token.  An unknown model is as good as a cheap one: the key is looked at first."""
+    """A chat request for one token.  The model need not exist, because providers check the key first."""
     model = _cheapest(provider, "chat")
     hello = [{"role": "user", "content": "hi"}]
     limit = "max_completion_tokens" if "max_completion_tokens" in provider.quirks else "max_tokens"
@@ -226,7 +226,7 @@ def _cheapest(provider: Provider, kind: str) -> str:
 def _headers(provider: Provider, secret: str) -> Headers:
     headers = call_headers(provider, secret)
     if provider.node and provider.wire == "anthropic" and provider.auth == "x-api-key":
-        # endpoints that speak this wire are split over which of the two fields they read
+        # some compatible servers read x-api-key, others Authorization: send both
         headers += [(b"authorization", b"Bearer " + value) for _, value in auth_headers(provider, secret)]
     return headers
 

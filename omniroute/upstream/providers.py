@@ -1,8 +1,8 @@
-"""Providers as data: the types, the loader of ``catalog.toml`` and the making of a provider from a user's node.
+"""Providers as data: the types, the loader of ``catalog.toml`` and the conversion of a user's node into a provider.
 
-The models of a provider are one text table inside the TOML file, not hundreds of TOML tables: the pure-Python TOML parser
-is slow at inline tables but finds the end of a literal string in one step, so the whole catalogue loads in a few
-milliseconds, and a model is one aligned line.  The columns are explained at the top of ``catalog.toml``.
+The models of a provider are lines of one literal string in the TOML file, not hundreds of TOML tables.  tomllib, written in
+Python, is slow at tables but skips a literal string in one step, so the whole catalogue loads in a few milliseconds.  The
+columns are explained at the top of ``catalog.toml``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AuthScheme = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "token"
 WIRES: Final = frozenset({"openai-chat", "openai-responses", "anthropic", "gemini", "ollama"})
 KINDS: Final = frozenset({"chat", "embedding", "image", "audio", "rerank", "moderation"})
 EXTRAS: Final = frozenset({"responses", "embeddings", "images", "transcriptions", "speech", "rerank", "moderations"})
-MEDIA: Final[Mapping[str, str]] = {  # operation beside chat -> the extra that it is
+MEDIA: Final[Mapping[str, str]] = {  # media operation (any but chat) -> the word in EXTRAS that covers it
     "embeddings": "embeddings",
     "images": "images",
     "image_edits": "images",
@@ -41,11 +41,11 @@ _AUDIO: Final = frozenset({"transcription", "speech"})
 
 
 class CatalogError(ValueError):
-    """``catalog.toml`` is wrong; the message says where and what."""
+    """``catalog.toml`` is invalid; the message says where and why."""
 
 
 class Price(Struct, frozen=True):
-    """US dollars per 1,000,000 tokens, and for what is not counted in tokens per piece; None = unknown."""
+    """US dollars per 1,000,000 tokens; fields named ``per_…`` are for operations not billed by tokens.  None = unknown."""
 
     input: float | None = None
     output: float | None = None
@@ -59,10 +59,10 @@ class Price(Struct, frozen=True):
 
 
 class Served(NamedTuple):
-    """In whose format an operation beside chat is served, and where when that is not the format's own place.
+    """The codec of a media operation at a provider, and its path where that differs from the codec's usual one.
 
-    ``path`` is as seen from the base URL (``./x``; ``/x`` from the host's root; ``{model}`` is filled in) or a whole URL,
-    whose host gives way to the account's own base URL.
+    ``path`` is relative to the base URL (``./x``; ``/x`` from the host's root) or a whole URL, whose host an account's own
+    base URL replaces.  ``{model}`` in it is filled in.
     """
 
     codec: str
@@ -77,7 +77,7 @@ class Model(Struct, frozen=True):
     kind: str = "chat"  # chat, embedding, image, audio, rerank, moderation
     context: int = 0
     max_output: int = 0
-    abilities: frozenset[str] = frozenset()  # what is known of it; a missing word is not a "no"
+    abilities: frozenset[str] = frozenset()  # known abilities; one that is missing may still exist
     price: Price | None = None
     wire: str = ""  # overrides the provider's
     quirks: frozenset[str] = frozenset()  # in addition to the provider's, see quirks_of
@@ -101,28 +101,27 @@ class Provider(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()  # sent with every call
     env: str = ""  # the environment variable that seeds a connection
     models: dict[str, Model] = field(default_factory=dict)
-    renames: dict[str, str] = field(default_factory=dict)  # model id asked for -> id sent
-    wires: dict[str, str] = field(default_factory=dict)  # part of a model id -> the wire of all models called so
+    renames: dict[str, str] = field(default_factory=dict)  # requested model id -> id sent
+    wires: dict[str, str] = field(default_factory=dict)  # part of a model id -> the wire of all models whose id has it
     pass_through: bool = False  # takes any vendor/model
     lists_models: bool = True
     extras: frozenset[str] = frozenset()
-    media: dict[str, Served] = field(default_factory=dict)  # operation beside chat -> what is special about it here
-    models_path: str = ""  # of the model list, seen from base_url (/x from the host's root); "" = <base_url>/models
-    check: str = "models"  # what tells whether a key is good: "models", "chat", "embeddings", or a path like models_path
+    media: dict[str, Served] = field(default_factory=dict)  # media operation -> how it is served, where not as usual
+    models_path: str = ""  # of the model list, relative to base_url (/x from the host's root); "" = <base_url>/models
+    check: str = "models"  # the request that tests a key: "models", "chat", "embeddings", or a path like models_path
 
     def wire_of(self, model: str) -> str:
-        """The wire of a model that the catalogue does not list, or says nothing special of."""
+        """The wire of a model for which the catalogue gives none of its own."""
         return next((wire for part, wire in self.wires.items() if part in model), self.wire)
 
 
 class Catalog(Struct, frozen=True):
-    """Everything built in.
+    """All built-in providers and the names that lead to them.
 
-    ``prefixes`` maps each id, alias and reserved prefix that leads somewhere to a provider id.  ``reserved`` maps the
-    prefixes (and ids) of subscription logins to the provider that answers for them, ``""`` when none does;
-    ``reserved_ids`` maps those prefixes to the id under which a connection may be stored; ``reserved_wires`` names the
-    wire where it is not the provider's own.  ``models_by_id`` maps a bare model id to the providers that offer it, in
-    file order.
+    ``prefixes`` maps every id, alias and served reserved prefix to a provider id.  ``reserved`` maps the prefixes and ids of
+    subscription logins to the provider that serves them, or to ``""`` when none does.  ``reserved_ids`` maps those prefixes
+    to the id under which a connection may be stored; ``reserved_wires`` gives the wire where it is not the provider's own.
+    ``models_by_id`` maps a bare model id to the providers that offer it, in file order.
     """
 
     providers: dict[str, Provider]
@@ -132,13 +131,13 @@ class Catalog(Struct, frozen=True):
     reserved_wires: dict[str, str]
     models_by_id: dict[str, tuple[str, ...]]
     quirks: dict[str, str]  # name -> meaning
-    default_provider: str = ""  # who is asked for a bare model id that nobody lists
+    default_provider: str = ""  # for a bare model id that no provider lists
 
     def price(self, provider_id: str, model: str) -> Price | None:
-        """The default price, or None when unknown.
+        """The catalogue's price of *model*, or None when unknown.
 
-        Tries the provider by id, then alias, then id without ``-cn``; in each the whole model id, the id it is renamed to,
-        and then its last ``/`` segment.
+        Looks up the provider by id, then by alias, then by id without ``-cn``.  In each it tries the model id, the id it is
+        renamed to, and the last ``/`` segment of the model id.
         """
         tail = model.rpartition("/")[2]
         for name in (provider_id, self.prefixes.get(provider_id, ""), provider_id.removesuffix("-cn")):
@@ -156,7 +155,7 @@ def quirks_of(provider: Provider, model_id: str) -> frozenset[str]:
 
 
 def serves(provider: Provider, operation: str) -> Served | None:
-    """How *provider* serves an operation of :data:`MEDIA`, None when it does not: its own row, else its wire's habit."""
+    """How *provider* serves an operation of :data:`MEDIA`: by its own row, else by its wire.  None when it does not."""
     if own := provider.media.get(operation):
         return own
     if MEDIA[operation] not in provider.extras:
@@ -165,7 +164,7 @@ def serves(provider: Provider, operation: str) -> Served | None:
 
 
 class _Row(Struct, frozen=True, forbid_unknown_fields=True):
-    """One ``[provider.<id>]`` table as it stands in the file."""
+    """One ``[provider.<id>]`` table of the file."""
 
     name: str
     alias: str = ""
@@ -205,13 +204,13 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_catalog() -> Catalog:
-    """The catalogue that ships with the package.  Raises CatalogError."""
+    """The catalogue that ships with the package.  Raises :class:`CatalogError`."""
     text = resources.files("omniroute.upstream").joinpath("catalog.toml").read_text(encoding="utf-8")
     return parse_catalog(text)
 
 
 def parse_catalog(text: str) -> Catalog:
-    """Read and check a catalogue.  Raises CatalogError naming the row and the value at fault."""
+    """Parse and check a catalogue.  Raises :class:`CatalogError` naming the row and the invalid value."""
     try:
         file = msgspec.convert(tomllib.loads(text), _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
@@ -244,7 +243,7 @@ def _provider(key: str, row: _Row, quirks: frozenset[str], earlier: Mapping[str,
     models = _models(where, row.models, quirks)
     if row.models_of:
         if row.models_of not in earlier:
-            raise CatalogError(f"catalog: {where}: models_of names {row.models_of}, which does not stand earlier")
+            raise CatalogError(f"catalog: {where}: models_of names {row.models_of}, which is not defined earlier")
         models = earlier[row.models_of].models | models
     if row.wire:
         _known(where, "wire", [row.wire], WIRES)
@@ -315,14 +314,14 @@ def _add_reserved(prefixes: dict[str, str], rows: Mapping[str, _Reserved], provi
 
 
 class _Words(NamedTuple):
-    """What the last column of a model's line says."""
+    """The contents of the last column of a model's line."""
 
     kind: str
     abilities: frozenset[str]
     quirks: frozenset[str]
     wire: str
     dimensions: int
-    each: Mapping[str, float]  # prices of what is not tokens
+    each: Mapping[str, float]  # field of Price -> price, where not per token
 
 
 _UNIT_PRICES: Final = {
@@ -335,7 +334,7 @@ _UNIT_PRICES: Final = {
 
 def _models(where: str, table: str, quirks: frozenset[str]) -> dict[str, Model]:
     models: dict[str, Model] = {}
-    seen: dict[str, _Words] = {}  # many lines end in the same words
+    seen: dict[str, _Words] = {}  # a cache: many lines end in the same words
     for line in table.splitlines():
         if not line or line[0] == "#":
             continue
@@ -389,14 +388,14 @@ def _words(where: str, text: str, quirks: frozenset[str]) -> _Words:
 
 
 class _NodeType(NamedTuple):
-    """What a node's type means.  ``tails`` are operation paths that users paste along with the base URL."""
+    """What a node's type implies.  ``tails`` are operation paths that users paste along with the base URL."""
 
     wires: Mapping[str, str]  # apiType -> wire
     base_url: str
     auth: AuthScheme
     tails: tuple[str, ...]
     headers: tuple[tuple[str, str], ...] = ()
-    extras: frozenset[str] = frozenset()  # what such a server may well have
+    extras: frozenset[str] = frozenset()  # operations that such servers may have
 
 
 ANTHROPIC_VERSION: Final = ("anthropic-version", "2023-06-01")
@@ -429,7 +428,7 @@ NODE_TYPES: Final[Mapping[str, _NodeType]] = {
 
 
 def node_base_url(node_type: str, base_url: str = "") -> str:
-    """The base URL in our form: the type's default when empty, without trailing slashes or a pasted operation path."""
+    """Normalise a node's base URL: the type's default when empty, no trailing slashes, no pasted operation path."""
     kind = _node_type(node_type)
     url = base_url.strip().rstrip("/") or kind.base_url
     for tail in kind.tails:
@@ -441,7 +440,7 @@ def node_base_url(node_type: str, base_url: str = "") -> str:
 def node_provider(
     node_id: str, node_type: str, name: str, prefix: str, base_url: str = "", api_type: str | None = None
 ) -> Provider:
-    """The provider that a user's node is.  Raises ``OmniError("invalid_request")`` for an unknown type or apiType."""
+    """The provider for a user's node.  Raises ``OmniError("invalid_request")`` for an unknown type or apiType."""
     kind = _node_type(node_type)
     wire = kind.wires.get("") or kind.wires.get(api_type or "")
     if not wire:

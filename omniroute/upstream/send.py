@@ -1,7 +1,8 @@
-"""One HTTP call to an origin: pooled connections, deadlines, one second chance, the answer whole or as it comes.
+"""The HTTP client: pooled connections, timeouts, one retry after a stale connection.
 
-:meth:`Client.fetch` is one await for a whole answer; :meth:`Client.open` returns at the head, after which the
-:class:`Call` is read to its end or attached to callbacks.  No redirect is followed, no coding asked for, no cookie kept.
+:meth:`Client.fetch` returns a whole response.  :meth:`Client.open` returns a :class:`Call` once the head has arrived; its
+body is then read to the end or delivered to callbacks.  The client follows no redirects, requests no content coding and
+keeps no cookies.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ _OURS: Final = frozenset(
 _BODIED: Final = frozenset({"POST", "PUT", "PATCH"})
 _PORTS: Final = {"http": 80, "https": 443}
 _PROXY_LOGIN: Final = 407  # Proxy Authentication Required
-_JOIN: Final = 16 * 1024  # a body up to here is copied behind its head: one buffer is cheaper to send than two
+_JOIN: Final = 16 * 1024  # bytes; up to this, copying head and body into one buffer is cheaper than sending two
 
 
 class Source(NamedTuple):
-    """A body too large to be held: *size* bytes, made anew for each sending.
+    """A body too large for memory; ``pieces`` is called for each attempt and must yield ``size`` bytes in total.
 
-    ``pieces`` yields exactly that many; what it raises ends the call and comes out of it.
+    An exception from ``pieces`` ends the call and is raised to its caller.
     """
 
     size: int
@@ -45,10 +46,15 @@ class Source(NamedTuple):
 
 
 Body = Data | Sequence[Data] | Source
+Ends = Callable[[Headers], Callable[[bytes], bool] | None]
+"""Makes, from a response's header fields, a function that tells after each piece of its body whether it is complete.
+
+None if HTTP framing determines the end, as usual.
+"""
 
 
 class _Push:
-    """The sink of an attached call: its callbacks, with nothing in between."""
+    """The sink of an attached call: the owner's callbacks as direct attributes."""
 
     __slots__ = ("on_data", "on_end", "on_error")
 
@@ -63,24 +69,28 @@ class _Push:
 
 
 class Call:
-    """An answer whose head has arrived.
+    """A response whose head has arrived.
 
-    It is then the owner's to end: :meth:`read`, or :meth:`attach` until an ending is called, or :meth:`cancel`.  Until the
-    owner says which, ``stream_buffer`` bytes are kept at most; then the origin is paused.
+    The owner must finish it: with :meth:`read`, with :meth:`attach` until ``on_end`` or ``on_error`` is called, or with
+    :meth:`cancel`.  Until then about ``stream_buffer`` bytes are buffered before reading from the origin is paused.
     """
 
     __slots__ = (
-        "_cancelled", "_connection", "_ended", "_error", "_limit", "_pieces", "_push", "_size", "_waiter", "_whole",
-        "headers", "status",
+        "_cancelled", "_complete", "_connection", "_ended", "_ends", "_error", "_limit", "_pieces", "_push", "_size",
+        "_waiter", "_whole", "headers", "status",
     )  # fmt: skip
 
-    def __init__(self, connection: H1Connection, waiter: asyncio.Future[None], whole: bool, limit: int) -> None:
+    def __init__(
+        self, connection: H1Connection, waiter: asyncio.Future[None], whole: bool, limit: int, ends: Ends | None = None
+    ) -> None:
         self.status = 0
         self.headers: Headers = []
         self._connection = connection
         self._waiter = waiter
         self._whole = whole  # the waiter waits for the end, not for the head
-        self._limit = limit  # bytes of the whole, or bytes that may wait to be asked for
+        self._limit = limit  # bytes: of the whole body if _whole, else the buffer size above which reading is paused
+        self._ends = ends
+        self._complete: Callable[[bytes], bool] | None = None
         self._pieces: list[bytes] = []
         self._size = 0
         self._ended = False
@@ -96,8 +106,8 @@ class Call:
     async def read(self, limit: int) -> bytes:
         """The rest of the body.
 
-        Raises :class:`TransportError`: ``too_large`` beyond *limit* bytes, ``timeout`` after ``stream_idle_timeout`` of
-        silence, ``truncated``, ``reset``, ``protocol``, and ``cancelled`` after :meth:`cancel`.
+        Raises :class:`TransportError`: ``too_large`` beyond *limit* bytes, ``timeout`` after ``stream_idle_timeout`` seconds
+        without data, ``truncated``, ``reset``, ``protocol``, and ``cancelled`` after :meth:`cancel`.
         """
         if self._size > limit:
             self.cancel()
@@ -116,7 +126,7 @@ class Call:
         return self.take()
 
     def take(self) -> bytes:
-        """The body bytes that have arrived and were not taken yet."""
+        """Remove and return the body bytes that have arrived."""
         pieces, self._pieces = self._pieces, []
         self._size = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -124,10 +134,10 @@ class Call:
     def attach(
         self, on_data: Callable[[bytes], None], on_end: Callable[[], None], on_error: Callable[[TransportError], None]
     ) -> None:
-        """Push the rest of the body: what has arrived at once, then each read from within the protocol's own callback.
+        """Deliver the rest of the body to callbacks: buffered bytes at once, then each read, directly from the protocol.
 
-        One of *on_end* and *on_error* is called last, perhaps before this returns, unless :meth:`cancel` comes first.
-        Silence is the caller's to watch (:attr:`last_activity`).
+        Exactly one of *on_end* and *on_error* is called last, perhaps before this returns, unless :meth:`cancel` is called
+        first.  No idle timeout applies any more: the caller has to watch :attr:`last_activity`.
         """
         connection = self._connection
         self._push = push = _Push(on_data, on_end, on_error)
@@ -145,7 +155,7 @@ class Call:
             on_end()
 
     def pause(self) -> None:
-        """Let the origin wait; nothing more is read until :meth:`resume`."""
+        """Stop reading from the origin until :meth:`resume`."""
         if self._connection.sink is (self._push or self):
             self._connection.pause()
 
@@ -155,10 +165,10 @@ class Call:
             self._connection.resume()
 
     def cancel(self) -> None:
-        """Close the connection at once, unless the answer is complete.  No callback is called any more."""
+        """Close the connection at once, unless the response is complete.  No callback is called any more."""
         self._cancelled = True
         self._connection.cancel(self._push or self)
-        self._push = None  # its callbacks are often methods of our owner: a circle that would wait for the collector
+        self._push = None  # breaks a reference cycle, as the callbacks are often bound methods of the owner
         if not self._ended and self._error is None:
             self._error = TransportError("cancelled")
             if self._whole and not self._waiter.done():
@@ -169,6 +179,8 @@ class Call:
     def on_head(self, status: int, headers: Headers) -> None:
         self.status = status
         self.headers = headers
+        if self._ends is not None:
+            self._complete = self._ends(headers)
         if not self._whole and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -181,6 +193,8 @@ class Call:
             else:
                 self._connection.cancel(self)
                 self.on_error(TransportError("too_large", "the answer is larger than its limit"))
+        elif self._complete is not None and not self._waiter.done() and self._complete(data):
+            self._waiter.set_result(None)  # not closed here: the body's end is often in the same read, so it may be reused
 
     def on_end(self) -> None:
         self._ended = True
@@ -195,7 +209,7 @@ class Call:
 
 @lru_cache(maxsize=1024)
 def _start(origin: Origin, method: str, path: bytes) -> bytes:
-    """Request line and Host field: the same for most calls."""
+    """Request line and Host field; cached, because few combinations make up most calls."""
     if not re.fullmatch(rb"/[!-~]*", path):
         raise TransportError("protocol", "the request path holds a space or control character, or has no slash")
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
@@ -209,7 +223,7 @@ def _start(origin: Origin, method: str, path: bytes) -> bytes:
 
 
 class Template(NamedTuple):
-    """A request but for its body: what stays the same from call to call is checked and put into bytes once."""
+    """A request without its body: the part that is the same for many calls, checked and serialised once."""
 
     origin: Origin
     method: str
@@ -217,10 +231,10 @@ class Template(NamedTuple):
 
 
 def template(origin: Origin, method: str, path: bytes, headers: Headers) -> Template:
-    """Framing fields in *headers* are left out; ours are added with the body.
+    """Serialise a request head.  Framing fields in *headers* are dropped; :func:`request_pieces` adds the right ones.
 
-    Raises :class:`TransportError` ``protocol`` when a field or the path could be read as more than itself (a line break,
-    NUL, a space in the path).
+    Raises :class:`TransportError` ``protocol`` for a character that would allow request splitting: a line break or NUL in a
+    field, a space or control character in the path.
     """
     return Template(origin, method, _start(origin, method, path) + b"\r\n" + _lines(headers))
 
@@ -234,7 +248,7 @@ def _lines(headers: Headers) -> bytes:
 
 
 def request_pieces(form: Template, extra: Headers, body: Body) -> list[Data]:
-    """A request ready to be written; the body's pieces are not copied, unless they are small."""
+    """The buffers of a complete request.  A body above 16 KiB is not copied; that of a :class:`Source` is not included."""
     head = form.head + _lines(extra) if extra else form.head
     if isinstance(body, bytes):
         length = len(body)
@@ -249,7 +263,7 @@ def request_pieces(form: Template, extra: Headers, body: Body) -> list[Data]:
 
 
 class Times(NamedTuple):
-    """Seconds until a connection stands, until the answer's head, between reads of its body; None takes the limits'."""
+    """Timeouts in seconds: to connect, for the response head, between reads of the body.  None = the value in ``Limits``."""
 
     connect: float | None = None
     first_byte: float | None = None
@@ -261,10 +275,10 @@ NO_FIELDS: Final[Headers] = []
 
 
 class Client:
-    """All calls of the process.
+    """The HTTP client of the process, with one connection pool.
 
-    ``ssl_context`` replaces the system's authorities; ``allow_private`` is explained in :func:`..proto.dial.allowed`, in
-    whose place ``permits`` judges addresses when it is given.
+    ``ssl_context`` replaces the default one with the system's authorities.  ``allow_private`` is passed to
+    :func:`..proto.dial.allowed`; ``permits``, if given, decides in place of that function.
     """
 
     def __init__(
@@ -284,7 +298,7 @@ class Client:
         self._pool: Pool[H1Connection] = Pool(limits.pool_per_origin, limits.pool_idle)
         self._connections: set[H1Connection] = set()
         self._closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None  # to ask for the running one is a system call
+        self._loop: asyncio.AbstractEventLoop | None = None  # cached: get_running_loop() makes a system call (getpid)
         self._dialled = self._reused = self._retried = 0
 
     def open(
@@ -297,17 +311,17 @@ class Client:
         *,
         times: Times = NO_TIMES,
     ) -> Coroutine[Any, Any, Call]:
-        """Send a request; returns when the final answer's head has arrived.
+        """Send a request; returns when the head of the final response has arrived.
 
-        *headers* have lower-case names and no framing fields.  Raises :class:`TransportError`.  Cancelling the caller closes
-        the connection.
+        *headers* have lower-case names; framing fields are replaced.  Raises :class:`TransportError`.  Cancelling the caller
+        closes the connection.
         """
         return self.open_as(template(origin, method, path, headers), body, times=times)
 
     def open_as(
         self, form: Template, body: Body = b"", *, extra: Headers = NO_FIELDS, times: Times = NO_TIMES
     ) -> Coroutine[Any, Any, Call]:
-        """As :meth:`open`, with the unchanging part prepared; *extra* fields are added to it."""
+        """As :meth:`open`, with a prepared head to which the *extra* fields are added."""
         source = body if type(body) is Source else None
         return self._perform(form, request_pieces(form, extra, body), False, self._limits.stream_buffer, times, source)
 
@@ -322,19 +336,32 @@ class Client:
         limit: int,
         times: Times = NO_TIMES,
     ) -> Whole:
-        """Status, fields and whole body, at most *limit* bytes, in one await.  Otherwise as :meth:`open`."""
+        """Send a request; returns status, fields and the whole body of at most *limit* bytes.
+
+        Raises as :meth:`open` and :meth:`Call.read`.
+        """
         call = await self.whole_as(template(origin, method, path, headers), body, limit=limit, times=times)
         return call.status, call.headers, call.take()
 
     def whole_as(
-        self, form: Template, body: Body = b"", *, limit: int, extra: Headers = NO_FIELDS, times: Times = NO_TIMES
+        self,
+        form: Template,
+        body: Body = b"",
+        *,
+        limit: int,
+        extra: Headers = NO_FIELDS,
+        times: Times = NO_TIMES,
+        ends: Ends | None = None,
     ) -> Coroutine[Any, Any, Call]:
-        """A call whose whole body, at most *limit* bytes, is there to be taken.  Otherwise as :meth:`open_as`."""
+        """As :meth:`open_as`, but returns once the whole body, at most *limit* bytes, can be taken with :meth:`Call.take`.
+
+        *ends* is for origins that complete a response without ending its body: it tells where the response is complete.
+        """
         source = body if type(body) is Source else None
-        return self._perform(form, request_pieces(form, extra, body), True, limit, times, source)
+        return self._perform(form, request_pieces(form, extra, body), True, limit, times, source, ends)
 
     async def reach(self, origin: Origin, seconds: float) -> None:
-        """Make sure that a connection to *origin* stands, within *seconds*; the next call takes it.
+        """Ensure an idle connection to *origin* for the next call, connecting within *seconds* if there is none.
 
         Raises :class:`TransportError`.
         """
@@ -342,13 +369,13 @@ class Client:
         connection.rest()
 
     async def close(self) -> None:
-        """Close every connection; calls under way fail with ``closed``, later ones too."""
+        """Close every connection.  Calls in progress and later ones fail with ``closed``."""
         self._closed = True
         for connection in list(self._connections):
             connection.fail(TransportError("closed", "the client was closed"))
 
     def stats(self) -> dict[str, int]:
-        """Connections now (``open``, ``idle``) and counts since the start (``dialled``, ``reused``, ``retried``)."""
+        """Current connections (``open``, ``idle``) and counts since the start (``dialled``, ``reused``, ``retried``)."""
         return {
             "open": len(self._connections),
             "idle": len(self._pool),
@@ -358,7 +385,14 @@ class Client:
         }
 
     async def _perform(
-        self, form: Template, pieces: list[Data], whole: bool, limit: int, times: Times, source: Source | None
+        self,
+        form: Template,
+        pieces: list[Data],
+        whole: bool,
+        limit: int,
+        times: Times,
+        source: Source | None,
+        ends: Ends | None = None,
     ) -> Call:
         origin = form.origin
         connection = self._pool.take(origin, self._clock.monotonic())
@@ -368,7 +402,7 @@ class Client:
             if connection is None:
                 connection = await self._dial(origin, times.connect)
             waiter = self._future()
-            call = Call(connection, waiter, whole, limit)
+            call = Call(connection, waiter, whole, limit, ends)
             connection.request(
                 pieces,
                 call,
@@ -384,14 +418,16 @@ class Client:
             except TransportError as error:
                 if not error.reused:
                     raise
-                connection = None  # it died of age, not of this request: once more on a fresh one, which is never "reused"
+                connection = None  # it was stale; retry on a fresh one, whose errors are never "reused", so at most once
                 self._retried += 1
-            except BaseException:  # we were cancelled, or the body could not be read
+            except BaseException:  # cancelled, or the Source failed
                 if not waiter.cancel() and not waiter.cancelled():
                     waiter.exception()
                 call.cancel()
                 raise
             else:
+                if call._complete is not None:
+                    call.cancel()
                 return call if origin.via is None else _beyond_proxy(call, origin)
 
     def _future(self) -> asyncio.Future[None]:
@@ -415,7 +451,7 @@ class Client:
         if self._closed or not connection.reusable:
             connection.close()
             self._refuse_closed()
-            raise TransportError("closed", "the connection was closed as soon as it stood")
+            raise TransportError("closed", "the connection was closed as soon as it was made")
         self._connections.add(connection)
         return connection
 
@@ -434,7 +470,7 @@ class Client:
 
 
 def _beyond_proxy(call: Call, origin: Origin) -> Call:
-    """The answer, if it is the target's: a proxy that forwards may ask for credentials in its place."""
+    """Return *call* unless a forwarding proxy responded with 407 in place of the origin.  Raises :class:`TransportError`."""
     if call.status == _PROXY_LOGIN and forwards(origin):
         call.cancel()
         raise TransportError("proxy", f"proxy refused: {call.status}")
@@ -442,7 +478,7 @@ def _beyond_proxy(call: Call, origin: Origin) -> Call:
 
 
 async def _send_body(connection: H1Connection, call: Call, source: Source) -> None:
-    """Bring the body as fast as the origin takes it, and no further than it wants it."""
+    """Send the body as fast as the origin reads it; stop when the origin no longer wants it."""
     left = source.size
     async with aclosing(source.pieces()) as pieces:
         async for piece in pieces:

@@ -1,4 +1,4 @@
-"""Calls to an authorization server; what they say and mean is in ``oauth.py``."""
+"""HTTP calls to authorization servers; ``oauth.py`` builds the requests and interprets the responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ Way = Callable[[str, str, str], Proxy | None]
 
 
 class TokenEndpoint:
-    """All methods raise :class:`~.oauth.Refused`, ``network_error`` when nobody answered.  ``timeout`` is in seconds."""
+    """Calls to token and device authorization endpoints.  ``timeout`` is in seconds, for a call as a whole.
+
+    All methods raise :class:`~.oauth.Refused`, with ``network_error`` when there was no response.
+    """
 
     def __init__(
         self, client: Fetcher, *, allow_private: bool = True, timeout: float = TIMEOUT, way: Way | None = None
@@ -37,15 +40,15 @@ class TokenEndpoint:
         self._timeout = timeout
 
     async def exchange(self, client: OAuthClient, code: str, redirect_uri: str, verifier: str) -> Grant:
-        """The code that a redirect brought, for tokens."""
+        """Exchange the authorization code from a redirect for tokens."""
         return await self._grant(client, oauth.code_request(client, code, redirect_uri, verifier))
 
     async def refresh(self, client: OAuthClient, refresh_token: str, connection_id: str = "") -> Grant:
-        """A fresh access token; with a new refresh token where the server rotates them."""
+        """Get a new access token, and a new refresh token from servers that rotate them."""
         return await self._grant(client, oauth.refresh_request(client, refresh_token), connection_id)
 
     async def poll(self, client: OAuthClient, device_code: str, verifier: str = "") -> Grant:
-        """Tokens once the user has agreed; until then ``Refused.pending``."""
+        """The tokens, once the user has approved the login; until then raises ``Refused`` with ``pending`` true."""
         return await self._grant(client, oauth.poll_request(client, device_code, verifier))
 
     async def device_codes(self, client: OAuthClient, verifier: str) -> DeviceCodes:
@@ -66,9 +69,10 @@ class TokenEndpoint:
                     origin, "POST", path, request.headers, request.body, limit=ANSWER_LIMIT
                 )
         except TimeoutError:
-            raise Refused("network_error", f"{origin.host} did not answer within {self._timeout:g} seconds") from None
+            text = f"{origin.host} did not answer within {self._timeout:g} seconds"
+            raise Refused("network_error", text, passing=True) from None
         except TransportError as error:
-            raise Refused("network_error", f"Could not reach {origin.host}: {error}") from None
+            raise Refused("network_error", f"Could not reach {origin.host}: {error}", passing=True) from None
         return status, body
 
     def _place(self, url: str) -> tuple[Origin, bytes]:
@@ -82,8 +86,9 @@ class TokenEndpoint:
 
 
 def check_url(url: str, allow_private: bool) -> None:
-    """Refuse addresses of an authorization server that must not be called: those of ``check_base_url``, and plain HTTP to
-    another machine (RFC 6749 section 3.2).  Raises ``OmniError("invalid_request")``.
+    """Check the URL of an authorization server.  Raises ``OmniError("invalid_request")``.
+
+    Refuses what ``check_base_url`` refuses, and plain HTTP to another machine (RFC 6749 section 3.2).
     """
     address, _, query = url.partition("?")
     check_base_url(address, allow_private)

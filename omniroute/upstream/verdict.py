@@ -1,4 +1,4 @@
-"""What an upstream's answer says about a key.  Pure; no text that leaves this module contains the key."""
+"""Decides from an upstream's response whether a key works.  Pure; no text that leaves this module contains the key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOT_JSON: Final = "The answer is not JSON. Check the base URL"
 
 
 class Diagnosis(Struct, frozen=True):
-    """Why a test ended as it did, for people (``message``) and scripts (``type``, ``source``, ``code``)."""
+    """The result of a key test, for people (``message``) and scripts (``type``, ``source``, ``code``)."""
 
     type: DiagnosisType
     source: Literal["local", "oauth", "upstream", "validation"]
@@ -38,7 +38,7 @@ class Diagnosis(Struct, frozen=True):
 
 
 class Question(NamedTuple):
-    """One request that tells something about a key.  After an open question that told nothing, the next is asked."""
+    """One request that tests a key.  ``open``: if the response proves nothing, the next question is asked."""
 
     method: str
     place: Endpoint
@@ -47,7 +47,7 @@ class Question(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An upstream's answer; ``data`` is the parsed body, None when it is not JSON."""
+    """An upstream's response; ``data`` is the parsed body, None when it is not JSON."""
 
     status: int
     body: bytes
@@ -55,7 +55,7 @@ class Reply(NamedTuple):
 
 
 def read_reply(status: int, body: bytes) -> Reply:
-    """An answer with its body parsed once."""
+    """Make a :class:`Reply`, parsing the body."""
     try:
         return Reply(status, body, orjson.loads(body))
     except orjson.JSONDecodeError:
@@ -63,7 +63,7 @@ def read_reply(status: int, body: bytes) -> Reply:
 
 
 def judge(reply: Reply, question: Question, secret: str = "") -> Diagnosis | None:
-    """What *reply* says about the key; None when an open question was not answered and the next has to tell."""
+    """The diagnosis that follows from *reply*; None when the question is open and the reply proves nothing."""
     code = str(reply.status)
     said = _said(reply, secret)
     if _refuses_key(reply):
@@ -81,7 +81,7 @@ def judge(reply: Reply, question: Question, secret: str = "") -> Diagnosis | Non
     if 300 <= reply.status < 400:
         return Diagnosis("upstream_error", "upstream", "The address redirects elsewhere. Check the base URL", code)
     if question.method == "POST" and _is_api_error(reply):
-        return Diagnosis("ok", "upstream", said or "The key works", code)  # it got as far as the request's contents
+        return Diagnosis("ok", "upstream", said or "The key works", code)  # it checked the request after the key
     text = said if _is_api_error(reply) else f"There is no such API at this address ({code}). Check the base URL"
     return Diagnosis("upstream_error", "upstream", text or f"The provider answered {code}", code)
 
@@ -89,15 +89,15 @@ def judge(reply: Reply, question: Question, secret: str = "") -> Diagnosis | Non
 def _refuses_key(reply: Reply) -> bool:
     if reply.status in (401, 403):
         return True
-    if reply.status == 400:  # some vendors say it so
+    if reply.status == 400:  # some vendors refuse a key with 400
         body = reply.body[:4096].lower()
         return any(text in body for text in _BAD_KEY)
-    # one vendor says everything with 200
+    # one vendor sends every error with status 200
     return reply.status == 200 and isinstance(reply.data, dict) and reply.data.get("code") in (401, 403)
 
 
 def _is_api_error(reply: Reply) -> bool:
-    """An error of the API itself, not of a web server that has never heard of the path."""
+    """Whether the error comes from the API itself and not from a web server that does not know the path."""
     if not isinstance(reply.data, dict):
         return False
     return reply.status not in (404, 405) or reply.data.get("detail") not in ("Not Found", "Method Not Allowed")
@@ -124,7 +124,7 @@ def _said(reply: Reply, secret: str) -> str:
 
 
 def short(text: str, *secrets: str) -> str:
-    """*text* on one line of at most 200 characters, without *secrets* (but for those too short to be one)."""
+    """*text* on one line of at most 200 characters, with *secrets* of at least 4 characters replaced by ``[key]``."""
     for secret in secrets:
         if len(secret) >= 4:
             text = text.replace(secret, "[key]")

@@ -1,4 +1,4 @@
-"""Commands in this process, and a gateway beside them in a thread."""
+"""Commands run in this process, and a gateway in a thread."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def omniroute() -> Command:
 
 @pytest.fixture
 def ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``serve`` and ``demo`` start everything and stop again, and leave the garbage collector alone."""
+    """Make ``serve`` and ``demo`` stop as soon as they have started, without changing the garbage collector."""
 
     async def wait(app: App) -> None:
         app.live.draining = True
@@ -78,7 +78,7 @@ def ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Beside:
-    """A gateway that runs while a test does, in a thread."""
+    """A gateway that runs in a thread during a test."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -119,5 +119,5 @@ def make_gateway(settings: Settings) -> Iterator[Callable[..., Beside]]:
 
 @pytest.fixture(params=["over HTTP", "in process"])
 def either_way(request: pytest.FixtureRequest, make_gateway: Callable[..., Beside]) -> Beside | None:
-    """The test runs with a gateway on the data directory (that has a password) and without."""
+    """Runs the test twice: with a gateway (that has a password) on the data directory, and without one."""
     return make_gateway(initial_password="a password") if request.param == "over HTTP" else None

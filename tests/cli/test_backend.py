@@ -24,7 +24,7 @@ def tokens(api: backend.Api) -> Any:
     return api("GET", "/api/keys")["keys"]
 
 
-def test_a_gateway_leaves_word_for_its_owner_alone_and_takes_it_back(settings: Settings) -> None:
+def test_server_json_is_readable_by_its_owner_only_and_removed_at_the_end(settings: Settings) -> None:
     settings.data_dir.mkdir()
     announce(settings, 4321, "secret")
     announce(settings, 4322, "secret")  # after a death without farewell
@@ -39,7 +39,7 @@ def test_a_gateway_leaves_word_for_its_owner_alone_and_takes_it_back(settings: S
     assert list(settings.data_dir.iterdir()) == []
 
 
-def test_the_word_of_another_gateway_is_left_alone(settings: Settings) -> None:
+def test_the_server_json_of_another_process_is_not_removed(settings: Settings) -> None:
     settings.data_dir.mkdir()
     path = settings.data_dir / "server.json"
     path.write_text('{"host":"127.0.0.1","port":1,"pid":1,"token":"t"}')
@@ -48,7 +48,7 @@ def test_the_word_of_another_gateway_is_left_alone(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "a password"])
-def test_a_running_gateway_is_found_and_a_change_is_in_force_there(
+def test_a_running_gateway_is_found_and_changes_take_effect_in_it(
     settings: Settings, make_gateway: Make, password: str
 ) -> None:
     gateway = make_gateway(initial_password=password)
@@ -60,7 +60,7 @@ def test_a_running_gateway_is_found_and_a_change_is_in_force_there(
     assert made["id"] in {key.id for key in gateway.app.live.snapshot.keys.values()}
 
 
-def test_one_that_drains_still_counts_as_running(settings: Settings, make_gateway: Make) -> None:
+def test_a_draining_gateway_still_counts_as_running(settings: Settings, make_gateway: Make) -> None:
     make_gateway().app.live.draining = True
     assert find_running(settings) is not None
     with pytest.raises(click.ClickException, match="shutting down"), connect(settings) as api:
@@ -89,7 +89,7 @@ def test_whatever_address_it_is_bound_to(settings: Settings, make_gateway: Make,
 
 
 @pytest.mark.parametrize("word", ["", "{}", "[1]", '{"host":"127.0.0.1","port":"x","pid":1,"token":"t"}'])
-def test_a_damaged_word_counts_as_none(settings: Settings, word: str) -> None:
+def test_a_damaged_server_json_is_ignored(settings: Settings, word: str) -> None:
     settings.data_dir.mkdir()
     (settings.data_dir / "server.json").write_text(word)
     assert find_running(settings) is None
@@ -136,7 +136,7 @@ def test_something_else_on_that_port_is_not_ours(settings: Settings, answer: byt
         thread.join()
 
 
-def test_one_that_does_not_answer_is_neither_asked_nor_bypassed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gateway_that_does_not_answer_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "_ANYONE_THERE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         leave_word(settings, silent.getsockname()[1])
@@ -146,7 +146,7 @@ def test_one_that_does_not_answer_is_neither_asked_nor_bypassed(settings: Settin
         assert find_running(settings) is None
 
 
-def test_one_that_breaks_off_is_said(settings: Settings, make_gateway: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_connection_is_reported(settings: Settings, make_gateway: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     make_gateway()
 
     def reset(*_: Any) -> Any:
@@ -188,6 +188,6 @@ def test_the_text_of_every_shape_of_error(answer: Any, text: str) -> None:
         ("fd00::7", "fd00::7", ("::1", 0)),
     ],
 )
-def test_we_call_from_loopback_whatever_the_address(bound: str, host: str, near: Any) -> None:
+def test_calls_come_from_loopback_whatever_the_address(bound: str, host: str, near: Any) -> None:
     connection: Any = backend._connection(Running(bound, 1, 2, "t"), 1.0)
     assert (connection.host, connection.source_address) == (host, near)

@@ -21,7 +21,7 @@ def test_without_copies_the_list_says_how_to_make_one(omniroute: Command) -> Non
     assert listed(omniroute) == []
 
 
-def test_a_copy_is_made_and_put_back_after_a_copy_of_what_is_there(omniroute: Command) -> None:
+def test_a_copy_is_made_and_restored_after_a_copy_of_the_current_state(omniroute: Command) -> None:
     omniroute("keys", "create", "before")
     made = json.loads(omniroute("backup", "create", "--json").stdout)
     omniroute("keys", "create", "after")
@@ -33,7 +33,7 @@ def test_a_copy_is_made_and_put_back_after_a_copy_of_what_is_there(omniroute: Co
     assert json.loads(omniroute("backup", "restore", made["filename"], "--json").stdout)["apiKeyCount"] == 1
 
 
-def test_what_is_no_copy_is_refused(omniroute: Command) -> None:
+def test_an_unknown_copy_is_refused(omniroute: Command) -> None:
     answer = omniroute("backup", "restore", "../storage.sqlite")
-    assert (answer.exit_code, answer.stderr.splitlines()[-1]) == (1, "Error: Invalid backup ID")
+    assert (answer.exit_code, answer.stderr) == (1, "Error: No copy '../storage.sqlite'. See: omniroute backup list\n")
     assert omniroute("backup", "restore").exit_code == 2

@@ -18,7 +18,7 @@ def test_there_is_a_sample_for_every_wire() -> None:
     assert demo.SAMPLES.keys() == FORMATS.keys()
 
 
-def test_every_wire_answers_and_it_is_said_how_to_go_on(omniroute: Command, settings: Settings) -> None:
+def test_every_wire_answers_and_the_next_steps_are_shown(omniroute: Command, settings: Settings) -> None:
     result = omniroute("demo", "--port", "0")
     assert result.exit_code == 0, result.output
     assert result.stdout.count("✓ Hello from OmniRoute") == len(demo.SAMPLES)

@@ -36,14 +36,14 @@ def states(result: Result) -> dict[str, str]:
     return {finding["check"]: finding["state"] for finding in json.loads(result.stdout)}
 
 
-def test_before_the_first_start_everything_is_fine_and_nothing_is_made(omniroute: Command, settings: Settings) -> None:
+def test_before_the_first_start_all_is_well_and_nothing_is_created(omniroute: Command, settings: Settings) -> None:
     result = omniroute("doctor", "--json")
     assert result.exit_code == 0
     assert states(result) == {"python": "ok", "data directory": "ok", "database": "ok", "port": "ok", "providers": "warning"}
     assert not settings.data_dir.exists()
 
 
-def test_on_a_terminal_it_says_what_to_do(omniroute: Command) -> None:
+def test_on_a_terminal_remedies_are_shown(omniroute: Command) -> None:
     result = omniroute("doctor")
     assert "✓ python: 3." in result.stdout
     assert "! providers: none configured" in result.stderr
@@ -88,7 +88,7 @@ def test_a_data_directory_that_others_can_read_is_worth_a_warning(omniroute: Com
     assert (result.exit_code, f"chmod 700 {settings.data_dir}" in result.stderr) == (0, True)
 
 
-def test_accounts_are_asked_and_a_bad_one_fails(omniroute: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accounts_are_tested_and_a_bad_one_fails(omniroute: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     async def validate(self: Prober, provider: Any, secret: str, *_: Any, **__: Any) -> Validation:
         if secret == "bad":
             return Validation(False, "Invalid API key", 401, 7, REFUSED)
@@ -110,13 +110,13 @@ def test_accounts_are_asked_and_a_bad_one_fails(omniroute: Command, monkeypatch:
     assert "network" in found["mistral/default"][1]
 
 
-def test_a_running_gateway_is_named_and_asked(omniroute: Command, make_gateway: Callable[..., Any]) -> None:
+def test_a_running_gateway_is_named_and_used(omniroute: Command, make_gateway: Callable[..., Any]) -> None:
     gateway = make_gateway()
     result = omniroute("doctor")
     assert f"✓ gateway: running on 127.0.0.1:{gateway.port} (pid {os.getpid()})" in result.stdout
 
 
-def test_a_gateway_that_says_nothing_fails(omniroute: Command, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresponsive_gateway_fails(omniroute: Command, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "_ANYONE_THERE", 0.05)
     settings.data_dir.mkdir(mode=0o700)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -125,7 +125,7 @@ def test_a_gateway_that_says_nothing_fails(omniroute: Command, settings: Setting
     assert (result.exit_code, states(result)["gateway"]) == (1, "failed")
 
 
-def test_an_account_that_is_off_is_not_asked() -> None:
+def test_a_disabled_account_is_not_tested() -> None:
     def api(*_: Any) -> Any:
         raise AssertionError
 
@@ -139,13 +139,13 @@ def _with_audit_rows(omniroute: Command, settings: Settings) -> sqlite3.Connecti
     return sqlite3.connect(settings.database, isolation_level=None)
 
 
-def test_a_whole_audit_log_is_said_with_its_newest_row(omniroute: Command, settings: Settings) -> None:
+def test_an_intact_audit_log_is_reported_with_its_newest_row(omniroute: Command, settings: Settings) -> None:
     _with_audit_rows(omniroute, settings).close()
     result = omniroute("doctor", "--offline")
     assert re.search(r"✓ audit log: 3 rows, whole; newest: 3:[0-9a-f]{64}", result.stdout)
 
 
-def test_the_first_row_of_the_audit_log_that_was_meddled_with_is_named(omniroute: Command, settings: Settings) -> None:
+def test_the_first_altered_row_of_the_audit_log_is_named(omniroute: Command, settings: Settings) -> None:
     with closing(_with_audit_rows(omniroute, settings)) as database:
         database.execute("DROP TRIGGER audit_no_update")
         database.execute("UPDATE audit_log SET actor = 'nobody' WHERE id = 2")

@@ -44,7 +44,7 @@ def test_suites_and_their_cases_are_shown(omniroute: Command) -> None:
 
 
 @pytest.mark.usefixtures("either_way", "suite")
-def test_texts_are_judged_without_asking_anybody(omniroute: Command, tmp_path: Path) -> None:
+def test_given_answers_are_checked_without_a_model(omniroute: Command, tmp_path: Path) -> None:
     file = tmp_path / "outputs.json"
     file.write_text('{"a": "Yes!", "b": "perhaps"}')
     told = omniroute("evals", "run", "own", "--outputs", str(file))
@@ -57,9 +57,7 @@ def test_texts_are_judged_without_asking_anybody(omniroute: Command, tmp_path: P
 
 
 @pytest.mark.usefixtures("either_way", "suite")
-def test_a_model_is_asked_each_case_and_failures_are_the_exit_code(
-    omniroute: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_gets_each_case_and_failures_set_the_exit_code(omniroute: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evals, "SECONDS", 0.01)
     told = omniroute("evals", "run", "own", "openai/gpt-4o", "--json")
     assert told.exit_code == 1
@@ -91,7 +89,7 @@ def test_runs_of_the_running_gateway_are_listed_and_shown(
 
 
 @pytest.mark.usefixtures("suite")
-def test_what_cannot_be_run_is_said(omniroute: Command) -> None:
+def test_what_cannot_be_run_is_reported(omniroute: Command) -> None:
     for words in (("own",), ("own", "m", "--outputs", "-")):
         assert omniroute("evals", "run", *words, input="{}").exit_code == 2
     wrong = omniroute("evals", "run", "own", "--outputs", "-", input="[]")

@@ -10,7 +10,7 @@ Command = Callable[..., Result]
 pytestmark = pytest.mark.usefixtures("either_way")
 
 
-def test_the_way_of_a_request_is_told(omniroute: Command) -> None:
+def test_the_route_of_a_request_is_shown(omniroute: Command) -> None:
     told = omniroute("explain", "openai/gpt-4o")
     assert told.exit_code == 0
     assert "nobody would be asked first" in told.stdout
@@ -19,13 +19,13 @@ def test_the_way_of_a_request_is_told(omniroute: Command) -> None:
     assert found["candidates"][0]["provider"] == "openai"
 
 
-def test_a_name_that_leads_nowhere_is_an_error(omniroute: Command) -> None:
+def test_an_unknown_model_is_an_error(omniroute: Command) -> None:
     told = omniroute("explain", "nobody/x")
     assert told.exit_code == 1
     assert "nobody" in told.stderr
 
 
-def test_an_operation_that_is_none_is_a_wrong_option(omniroute: Command) -> None:
+def test_an_unknown_operation_is_a_usage_error(omniroute: Command) -> None:
     told = omniroute("explain", "openai/gpt-4o", "--operation", "painting")
     assert told.exit_code == 2
     assert "embeddings" in told.stderr

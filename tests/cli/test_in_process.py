@@ -25,7 +25,7 @@ def test_the_owner_of_the_machine_needs_no_password(settings: Settings) -> None:
         assert perform("GET", "/api/providers", None)[0] == 200
 
 
-def test_nothing_is_seeded_and_no_gateway_is_said_to_run(settings: Settings) -> None:
+def test_nothing_is_seeded_and_no_gateway_is_announced(settings: Settings) -> None:
     with opened(Settings(data_dir=settings.data_dir, provider_keys={"openai": "sk-1"})) as perform:
         assert json.loads(perform("GET", "/api/providers", None)[1])["connections"] == []
     with opened(settings):

@@ -26,7 +26,7 @@ def test_a_key_is_shown_once_and_masked_from_then_on(omniroute: Command) -> None
     assert text not in shown
 
 
-def test_what_a_key_may_do_is_said_when_it_is_made(omniroute: Command) -> None:
+def test_the_rights_of_a_key_are_given_when_it_is_created(omniroute: Command) -> None:
     words = ("--model", "openai/*", "--model", "demo/echo", "--manage", "--no-log", "--json")
     made = json.loads(omniroute("keys", "create", "agent", *words).stdout)
     assert made["key"].startswith("sk-")

@@ -53,7 +53,7 @@ def test_each_call_is_shown_once_in_order(monkeypatch: pytest.MonkeyPatch) -> No
     assert shown == ["b", "c", "d", "e", "x", "f"]
 
 
-def test_a_status_that_is_none_is_refused_instead_of_showing_all_calls(omniroute: Callable[..., Any]) -> None:
+def test_an_invalid_status_is_refused_instead_of_showing_all_calls(omniroute: Callable[..., Any]) -> None:
     for word in ("timeout", "4xx", "99999"):
         answer = omniroute("logs", "--status", word)
         assert (answer.exit_code, "a number like 429, ok or error" in answer.stderr) == (2, True)
@@ -122,7 +122,7 @@ def test_without_a_gateway_and_without_a_file_it_says_so(omniroute: Command) -> 
     assert "LOG_TO_FILE=false" in omniroute("logs", LOG_TO_FILE="false").stderr
 
 
-def test_what_others_wrote_cannot_steer_the_terminal() -> None:
+def test_control_characters_in_calls_do_not_reach_the_terminal() -> None:
     call = {
         "timestamp": "t", "status": 500, "provider": "p", "model": "m\x1b[2J", "account": None, "duration": 1,
         "tokens": {"in": None, "out": None}, "id": "r", "requestId": None, "error": "bad\x07",

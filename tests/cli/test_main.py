@@ -17,7 +17,7 @@ Command = Callable[..., Result]
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)
-def test_each_command_is_where_the_table_says_and_its_help_begins_so(name: str) -> None:
+def test_each_command_is_where_the_table_says_with_the_same_help(name: str) -> None:
     command = getattr(import_module(f"omniroute.cli.{name}"), name)
     assert isinstance(command, click.Command)
     assert (command.help or "").split("\n")[0] == main.COMMANDS[name]
@@ -67,14 +67,14 @@ def test_without_a_command_it_serves(
 
 
 @pytest.mark.parametrize("words", [("frob",), ("--data-dir", "/x", "frob"), ("--bogus",), ("serve", "--port", "70000")])
-def test_what_is_unknown_is_a_usage_error(omniroute: Command, words: tuple[str, ...]) -> None:
+def test_unknown_words_are_usage_errors(omniroute: Command, words: tuple[str, ...]) -> None:
     refused = omniroute(*words)
     assert refused.exit_code == 2
     assert "Usage:" in refused.stderr
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("doctr", "doctor"), ("serv", "serve"), ("provider", "providers")])
-def test_a_command_written_wrong_is_guessed(omniroute: Command, typed: str, meant: str) -> None:
+def test_a_misspelt_command_gets_a_suggestion(omniroute: Command, typed: str, meant: str) -> None:
     assert f"Did you mean '{meant}'?" in omniroute(typed).stderr
 
 

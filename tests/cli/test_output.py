@@ -45,7 +45,7 @@ def test_good_and_bad_go_where_they_belong(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr() == ("✓ works\nplain\n", "! careful\n✗ broken\n")
 
 
-def test_what_comes_from_elsewhere_cannot_steer_the_terminal() -> None:
+def test_control_characters_do_not_reach_the_terminal() -> None:
     assert output.plain("a\x1b[2Jb\rc\nd é") == "a\ufffd[2Jb\ufffdc\nd é"
 
 

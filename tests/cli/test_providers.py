@@ -65,7 +65,7 @@ def test_every_kind_of_node_can_be_added() -> None:
     assert {kind.partition(":")[0] for kind in KINDS} == NODE_TYPES.keys()
 
 
-def test_an_endpoint_may_do_without_a_key(omniroute: Command) -> None:
+def test_an_endpoint_needs_no_key(omniroute: Command) -> None:
     assert omniroute(*OWN, input="").exit_code == 0
 
 
@@ -90,14 +90,14 @@ def test_an_account_at_an_endpoint_of_ones_own_goes_by_its_prefix(omniroute: Com
         ("--type", "no"),
     ],
 )
-def test_what_does_not_belong_together_is_a_usage_error(omniroute: Command, words: tuple[str, ...]) -> None:
+def test_options_that_exclude_each_other_are_usage_errors(omniroute: Command, words: tuple[str, ...]) -> None:
     refused = omniroute("providers", "add", *words, "--key", "k")
     assert refused.exit_code == 2
     assert "Usage:" in refused.stderr
 
 
 @pytest.mark.usefixtures("either_way")
-def test_what_the_gateway_refuses_is_said_in_its_words(omniroute: Command) -> None:
+def test_errors_of_the_gateway_are_shown_unchanged(omniroute: Command) -> None:
     refused = omniroute("providers", "add", "nosuch", "--key", "k", "--json")
     assert refused.exit_code == 1
     assert refused.stderr.startswith("Error: Invalid provider 'nosuch'. An endpoint of your own: --url")
@@ -107,11 +107,44 @@ def test_what_the_gateway_refuses_is_said_in_its_words(omniroute: Command) -> No
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("grok", "groq"), ("OpenAI", "openai"), ("ds", "deepseek")])
-def test_a_provider_written_wrong_is_guessed(omniroute: Command, typed: str, meant: str) -> None:
+def test_a_misspelt_provider_gets_a_suggestion(omniroute: Command, typed: str, meant: str) -> None:
     assert f"Did you mean '{meant}'?" in omniroute("providers", "add", typed, "--key", "k").stderr
 
 
-def test_the_same_name_again_is_said_to_replace_what_was_there(omniroute: Command) -> None:
+def test_a_prefix_in_use_is_reported(omniroute: Command) -> None:
+    assert omniroute(*OWN, "--key", "k").stderr == ""
+    again = omniroute(*OWN, "--key", "k", "--name", "other", "--json")
+    assert 'The prefix "mine" is also that of the node "mine"' in again.stderr
+    assert json.loads(again.stdout)["name"] == "other"
+
+
+def test_missing_parts_of_an_address_are_given_with_the_account(omniroute: Command) -> None:
+    azure = ("providers", "add", "azure-openai", "--key", "k")
+    lacking = omniroute(*azure)
+    assert lacking.exit_code == 2
+    assert "azure-openai needs --set resource=…" in lacking.stderr
+    added = json.loads(omniroute(*azure, "--set", "resource=mine", "--json").stdout)
+    assert added["providerSpecificData"] == {"resource": "mine"}
+    again = json.loads(omniroute(*azure, "--json").stdout)  # a new key for the same place
+    assert (again["id"], again["providerSpecificData"]) == (added["id"], {"resource": "mine"})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("azure-openai", "--set", "account=1"), "azure-openai has no 'account'; it has only: resource"),
+        (("openai", "--set", "resource=x"), "openai has no 'resource'"),
+        (("cloudflare", "--set", "account"), "FIELD=VALUE"),
+        (("--url", "http://127.0.0.1:9/v1", "--prefix", "p", "--set", "a=b"), "--url is a whole one"),
+    ],
+)
+def test_a_field_that_is_not_the_providers_is_a_usage_error(omniroute: Command, words: tuple[str, ...], said: str) -> None:
+    answer = omniroute("providers", "add", "--key", "k", *words)
+    assert answer.exit_code == 2
+    assert said in answer.stderr
+
+
+def test_reusing_a_name_is_reported_as_a_replacement(omniroute: Command) -> None:
     omniroute("providers", "add", "openai", "--key", "a")
     again = omniroute("providers", "add", "openai", "--key", "b").stdout
     assert "Replaced what was stored for openai account 'default'" in again
@@ -172,7 +205,7 @@ def test_a_word_that_fits_several_accounts_or_none_removes_nothing(omniroute: Co
     assert len(listed(omniroute)) == 2
 
 
-def test_a_name_cannot_steer_the_terminal(omniroute: Command) -> None:
+def test_control_characters_in_names_do_not_reach_the_terminal(omniroute: Command) -> None:
     omniroute("providers", "add", "openai", "--key", "k", "--name", "[red]x[/red]")
     assert "'[red]x[/red]'" in omniroute("providers", "add", "groq", "--key", "k", "--name", "[red]x[/red]").stdout
     assert "[red]x[/red]" in omniroute("providers", "list").stdout

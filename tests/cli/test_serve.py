@@ -43,7 +43,7 @@ def test_the_addresses_that_are_shown(changes: dict[str, Any], url: str, admin: 
         ({"host": "10.0.0.1"}, True, "password set · open to other machines: gateway key required"),
     ],
 )
-def test_who_may_do_what_is_said(changes: dict[str, Any], password: bool, words: str) -> None:
+def test_the_protection_is_described(changes: dict[str, Any], password: bool, words: str) -> None:
     assert serve.guard(Settings(**changes), password) == words
 
 
@@ -157,7 +157,7 @@ def test_ctrl_c_ends_it_with_status_0_and_no_noise_also_while_it_starts(tmp_path
     assert not (tmp_path / "server.json").exists()
 
 
-def test_an_interrupt_before_the_signals_are_taken_over(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+def test_an_interrupt_before_the_signal_handlers_are_installed(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     def interrupted(life: Any) -> None:
         life.close()
         raise KeyboardInterrupt

@@ -24,7 +24,7 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {"claude": _CLAUDE, "codex": _MODEL,
 _OFF: Final = error("CLI config writes are disabled (CLI_ALLOW_CONFIG_WRITES=false)")
 _MASKED: Final = re.compile(r"(?s)^(?!.*sk-planted-123)")
 
-# tool -> command, its file below the home folder
+# tool -> command, its file in the home directory
 TOOLS: Final = {
     "claude": ("claude", ".claude/settings.json"),
     "codex": ("codex", ".codex/config.toml"),
@@ -38,7 +38,7 @@ TOOLS: Final = {
 
 
 def _tool(name: str, command: str | None, file: str) -> Fact:
-    """Absent, then found where its variable points."""
+    """The tool is absent at first, then found where its variable points."""
     found = {"toolId": name, "configPath": re.compile(f"{re.escape(file)}$"), "message": str}
     at = f"GET /api/cli-tools/runtime/{name}"
     if command is None:
@@ -55,7 +55,7 @@ TOOL_ROWS: Final = tuple(_tool(name, *about) for name, about in TOOLS.items())
 
 
 def _written(name: str) -> dict[str, Any]:
-    """What the tool shows once it is set up; never the key."""
+    """What the API shows of the tool once it is set up; never the key."""
     if name == "codex":
         return {"config": re.compile(r'(?s)^(?!.*sk-planted).*model_provider = "omniroute".*wire_api = "responses"'),
                 "configPath": str}  # fmt: skip

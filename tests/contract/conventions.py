@@ -1,4 +1,4 @@
-"""Section 1: access classes, error bodies, header fields, twice spelt paths."""
+"""Section 1: access classes, error bodies, header fields, alternative paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MISSING: Final = said("Missing API key", "authentication_error", "invalid_api_k
 
 
 def _chat(status: int = 200, shape: Any = ANY, *, who: str = "nobody", **more: Any) -> Ask:
-    """One chat call; fields of its header beside it."""
+    """One chat call; *more* are fields of :class:`Ask`."""
     body = {**_HI, **more.pop("body", {})}
     return Ask(status, shape, body, at=more.pop("at", _CHAT), who=who, **more)
 
@@ -138,7 +138,7 @@ HEADERS: Final = (
          _chat(body=_WARM, sends={"x-session-id": "s-1"}, gives={"x-omniroute-session-id": "s-1"}), given="account"),
 )  # fmt: skip
 
-# path -> what answers there as well (1.1)
+# alternative paths of the same endpoint (1.1)
 _TWINS: Final = ("/api/v1/chat/completions", "/v1/v1/chat/completions", "/chat/completions")
 PATHS: Final = (
     fact("paths of chat", *(_chat(200, {"object": "chat.completion"}, at=f"POST {path}") for path in _TWINS),

@@ -1,8 +1,8 @@
-"""Which endpoints and other rows the contract document names, read from its Markdown.
+"""The endpoints and other table rows of the contract document, read from its Markdown.
 
-In a table's first cell and in the text, a span of code such as ``GET /api/keys``, ``GET/POST /api/rate-limit``,
-``PATCH``/``PUT /{id}`` or ``POST {"name":…}`` names endpoints.  A path that begins with neither ``/api`` nor ``/v1`` belongs
-below the first one of its section; a method without a path belongs to the path before it.
+In the first cell of a table and in the text, a code span such as ``GET /api/keys``, ``GET/POST /api/rate-limit``,
+``PATCH``/``PUT /{id}`` or ``POST {"name":…}`` names endpoints.  A path that begins with neither ``/api`` nor ``/v1`` is
+relative to the first path of its section; a method without a path belongs to the preceding path.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SPAN: Final = re.compile(r"`([^`]+)`")
 _CALL: Final = re.compile(rf"((?:{_VERB})(?:/(?:{_VERB}))*)?(?:^|\s+|$)(.*)")
 _JOINED: Final = {"/", " (also ", ") "}  # between a method and what says its path
 _LEGENDS: Final = {"mark"}
-# What a reader knows: the subject of a paragraph, paths below another one, and paths of vendors.
+# What a human reader knows: the subject of a paragraph, relative paths, and paths of vendors.
 _SUBJECTS: Final = {"**Policies.**": "/api/policies"}
 _BELOW: Final = {
     "/call-logs/{id}": "/api/usage/call-logs/{id}",
@@ -28,7 +28,7 @@ _VENDORS: Final = {"/messages", "/models", "/"}
 
 
 class _Reader:
-    """``base`` is the first path of the section, ``last`` the one before."""
+    """Reads the document line by line; ``base`` is the first path of the section, ``last`` the preceding path."""
 
     def __init__(self) -> None:
         self.base = self.last = self.method = ""
@@ -95,7 +95,7 @@ class _Reader:
 
 
 def _spans(text: str) -> Iterator[tuple[list[str], str, str]]:
-    """(methods, path without query and body, the text before it) of each span of code that is a call or a path."""
+    """(methods, path without query and body, preceding text) of each code span that is a call or a path."""
     end = 0
     for found in _SPAN.finditer(text):
         call = _CALL.match(found[1])
@@ -111,13 +111,13 @@ def _absolute(path: str) -> bool:
 
 
 def _expanded(path: str) -> list[str]:
-    """``{a,b}`` and ``{a|b}`` stand for each of them."""
+    """All paths that ``{a,b}`` and ``{a|b}`` stand for."""
     found = re.search(r"\{([\w-]+(?:[,|][\w-]+)+)\}", path)
     return [path.replace(found[0], one) for one in re.split(r"[,|]", found[1])] if found else [path]
 
 
 def entries(document: str) -> tuple[set[str], set[str]]:
-    """``METHOD /path`` of every endpoint, and the first cells of the tables that are about something else."""
+    """(``METHOD /path`` of every endpoint, first cells of the tables about anything else)."""
     reader = _Reader()
     for line in document.splitlines():
         reader.line(line)

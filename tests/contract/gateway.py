@@ -1,4 +1,4 @@
-"""Section 14: the paths that agents call."""
+"""Section 14: the data plane."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _NO_MODEL: Final = said("Missing model")
 
 
 def _refusals(body: dict[str, Any], model: str = "groq/x", kind: str = "") -> tuple[Ask, ...]:
-    """What every path refuses in the same words, in OpenAI's shape."""
+    """The errors common to all paths, in OpenAI's format."""
     return (
         Ask(400, _NO_JSON, b'{"model":'),
         Ask(400, _NO_MODEL, {name: value for name, value in body.items() if name != "model"}),

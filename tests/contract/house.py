@@ -1,4 +1,4 @@
-"""A whole gateway in this process, before a provider that plays every part, and what rows want prepared in it."""
+"""A complete gateway in this process, a provider that plays every external server, and the preparations that rows need."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ANSWERS: Final[dict[str, Any]] = {
 
 
 def vendor(seen: Seen) -> Answer:
-    """OpenAI's endpoints, an OAuth server and a proxy; the key ``sk-bad`` is refused, ``down`` and ``cut`` fail."""
+    """OpenAI's endpoints, an OAuth server and a proxy.  The key ``sk-bad`` is refused; models ``down`` and ``cut`` fail."""
     if "sk-bad" in str(seen.headers):
         return Answer(401, [b'{"error":{"message":"no such key"}}'], _JSON)
     path = re.sub(r"^https?://[^/]+", "", seen.path).partition("?")[0]
@@ -77,7 +77,7 @@ def _chat(body: dict[str, Any]) -> Answer:
 
 
 def encoded(body: Any) -> tuple[dict[str, str], bytes]:
-    """Header field and bytes of a request's body: JSON, a form, or bytes that claim to be JSON."""
+    """Header fields and bytes of a request body: JSON, a form, or bytes declared as JSON."""
     if isinstance(body, Form):
         begin = "--b0\r\nContent-Disposition: form-data; name="
         model = f'{begin}"model"\r\n\r\n{body.model}\r\n' if body.model else ""
@@ -88,7 +88,7 @@ def encoded(body: Any) -> tuple[dict[str, str], bytes]:
 
 
 class House:
-    """``known`` is what ``{name}`` stands for in the requests of a row."""
+    """The gateway under test; ``known`` maps each ``{name}`` in the requests of a row to its value."""
 
     def __init__(self, runner: asyncio.Runner, folder: Path, settings: Mapping[str, Any]) -> None:
         self.runner = runner
@@ -146,7 +146,7 @@ class House:
     def ask(
         self, method: str, target: str, body: Any = None, *, who: str = "cookie", sends: Mapping[str, str] | None = None
     ) -> FakeExchange:
-        """Send a request through the edge; ``sends`` may hold ``peer``, the address it comes from."""
+        """Send a request through the edge; ``sends`` may include ``peer``, the client's address."""
         path, _, query = target.partition("?")
         kind, raw = encoded(body)
         fields = {"host": "127.0.0.1:20128", **kind, **self.credentials(who), **(sends or {})}
@@ -163,7 +163,7 @@ class House:
         return exchange
 
     def made(self, path: str, body: Any, *within: str, method: str = "POST") -> Any:
-        """What a request that has to succeed answers, or a member of it."""
+        """The response of a request that must succeed, or a member of it."""
         answer = self.ask(method, path, self.filled(body))
         assert answer.status in (200, 201), (path, answer.text)
         found = answer.json
@@ -172,7 +172,7 @@ class House:
         return found
 
     def give(self, name: str) -> None:
-        """Prepare what a row wants."""
+        """Prepare what a row needs."""
         found = PREPARED[name](self)
         if found:
             self.known |= {name: found, "id": found}
@@ -215,7 +215,7 @@ def _backup(house: House) -> str:
 
 
 def _call(house: House) -> None:
-    """A call that is in the books."""
+    """A call in the usage history."""
     usage = house.app.store.usage
 
     async def enter() -> None:
@@ -226,7 +226,7 @@ def _call(house: House) -> None:
 
 
 def _failing(house: House) -> None:
-    """An account that its provider has just throttled."""
+    """An account that its provider has just rate-limited."""
     rule = judge(429, "Too many requests").rule
     assert rule is not None
 
@@ -238,14 +238,14 @@ def _failing(house: House) -> None:
 
 
 def _chat_done(house: House) -> None:
-    """A call that came through, with all its traces."""
+    """A successful call, with everything that it leaves in logs and counters."""
     body = {"model": "up/m1", "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
     assert house.ask("POST", "/v1/chat/completions", body, who="inference").status == 200
     house.run(house.app.store.usage.flush())
 
 
 def _client(house: House) -> None:
-    """An OAuth client of the operator's, at the played server."""
+    """The operator's OAuth client at the scripted server."""
     urls = {"authorizeUrl": "{upstream}/auth", "tokenUrl": "{upstream}/token", "deviceAuthorizationUrl": "{upstream}/device"}
     house.made("/api/oauth/openai/client", {"clientId": "app-1", "scopes": ["chat"], **urls}, method="PUT")
 
@@ -257,7 +257,7 @@ def _account_of_login(house: House) -> str:
 
 
 def _peer(house: House) -> None:
-    """Another gateway, which knows the sync token."""
+    """Another gateway with the same sync token."""
     folder = house._folder.parent / f"{house._folder.name}-peer"
     house.peer = house.run(App.open(Settings(data_dir=folder, port=0, cloud_sync_token=TOKEN)))
     port = house.run(house.peer.listen())
@@ -265,7 +265,7 @@ def _peer(house: House) -> None:
 
 
 def _export(house: House) -> None:
-    """A whole database, a damaged one and one of something else, in Latin-1."""
+    """A valid database, a damaged one and one of another program, as Latin-1 text."""
     content = house.ask("GET", "/api/db-backups/export").text
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript("CREATE TABLE combos (a); CREATE TABLE api_keys (a);")
@@ -276,7 +276,7 @@ def _export(house: House) -> None:
 
 
 def _proxied(house: House) -> None:
-    """A call that took a proxy: the played provider is one, too."""
+    """A call through a proxy: the scripted provider also acts as one."""
     proxy = {"type": "http", "host": "127.0.0.1", "port": house.upstream.port}
     house.made("/api/settings/proxy", {"level": "global", "proxy": proxy}, method="PUT")
     _chat_done(house)
@@ -287,12 +287,12 @@ def _keyless(house: House) -> str:
 
 
 def _orphan(house: House) -> str:
-    """A connection of a provider that is not there any more."""
+    """A connection of a provider that no longer exists."""
     return house.run(house.app.store.connections.create("gone", name="orphan", api_key="k")).id
 
 
 def _narrow(house: House) -> None:
-    """A key that may use another model, and none of ours."""
+    """A key that is allowed only models of another provider."""
     house.known["narrow"] = house.made("/api/keys", {"name": "narrow", "allowedModels": ["other/*"]}, "key")
 
 
@@ -321,7 +321,7 @@ def _spoilt(house: House) -> str:
 
 
 def _tools(house: House) -> None:
-    """Programs under the names of the tools, and one under another."""
+    """Programs with the names of the tools, and one with another name."""
     for name in ("claude", "codex", "droid", "openclaw", "other"):
         path = Path(f"{house.known['folder']}-tools/bin/{name}")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -330,7 +330,7 @@ def _tools(house: House) -> None:
 
 
 def _listed(house: House) -> None:
-    """A model of the account's node that is in lists."""
+    """A model of the account's node that appears in lists."""
     house.made("/api/provider-models", {"provider": "{node}", "modelId": "m1"})
 
 

@@ -1,4 +1,4 @@
-"""Section 5, but for combos: aliases, catalogue, availability, keys, prices."""
+"""Section 5 without combos: aliases, catalogue, availability, keys, prices."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _KEEP: Final = {"state": "state", "verifier": "codeVerifier", "redirect": "redir
 
 
 def _unconfigured(method: str, action: str) -> tuple[Ask, ...]:
-    """What every action answers where there is no client, and for a provider that does not exist."""
+    """The responses of every action without a configured client, and for an unknown provider."""
     body = {} if method == "POST" else None
     lacks = {"error": "OAuth client not configured for deepseek", "missing": ("clientId", "authorizeUrl", "tokenUrl")}
     return (
@@ -36,7 +36,7 @@ def _unconfigured(method: str, action: str) -> tuple[Ask, ...]:
 
 
 def _asks(*asks: Ask) -> tuple[Ask, ...]:
-    """Each for the provider that has a client."""
+    """*asks* for the provider that has a client."""
     return tuple(Ask(**{**ask.__dict__, "ids": _ME}) for ask in asks)
 
 

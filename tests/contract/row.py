@@ -1,4 +1,4 @@
-"""One row of the contract: who may ask, what is asked, what is answered."""
+"""One row of the contract: access class, requests and expected responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Shape = Any
 
 
 class Form(NamedTuple):
-    """A file in a form, as a request's body; ``content`` in Latin-1.  ``model``: a field beside it."""
+    """A form with one file as a request body; ``content`` is Latin-1 text.  ``model``: an additional field."""
 
     filename: str
     content: str
@@ -23,13 +23,12 @@ class Form(NamedTuple):
 
 @dataclass(frozen=True)
 class Ask:
-    """One request and its answer; the requests of a row are sent one after the other to the same gateway.
+    """One request and its expected response; the requests of a row are sent one after the other to the same gateway.
 
-    ``at``: ``?query`` to add, or ``METHOD /path`` instead of the row's.  ``who``: whose credentials, else what the class
-    needs.  ``ids``: path variables.  ``gives``: header fields of the answer.  ``keep``: values of the answer (dotted path)
-    for the requests after it.  ``breaks``: the method below the services that fails
-    meanwhile; ``patches``: what is replaced, by dotted name.  ``{name}`` in a string stands for
-    what was kept or prepared.
+    ``at``: ``?query`` to add, or ``METHOD /path`` instead of the row's.  ``who``: whose credentials to send, by default
+    those that the access class needs.  ``ids``: path variables.  ``gives``: header fields of the response.  ``keep``: values
+    of the response (dotted path) to keep for later requests.  ``breaks``: a method below the services that fails meanwhile;
+    ``patches``: replacements by dotted name.  ``{name}`` in a string stands for a kept or prepared value.
     """
 
     status: int
@@ -48,7 +47,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Row:
-    """``methods`` are separated by blanks: forms that do the same.  ``given``: what is prepared, see ``house.py``."""
+    """One endpoint.  ``methods``: equivalent ones, separated by spaces.  ``given``: what to prepare, see ``house.py``."""
 
     methods: str
     path: str
@@ -62,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Fact:
-    """A row of a table that is not about an endpoint: named by its first cell, shown by requests with ``METHOD /path``."""
+    """A table row that is not about an endpoint.  Named by its first cell; its requests have ``METHOD /path``."""
 
     name: str
     asks: tuple[Ask, ...]
@@ -89,22 +88,22 @@ def starts(text: str) -> re.Pattern[str]:
 
 
 def error(text: str | re.Pattern[str]) -> Shape:
-    """Most management routes."""
+    """The error shape of most management routes."""
     return {"error": text}
 
 
 def invalid(name: str, message: Any = str) -> Shape:
-    """Body validation: one of the details is of this field."""
+    """The error shape of body validation; one of the details is about the field *name*."""
     return {"error": {"message": "Invalid request", "details": Some({"field": name, "message": message})}}
 
 
 def typed(message: Any, kind: str = "invalid_request") -> Shape:
-    """``settings/proxy*``, ``provider-models``, ``models/catalog``."""
+    """The error shape of ``settings/proxy*``, ``provider-models`` and ``models/catalog``."""
     return {"error": {"message": message, "type": kind}}
 
 
 def said(message: Any, kind: str = "invalid_request_error", code: str = "bad_request") -> Shape:
-    """``/v1/*``."""
+    """The error shape of ``/v1/*``."""
     return {"error": {"message": message, "type": kind, "code": code}}
 
 

@@ -156,7 +156,7 @@ _ENTRY: Final = {
 }  # fmt: skip
 _SWITCHED: Final = Ask(200, {"theme": "dark"}, {"theme": "dark"}, at="PUT /api/settings")
 
-# what is done -> how the log names it
+# request -> action in the audit log
 _DONE: Final = (
     ("POST /api/auth/login", {"password": "{password}"}, 200, "auth.login.success"),
     ("POST /api/auth/login", {"password": "wrong"}, 401, "auth.login.failed"),

@@ -1,13 +1,13 @@
-"""What a JSON value has to look like, as data.
+"""Expected shapes of JSON values, as data.
 
 ==================  ================================================================================
 ``{"a": S}``        an object with at least ``a``; ``"a?"`` may be missing, ``"!a"`` must be missing
-``{str: S}``        an object all of whose other values fit S
-``[S]``             an array of at least one item, all of which fit S; ``Some(S)``: one of them does
-``(S, T)``          an array of exactly these
-a type, ``A | B``   of that type; ``True`` is no number, ``1.0`` equals ``1``
-a pattern           a string in which it is found
-anything else       exactly that
+``{str: S}``        an object all of whose other values match S
+``[S]``             a non-empty array all of whose items match S; ``Some(S)``: at least one item matches
+``(S, T)``          an array of exactly these items
+a type, ``A | B``   a value of that type; ``True`` is not a number, ``1.0`` equals ``1``
+a pattern           a string that contains a match
+anything else       exactly that value
 ==================  ================================================================================
 """
 
@@ -37,7 +37,7 @@ def either(*shapes: Any) -> Either:
 
 
 def misfits(value: Any, shape: Any, at: str = "answer") -> Iterator[str]:
-    """What of *value* does not fit, each with where."""
+    """A description of each part of *value* that does not match *shape*, with its place."""
     if isinstance(shape, dict):
         yield from _object(value, shape, at)
     elif isinstance(shape, list) and shape:

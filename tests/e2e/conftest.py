@@ -15,7 +15,7 @@ from shared import SHARED
 
 @pytest.fixture(scope="session")
 def replay() -> Iterator[str]:
-    """Base URL of the replaying provider; the model asked for is the id of the recording."""
+    """The base URL of the replaying provider; the requested model is the id of the recording."""
     if SHARED is None:
         pytest.skip("the recorded provider exchanges are not beside the project")
     command = [sys.executable, str(SHARED / "tools" / "replay_upstream.py"), "--recordings", str(SHARED / "recordings")]
@@ -30,7 +30,7 @@ def replay() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A gateway for tests that leave it as they found it."""
+    """A gateway shared by tests that do not change it."""
     process = Process(tmp_path_factory.mktemp("gateway"), ALLOW_MULTI_CONNECTIONS_PER_COMPAT_NODE="true").start()
     yield process
     assert process.stop() == 0
@@ -38,7 +38,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 @pytest.fixture(scope="session")
 def replaying(gateway: Process, replay: str) -> Process:
-    """The gateway with the replaying provider behind a node of each wire."""
+    """The shared gateway with a node of each wire format for the replaying provider."""
     gateway.add_node("rec-chat", f"{replay}/v1", "openai-compatible")
     gateway.add_node("rec-responses", f"{replay}/v1", "openai-compatible:responses")
     gateway.add_node("rec-messages", f"{replay}/v1", "anthropic-compatible")
@@ -49,7 +49,7 @@ def replaying(gateway: Process, replay: str) -> Process:
 
 @pytest.fixture
 def make_gateway(tmp_path: Path) -> Iterator[Any]:
-    """Gateways of one's own: ``make_gateway(NAME="value")``."""
+    """Starts gateways for one test: ``make_gateway(NAME="value")`` sets environment variables."""
     made: list[Process] = []
 
     def make(**environment: str) -> Process:
@@ -64,7 +64,7 @@ def make_gateway(tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A gateway with deadlines that a test can wait for."""
+    """A gateway with timeouts short enough for tests."""
     process = Process(
         tmp_path_factory.mktemp("hasty"),
         ALLOW_MULTI_CONNECTIONS_PER_COMPAT_NODE="true",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,12 +26,19 @@ def server(make_gateway: Any) -> Process:
     return process
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    with Browser(tmp_path / "profile") as made:
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("chromium")) as made:
         yield made
-        assert made.complaints == []
-        assert made.elsewhere == []
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """A page that remembers nothing of the test before."""
+    chromium.begin()
+    yield chromium
+    assert chromium.complaints == []
+    assert chromium.elsewhere == []
 
 
 def test_each_page_opens_and_fits_a_narrow_screen(server: Process, browser: Browser) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from processes import Process
+from processes import Line, Process
 from shared import needs_shared, recordings, tool
 
 
@@ -37,7 +38,9 @@ CLIENTS = {
 }
 CLIENT_OF = {"gemini-generate": "gemini", "gemini-stream": "gemini", **{name: name for name in CLIENTS}}
 RECORDED = list(recordings(*CLIENT_OF))
-CUTS = ("whole", "byte", "random-7")
+CUTS = ("whole", "random-7", "byte")
+SHORT = 5_000  # what is longer than this is cut in every place by the tests of the codecs alone
+PAIRS = [(recording, wire) for recording in RECORDED for wire in CLIENTS if wire != CLIENT_OF[recording["wire"]]]
 # a usage chunk that the client had not asked for is taken out
 CHANGED = {"huggingface-cancel-recorded-provider-stream-huggingface-1-b1b0d7f6"}
 # an error before anything was said is an HTTP error, so that another account or the client's own retry can help
@@ -49,7 +52,13 @@ def ids(recording: dict[str, Any]) -> str:
     return str(recording["id"])
 
 
-def post(gateway: Process, wire: str, model: str, body: dict[str, Any], stream: bool) -> tuple[int, bytes]:
+@pytest.fixture(scope="module")
+def line(replaying: Process) -> Iterator[Line]:
+    with Line(replaying.port) as made:
+        yield made
+
+
+def post(gateway: Process, line: Line, wire: str, model: str, body: dict[str, Any], stream: bool) -> tuple[int, bytes]:
     """One request, with every account's trouble forgotten before: each recording stands for itself."""
     client = CLIENTS[wire]
     path = (client.stream_path if stream and client.stream_path else client.path).replace("{model}", model)
@@ -57,8 +66,8 @@ def post(gateway: Process, wire: str, model: str, body: dict[str, Any], stream: 
         body = {**body, "model": model, "stream": stream}
         if not stream:
             body.pop("stream_options", None)
-    gateway.api("DELETE", "/api/monitoring/health")
-    status, _, raw = gateway.request("POST", path, body)
+    assert line.request("DELETE", "/api/monitoring/health", authorization=f"Bearer {gateway.token}")[0] < 300
+    status, _, raw = line.request("POST", path, body)
     return status, raw
 
 
@@ -69,31 +78,34 @@ def recorded_body(recording: dict[str, Any]) -> dict[str, Any]:
 
 @needs_shared
 @pytest.mark.parametrize("recording", RECORDED, ids=ids)
-def test_the_same_wire_gives_identical_bytes_however_they_were_cut(replaying: Process, recording: dict[str, Any]) -> None:
+def test_the_same_wire_gives_identical_bytes_however_they_were_cut(
+    replaying: Process, line: Line, recording: dict[str, Any]
+) -> None:
     wire = CLIENT_OF[recording["wire"]]
     expected = (recording["response"]["body"] or "").encode()
     if recording["stream"] and expected[:1] == b"[":
         pytest.skip("a JSON array in answer to a request for events")
-    for cut in CUTS if len(expected) < 20_000 else CUTS[::2]:
+    for cut in CUTS if len(expected) < SHORT else CUTS[:2]:
         model = f"{CLIENTS[wire].prefix}/{recording['id']}@{cut}"
-        status, raw = post(replaying, wire, model, recorded_body(recording), bool(recording["stream"]))
+        status, raw = post(replaying, line, wire, model, recorded_body(recording), bool(recording["stream"]))
         assert status == REFUSED.get(recording["id"], recording["response"]["status"]), raw[:300]
         if recording["id"] not in CHANGED and recording["id"] not in REFUSED:
             assert raw == expected
 
 
 @needs_shared
-@pytest.mark.parametrize("client_wire", CLIENTS)
-@pytest.mark.parametrize("recording", RECORDED, ids=ids)
-def test_across_wires_the_answer_means_the_same(replaying: Process, recording: dict[str, Any], client_wire: str) -> None:
+@pytest.mark.parametrize(
+    ("recording", "client_wire"), PAIRS, ids=lambda value: value if isinstance(value, str) else ids(value)
+)
+def test_across_wires_the_answer_means_the_same(
+    replaying: Process, line: Line, recording: dict[str, Any], client_wire: str
+) -> None:
     wire = CLIENT_OF[recording["wire"]]
-    if client_wire == wire:
-        return
     semantics = tool("semantics")
     expected = semantics.meaning_of(recording)
     stream = bool(recording["stream"])
     model = f"{CLIENTS[wire].prefix}/{recording['id']}"
-    status, raw = post(replaying, client_wire, model, CLIENTS[client_wire].body, stream)
+    status, raw = post(replaying, line, client_wire, model, CLIENTS[client_wire].body, stream)
     got = semantics.from_response(client_wire, raw.decode(), stream and status == 200, status)
     cut_arguments = any(isinstance(call.arguments, str) for call in expected.tool_calls)
     assert [str(v) for v in got.well_formed if not (cut_arguments and v.name.endswith("args-not-json"))] == []

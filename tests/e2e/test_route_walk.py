@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
-from processes import Process
+from processes import Line, Process
 
 from omniroute.gateway.routes import DATA_ROUTES
 from omniroute.manage.routes import MANAGE_ROUTES
@@ -47,6 +48,7 @@ def _rows() -> list[Row]:
 
 
 ROWS = _rows()
+PATHS = {row.path for row in ROWS}
 WALK = pytest.mark.parametrize("row", ROWS, ids=[f"{row.method} {row.path}" for row in ROWS])
 
 
@@ -61,6 +63,12 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 
 @pytest.fixture(scope="module")
+def line(closed: Process) -> Iterator[Line]:
+    with Line(closed.port) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def keys(closed: Process) -> dict[str, str]:
     return {
         scope: closed.api("POST", "/api/keys", {"name": scope, "scopes": [scope]})["key"]
@@ -68,9 +76,9 @@ def keys(closed: Process) -> dict[str, str]:
     }
 
 
-def ask(process: Process, row: Row, path: str = "", key: str = "", field: str = "authorization") -> tuple[int, bytes]:
+def ask(line: Line, row: Row, path: str = "", key: str = "", field: str = "authorization") -> tuple[int, bytes]:
     headers = {field: f"Bearer {key}" if field == "authorization" else key} if key else {}
-    status, _, body = process.request(row.method, path or row.url, None, **headers)
+    status, _, body = line.request(row.method, path or row.url, None, **headers)
     return status, body
 
 
@@ -82,11 +90,11 @@ def test_both_tables_are_walked_and_most_rows_are_closed() -> None:
 
 
 @WALK
-def test_without_a_key_or_with_a_wrong_one(closed: Process, row: Row) -> None:
+def test_without_a_key_or_with_a_wrong_one(line: Line, row: Row) -> None:
     wrong = ("sk-0000000000000000000000000000000000000000", "x", "Bearer", "null", "undefined", "' OR 1=1 --")
     for field in ("authorization", "x-api-key", "x-goog-api-key"):
         for key in ("", *wrong) if field == "authorization" else wrong[:1]:
-            status, body = ask(closed, row, key=key, field=field)
+            status, body = ask(line, row, key=key, field=field)
             if row.access == "P":
                 assert status < 500, body
             else:
@@ -95,9 +103,9 @@ def test_without_a_key_or_with_a_wrong_one(closed: Process, row: Row) -> None:
 
 
 @WALK
-def test_an_inference_key_opens_the_data_plane_and_nothing_else(closed: Process, keys: dict[str, str], row: Row) -> None:
+def test_an_inference_key_opens_the_data_plane_and_nothing_else(line: Line, keys: dict[str, str], row: Row) -> None:
     for field in ("authorization", "x-api-key"):
-        status, body = ask(closed, row, key=keys["inference"], field=field)
+        status, body = ask(line, row, key=keys["inference"], field=field)
         if row.access in "ML":
             assert status == 403, body
             assert b"Invalid management token" in body
@@ -108,10 +116,10 @@ def test_an_inference_key_opens_the_data_plane_and_nothing_else(closed: Process,
 
 
 @WALK
-def test_a_manage_key_opens_management_and_nothing_else(closed: Process, keys: dict[str, str], row: Row) -> None:
+def test_a_manage_key_opens_management_and_nothing_else(line: Line, keys: dict[str, str], row: Row) -> None:
     if row.path in ENDING or (row.access == "M" and row.method not in ("GET", "DELETE")):
         return  # what a right key may change is the business of other tests
-    status, body = ask(closed, row, key=keys["manage"])
+    status, body = ask(line, row, key=keys["manage"])
     if row.access == "K":
         assert status == 403, body
     elif row.access == "S":
@@ -149,18 +157,18 @@ def spellings(path: str) -> dict[str, str]:
 
 
 @WALK
-def test_another_spelling_is_another_path_and_never_opens_more(closed: Process, keys: dict[str, str], row: Row) -> None:
+def test_another_spelling_is_another_path_and_never_opens_more(line: Line, keys: dict[str, str], row: Row) -> None:
     """404, or, where a variable takes the odd text, exactly the refusal of the row that has the variable."""
     if row.path == "/":
         return
     for name, path in spellings(row.url).items():
-        if any(path == other.path for other in ROWS):
+        if path in PATHS:
             continue
         for key in ("", keys["inference"]):
-            status, body = ask(closed, row, path, key)
+            status, body = ask(line, row, path, key)
             if status == 404:
                 continue
-            caught = [other for other in ROWS if "{" in other.path and matches(other, path)]
+            caught = [other for other in ROWS if "{" in other.path and pattern(other).fullmatch(path)]
             assert caught, (name, path, status, body)
             if row.access != "P" and not key:
                 assert status in (401, 405, 307) or all(other.access == "P" for other in caught), (name, path, status)
@@ -169,52 +177,53 @@ def test_another_spelling_is_another_path_and_never_opens_more(closed: Process, 
                 assert status in allowed or all(other.access in "PK" for other in caught), (name, path, status)
 
 
-def matches(row: Row, path: str) -> bool:
+@cache
+def pattern(row: Row) -> re.Pattern[str]:
+    """What the paths of *row* look like."""
     parts = re.split(r"\{(\w+\*?)\}", row.path)
-    pattern = "".join(
-        (".+" if part.endswith("*") else "[^/]+") if n % 2 else re.escape(part) for n, part in enumerate(parts)
+    return re.compile(
+        "".join((".+" if part.endswith("*") else "[^/]+") if n % 2 else re.escape(part) for n, part in enumerate(parts))
     )
-    return re.fullmatch(pattern, path) is not None
 
 
 @WALK
-def test_head_and_options_tell_no_more_than_the_method_itself(closed: Process, row: Row) -> None:
-    status, headers, body = closed.request("OPTIONS", row.url)
+def test_head_and_options_tell_no_more_than_the_method_itself(line: Line, row: Row) -> None:
+    status, headers, body = line.request("OPTIONS", row.url)
     assert (status, body) == (204, b"")
     assert row.method in headers["allow"].split(", ")
     assert not any(name.startswith("access-control") for name in headers)
-    status, headers, body = closed.request("HEAD", row.url)
+    status, headers, body = line.request("HEAD", row.url)
     assert body == b""
     if row.method == "GET":
-        assert status == closed.request("GET", row.url)[0]
+        assert status == line.request("GET", row.url)[0]
     else:
         assert status in (401, 404, 405) or any(r.url == row.url and r.method == "GET" for r in ROWS)
     for method in ("TRACE", "PROPFIND", "get", "LOCK"):
-        assert closed.request(method, row.url)[0] == 405
+        assert line.request(method, row.url)[0] == 405
 
 
 @WALK
-def test_the_method_cannot_be_overridden(closed: Process, row: Row) -> None:
+def test_the_method_cannot_be_overridden(line: Line, row: Row) -> None:
+    plain = line.request("GET", row.url)[0]
     for name in ("x-http-method-override", "x-http-method", "x-method-override"):
         for method in ("DELETE", "POST", "PUT"):
-            found = closed.request("GET", row.url, None, **{name: method})[0]
-            assert found == closed.request("GET", row.url)[0]
+            assert line.request("GET", row.url, None, **{name: method})[0] == plain
 
 
 @WALK
-def test_host_and_origin_are_checked_on_every_route(closed: Process, keys: dict[str, str], row: Row) -> None:
+def test_host_and_origin_are_checked_on_every_route(closed: Process, line: Line, keys: dict[str, str], row: Row) -> None:
     key = "" if row.path in ENDING else f"Bearer {keys['manage']}"
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "[::2]", "169.254.169.254"):
-        status, headers, body = closed.request(row.method, row.url, None, host=host, authorization=key)
+        status, headers, body = line.request(row.method, row.url, None, host=host, authorization=key)
         assert (status, code(body)) == (403, "host_not_allowed")
         assert "access-control-allow-origin" not in headers
     for origin in ("https://evil.example", "null", f"http://localhost:{closed.port + 1}", "http://127.0.0.1.evil.example"):
-        status, headers, body = closed.request(row.method, row.url, None, origin=origin, authorization=key)
+        status, headers, body = line.request(row.method, row.url, None, origin=origin, authorization=key)
         assert (status, code(body)) == (403, "origin_not_allowed")
         assert not any(name.startswith("access-control") for name in headers)
     for site in ("cross-site", "same-site"):
         fields = {"sec_fetch_site": site, "sec_fetch_mode": "no-cors", "authorization": key}
-        status, _, body = closed.request(row.method, row.url, None, **fields)
+        status, _, body = line.request(row.method, row.url, None, **fields)
         assert (status, code(body)) == (403, "origin_not_allowed")
 
 
@@ -249,7 +258,7 @@ QUERIES = [
 
 
 @WALK
-def test_garbage_is_refused_and_never_breaks_anything(closed: Process, keys: dict[str, str], row: Row) -> None:
+def test_garbage_is_refused_and_never_breaks_anything(line: Line, keys: dict[str, str], row: Row) -> None:
     if row.path in ENDING:
         return
     scope = "inference" if row.access == "K" else "manage"
@@ -258,8 +267,8 @@ def test_garbage_is_refused_and_never_breaks_anything(closed: Process, keys: dic
     ]
     for path in (row.url, *odd):
         for body in GARBAGE if row.method != "GET" and path == row.url else [None, b"{}"]:
-            status, _, raw = closed.request(row.method, path, body, authorization=f"Bearer {keys[scope]}")
+            status, _, raw = line.request(row.method, path, body, authorization=f"Bearer {keys[scope]}")
             assert status < 500 or (status, row.path) in UNDELIVERED, (path, body and body[:60], raw[:300])
     for query in QUERIES:
-        status, _, raw = closed.request(row.method, f"{row.url}?{query}", b"{", authorization=f"Bearer {keys[scope]}")
+        status, _, raw = line.request(row.method, f"{row.url}?{query}", b"{", authorization=f"Bearer {keys[scope]}")
         assert status < 500 or (status, row.path) in UNDELIVERED, (query, raw[:300])

@@ -11,7 +11,7 @@ from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, chat_message
 
 from omniroute.gateway import attempt as module
 from omniroute.gateway import pipeline
-from omniroute.gateway.attempt import attempt, fold, make_pipe, stamp
+from omniroute.gateway.attempt import ENDS, attempt, fold, make_pipe, stamp
 from omniroute.gateway.job import ChatJob, Line
 from omniroute.gateway.render import Prepared, same_wire
 from omniroute.gateway.stream import Translation, Undecided
@@ -76,6 +76,14 @@ async def test_thinking_in_tags_at_the_start_of_a_whole_answer_moves_to_its_own_
     assert (made.usage.input, made.usage.output) == (21, 5)
 
 
+async def test_thinking_in_tags_moves_too_where_one_choice_is_asked_for_by_number() -> None:
+    gateway = fake_gateway(one_provider(CHAT), (200, JSON, chat_message({"content": "<think>why</think>so"})))
+    made = ready(gateway, CHAT, n=1)
+    assert await run(gateway, made) is None
+    exchange: Any = made.exchange
+    assert json.loads(exchange.text)["choices"][0]["message"]["content"] == "so"
+
+
 async def test_tags_that_an_answer_talks_about_and_those_of_several_choices_stay() -> None:
     for text, more in (("It says <think>", {}), ("<think>why</think>so", {"n": 2})):
         whole = chat_message({"content": text})
@@ -84,6 +92,25 @@ async def test_tags_that_an_answer_talks_about_and_those_of_several_choices_stay
         assert await run(gateway, made) is None
         exchange: Any = made.exchange
         assert exchange.text == whole
+
+
+@BOTH
+@pytest.mark.parametrize("client", WIRES, ids=repr)
+async def test_an_upstream_that_serves_streams_alone_answers_whole_too(wire: Wire, client: Wire) -> None:
+    refusal = wire.error("invalid_request_error", "Stream must be set to true")
+    gateway = fake_gateway(one_provider(wire), (400, JSON, refusal), (200, SSE, b"".join(wire.stream)))
+    made = ready(gateway, client)
+    assert await run(gateway, made) is None
+    exchange: Any = made.exchange
+    assert client.text(exchange.text, False) == SAID
+    assert "answered as a stream" in exchange.header(b"x-omniroute-route").decode()
+    first, again = map(json.loads, gateway.upstream.sent)
+    assert again == first | {"stream": True} | ({"stream_options": {"include_usage": True}} if wire is CHAT else {})
+    assert made.usage is not None
+    assert (made.usage.input, made.usage.output) == (21, 5)
+    gateway = fake_gateway(one_provider(wire), (400, JSON, refusal))
+    failure = await run(gateway, ready(gateway, client))
+    assert (failure and failure.status, len(gateway.upstream.sent)) == (400, 2)
 
 
 async def test_a_broken_stream_where_a_whole_answer_was_asked_for_is_said_to_be_one() -> None:
@@ -181,6 +208,25 @@ def test_a_stream_that_was_cut_folds_into_a_failure() -> None:
     assert collect(fold("openai-chat", b"".join(CHAT.stream[:2]))).failure is not None
     with pytest.raises(BadAnswer):
         fold("openai-chat", b"data: {oops\n\n")
+
+
+NDJSON = [(b"content-type", b"application/x-ndjson")]
+ENDED = [
+    ("openai-chat", SSE, b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n', b"data: [DONE]\n\n"),
+    ("openai-chat", SSE, b": so far so good\n\n", b'data: {"error":{"message":"No"}}\n\n'),
+    ("anthropic", SSE, ANTHROPIC.stream[0], b"".join(ANTHROPIC.stream[1:])),
+    ("openai-responses", SSE, b"", b'data: {"type":"response.completed","response":{"output":[]}}\n\n'),
+    ("ollama", NDJSON, b'{"message":{"content":"a"},"done":false}\n', b'{"message":{"content":""},"done":true}\n'),
+    ("openai-chat", SSE, b"", b"data: {oops\n\n"),
+]
+
+
+@pytest.mark.parametrize(("wire", "kind", "before", "end"), ENDED)
+def test_a_stream_for_a_whole_answer_ends_where_its_wire_says_so(wire: str, kind: Any, before: bytes, end: bytes) -> None:
+    reached = ENDS[wire](kind)
+    assert reached is not None
+    assert [reached(before), reached(end[:-1]), reached(end[-1:])] == [False, False, True]
+    assert ENDS[wire](JSON) is None
 
 
 @BOTH

@@ -4,6 +4,7 @@ import pytest
 
 from omniroute.errors import OmniError
 from omniroute.gateway.auth import authenticate, check_model, digest, find, model_allowed, presented_key
+from omniroute.gateway.routes import DataRoute, chat
 from omniroute.gateway.snapshot import GatewayKey, Snapshot
 from omniroute.proto.exchange import Request
 from omniroute.upstream.providers import Provider
@@ -16,8 +17,10 @@ def snapshot(**changes: object) -> Snapshot:
     return Snapshot(key_secret=SECRET, keys={key.digest: key})
 
 
-def request(*headers: tuple[bytes, bytes], query: str = "") -> Request:
-    return Request("POST", "/v1/messages", query, list(headers))
+def request(*headers: tuple[bytes, bytes], query: str = "", wire: str = "anthropic") -> Request:
+    made = Request("POST", "/v1/messages", query, list(headers))
+    made.route = DataRoute("POST", "/v1/messages", chat, wire)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -27,7 +30,7 @@ def request(*headers: tuple[bytes, bytes], query: str = "") -> Request:
         request((b"authorization", b"bearer   sk-good")),
         request((b"x-api-key", b"sk-good")),
         request((b"x-goog-api-key", b" sk-good ")),
-        request(query="alt=sse&key=sk-good"),
+        request(query="alt=sse&key=sk-good", wire="gemini"),
         request((b"x-api-key", b"other"), (b"authorization", b"Bearer sk-good")),
     ],
 )
@@ -35,6 +38,10 @@ def test_a_key_is_found_wherever_a_client_puts_it(sent: Request) -> None:
     key = authenticate(snapshot(), sent, 0.0, required=True)
     assert key is not None
     assert key.id == "id"
+
+
+def test_a_key_in_the_address_counts_on_geminis_paths_only() -> None:
+    assert presented_key(request(query="key=sk-good")) == ""
 
 
 def test_no_key_and_wrong_key_are_told_apart_only_when_one_is_required() -> None:

@@ -198,7 +198,7 @@ async def test_a_fault_in_mid_stream_is_reported_once_in_the_stream(client: Wire
         assert len(upstream.requests) == 1
         record = plane.records[0]
         assert words in record.error
-        assert record.tokens_out == 1
+        assert 1 <= record.tokens_out <= len(told), "about one for each event, as no usage came"
 
 
 def assert_last_word_is_the_error(client: Wire, raw: bytes) -> None:

@@ -11,15 +11,18 @@ from omniroute.errors import OmniError
 from omniroute.gateway.render import (
     Doors,
     answer_fields,
+    as_stream,
     failure_of,
     label,
     provider_profile,
     same_wire,
+    streams_only,
     translated,
     wire_fields,
 )
 from omniroute.gateway.resolve import Route, resolve
 from omniroute.proto.exchange import Request
+from omniroute.translate.events import Failure
 from omniroute.translate.formats import FORMATS, RELAYS
 from omniroute.translate.peek import Peek, peek
 
@@ -141,3 +144,29 @@ def test_our_own_refusals_keep_what_they_say() -> None:
         3.0,
     )
     assert failure.wire == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "so"),
+    [
+        (400, "Stream must be set to true", True),
+        (400, "`stream` must be true", True),
+        (400, "This model only supports streaming", True),
+        (400, "This model only support stream mode, please enable the stream parameter to access the model.", True),
+        (400, "This model requires streaming.", True),
+        (400, "'stream' must be a boolean", False),
+        (400, "stream_options may only be set when stream is true", False),
+        (500, "Stream must be set to true", False),
+    ],
+)
+def test_a_refusal_to_answer_whole_is_known_by_its_words(status: int, text: str, so: bool) -> None:
+    assert streams_only(Failure(status, text)) is so
+
+
+def test_a_stream_is_asked_for_in_the_words_of_the_wire() -> None:
+    body = b'{"model":"m","stream":false,"x":[1, 2]}'
+    assert as_stream(route(ANTHROPIC), body) == b'{"model":"m","stream":true,"x":[1, 2]}'
+    assert b'"stream_options":{"include_usage":true}' in as_stream(route(CHAT), body)
+    quiet = route(CHAT)._replace(quirks=frozenset({"no_stream_options"}))
+    assert b"stream_options" not in as_stream(quiet, body)
+    assert as_stream(route(CHAT)._replace(wire="gemini"), body) == body

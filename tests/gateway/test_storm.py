@@ -92,7 +92,7 @@ class World:
     async def reach(self, origin: object, seconds: float) -> None:
         """Their hosts are there; what they answer is another matter."""
 
-    async def whole_as(self, form: Template, body: bytes, *, extra: Headers, limit: int) -> Call:
+    async def whole_as(self, form: Template, body: bytes, *, extra: Headers, limit: int, ends: Any) -> Call:
         status, headers, raw = await self._ask(form)
         call = FakeCall(self.clock, status, headers, raw)
         call.take = lambda: raw  # type: ignore[attr-defined]

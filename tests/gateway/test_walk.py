@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from data_plane import JSON, accounts
 from fakes_gateway import FakeGateway, ask, failing, fake_gateway, good, one_provider
-from wires import CHAT, SAID, WIRES, Wire
+from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, chat_message
 
 from omniroute.gateway.blame import blame
 from omniroute.gateway.snapshot import GatewaySettings, RateDefaults
@@ -39,6 +39,18 @@ async def test_a_failure_of_the_network_is_one_of_the_account() -> None:
     gateway = fake_gateway(one_provider(CHAT, "a", "b"), TransportError("refused", "refused"), good(CHAT))
     assert (await ask(gateway, CHAT)).status == 200
     assert gateway.live.health.blocked_until("c1", "m") is not None
+
+
+@pytest.mark.parametrize(
+    ("reason", "cools"), [("function_call_filter: MALFORMED_FUNCTION_CALL", False), ("network_error", True)]
+)
+async def test_a_slip_of_the_model_goes_to_another_account_and_cools_none(reason: str, cools: bool) -> None:
+    slip = (200, JSON, chat_message({"content": ""}, finish=reason))
+    gateway = fake_gateway(one_provider(CHAT, "a", "b"), slip, slip)
+    got = await ask(gateway, ANTHROPIC)
+    assert (got.status, len(gateway.upstream.sent)) == (502, 2)
+    assert (reason in ANTHROPIC.error_of(got.text)["message"], gateway.records[0].status) == (True, 502)
+    assert (gateway.live.health.calm, gateway.live.breakers.calm) == (not cools, not cools)
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])

@@ -1,4 +1,4 @@
-"""Control planes for the tests of this folder, with password hashing made cheap."""
+"""Control planes for the tests in this directory, with fast password hashing."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def make_admin(tmp_path: Path) -> Iterator[Callable[..., Admin]]:
 
 @pytest.fixture
 def admin(make_admin: Callable[..., Admin]) -> Admin:
-    """A fresh gateway: no password, so open to this machine."""
+    """A new gateway without a password, so open to this machine."""
     return make_admin()
 
 
 @pytest.fixture
 def guarded(make_admin: Callable[..., Admin]) -> Admin:
-    """A gateway with a password, nobody logged in."""
+    """A gateway with a password; the client is not logged in."""
     return make_admin(initial_password=PASSWORD)

@@ -39,7 +39,7 @@ def test_an_empty_gateway_has_the_whole_shape(admin: Admin) -> None:
     assert found["summary"] == {
         "totalTokens": 0, "promptTokens": 0, "completionTokens": 0, "totalCost": 0, "totalRequests": 0, "uniqueModels": 0,
         "uniqueAccounts": 0, "uniqueApiKeys": 0, "streak": 0, "successfulRequests": 0, "successRatePct": 0,
-        "avgLatencyMs": 0, "firstRequest": None, "lastRequest": None,
+        "avgLatencyMs": 0, "firstRequest": None, "lastRequest": None, "unpricedRequests": 0,
     }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_a_model_may_be_checked_at_one_provider_by_bare_name_and_by_alias(admin:
     assert _check(admin, model="cheap")["available"] is True
 
 
-def test_a_model_without_an_account_or_of_nobody_is_not_available(admin: Admin) -> None:
+def test_a_model_without_account_or_provider_is_not_available(admin: Admin) -> None:
     found = _check(admin, model="openai/gpt-4o")
     assert (found["available"], found["providers"][0]["reason"]) == (False, "No active connection")
     assert _check(admin, model="nobody/x") == {"model": "nobody/x", "available": False, "providers": []}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import sqlite3
 import tarfile
 from collections.abc import Callable
@@ -96,17 +97,23 @@ def test_calls_that_end_during_a_restore_are_not_lost(admin: Admin) -> None:
     assert admin.send("GET", "/api/usage/history").json["totalRequests"] == 1
 
 
-@pytest.mark.parametrize("backup_id", ["../x", "x.sqlite", "db_x.sqlite", "db_2020-01-01T00-00-00-000Z_a.sqlite/.."])
-def test_an_id_that_is_no_name_of_a_backup_is_refused(admin: Admin, backup_id: str) -> None:
-    answer = admin.send("POST", PATH, {"backupId": backup_id})
+@pytest.mark.parametrize(
+    "backup_id", ["../x", "x.sqlite", "db_x.txt", "db_a/b.sqlite", "db_2020-01-01T00-00-00-000Z_a.sqlite/.."]
+)
+def test_an_id_that_is_no_name_of_a_backup_is_refused(
+    admin: Admin, backup_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        answer = admin.send("POST", PATH, {"backupId": backup_id})
     assert (answer.status, answer.json) == (500, {"error": "Invalid backup ID"})
+    assert caplog.records == []  # the caller's mistake
 
 
 def test_a_backup_that_is_not_there_or_damaged_changes_nothing(admin: Admin) -> None:
     admin.connection()
-    absent = "db_2020-01-01T00-00-00-000Z_manual.sqlite"
-    answer = admin.send("POST", PATH, {"backupId": absent})
-    assert (answer.status, answer.json) == (500, {"error": f"Backup not found: {absent}"})
+    for absent in ("db_2020-01-01T00-00-00-000Z_manual.sqlite", "db_x.sqlite"):
+        answer = admin.send("POST", PATH, {"backupId": absent})
+        assert (answer.status, answer.json) == (500, {"error": f"Backup not found: {absent}"})
     name = _backup(admin)
     path = admin.settings.data_dir / "db_backups" / name
     path.write_bytes(path.read_bytes()[:5000] + b"\xff" * 20_000)
@@ -249,17 +256,24 @@ def test_a_database_of_a_newer_version_is_refused(admin: Admin, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("statement", "text"),
+    ("own", "statement", "text"),
     [
-        (f"PRAGMA user_version = {len(migrations())};", "Invalid OmniRoute database. Missing columns: "),
-        ("ALTER TABLE provider_connections ADD COLUMN backoff_level; UPDATE provider_connections SET backoff_level = 'x';",
+        (False, f"PRAGMA user_version = {len(migrations())};", "Invalid OmniRoute database. Missing columns: "),
+        (True, "UPDATE provider_connections SET backoff_level = 'x';",
          "Invalid database file: what it holds cannot be used (TypeError: "),
     ],
 )  # fmt: skip
-def test_a_database_that_cannot_be_used_changes_nothing(admin: Admin, tmp_path: Path, statement: str, text: str) -> None:
+def test_a_database_that_cannot_be_used_changes_nothing(
+    admin: Admin, tmp_path: Path, own: bool, statement: str, text: str
+) -> None:
     """Found out before it is put in force, or after: a gateway that went on with it would not start again."""
     admin.connection(name="kept")
-    answer = _import(admin, _reference(tmp_path / "odd.sqlite", statement))
+    odd = tmp_path / "odd.sqlite"
+    if own:  # values of an older database would be replaced
+        odd.write_bytes(admin.send("GET", f"{PATH}/export").text)
+        with closing(sqlite3.connect(odd)) as db:
+            db.executescript(statement)
+    answer = _import(admin, odd.read_bytes() if own else _reference(odd, statement))
     assert answer.status == 400
     assert answer.json["error"].startswith(text)
     assert _names(admin) == ["kept"]

@@ -30,6 +30,8 @@ class Body(Struct, rename="camel", kw_only=True):
     items: list[Item] = []
     short: Annotated[str, Meta(min_length=4, max_length=6)] = "1234"
     share: int | float | None = 0
+    env: dict[str, str] = {}
+    named: dict[str, Item] | None = None
 
 
 def problems(raw: bytes) -> list[tuple[str, str]]:
@@ -87,6 +89,9 @@ def test_every_missing_field_is_named_in_order() -> None:
         ({"mode": 3}, ("mode", 'Invalid option: expected one of "a"|"b"')),
         ({"tags": "x"}, ("tags", "Invalid input: expected array, received string")),
         ({"tags": ["x", 5]}, ("tags.1", "Each tag must be a string")),
+        ({"env": {"A": "x", "B": 5}}, ("env.B", "Invalid input: expected string, received number")),
+        ({"named": {"a": {"pattern": "p"}, "b": {}}}, ("named.b.pattern", "Pattern is required")),
+        ({"named": {"b": 1}}, ("named.b", "Invalid input: expected object, received number")),
         ({"items": [{}]}, ("items.0.pattern", "Pattern is required")),
         ({"items": [{"pattern": 5}]}, ("items.0.pattern", "Invalid input: expected string, received number")),
     ],

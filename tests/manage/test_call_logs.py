@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes_manage import Admin
+from fakes_manage import Admin, fields_of
 from fakes_store import a_call
 
 PATH = "/api/usage/call-logs"
@@ -39,7 +39,7 @@ def test_a_call_in_the_contracts_form(admin: Admin) -> None:
         ("", 3), ("?status=ok", 2), ("?status=error", 1), ("?status=429", 1), ("?status=200", 2), ("?model=o1", 1),
         ("?provider=deepseek", 1), ("?account=home", 1), ("?apiKey=key-2", 1), ("?combo=1", 1), ("?combo=0", 3),
         ("?search=slow+down", 1), ("?search=%25", 0), ("?model=gpt_4o", 0), ("?limit=2", 2), ("?limit=0", 1), ("?model=", 3),
-        ("?status=99999999999999999999", 3), ("?provider=openai&status=error", 1),
+        ("?status=all", 3), ("?status=", 3), ("?status=201", 0), ("?provider=openai&status=error", 1),
     ],
 )  # fmt: skip
 def test_filters(admin: Admin, query: str, count: int) -> None:
@@ -47,6 +47,12 @@ def test_filters(admin: Admin, query: str, count: int) -> None:
     admin.store.usage.put(a_call("b", status=429, model="o1", error="slow down", combo="mix"))
     admin.store.usage.put(a_call("c", provider="deepseek", account="home", key_id="key-2"))
     assert len(_list(admin, query)) == count
+
+
+@pytest.mark.parametrize("status", ["zz", "99999999999999999999", "2xx", "OK", "-1"])
+def test_a_status_that_is_none_is_refused(admin: Admin, status: str) -> None:
+    answer = admin.send("GET", f"/api/usage/call-logs?status={status}")
+    assert (answer.status, [*fields_of(answer)]) == (400, ["status"])
 
 
 def test_a_provider_may_be_named_by_its_prefix(admin: Admin) -> None:

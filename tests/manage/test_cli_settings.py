@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_read_is_said_and_never_overwritten(equipped: Admi
         ("claude", {"env": {"ANTHROPIC_BASE_URL": " "}}, ["env.ANTHROPIC_BASE_URL"]),
         ("claude", {"env": {"ANTHROPIC_BASE_URL": "http://169.254.169.254"}}, ["baseUrl"]),
         ("claude", {"env": {"API_TIMEOUT_MS": "1\n2"}}, ["env.API_TIMEOUT_MS"]),
-        ("claude", {"env": {"API_TIMEOUT_MS": 5}}, ["env.*"]),
+        ("claude", {"env": {"API_TIMEOUT_MS": 5}}, ["env.API_TIMEOUT_MS"]),
         ("codex", {}, ["baseUrl", "apiKey", "model"]),
         ("codex", {**MODEL, "apiKey": ""}, ["apiKey"]),
         ("droid", {"apiKey": "k"}, ["baseUrl", "model"]),

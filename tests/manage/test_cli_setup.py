@@ -59,7 +59,7 @@ def test_a_key_beside_a_provider_that_the_user_wrote_by_hand_comes_back(admin: A
     assert (folder / "config.toml").read_text().strip() == ""
 
 
-def test_what_is_in_the_way_is_named_with_its_file(admin: Admin, setup: CliSetup, folder: Path) -> None:
+def test_an_unusable_file_is_named_in_the_error(admin: Admin, setup: CliSetup, folder: Path) -> None:
     (folder / "config.toml").write_text('model_providers = "none"\n')
     with pytest.raises(OmniError, match=r'config\.toml is left as it is: "model_providers" is not an object'):
         admin.run(setup.configure(CODEX, WANTED))

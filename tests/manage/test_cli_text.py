@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from omniroute.manage.cli_text import Malformed, difference, masked, masked_text, parse, render
@@ -14,7 +15,7 @@ JSON, TOML = File(("settings.json",)), File(("config.toml",), "toml")
     ("file", "text"), [(JSON, "{"), (JSON, "[]"), (JSON, "// x\n{}"), (JSON, "null"), (TOML, "a = "), (TOML, "a = 1\na = 2")]
 )
 def test_what_is_malformed_is_said(file: File, text: str) -> None:
-    with pytest.raises(Malformed, match=r"it (is not valid|holds no)"):
+    with pytest.raises(Malformed, match=r"it is not (valid|a JSON object)"):
         parse(file, text)
 
 
@@ -32,6 +33,25 @@ def test_toml_keeps_comments_and_order() -> None:
 
 def test_json_is_indented_and_keeps_its_order() -> None:
     assert render(JSON, parse(JSON, '{"b":{"c":1},"a":"ü"}')) == '{\n  "b": {\n    "c": 1\n  },\n  "a": "ü"\n}\n'
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["0", "-7",
+     "18446744073709551616", "-9223372036854775809", "123456789012345678901234567890", "1.50", "1e5", "1E+40", "0.1",
+     "0.12345678901234567890", "-0.0"],
+)  # fmt: skip
+def test_json_numbers_stay_as_they_were_written(number: str) -> None:
+    text = f'{{\n  "a": [\n    {number}\n  ]\n}}\n'
+    document = parse(JSON, text)
+    assert render(JSON, document) == masked_text(JSON, text) == text
+    assert document == parse(JSON, text)
+    assert msgspec.json.encode(masked(document)) == f'{{"a":[{number}]}}'.encode()
+
+
+def test_json_that_is_nested_too_deeply_is_malformed() -> None:
+    with pytest.raises(Malformed, match="nested too deeply"):
+        parse(JSON, '{"a":' + "[" * 1010 + "]" * 1010 + "}")
 
 
 @pytest.mark.parametrize(

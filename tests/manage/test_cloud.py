@@ -39,7 +39,7 @@ def aliases(admin: Admin) -> dict[str, str]:
     return dict(admin.store.snapshot.aliases)
 
 
-def test_each_gets_what_the_other_has(pair: Pair) -> None:
+def test_both_gateways_get_the_records_of_the_other(pair: Pair) -> None:
     pair.near.connection(name="near-1")
     pair.far.connection(name="far-1")
     alias(pair.near, "fast")

@@ -46,7 +46,7 @@ def test_without_times_the_side_that_changed_wins_and_of_two_whoever_asked() -> 
     assert not taken({"a": plain("x")}, {"a": plain("x")}, {}, they_win=True)
 
 
-def test_what_i_deleted_does_not_come_back_unless_it_was_changed_there() -> None:
+def test_a_deleted_record_returns_only_if_the_other_side_changed_it() -> None:
     assert not taken({}, {"a": timed(OLD)}, {"a": OLD})
     assert taken({}, {"a": timed(NEW)}, {"a": OLD})
     assert not taken({}, {"a": plain("x")}, {"a": "x"})

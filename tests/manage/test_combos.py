@@ -112,7 +112,7 @@ def test_what_is_wrong_with_a_name_is_said(admin: Admin) -> None:
     assert complaint({"name": "bad name!"}) == "Name can only contain letters, numbers, -, _, / and ."
 
 
-def test_a_circle_is_refused(admin: Admin) -> None:
+def test_circular_combos_are_refused(admin: Admin) -> None:
     answer = admin.send("POST", PATH, {"name": "self", "models": ["self"]})
     assert (answer.status, answer.json) == (400, {"error": "Circular combo reference detected: self"})
     inner = made(admin, "inner", "a/m")

@@ -37,6 +37,7 @@ from contract.house import PASSWORD, House
 from contract.row import NOT_A_MANAGER, NOT_LOGGED_IN, Ask, Fact, Row, error, said, typed
 from contract.shape import Some, either, misfits
 from fakes_exchange import FakeExchange
+from fakes_manage import catalog
 from shared import SHARED, needs_shared
 
 from omniroute.app import App
@@ -112,6 +113,14 @@ REFUSED: Final[dict[str, dict[str, tuple[int, Any]]]] = {
     "K": {"nobody": (401, _BAD_KEY["Missing"]), "stranger": (401, _BAD_KEY["Invalid"])},
 }
 Build = Callable[..., House]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_catalogue() -> Iterator[None]:
+    """The catalogue is read once, and not by each gateway."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("omniroute.app.load_catalog", catalog)
+        yield
 
 
 @pytest.fixture(scope="module")

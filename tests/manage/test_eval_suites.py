@@ -45,7 +45,7 @@ def test_an_answer_is_judged_by_its_strategy(strategy: str, value: str, answer: 
     assert judge(case(strategy, value), answer).passed is passed
 
 
-def test_what_was_compared_is_told_in_short() -> None:
+def test_results_show_a_snippet_of_what_was_compared() -> None:
     assert judge(case("contains", "x"), "y" * 1000).details == {"actualSnippet": "y" * 200, "searchTerm": "x"}
     assert judge(case("exact", "x"), "y").details == {"expected": "x", "actual": "y"}
     assert judge(case("regex", "x"), "y").details == {"actualSnippet": "y", "pattern": "x"}

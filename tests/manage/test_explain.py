@@ -27,7 +27,7 @@ def add(admin: Admin, name: str) -> None:
     admin.plane.services.live.snapshot = admin.store.snapshot
 
 
-def test_the_way_of_a_request_without_sending_it(admin: Admin) -> None:
+def test_a_request_is_explained_without_sending_it(admin: Admin) -> None:
     add(admin, "work")
     told = admin.send("POST", PATH, {"model": "openai/gpt-4o"}).json
     assert told["first"] == "openai/work"

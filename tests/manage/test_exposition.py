@@ -46,7 +46,7 @@ def test_calls_are_summed_by_provider_and_model(admin: Admin) -> None:
     assert found["omniroute_first_token_seconds_sum", *label] == 0.2
 
 
-def test_the_state_of_the_moment_is_told(admin: Admin) -> None:
+def test_gauges_show_the_current_state(admin: Admin) -> None:
     made = admin.connection()
     admin.live.begin(("openai", "gpt-4o", made["id"]))
     admin.fail(made["id"])

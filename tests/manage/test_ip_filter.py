@@ -66,7 +66,7 @@ def test_a_ban_lasts_its_time_and_survives_a_restart(admin: Admin) -> None:
         {"tempBan": {"ip": "127.0.0.1"}},
     ],
 )
-def test_nobody_locks_himself_out(admin: Admin, body: dict[str, Any]) -> None:
+def test_a_change_that_would_lock_the_caller_out_is_refused(admin: Admin, body: dict[str, Any]) -> None:
     reply = admin.send("PUT", PATH, {"enabled": True, **body})
     assert reply.status == 400
     assert reply.json["error"].startswith("This change would lock you out (")

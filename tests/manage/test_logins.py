@@ -52,7 +52,7 @@ def test_a_mapped_address_is_the_ipv4_one() -> None:
     assert logins.locked("192.0.2.1", 0.0)
 
 
-def test_a_lock_is_told_once() -> None:
+def test_a_lock_is_reported_once() -> None:
     logins = Logins()
     assert not logins.first_refusal("192.0.2.1")
     for _ in range(5):

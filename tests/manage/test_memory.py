@@ -55,7 +55,7 @@ def test_after_a_restore_the_next_call_meets_the_restored_sums(admin: Admin) -> 
         admin.live.budgets.reserve([PURSE], 0.2)
 
 
-def test_sums_that_the_restored_database_does_not_know_are_gone_but_reservations_stay(admin: Admin) -> None:
+def test_a_restore_resets_unknown_sums_but_keeps_reservations(admin: Admin) -> None:
     empty = back_up(admin)
     spend(admin, 0.3)
     reservation = admin.live.budgets.reserve([PURSE], 0.25)

@@ -30,6 +30,20 @@ def test_a_new_node_has_the_promised_shape(admin: Admin) -> None:
     assert admin.audit() == ["node.create"]
 
 
+def test_a_prefix_in_use_is_taken_and_said_and_leads_to_the_node_with_an_account(admin: Admin) -> None:
+    first = admin.node("mock", name="First")
+    answer = admin.send("POST", PATH, {**BODY, "name": "Second"})
+    second = answer.json["node"]["id"]
+    said = 'The prefix "mock" is also that of the node "First": at present its models are those of "First"'
+    assert (answer.status, answer.json["warning"]) == (201, said)
+    made = admin.connection(first), admin.connection(second)
+    assert admin.store.snapshot.prefixes["mock"] == first
+    admin.send("DELETE", f"/api/providers/{made[0]['id']}")
+    assert admin.store.snapshot.prefixes["mock"] == second
+    assert admin.send("PATCH", f"{PATH}/{first}", {"name": "F"}).json["warning"].endswith('those of "Second"')
+    assert "warning" not in admin.send("PATCH", f"{PATH}/{first}", {"prefix": "own"}).json
+
+
 @pytest.mark.parametrize(
     ("fields", "id_", "base_url"),
     [

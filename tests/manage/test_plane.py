@@ -33,7 +33,7 @@ def test_a_crash_is_a_clean_500_with_the_routes_text(admin: Admin, caplog: pytes
     assert [record.__dict__["request_id"] for record in caplog.records] == ["req-9"]
 
 
-def test_a_refusal_is_its_text(admin: Admin) -> None:
+def test_a_refusal_has_just_a_text(admin: Admin) -> None:
     async def refuse(call: Call) -> Reply:
         raise OmniError("not_found", "Key not found")
 

@@ -13,6 +13,7 @@ from proxies import AProxy
 from scripted_upstream import Answer, ScriptedUpstream
 
 from omniroute.gateway.outbound import Via
+from omniroute.gateway.retry import PROFILES
 from omniroute.proto.proxy import Proxy
 
 PATH = "/api/settings/proxy"
@@ -34,6 +35,21 @@ def refusal(admin: Admin, body: Any, method: str = "PUT", path: str = PATH) -> s
     assert (reply.status, reply.json["error"]["type"]) == (400, "invalid_request")
     message: str = reply.json["error"]["message"]
     return message
+
+
+@pytest.mark.parametrize("status", [502, 429])
+@pytest.mark.parametrize("id", ["openai", "groq"])
+def test_another_way_to_a_provider_ends_the_wait_for_it(admin: Admin, id: str, status: int) -> None:
+    account = admin.connection("openai")["id"]
+    admin.send("PUT", PATH, {"level": "provider", "id": id, "proxy": P})
+    admin.fail(account, status=status)
+    for _ in range(5):
+        admin.live.breakers.fail("openai", PROFILES["apikey"])
+    admin.send("DELETE", f"{PATH}?level=provider&id={id}")
+    waits = (id, status) != ("openai", 502)
+    assert bool(admin.live.breakers.wait("openai")) is waits
+    shown = admin.send("GET", f"/api/providers/{account}").json["connection"]
+    assert ("rateLimitedUntil" in shown) is waits
 
 
 def test_one_level_at_a_time(admin: Admin) -> None:

@@ -44,6 +44,17 @@ def test_a_profile_is_replaced_and_in_the_next_snapshot(admin: Admin, method: st
     assert admin.audit()[-1] == "resilience.update"
 
 
+def test_an_open_breaker_opens_by_the_profile_now_in_force(admin: Admin) -> None:
+    admin.connection("openai")
+    for _ in range(5):
+        admin.live.breakers.fail("openai", PROFILES["apikey"])
+    admin.advance(1)
+    assert admin.send("GET", PATH).json["circuitBreakers"][0]["retryAfterMs"] == 29_000
+    admin.send("PUT", PATH, {"profiles": {"apikey": APIKEY | {"circuitBreakerReset": 3000}}})
+    [breaker] = admin.send("GET", PATH).json["circuitBreakers"]
+    assert (breaker["state"], breaker["retryAfterMs"]) == ("OPEN", 2000)
+
+
 @BOTH
 def test_limits_of_protected_connections_are_changed_one_by_one(admin: Admin, method: str) -> None:
     answer = admin.send(method, PATH, {"defaults": {"requestsPerMinute": 7}})

@@ -76,6 +76,8 @@ def test_provider_metrics_count_all_calls(admin: Admin) -> None:
     admin.store.usage.put(a_call(duration_ms=100.0))
     admin.store.usage.put(a_call(duration_ms=201.0, status=502))
     admin.store.usage.put(a_call(provider="deepseek", duration_ms=10.0))
+    admin.store.usage.put(a_call(provider="", status=400))
     metrics = admin.send("GET", "/api/provider-metrics").json["metrics"]
     assert metrics["openai"] == {"totalRequests": 2, "totalSuccesses": 1, "successRate": 50, "avgLatencyMs": 150}
     assert metrics["deepseek"]["successRate"] == 100
+    assert metrics.keys() == {"openai", "deepseek"}  # a call refused before it was routed has no provider

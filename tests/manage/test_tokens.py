@@ -217,7 +217,7 @@ def test_when_the_round_renews() -> None:
     assert not is_due(row, start + 10_000)
 
 
-def test_a_grant_says_only_what_it_says() -> None:
+def test_a_grant_changes_only_the_columns_that_it_has() -> None:
     assert token_columns(Grant(access_token="a"), 0) == {
         "access_token": "a", "expires_in": None, "expires_at": None, "token_expires_at": None,
     }  # fmt: skip

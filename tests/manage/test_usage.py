@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fakes_manage import Admin, fields_of
 
+from omniroute.clock import iso
 from omniroute.gateway.usage import CallRecord
 
 
@@ -26,8 +27,8 @@ def _put(
 def test_history_is_empty_but_complete_at_first(admin: Admin) -> None:
     nothing = {"requests": 0, "promptTokens": 0, "completionTokens": 0, "cost": 0}
     assert admin.send("GET", "/api/usage/history").json == {
-        "totalRequests": 0, "totalPromptTokens": 0, "totalCompletionTokens": 0, "totalCost": 0, "byProvider": {},
-        "byModel": {},
+        "totalRequests": 0, "totalPromptTokens": 0, "totalCompletionTokens": 0, "totalCost": 0, "unpricedRequests": 0,
+        "byProvider": {}, "byModel": {},
         "byAccount": {}, "byApiKey": {}, "last10Minutes": [nothing] * 10, "pending": {"byModel": {}, "byAccount": {}},
         "activeRequests": [],
     }  # fmt: skip
@@ -51,6 +52,49 @@ def test_history_groups_by_provider_model_account_and_key(admin: Admin) -> None:
     key = history["byApiKey"]["demo (k1)"]
     assert (key["requests"], key["apiKeyId"], key["apiKeyName"]) == (1, "k1", "demo")
     assert sum(minute["requests"] for minute in history["last10Minutes"]) == 2
+
+
+def test_a_call_that_no_provider_was_chosen_for_counts_and_is_no_ones(admin: Admin) -> None:
+    nothing = {"tokens_in": None, "tokens_out": None, "cost": None, "account": ""}
+    _put(admin, "", model="", provider="", status=400, **nothing)
+    _put(admin, "", model="nobody/x", provider="", status=400, key_id="k1", key_name="demo", **nothing)
+    _put(admin, "", model="combo", provider="", cost=0.0, account="", tokens_in=0, tokens_out=0)  # answered from the cache
+    history = admin.send("GET", "/api/usage/history").json
+    assert history["totalRequests"] == 3
+    assert (history["byModel"], history["byProvider"], history["byAccount"]) == ({}, {}, {})
+    assert [*history["byApiKey"]] == ["demo (k1)"]
+    found = admin.send("GET", "/api/usage/analytics").json
+    assert (found["summary"]["totalRequests"], found["summary"]["uniqueModels"], found["modelNames"]) == (3, 0, [])
+    assert (found["byModel"], found["byProvider"], found["dailyTrend"][0]["requests"]) == ([], [], 3)
+
+
+def test_calls_without_a_known_price_are_counted(admin: Admin) -> None:
+    _put(admin, "", model="own", cost=None, ago=3 * 86_400)
+    _put(admin, "", model="own", cost=None)
+    _put(admin, "", model="picture", cost=None, tokens_in=None, tokens_out=None)
+    _put(admin, "", model="own", cost=None, tokens_in=None, tokens_out=None, status=503)  # used nothing
+    _put(admin, "")
+    history = admin.send("GET", "/api/usage/history").json
+    assert (history["totalRequests"], history["totalCost"], history["unpricedRequests"]) == (5, 0.5, 3)
+    by_model = {group["rawModel"]: group["unpricedRequests"] for group in history["byModel"].values()}
+    assert by_model == {"own": 2, "picture": 1, "gpt-4o": 0}
+    assert admin.send("GET", "/api/usage/history?range=1d").json["unpricedRequests"] == 2
+    assert admin.send("GET", "/api/usage/analytics?range=1d").json["summary"]["unpricedRequests"] == 2
+    assert admin.send("GET", "/api/usage/analytics?range=all").json["summary"]["unpricedRequests"] == 3
+
+
+def test_a_connection_shows_its_last_call(admin: Admin) -> None:
+    made, idle = admin.connection("openai", "work"), admin.connection("openai", "idle")
+    _put(admin, made["id"], ago=9.0)
+    _put(admin, made["id"], ago=5.0, model="o1", status=429)
+    used = iso(admin.clock.time() - 5)
+    shown = admin.send("GET", "/api/providers").json["connections"]
+    assert [(one["id"], one.get("lastUsedAt")) for one in shown] == [(made["id"], used), (idle["id"], None)]
+    assert admin.send("GET", f"/api/providers/{made['id']}").json["connection"]["lastUsedAt"] == used
+    assert admin.send("PATCH", f"/api/providers/{made['id']}", {"priority": 2}).json["connection"]["lastUsedAt"] == used
+    admin.live.uses.note("openai", made["id"])
+    shown = admin.send("GET", f"/api/providers/{made['id']}").json["connection"]
+    assert shown["lastUsedAt"] == iso(admin.clock.time())
 
 
 def test_accounts_with_one_name_are_counted_apart(admin: Admin) -> None:

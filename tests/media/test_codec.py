@@ -19,7 +19,7 @@ def test_only_the_models_type_is_checked_at_first() -> None:
         look(b"{")
 
 
-def test_a_member_is_read_when_it_is_wanted_and_null_is_not_said() -> None:
+def test_a_member_is_decoded_on_demand_and_null_counts_as_missing() -> None:
     found = look(b'{"n":5,"none":null,"text":"five"}')
     assert member(found, "n", NUMBER, "a whole number") == 5
     assert member(found, "none", NUMBER, "a whole number") is None
@@ -37,6 +37,6 @@ def test_other_members_are_kept_as_they_came() -> None:
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b'{"a":"\xff"}', b'{"b":' + b"[" * 2000], ids=["cut", "shape", "utf-8", "depth"]
 )
-def test_an_answer_that_cannot_be_read_is_the_upstreams_fault_whatever_is_wrong_with_it(body: bytes) -> None:
+def test_an_unreadable_answer_is_always_the_upstreams_fault(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         decoded(body, dict[str, str])

@@ -87,19 +87,19 @@ def test_usage_is_found_before_the_vectors_and_in_between() -> None:
         assert got.body == body
 
 
-def test_usage_that_nobody_reports_is_estimated_and_marked_so() -> None:
+def test_missing_usage_is_estimated_and_marked_so() -> None:
     got = OPENAI.read(b'{"data":[{"embedding":[1]}]}', asked(input="12345678"), MARK)
     assert got.usage is not None
     assert (got.usage.input, got.usage.estimated) == (2, True)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'["data"]'])
-def test_what_is_no_answer_is_said_to_be_none(body: bytes) -> None:
+def test_invalid_answers_are_bad_answers(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         OPENAI.read(body, asked(input="x"), MARK)
 
 
-def test_models_that_must_know_what_the_text_is_for_are_told() -> None:
+def test_models_that_require_a_purpose_get_one() -> None:
     codec = CODECS["openai-asymmetric"]
     assert json.loads(codec.render(asked(input="x"), "m").body) == {"model": "m", "input": "x", "input_type": "passage"}
     told = asked(input="x", input_type="query")
@@ -110,7 +110,7 @@ def test_models_that_must_know_what_the_text_is_for_are_told() -> None:
     assert json.loads(codec.render(asked(input="x", input_type="odd"), "m").body)["input_type"] == "odd"
 
 
-def test_mistral_has_a_word_of_its_own_for_the_dimensions() -> None:
+def test_mistral_has_its_own_name_for_the_dimensions() -> None:
     sent = CODECS["mistral"].render(asked(input="x", dimensions=256, user="u", output_dtype="int8"), "m")
     assert json.loads(sent.body) == {"model": "m", "input": "x", "output_dtype": "int8", "output_dimension": 256}
     assert sent.dropped == ("user",)

@@ -30,7 +30,7 @@ def read(codec: str, body: Any, ask: EmbeddingsAsk) -> Any:
     return json.loads(CODECS[codec].read(json.dumps(body).encode(), ask, MARK).body)
 
 
-def test_to_google_it_goes_as_it_came_but_for_the_models_name() -> None:
+def test_google_gets_the_request_unchanged_but_for_the_models_name() -> None:
     named = {"model": "models/m"}
     assert sent("gemini", asked(ONE)) == ({**ONE, **named}, "./{model}:embedContent", ())
     body = {"requests": [{**request, **named} for request in MANY["requests"]]}
@@ -61,7 +61,7 @@ def test_other_vendors_get_the_texts_and_the_client_its_own_form() -> None:
 
 @pytest.mark.parametrize("codec", ["openai", "cohere", "ollama"])
 def test_a_picture_is_only_for_google(codec: str) -> None:
-    with pytest.raises(OmniError, match="embeds text alone"):
+    with pytest.raises(OmniError, match="embeds only text"):
         CODECS[codec].render(asked(PICTURE), "m")
 
 

@@ -88,7 +88,7 @@ def test_each_vendor_has_a_golden_exchange() -> None:
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_a_request_is_put_in_the_vendors_words_and_what_has_none_is_said(name: str) -> None:
+def test_a_request_is_translated_and_unsupported_members_are_named(name: str) -> None:
     golden = GOLDEN[name]
     sent = CODECS[name].render(decode_openai(json.dumps(BODY).encode()), "m")
     assert isinstance(sent.body, bytes)
@@ -133,7 +133,7 @@ def test_gemini_embeds_a_single_text_alone_and_counts_its_tokens() -> None:
     assert json.loads(got.body)["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
 
 
-def test_cohere_is_told_a_purpose_because_it_must_be() -> None:
+def test_cohere_always_gets_a_purpose_because_it_is_mandatory() -> None:
     sent = CODECS["cohere"].render(decode_openai(b'{"model":"p/m","input":"a"}'), "m")
     assert json.loads(sent.body)["input_type"] == "search_document"
 
@@ -157,14 +157,14 @@ def test_a_purpose_in_any_vendors_word_is_understood(name: str, said: dict[str, 
     assert sent.dropped == ()
 
 
-def test_a_purpose_that_the_vendor_has_no_word_for_is_dropped_and_said() -> None:
+def test_a_purpose_unknown_to_the_vendor_is_dropped_and_named() -> None:
     ask = decode_openai(b'{"model":"p/m","input":"a","input_type":"classification"}')
     sent = CODECS["voyage"].render(ask, "m")
     assert "input_type" not in json.loads(sent.body)
     assert sent.dropped == ("input_type",)
 
 
-def test_the_vendors_own_members_travel_and_strange_ones_are_said() -> None:
+def test_the_vendors_own_members_are_sent_and_others_are_named() -> None:
     ask = decode_openai(b'{"model":"p/m","input":"a","truncate":"END","odd":1}')
     sent = CODECS["cohere"].render(ask, "m")
     assert json.loads(sent.body)["truncate"] == "END"

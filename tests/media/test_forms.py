@@ -19,7 +19,7 @@ def test_fields_are_found() -> None:
 
 
 @pytest.mark.parametrize("text", ["nan", "-inf", "1e999"])
-def test_a_number_has_an_end(text: str) -> None:
+def test_a_number_must_be_finite(text: str) -> None:
     with pytest.raises(OmniError, match="Invalid 'n': expected a number"):
         Form((("n", text),), ()).number("n")
 

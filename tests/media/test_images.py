@@ -58,13 +58,13 @@ def test_sizes(size: str | None, pixels: tuple[int, int] | None, aspect: str | N
     [{"prompt": ""}, {"prompt": None}, {"prompt": 5}, {"n": 11}, {"n": 0}, {"n": "1"}, {"n": 1.5}, {"size": "x"},
      {"size": 5}, {"size": "0x9"}, {"response_format": "png"}],
 )  # fmt: skip
-def test_what_nobody_can_draw_is_refused(members: dict[str, Any]) -> None:
+def test_invalid_image_requests_are_refused(members: dict[str, Any]) -> None:
     with pytest.raises(OmniError) as caught:
         ask(**members)
     assert caught.value.param in members
 
 
-def test_what_is_like_openai_is_passed_on_but_for_a_word_that_newer_models_refuse() -> None:
+def test_requests_are_passed_on_without_the_parameter_that_newer_models_refuse() -> None:
     one = ask(quality="low", response_format="url", background="opaque")
     assert sent(OPENAI, one, "dall-e-3")[0]["response_format"] == "url"
     assert sent(OPENAI, one, "gpt-image-1") == (
@@ -94,7 +94,7 @@ def test_settings_of_the_vendor_are_passed_on() -> None:
     )
 
 
-def test_what_only_openai_takes_is_named_elsewhere() -> None:
+def test_parameters_that_only_openai_supports_are_named_for_others() -> None:
     two = (Picture("data:,a"), Picture("data:,b"))
     one = read_edit(b'{"prompt": "x", "images": ["data:,a", "data:,b"], "mask": "data:,m", "user": "u", "stream": true}')
     assert sent(XAI, one)[1] == ("user", "mask", "stream")
@@ -104,7 +104,7 @@ def test_what_only_openai_takes_is_named_elsewhere() -> None:
     assert sent(TOGETHER, ask()._replace(pictures=two[:1]))[1] == ()
 
 
-def test_answers_have_what_was_wanted() -> None:
+def test_answers_have_the_requested_response_format() -> None:
     both, url, content = {"url": "u", "b64_json": B64}, {"url": "https://a.test/1"}, {"b64_json": B64}
     assert answered([url, content], ask())[0] == {"data": [url, content], "created": 7}
     assert answered([both], ask(response_format="b64_json"))[1].urls == ()
@@ -126,7 +126,7 @@ def test_the_vendors_own_time_and_counts_are_kept() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"data": []}', b'{"data": [{}]}', b'{"data": [{"url": 5}]}'])
-def test_what_is_no_answer_is_said(body: bytes) -> None:
+def test_invalid_answers_are_bad_answers(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         read_openai(body, ask(), MARK)
 

@@ -34,7 +34,7 @@ def test_imagen_predicts() -> None:
     assert json.loads(got.body)["data"] == [{"url": "data:image/jpeg;base64,aGk=", "mime_type": "image/jpeg"}]
 
 
-def test_what_a_gemini_model_cannot_hold_is_named() -> None:
+def test_parameters_unsupported_by_gemini_models_are_named() -> None:
     sent = GEMINI.render(ask(n=3, size="1000x999", steps=4), "models/gemini-2.5-flash-image")
     assert (sent.path, sent.dropped) == ("./models/gemini-2.5-flash-image:generateContent", ("size", "n", "steps"))
 
@@ -64,7 +64,7 @@ def test_no_picture_is_a_refusal_with_its_reason(body: Any, why: str) -> None:
 
 
 def test_imagen_changes_no_pictures() -> None:
-    with pytest.raises(OmniError, match="changes none"):
+    with pytest.raises(OmniError, match="cannot edit images"):
         GEMINI.render(ask()._replace(pictures=(Picture("data:image/png;base64,aGk="),)), "imagen-4.0-generate-001")
 
 
@@ -73,6 +73,6 @@ def test_pictures_to_be_changed_must_be_there() -> None:
         GEMINI.render(ask()._replace(pictures=(Picture("https://a.test/1"),)), "gemini-2.5-flash-image")
 
 
-def test_what_is_no_answer_is_said() -> None:
+def test_invalid_answers_are_bad_answers() -> None:
     with pytest.raises(BadAnswer):
         GEMINI.read(b"<html>", ask(), MARK)

@@ -34,7 +34,7 @@ def follow(codec: Codec, body: Any, model: str = KONTEXT) -> Next | None:
     return codec.follow(json.dumps(body).encode(), ask(), model)
 
 
-def test_fireworks_has_three_places() -> None:
+def test_fireworks_has_three_endpoints() -> None:
     assert sent(FIREWORKS, ask(n=2, size="1024x768", steps=30), "stable-diffusion-xl-1024-v1-0") == (
         "./image_generation/accounts/fireworks/models/stable-diffusion-xl-1024-v1-0",
         {"prompt": "a cat", "samples": 2, "width": 1024, "height": 768, "steps": 30},
@@ -53,9 +53,9 @@ def test_fireworks_has_three_places() -> None:
 
 
 @pytest.mark.parametrize("model", ["flux-1-dev-fp8", "stable-diffusion-xl-1024-v1-0"])
-def test_what_fireworks_cannot_change_is_refused_and_what_it_cannot_take_is_named(model: str) -> None:
+def test_fireworks_refuses_edits_by_other_models_and_names_dropped_parameters(model: str) -> None:
     two = (Picture("data:,x"), Picture("data:,y"))
-    with pytest.raises(OmniError, match=f"Invalid image model: {model}. It makes pictures from words and changes none"):
+    with pytest.raises(OmniError, match=f"Invalid image model: {model}. It cannot edit images"):
         FIREWORKS.render(ask()._replace(pictures=two), model)
     assert sent(FIREWORKS, ask()._replace(pictures=two), KONTEXT)[2] == ("image",)
 
@@ -70,7 +70,7 @@ def test_fireworks_answers() -> None:
         data(FIREWORKS, [])
 
 
-def test_fireworks_job_is_looked_at() -> None:
+def test_a_fireworks_job_is_polled() -> None:
     look = Next("POST", f"./workflows/{KONTEXT}/get_result", b'{"id":"r"}', 2.0)
     assert follow(FIREWORKS, {"request_id": "r"}) == follow(FIREWORKS, {"id": "r", "status": "Pending"}) == look
     assert follow(FIREWORKS, {"id": "r", "status": "Ready"}) is None
@@ -91,7 +91,7 @@ def test_hyperbolic_has_a_size_in_any_case() -> None:
     assert data(HYPERBOLIC, {"images": [{"image": "aGk="}]}) == [{"b64_json": "aGk="}]
 
 
-def test_nanobanana_has_a_place_for_its_better_model() -> None:
+def test_nanobanana_has_an_endpoint_for_its_better_model() -> None:
     path, body, dropped = sent(NANOBANANA, ask(n=2, size="1024x1024", resolution="2K"), "nanobanana-pro")
     assert (path, body["aspectRatio"], body["resolution"], dropped) == ("./generate-pro", "1:1", "2K", ("n",))
     changed = ask()._replace(pictures=(Picture("https://a.test/1"),))

@@ -36,6 +36,6 @@ def test_input_of_another_type_is_refused() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"results":1}'])
-def test_what_is_no_judgement_is_said_to_be_none(body: bytes) -> None:
+def test_invalid_moderation_answers_are_bad_answers(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         OPENAI.read(body, decode(b'{"input":"x"}'), MARK)

@@ -99,7 +99,7 @@ def test_an_answer_is_coheres_with_the_best_first_and_no_more_than_asked_for(nam
     assert got.units.searches == golden.searches
 
 
-def test_searches_that_are_told_among_the_usage_are_counted() -> None:
+def test_searches_reported_in_the_usage_are_counted() -> None:
     body = json.dumps({"results": RESULTS, "usage": {"search_units": 1, "total_tokens": 9}}).encode()
     got = CODECS["openai"].read(body, asked(), MARK)
     assert (got.units.searches, got.usage.input if got.usage else None) == (1, 9)
@@ -111,7 +111,7 @@ def test_documents_come_back_when_asked_for_whatever_the_vendor_does() -> None:
     assert documents == [{"title": "east"}, {"text": "north"}, {"text": "south"}]
 
 
-def test_the_fields_to_rank_by_are_used_by_us_or_handed_on() -> None:
+def test_rank_fields_are_applied_here_or_passed_on() -> None:
     ask = asked(documents=[{"title": "A", "body": "B", "id": 1}], rank_fields=["title", "body"])
     assert json.loads(CODECS["cohere"].render(ask, "m").body)["documents"] == ["A\nB"]
     assert json.loads(CODECS["together"].render(ask, "m").body)["rank_fields"] == ["title", "body"]
@@ -145,6 +145,6 @@ def test_what_cannot_be_ranked_is_refused(body: dict[str, Any], text: str, param
     "body",
     [b"", b"[]", b"{}", b'{"results":[{"index":0}]}', b'{"results":[{"index":9,"relevance_score":1}]}', b'{"results":5}'],
 )
-def test_what_is_no_ranking_is_said_to_be_none(body: bytes) -> None:
+def test_invalid_rankings_are_bad_answers(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         CODECS["cohere"].read(body, asked(), MARK)

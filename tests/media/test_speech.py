@@ -43,7 +43,7 @@ def test_what_cannot_be_spoken_is_refused(members: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("body", [b"x", b"{}", b'{"audio": "?"}'])
-def test_what_is_no_answer_is_said(body: bytes) -> None:
+def test_invalid_answers_are_bad_answers(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         HYPERBOLIC.read(body, ask(), MARK)
 

@@ -39,7 +39,7 @@ def sent_format(model: str, **fields: str) -> str:
         ("gpt-4o-transcribe-diarize", {"response_format": "diarized_json"}, "diarized_json"),
     ],
 )
-def test_which_form_is_asked_of_which_model(model: str, fields: dict[str, str], expected: str) -> None:
+def test_the_response_format_depends_on_the_model(model: str, fields: dict[str, str], expected: str) -> None:
     assert sent_format(model, **fields) == expected
 
 
@@ -59,13 +59,13 @@ def read(body: Any, **fields: str) -> Any:
     return json.loads(got.body), got
 
 
-def test_what_nobody_says_is_null_and_the_file_tells_its_length() -> None:
+def test_unknown_members_are_null_and_a_wav_file_gives_its_duration() -> None:
     answer, got = read({"text": "x"})
     assert answer == {"text": "x", "task": "transcribe", "language": None, "duration": 2.0}
     assert got.units.seconds == 2.0
 
 
-def test_seconds_that_the_vendor_counts_are_those_that_are_paid_for() -> None:
+def test_seconds_that_the_vendor_reports_are_billed() -> None:
     answer, got = read({"text": "x", "duration": 2.1, "usage": {"type": "duration", "seconds": 3}})
     assert (answer["duration"], got.units.seconds, got.usage) == (2.1, 3.0, None)
 
@@ -76,7 +76,7 @@ def test_the_long_form_keeps_what_the_vendor_adds() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"segments": []}'])
-def test_what_is_no_answer_is_said(body: bytes) -> None:
+def test_invalid_answers_are_bad_answers(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         OPENAI.read(body, ask(), MARK)
 

@@ -20,7 +20,7 @@ def ask(task: str = "transcribe", **fields: str) -> TranscriptionAsk:
     return read_ask(Form(tuple(fields.items()), (FILE,)), task, "B")
 
 
-def test_what_the_query_cannot_hold_is_named() -> None:
+def test_parameters_unsupported_by_deepgram_are_named() -> None:
     sent = DEEPGRAM.render(ask(prompt="p", temperature="0", language="de"), "nova-3")
     assert (sent.body, sent.dropped, sent.content_type) == ((ask().file,), ("prompt", "temperature"), b"audio/wav")
     assert sent.path == "./listen?model=nova-3&smart_format=true&utterances=true&language=de"
@@ -45,6 +45,6 @@ def test_silence_is_an_empty_text() -> None:
     assert got.units.seconds == 2.5
 
 
-def test_what_is_no_answer_is_said() -> None:
+def test_invalid_answers_are_bad_answers() -> None:
     with pytest.raises(BadAnswer):
         DEEPGRAM.read(b"{}", ask(), Mark("m", 1))

@@ -65,7 +65,7 @@ def test_recorded_answers(codec: Codec, recording: dict[str, Any]) -> None:
     assert cue.startswith("1\n00:00:00,")
 
 
-def test_neither_translates_nor_takes_anything_for_an_answer() -> None:
+def test_neither_translates_and_both_check_the_answer() -> None:
     for codec in (MISTRAL, XAI):
         with pytest.raises(OmniError):
             codec.render(ask("translate"), "m")

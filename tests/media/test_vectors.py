@@ -20,7 +20,7 @@ def test_numbers_and_base64_of_little_endian_floats_are_one_vector() -> None:
     assert as_floats(Raw(TEXT)) == b"[0.5,-1.0,3.25]"
 
 
-def test_a_vector_that_already_has_the_form_is_not_touched() -> None:
+def test_a_vector_in_the_wanted_encoding_is_not_changed() -> None:
     assert as_floats(Raw(b"[0.1,  2e-5]")) == b"[0.1,  2e-5]"
     assert as_base64(Raw(TEXT)) == TEXT
     assert is_text(TEXT)

@@ -8,5 +8,5 @@ from omniroute.proto.h1_strict import H1Strict
 
 @pytest.fixture(params=[H1Server, H1Strict], ids=["own parser", "with h11"])
 def protocol(request: pytest.FixtureRequest) -> type[H1Server]:
-    """The same tests run over both servers."""
+    """Runs each test on both server implementations."""
     return request.param

@@ -364,7 +364,7 @@ def test_who_has_sent_half_a_head_or_reads_a_refusal_does_not_hold_a_drain_up() 
             await connections[1][0].readuntil(b"\r\n\r\n")
             async with asyncio.timeout(2):  # of the 30 s below, and 10 s that a head may otherwise take
                 assert await listener.drain(30) == 0
-            assert b" 408 " in await connections[0][0].read()
+            assert b" 503 " in await connections[0][0].read()
             for _, writer in connections:
                 writer.close()
 

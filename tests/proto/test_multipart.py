@@ -46,6 +46,37 @@ def test_pieces_of_any_size_give_the_same_parts(size: int) -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    "before",
+    [b"A form follows.\r\n", b"\r\n", b"\n", b"a-b\r\n--\r\n", b"--X yz\r\n", b"--X y z\r\n", b" --X y\r\n",
+     b"--X y" + b" " * 300 + b"\r\n"],
+)  # fmt: skip
+def test_what_stands_before_the_first_delimiter_is_ignored(before: bytes, size: int) -> None:
+    form = before + FORM
+    assert read(*(form[at : at + size] for at in range(0, len(form), size))).parts == read(FORM).parts
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_spaces_after_a_delimiter_are_ignored(size: int) -> None:
+    form = FORM.replace(b"--X y\r\n", b"--X y \t\r\n").replace(b"--X y--", b"--X y-- ")
+    assert read(*(form[at : at + size] for at in range(0, len(form), size))).parts == read(FORM).parts
+
+
+@pytest.mark.parametrize(
+    ("given", "filename"),
+    [
+        ("filename*=UTF-8''n%C3%A4.wav", "nä.wav"), ("FILENAME*=iso-8859-1'de'n%E4.wav", "nä.wav"),
+        ("filename*=nobody's'n%C3%A4.wav", "nä.wav"), ("filename*=odd", ""), ("filename*=\0'x'n", "n"),
+        ("filename*=utf-8''%ff", "\ufffd"),
+        ("filename=a.wav; filename*=UTF-8''b.wav", "a.wav"), ("x=\"; filename*=utf-8''b\"", None),
+    ],
+)  # fmt: skip
+def test_a_name_in_the_extended_notation_makes_a_file(given: str, filename: str | None) -> None:
+    taken = read(f'--X y\r\nContent-Disposition: form-data; name="file"; {given}\r\n\r\n1\r\n--X y--\r\n'.encode())
+    assert taken.parts == [(Part("file", filename, ""), b"1")]
+
+
 @pytest.mark.parametrize(
     "kind",
     [b"", b"application/json", b"multipart/form-data", b"multipart/mixed; boundary=X",

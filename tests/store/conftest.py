@@ -1,4 +1,4 @@
-"""Key derivation made cheap; the tests of the vault and of passwords ask for the real one with ``real_scrypt``."""
+"""Fast key derivation; the tests of the vault and of passwords use the real one with ``real_scrypt``."""
 
 from __future__ import annotations
 

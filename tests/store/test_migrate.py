@@ -97,6 +97,38 @@ def test_a_database_of_an_earlier_installation_is_copied_and_then_adopted(
         assert columns(old, "provider_connections") == ["id", "provider", "priority", "extra"]
 
 
+def test_adopted_rows_hold_what_ours_would(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    connection.executescript("""
+        CREATE TABLE provider_connections (id TEXT PRIMARY KEY, provider TEXT, auth_type TEXT, priority INTEGER, is_active,
+          last_tested TEXT, rate_limited_until TEXT, error_code, api_key BLOB);
+        INSERT INTO provider_connections VALUES
+          ('c1', 'openai', NULL, NULL, NULL, '2026-02-26 14:03:11', '', 429, 'k'),
+          ('c2', 'openai', 'oauth', '3.9', '0', NULL, '2026-02-26T14:03:11Z', NULL, x'ff'),
+          ('c3', 'x', '', 'high', 'yes', '2026-99-99 99:99', NULL, 1.5, NULL);
+        CREATE TABLE domain_budgets (api_key_id TEXT PRIMARY KEY, daily_limit_usd REAL NOT NULL, warning_threshold);
+        INSERT INTO domain_budgets VALUES ('k1', 5, '0.5'), ('k2', 'much', x'00');
+        CREATE TABLE usage_history (id INTEGER PRIMARY KEY, tokens_input INTEGER, timestamp TEXT NOT NULL);
+        INSERT INTO usage_history VALUES (1, 12.5, ''), (2, 9e19, ''), (3, NULL, x'00');
+        CREATE TABLE audit_log (id INTEGER PRIMARY KEY, timestamp TEXT DEFAULT (datetime('now')), action TEXT);
+        INSERT INTO audit_log VALUES (1, '2026-02-26 14:03:11', 'a');
+    """)
+    apply(connection, tmp_path / "storage.sqlite", FakeClock())
+
+    def rows(names: str, table: str) -> list[tuple[object, ...]]:
+        return connection.execute(f"SELECT {names} FROM {table}").fetchall()
+
+    assert rows(
+        "auth_type, priority, is_active, last_tested, rate_limited_until, error_code, api_key", "provider_connections"
+    ) == [
+        ("apikey", 1, 1, "2026-02-26T14:03:11.000Z", "", "429", "k"),
+        ("oauth", 3, 0, None, "2026-02-26T14:03:11Z", None, None),
+        ("", 1, 1, "2026-99-99 99:99", None, "1.5", None),
+    ]
+    assert rows("daily_limit_usd, warning_threshold", "domain_budgets") == [(5.0, 0.5), (0.0, 0.8)]
+    assert rows("tokens_input, timestamp", "usage_history") == [(12, ""), (0, ""), (None, "")]
+    assert rows("timestamp", "audit_log") == [("2026-02-26T14:03:11.000Z",)]
+
+
 def test_use_from_before_the_daily_sums_is_in_them(connection: sqlite3.Connection, tmp_path: Path) -> None:
     connection.executescript("""
         CREATE TABLE usage_history (id INTEGER PRIMARY KEY, provider TEXT, model TEXT, tokens_input INTEGER, status TEXT,

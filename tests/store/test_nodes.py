@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes_store import a_store
+
+from omniroute.store import nodes
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
@@ -81,12 +84,15 @@ async def test_what_is_not_given_stays(tmp_path: Path) -> None:
         assert store.snapshot.providers[node.id].wire == "openai-responses"
 
 
-async def test_a_nodes_connections_go_with_it(tmp_path: Path) -> None:
+async def test_a_nodes_connections_and_models_go_with_it(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
         node = await store.nodes.create(type="openai-compatible", name="Mine", prefix="mine")
         await store.connections.create(node.id, name="a", api_key="k")
         await store.connections.create("openai", name="b", api_key="k")
+        await store.custom_models.add(node.id, "m")
+        await store.custom_models.add("openai", "m")
         assert await store.nodes.delete(node.id) is True
+        assert [*await store.custom_models.all()] == ["openai"]
         assert [row.name for row in await store.connections.list()] == ["b"]
         assert node.id not in store.snapshot.providers
         assert node.id not in store.snapshot.connections
@@ -97,3 +103,9 @@ async def test_unknown_nodes(tmp_path: Path) -> None:
         assert await store.nodes.get("nobody") is None
         assert await store.nodes.update("nobody", name="x") is None
         assert await store.nodes.delete("nobody") is False
+
+
+@pytest.mark.parametrize(("type", "api_type"), [("openai-compatible", "chat"), ("anthropic-compatible", None)])
+def test_an_adopted_row_without_an_api_type_speaks_chat(type: str, api_type: str | None) -> None:
+    record: Any = dict.fromkeys(nodes.NodeRow.__struct_fields__) | {"id": "n", "type": type, "name": "N"}
+    assert nodes.row_of(record).api_type == api_type

@@ -5,6 +5,7 @@ from types import ModuleType
 
 import pytest
 
+from omniroute.errors import OmniError
 from omniroute.store import passwords
 
 
@@ -51,9 +52,32 @@ def test_anything_unreadable_or_too_costly_is_false(stored: str) -> None:
     assert passwords.verify("x", stored) is False
 
 
-def test_an_imported_bcrypt_hash_is_false_without_a_bcrypt_module(monkeypatch: pytest.MonkeyPatch) -> None:
+IMPORTED = "$2b$04$M9ZXXK1jKaSip7xsJvcxN.6dfIsmW..NfkyXLSu1dTsMCtGlTkvMi"  # of "x"
+
+
+@pytest.mark.parametrize(("text", "right"), [("x", True), ("y", False), ("", False), ("x\0", False), ("x" * 200, False)])
+def test_an_imported_bcrypt_hash_is_read_by_the_c_library(text: str, right: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bcrypt", None)
-    assert passwords.verify("x", "$2b$12$" + "a" * 53) is False
+    if sys.version_info >= (3, 13) or sys.platform != "linux":
+        library = ModuleType("crypt")
+        library.crypt = lambda text, stored: IMPORTED if text == "x" else IMPORTED[:29] + "other"  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "crypt", library)
+    assert passwords.verify(text, IMPORTED) is right
+
+
+@pytest.mark.parametrize("stored", [IMPORTED, "$2b$04$damaged"])
+@pytest.mark.parametrize("made", [None, "*0", "$1aJ9Zr3Mo8nE"])
+def test_where_nothing_reads_bcrypt_the_remedy_is_named(
+    stored: str, made: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bcrypt", None)
+    monkeypatch.setitem(sys.modules, "crypt", None)
+    if made is not None:
+        library = ModuleType("crypt")
+        library.crypt = lambda _text, _stored: made  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "crypt", library)
+    with pytest.raises(OmniError, match="Install the Python package bcrypt"):
+        passwords.verify("x", stored)
 
 
 def test_an_imported_bcrypt_hash_is_given_to_the_module(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,8 @@ def test_node_prefixes_win_over_the_catalogue_and_among_nodes_openai_wins() -> N
     assert prefixes["anthropic-compatible-1"] == "anthropic-compatible-1"
     assert "" not in prefixes
     assert {row.id for row in nodes} <= providers.keys()
+    _, prefixes = routable(small_catalog(), nodes, {"anthropic-compatible-1"})
+    assert prefixes["mine"] == "anthropic-compatible-1"  # the other one has no account
 
 
 def test_a_node_of_an_unknown_kind_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

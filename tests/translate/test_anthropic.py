@@ -32,9 +32,9 @@ def test_an_error_of_this_wire_is_read_and_given_on_as_it_came() -> None:
         (
             502,
             b"<html><head><style>p{}</style><title>Bad&nbsp;Gateway</title></head><body>nginx</body></html>",
-            "Bad Gateway nginx",
+            "Bad Gateway",
         ),
-        (503, b"", "The provider answered with status 503 and no message."),
+        (503, b"", "Service Unavailable"),
         (500, b"\xff\xfe", "\ufffd\ufffd"),
         (400, b'{"error":"no such model"}', "no such model"),
         (400, b'{"error":{"message":"wrong","code":42}}', "wrong"),

@@ -71,8 +71,21 @@ def test_usage_that_says_nothing_is_no_failure(usage: object) -> None:
     assert (body["usage"]["input_tokens"], body["usage"]["output_tokens"]) == (0, 0)
 
 
-def test_usage_without_the_prompt_of_the_cache_does_not_go_below_zero() -> None:
-    assert write_usage(Usage(input=5, cache_read=9))["input_tokens"] == 0
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (Usage(input=5, cache_read=9), (0, 5, 0)),
+        (Usage(input=5, cache_read=3, cache_write=4), (0, 3, 2)),
+        (Usage(input=5, cache_read=3, cache_write=1), (1, 3, 1)),
+        (Usage(cache_read=3, cache_write=1), (0, 3, 1)),
+        (Usage(input=-5, cache_read=-1, cache_write=-1), (0, 0, 0)),
+    ],
+)
+def test_the_counts_of_a_prompt_add_up_to_it_and_none_is_below_zero(usage: Usage, counts: tuple[int, int, int]) -> None:
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    assert tuple(write_usage(usage)[name] for name in names) == counts
+    hours = write_usage(Usage(input=3, cache_write=4, cache_write_1h=4))["cache_creation"]
+    assert hours == {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 3}
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def block(**members: Any) -> Block:
         ({"type": "container_upload", "file_id": "f"}, ""),
     ],
 )
-def test_what_other_wires_are_told_of_a_block_that_they_do_not_have(member: dict[str, Any], text: str) -> None:
+def test_the_text_for_other_wires_of_blocks_that_they_do_not_have(member: dict[str, Any], text: str) -> None:
     assert block(**member) == Opaque("anthropic", member["type"], json.dumps(member).encode(), text)
 
 

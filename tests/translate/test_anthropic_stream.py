@@ -191,7 +191,7 @@ def test_a_stop_sequence() -> None:
 
 
 @pytest.mark.parametrize("pages", [[], [START], [START, *text(0, "a")], [START, opened(0, {"type": "text", "text": ""})]])
-def test_an_end_that_says_nothing_is_a_cut(pages: list[Page]) -> None:
+def test_a_stream_that_ends_without_a_reason_was_cut_off(pages: list[Page]) -> None:
     last = said(*pages)[-1]
     assert isinstance(last, Failure)
     assert last.status == 502

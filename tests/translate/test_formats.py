@@ -67,7 +67,7 @@ BEFORE: list[list[Event]] = [
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("before", BEFORE, ids=lambda before: "-".join([type(event).__name__ for event in before]) or "-")
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5), max_size=5))
-def test_texts_at_once_are_written_like_one_after_the_other(name: str, before: list[Event], texts: list[str]) -> None:
+def test_texts_written_at_once_equal_texts_written_singly(name: str, before: list[Event], texts: list[str]) -> None:
     stamp = Stamp("id-1", 1_750_000_000, "m")
     at_once, each = FORMATS[name].stream_encoder(stamp), FORMATS[name].stream_encoder(stamp)
     wrote = each.feed(before) + b"".join(each.feed([TextDelta(text)]) for text in texts)

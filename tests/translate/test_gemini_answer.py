@@ -155,6 +155,17 @@ def test_log_probabilities_of_a_piece() -> None:
     assert first["candidates"][0]["logprobsResult"] == {"chosenCandidates": [{"token": "a", "logProbability": -0.1}]}
 
 
+@pytest.mark.parametrize("run", [True, False])
+def test_places_in_a_stream_are_counted_in_bytes(run: bool) -> None:
+    encoder, texts = Encoder(STAMP), ["übt ", "so"]
+    raw = encoder.feed([Start(), TextDelta("Es ")])
+    raw += encoder.texts(texts) if run else encoder.feed([TextDelta(text) for text in texts])
+    citation = Citation("https://a.test", "A", "übt so", 3, 9, wire="openai-chat")
+    last = sse(raw + encoder.feed([CitationDelta(citation), Finish("stop")]))[-1]
+    (support,) = last["candidates"][0]["groundingMetadata"]["groundingSupports"]
+    assert support["segment"] == {"startIndex": 3, "endIndex": 10, "text": "übt so"}
+
+
 def test_objects_that_came_on_many_lines_go_out_on_one() -> None:
     citation = Citation("https://a.test", wire="gemini", raw=b'{"groundingMetadata":{\n "groundingChunks": []\n}}')
     events: list[Event] = [

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from msgspec import Raw
 
+from omniroute.translate import gemini_grounding
 from omniroute.translate.conversation import Citation
-from omniroute.translate.gemini_grounding import read_citations, read_logprobs, write_citations, write_logprobs
+from omniroute.translate.gemini_grounding import Said, read_citations, read_logprobs, write_citations, write_logprobs
 
 GROUNDING: dict[str, Any] = {
     "groundingChunks": [{"web": {"uri": "https://a.test", "title": "A"}}, {"web": {"uri": "https://b.test", "title": "B"}}],
@@ -31,8 +33,19 @@ def test_each_place_and_source_is_a_citation() -> None:
     ]
 
 
-def test_places_in_bytes_are_places_in_characters_where_the_text_is_known() -> None:
+def test_the_text_of_a_stream_is_kept_only_as_far_as_offsets_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Said()
+    for text in ("Es ", "übt ", "so"):
+        said.add(text)
+    assert said.text() == "xxxübt xx"
+    monkeypatch.setattr(gemini_grounding, "_HELD_CHARACTERS", 4)
+    assert said.text() is None
     assert {(c.start, c.end) for c in read_citations(raw(GROUNDING), NONE, None)} == {(None, None)}
+    members, _ = write_citations([Citation("https://a.test", "A", "übt", 3, 6, "openai-chat")], None)
+    assert "groundingSupports" not in members["groundingMetadata"]
+
+
+def test_places_in_bytes_are_places_in_characters() -> None:
     assert {(c.start, c.end) for c in read_citations(raw(GROUNDING), NONE, "Es übt")} == {(0, 4)}
     members, _ = write_citations([Citation("https://a.test", "A", "übt", 3, 6, "openai-chat")], "Es übt")
     assert members["groundingMetadata"]["groundingSupports"][0]["segment"] == {"startIndex": 3, "endIndex": 7, "text": "übt"}
@@ -50,14 +63,14 @@ def test_recitation_sources() -> None:
 
 def test_own_sources_come_out_as_they_were() -> None:
     found = read_citations(raw(GROUNDING), NONE, "")
-    members, lost = write_citations(found)
+    members, lost = write_citations(found, "It is")
     assert json.loads(bytes(members["groundingMetadata"])) == GROUNDING
     assert not lost
 
 
 def test_links_of_other_wires() -> None:
     members, lost = write_citations(
-        [Citation("https://a.test", "A", "so", 0, 2, "openai-chat"), Citation(text="x", wire="anthropic")]
+        [Citation("https://a.test", "A", "so", 0, 2, "openai-chat"), Citation(text="x", wire="anthropic")], "so"
     )
     assert lost
     assert members["groundingMetadata"] == {

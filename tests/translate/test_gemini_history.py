@@ -54,9 +54,7 @@ def test_roles_alternate() -> None:
         ((), []),
     ],
 )
-def test_an_opening_that_says_nothing_stands_where_the_user_says_nothing_first(
-    turns: tuple[Turn, ...], roles: list[str]
-) -> None:
+def test_a_blank_user_content_comes_first_if_the_user_does_not(turns: tuple[Turn, ...], roles: list[str]) -> None:
     found, _ = render(*turns)
     assert found[0] == {"role": "user", "parts": [{"text": " "}]}
     assert [content["role"] for content in found[1:]] == roles

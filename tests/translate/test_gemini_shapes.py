@@ -29,7 +29,7 @@ def test_finish_reasons(given: str | int, reason: str, raw: str) -> None:
 
 
 @pytest.mark.parametrize("word", FINISH)
-def test_an_own_word_comes_out_again(word: str) -> None:
+def test_a_finish_reason_of_this_wire_is_written_unchanged(word: str) -> None:
     assert write_finish(read_finish(word)) == word
 
 
@@ -65,6 +65,6 @@ def test_media_by_type() -> None:
     assert kinds == ["image", "audio", "video", "document", "document"]
 
 
-def test_the_label_of_a_part_is_its_data() -> None:
+def test_a_part_is_labelled_by_its_data_member() -> None:
     assert label_of(Raw(b'{"thought":true,"thoughtSignature":"x","executableCode":{}}')) == "executableCode"
     assert label_of(Raw(b'{"thoughtSignature":"x"}')) == ""

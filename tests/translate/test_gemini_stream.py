@@ -164,7 +164,7 @@ def test_errors_of_other_shapes(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"[DONE]", b"", b" ", b"null"])
-def test_what_says_nothing(data: bytes) -> None:
+def test_empty_data_and_end_marks_give_no_events(data: bytes) -> None:
     assert Decoder().feed(b"", data) == ()
 
 
@@ -194,6 +194,15 @@ def test_sources_come_at_the_end() -> None:
     assert kinds == [Start, TextDelta, CitationDelta, Finish]
 
 
+def test_sources_of_a_stream_keep_their_places_whatever_the_text() -> None:
+    found = chunk({"text": "so."}, finish="STOP")
+    sources = [{"web": {"uri": "https://a.test", "title": "A"}}]
+    supports = [{"segment": {"startIndex": 3, "endIndex": 10, "text": "übt so"}, "groundingChunkIndices": [0]}]
+    found["candidates"][0]["groundingMetadata"] = {"groundingChunks": sources, "groundingSupports": supports}
+    (cited,) = [event for event in stream(chunk({"text": "Es übt "}), found) if isinstance(event, CitationDelta)]
+    assert (cited.citation.start, cited.citation.end, "Es übt so."[3:9]) == (3, 9, "übt so")
+
+
 def test_counts_that_only_an_earlier_chunk_had_are_kept() -> None:
     events = stream(
         chunk({"text": "a"}, usageMetadata={"promptTokenCount": 3, "cachedContentTokenCount": 2}),
@@ -211,7 +220,7 @@ def test_counts_of_one_round_are_not_those_of_the_whole() -> None:
     assert Usage(input=80, output=70, reasoning=70, total=150) in events
 
 
-def test_parts_without_a_word_of_ours_are_read_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_raw_parts_of_a_chunk_are_read_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer with code, its results and pictures is large: it is not read again for each of its parts."""
     read: list[bytes] = []
 

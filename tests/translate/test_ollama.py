@@ -13,7 +13,7 @@ from omniroute.translate.ollama import FORMAT, GENERATE
 from omniroute.translate.peek import peek
 
 
-def test_both_doors_are_in_the_tables() -> None:
+def test_both_endpoints_are_in_the_tables() -> None:
     assert (FORMATS["ollama"], FORMATS["ollama-generate"]) == (FORMAT, GENERATE)
     assert {"ollama", "ollama-generate"} <= RELAYS.keys()
 

@@ -98,7 +98,7 @@ def test_whole_and_streamed_say_the_same() -> None:
     ChatResponse.model_validate(whole)
 
 
-def test_generate_has_the_words_beside_everything_else() -> None:
+def test_generate_has_its_text_at_the_top_level() -> None:
     events: list[Event] = [Start(), ThinkingDelta("hm"), TextDelta("so"), *END]
     found = lines(events, GenerateEncoder(STAMP))
     assert [(line["response"], line.get("thinking"), line["done"]) for line in found] == [

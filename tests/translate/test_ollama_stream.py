@@ -124,7 +124,7 @@ def test_a_whole_answer_may_be_printed_over_many_lines() -> None:
     assert collect(decode_answer(b"\xef\xbb\xbf" + body)).finish == Finish("stop")
 
 
-def test_lines_that_nobody_asked_for_are_read_as_a_whole_answer() -> None:
+def test_an_unrequested_stream_is_read_as_a_whole_answer() -> None:
     body = b"\n".join([line({"content": "so "}), line({"content": "so"}), line({}, **END)])
     answer = collect(decode_answer(body))
     assert answer.blocks[0].text == "so so"  # type: ignore[union-attr]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from omniroute.translate.events import Event, Start, TextDelta, ThinkingDelta, ToolArguments, ToolStart
 from omniroute.translate.openai_chat_calls import Row
@@ -50,9 +51,23 @@ def test_one_call_streams_as_it_comes() -> None:
 
 def test_calls_in_sequence_stream_without_waiting() -> None:
     row, out = Row(Start()), list[Event]()
-    for step in (delta(index=0, id="1", name="f"), delta(index=0, arguments="{}"), delta(index=1, id="2", name="g")):
+    last = delta(index=1, id="2", name="g", arguments="")
+    for step in (delta(index=0, id="1", name="f"), delta(index=0, arguments="{}"), last):
         row.call(step, 0, out)
     assert joined(out) == [("1", "f", "{}"), ("2", "g", "")]
+
+
+@pytest.mark.parametrize(
+    "names", [["get_", "wea", "ther"], ["get_weather", "get_weather"], ["get_", "get_weather"], ["get_weather", None]]
+)
+def test_a_name_may_come_in_pieces_before_the_arguments_and_more_than_once(names: list[str | None]) -> None:
+    steps = [delta(index=0, id="1" if at == 0 else None, name=name) for at, name in enumerate(names)]
+    told = delta(index=0, name="get_weather", arguments=',"b":2}')
+    assert joined(play(*steps, delta(index=0, arguments='{"a":1'), told)) == [("1", "get_weather", '{"a":1,"b":2}')]
+    assert joined(play(*steps)) == [("1", "get_weather", "")]
+    assert joined(play(*steps, TextDelta("so"))[:1]) == [("1", "get_weather", "")]
+    last = delta(index=0, name="ther", arguments="{}")
+    assert joined(play(delta(index=0, id="1", name="get_wea"), last)) == [("1", "get_weather", "{}")]
 
 
 def test_interleaved_calls_are_put_in_a_row() -> None:

@@ -103,6 +103,23 @@ def test_another_wires_error_gets_this_wires_words(status: int, kind: str, code:
     assert msgspec.json.decode(body) == {"error": {"message": "Nope", "type": kind, "param": "a.0", "code": code}}
 
 
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (
+            Failure(400, "[400]: prompt is too long: 210000 tokens > 200000 maximum", code="bad_request"),
+            "context_length_exceeded",
+        ),
+        (Failure(400, "[400]: no", code="context_length_exceeded"), "context_length_exceeded"),
+        (Failure(429, "[429]: You exceeded your current quota", code="insufficient_quota"), "insufficient_quota"),
+        (Failure(429, "[429]: Too many tokens in the last minute", code="tokens"), "rate_limit_exceeded"),
+        (Failure(400, "[400]: no such tool", code="tool_use_failed"), "bad_request"),
+    ],
+)
+def test_a_code_that_ends_an_agents_attempts_is_kept_from_any_wire(failure: Failure, code: str) -> None:
+    assert msgspec.json.decode(encode_error(failure))["error"]["code"] == code
+
+
 def test_an_upstreams_own_body_is_kept_when_it_has_the_wires_shape() -> None:
     body = b'{"error": {"message": "m", "metadata": {"raw": "why"}}}'
     assert encode_error(decode_error(400, body)) == body

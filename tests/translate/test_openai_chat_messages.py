@@ -168,6 +168,6 @@ def test_media_without_a_place_are_rejected_on_other_wires(media: Media) -> None
     assert caught.value.status == 400
 
 
-def test_what_this_wire_said_itself_it_may_say_again() -> None:
+def test_parts_of_this_wire_are_sent_back_unchanged() -> None:
     assert content(Media("video", url="https://e.com"), wire="openai-chat")[0]["type"] == "video_url"
     assert content(Media("document", file_id="f"), wire="openai-chat") == [{"type": "file", "file": {"file_id": "f"}}]

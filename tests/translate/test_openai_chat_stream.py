@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from omniroute.translate.conversation import Citation
 from omniroute.translate.events import (
     CitationDelta,
     Event,
@@ -69,7 +70,7 @@ def test_a_vendor_that_says_message_for_delta_is_heard_to_the_end() -> None:
     assert play(*pieces, chunk(finish="stop")) == [TextDelta("a"), TextDelta("b"), Finish("stop")]
 
 
-def test_nothing_follows_done_and_the_end_is_told_once() -> None:
+def test_nothing_follows_done_and_finish_is_emitted_once() -> None:
     decoder = ChatDecoder()
     decoder.feed(b"", chunk({"content": "a"}, "stop"))
     assert list(decoder.feed(b"", b"[DONE]")) == [Finish("stop")]
@@ -96,11 +97,14 @@ def test_azures_first_chunk_does_not_begin_the_answer() -> None:
         ([msgspec.json.encode({"choices": [], "usage": USAGE})], Finish("stop")),
         ([chunk(finish="eos")], Finish("stop")),
         ([chunk(finish="content_filter: PROHIBITED_CONTENT")], Finish("content_filter")),
-        ([chunk(finish="function_call_filter: MALFORMED_FUNCTION_CALL")], Finish("error")),
+        (
+            [chunk(finish="function_call_filter: MALFORMED_FUNCTION_CALL")],
+            Finish("error", raw="function_call_filter: MALFORMED_FUNCTION_CALL"),
+        ),
         ([chunk(finish="SAFETY")], Finish("content_filter")),
         ([chunk(finish="sensitive")], Finish("content_filter")),
         ([chunk(finish="model_context_window_exceeded")], Finish("length")),
-        ([chunk(finish="network_error")], Finish("error")),
+        ([chunk(finish="network_error")], Finish("error", raw="network_error")),
         ([chunk(finish="error", choice={"error": {"code": 502, "message": "m"}})], "m"),
         ([chunk(x_groq={"error": "over capacity"})], "over capacity"),
         ([chunk(finish="stop"), chunk(finish="length")], Finish("stop")),
@@ -169,7 +173,7 @@ def test_thinking_under_either_name(name: str) -> None:
     ]
 
 
-def test_reasoning_details_give_text_only_where_nobody_else_does_and_always_the_signature() -> None:
+def test_reasoning_details_give_text_only_without_another_source_and_always_the_signature() -> None:
     detail = {"type": "reasoning.text", "text": "hm", "signature": None}
     assert play(chunk({"reasoning": "hm", "reasoning_details": [detail]}), end=False) == [ThinkingDelta("hm")]
     assert play(
@@ -199,6 +203,33 @@ def test_logprobs_travel_with_their_text() -> None:
     (event,) = play(chunk({"content": "a"}, choice={"logprobs": logprobs}), end=False)
     assert isinstance(event, TextDelta)
     assert event.logprobs == msgspec.json.encode(logprobs["content"])
+
+
+def test_sources_beside_the_choices_are_citations_unless_the_text_is_annotated_with_them() -> None:
+    note = {"type": "url_citation", "url_citation": {"url": "https://b", "title": "t", "start_index": 0, "end_index": 1}}
+    beside = {
+        "citations": ["https://a", "https://b", "https://c"],
+        "search_results": [{"url": "https://a", "title": "A"}, {"url": "https://c", "date": None}],
+    }
+    said = [chunk({"content": "so [1]"}, **beside), chunk({"content": "."}, finish="stop", **beside)]
+    assert [e.citation for e in play(*said) if isinstance(e, CitationDelta)] == [
+        Citation("https://a", "A"),
+        Citation("https://b"),
+        Citation("https://c"),
+    ]
+    last = chunk({"annotations": [note]}, finish="stop", search_results=beside["search_results"])
+    cited = [e.citation.url for e in play(*said[:1], last) if isinstance(e, CitationDelta)]
+    assert cited == ["https://b", "https://a", "https://c"]
+    for odd in ({"citations": [{"text": "x"}]}, {"citations": 3}, {"search_results": None}, {"citations": [None]}):
+        assert [type(e) for e in play(chunk({"content": "so"}, finish="stop", **odd))] == [TextDelta, Finish]
+
+
+def test_a_call_that_stands_alone_where_a_list_belongs_is_read() -> None:
+    call = {"index": 0, "id": 0, "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
+    whole = msgspec.json.encode({"choices": [{"index": 0, "message": {"tool_calls": call}, "finish_reason": "eos_token"}]})
+    for events in (play(chunk({"tool_calls": call}), chunk(finish="eos_token")), decode_answer(whole)):
+        start = next(event for event in events if isinstance(event, ToolStart))
+        assert (start.name, start.id[:5], ToolArguments('{"a":1}') in events) == ("f", "call_", True)
 
 
 def test_images_audio_annotations_and_refusals() -> None:

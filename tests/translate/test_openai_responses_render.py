@@ -43,7 +43,7 @@ def test_how_much_to_think_and_to_show(wish: Reasoning, sent_as: dict[str, str] 
     assert sent(reasoning=wish).get("reasoning") == sent_as
 
 
-def test_a_wish_to_think_is_not_told_to_models_that_do_not_think() -> None:
+def test_reasoning_is_not_sent_to_models_that_do_not_think() -> None:
     asked = Ask(turns=[Turn("user", [Text("hi")])], reasoning=Reasoning(enabled=True), wire="ollama")
     done = encode_request(asked, Target("m", abilities=frozenset({"tools"})))
     assert b"reasoning" not in done.body

@@ -60,7 +60,7 @@ def arguments(index: int, text: str) -> dict[str, Any]:
     return event("function_call_arguments.delta", index, delta=text)
 
 
-def test_a_call_that_was_never_announced_is_told_whole_at_its_end() -> None:
+def test_a_call_that_was_never_announced_is_emitted_at_its_end() -> None:
     whole = {**CALL, "arguments": '{"a":1}'}
     pieces = arguments(0, '{"a"'), arguments(0, ":1}")
     told = [STARTED[0], ToolArguments('{"a":1}'), BlockEnd(), Finish("tool_calls")]

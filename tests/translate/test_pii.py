@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.translate.events import Event, Finish, Start, TextDelta, ToolStart, Usage
-from omniroute.translate.pii import Redactor, TooDeep, cnpj, cpf, luhn, redact, redact_body
+from omniroute.translate.events import Event, Finish, Signature, Start, TextDelta, ThinkingDelta, ToolStart, Usage
+from omniroute.translate.pii import ANSWER_MEMBERS, Redactor, TooDeep, cnpj, cpf, luhn, redact, redact_body
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,27 @@ def test_counts_in_the_middle_of_a_text_do_not_part_it() -> None:
     assert sum(isinstance(event, Usage) for event in out) == 3
 
 
-def test_other_events_keep_their_place_and_are_told_of() -> None:
+def test_thinking_is_redacted_too_and_not_mixed_with_the_text() -> None:
+    thought = [ThinkingDelta("Ask ann@mail", id="rs_1"), ThinkingDelta(".example.org", id="rs_1"), Signature("s")]
+    events = [*thought, TextDelta("bob@mail"), ThinkingDelta(".example.org"), TextDelta("a"), Finish("stop")]
+    assert Redactor().feed(events) == [
+        ThinkingDelta("Ask [EMAIL_REDACTED]", id="rs_1"),
+        Signature("s"),
+        TextDelta("bob@mail"),
+        ThinkingDelta(".example.org"),
+        TextDelta("a"),
+        Finish("stop"),
+    ]
+
+
+def test_thinking_is_redacted_in_answers_but_not_in_signed_history() -> None:
+    for name in ("thinking", "reasoning", "reasoning_text"):
+        body = json.dumps({"content": [{"type": "thinking", name: "a@mail.example.org", "signature": "s"}]}).encode()
+        assert json.loads(redact_body(body, ANSWER_MEMBERS)[0])["content"][0][name] == "[EMAIL_REDACTED]"
+        assert redact_body(body) == (body, 0)
+
+
+def test_other_events_keep_their_place_and_redactions_are_counted() -> None:
     counts: list[int] = []
     events: list[Event] = [Start("r", "m"), TextDelta("a@mail.example.org"), ToolStart("c", "t"), Finish("stop")]
     out = Redactor(counts.append).feed(events)

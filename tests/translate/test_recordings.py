@@ -56,10 +56,10 @@ def _through(recording: dict[str, Any], wire: str) -> Any:
 
 
 def _counts(usage: Any, wire: str) -> tuple[int, ...]:
-    """Anthropic has no count of thinking, and adds the cached prompt up (one recording has more cached than prompt)."""
+    """Anthropic has no count of thinking, its cached tokens are a part of the prompt (one recording has more of them)."""
     read = usage.cache_read or 0
     if wire == "anthropic":
-        return max(usage.input or 0, read), usage.output or 0, read
+        return usage.input or 0, usage.output or 0, min(read, usage.input or 0)
     return usage.input or 0, usage.output or 0, read, usage.reasoning or 0
 
 
@@ -98,7 +98,9 @@ def test_media_citations_and_transcripts_survive_on_the_same_wire() -> None:
     for recording in RECORDINGS.values():
         before, after = tool("semantics").meaning_of(recording), _through(recording, "openai-chat")
         assert [m.key() for m in after.media] == [m.key() for m in before.media]
-        assert (after.citations, after.transcript) == (before.citations, before.transcript)
+        beside = '"search_results":' in recording["response"]["body"]  # sources that no text is annotated with
+        assert after.citations == before.citations or (beside and after.citations > before.citations)
+        assert after.transcript == before.transcript
 
 
 @pytest.mark.parametrize("recording_id", STREAMS)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from playbook import cuts
 from wires import (
@@ -22,7 +24,7 @@ from wires import (
 )
 
 from omniroute.translate import relay
-from omniroute.translate.events import Failure, Usage
+from omniroute.translate.events import Failure, Start, Usage
 from omniroute.translate.format import BadAnswer, Stamp
 from omniroute.translate.formats import FORMATS, RELAYS
 from omniroute.translate.relay import (
@@ -217,6 +219,32 @@ def test_an_error_in_a_chat_stream_has_the_status_that_its_words_mean(error: dic
     assert pipe.failure.status == status
 
 
+@pytest.mark.parametrize(
+    ("said", "status", "message"),
+    [
+        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, 402, "insufficient balance"),
+        ({"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail"}}, 401, "login fail"),
+        ({"object": "error", "message": "Too many", "code": 429}, 429, "Too many"),
+        ({"detail": "Not enough credits"}, 502, "Not enough credits"),
+        ({"message": "Loading model", "type": "unavailable_error", "code": 503}, 503, "Loading model"),
+    ],
+)
+def test_an_error_of_another_shape_in_place_of_the_choices_is_noted_too(said: object, status: int, message: str) -> None:
+    pipe = tap(CHAT)
+    play(pipe, sse(said))
+    assert pipe.failure is not None
+    assert (pipe.failure.status, pipe.failure.message, pipe.meaningful) == (status, message, False)
+    decoder = FORMATS["openai-chat"].stream_decoder()
+    assert [type(event) for event in decoder.feed(b"", sse(said)[6:])] == [Start, Failure]
+
+
+def test_a_vendor_that_says_in_every_chunk_that_all_is_well_does_not_fail() -> None:
+    for base_resp in ({"status_code": 0, "status_msg": ""}, None):
+        pipe = tap(CHAT)
+        play(pipe, chunk({"content": "a"}, "stop"), sse({"usage": CHAT_USAGE, "base_resp": base_resp}), DONE)
+        assert (pipe.failure, pipe.finished) == (None, True)
+
+
 def test_a_finish_reason_beside_an_error_neither_says_nor_ends_anything() -> None:
     failed = chunk({"content": ""}, "error", error={"message": "Provider disconnected", "code": 502})
     pipe = tap(CHAT)
@@ -231,7 +259,7 @@ def test_what_is_said_beside_an_error_counts() -> None:
     assert (pipe.meaningful, pipe.finished) == (True, False)
 
 
-def test_done_alone_says_nothing() -> None:
+def test_done_alone_is_not_meaningful() -> None:
     pipe = tap(CHAT)
     play(pipe, DONE)
     assert pipe.finished
@@ -251,14 +279,14 @@ def test_done_alone_says_nothing() -> None:
         {"images": [1]},
     ],
 )
-def test_each_way_to_say_something(delta: dict[str, object]) -> None:
+def test_each_kind_of_content_is_meaningful(delta: dict[str, object]) -> None:
     pipe = tap(CHAT)
     pipe.feed(chunk(delta))
     assert pipe.meaningful
 
 
 @pytest.mark.parametrize("delta", [{}, {"role": "assistant"}, {"content": ""}, {"content": None}, {"tool_calls": []}])
-def test_each_way_to_say_nothing(delta: dict[str, object]) -> None:
+def test_events_without_content_are_not_meaningful(delta: dict[str, object]) -> None:
     pipe = tap(CHAT)
     pipe.feed(chunk(delta))
     assert not pipe.meaningful
@@ -408,7 +436,7 @@ def test_odd_members_do_not_stop_an_answer(read: object) -> None:
 
 @pytest.mark.parametrize("at_once", [1, 3, 40])
 def test_pieces_are_about_as_many_as_the_events(at_once: int) -> None:
-    said = [sse('{"id":"x","choices":[{"index":0,"delta":{"content":"tok-%d "}}]}' % number) for number in range(400)]
+    said = [sse(json.dumps({"id": "x", "choices": [{"index": 0, "delta": {"content": f"tok-{n} "}}]})) for n in range(400)]
     pipe = tap(CHAT)
     for start in range(0, len(said), at_once):
         pipe.feed(b"".join(said[start : start + at_once]))

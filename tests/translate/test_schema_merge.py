@@ -37,7 +37,7 @@ def test_both_must_hold(first: dict[str, Any], second: dict[str, Any], expected:
     assert lost == []
 
 
-def test_what_cannot_be_said_at_once_is_told() -> None:
+def test_contradictions_are_reported() -> None:
     lost: list[str] = []
     assert merge({"pattern": "a"}, {"pattern": "b"}, lost.append) == {"pattern": "a"}
     assert lost == ["pattern"]

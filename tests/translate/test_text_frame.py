@@ -45,7 +45,7 @@ def test_a_chunk_with_another_text_is_known_by_what_stands_around_it() -> None:
         b"",
     ],
 )
-def test_anything_else_is_not(other: bytes) -> None:
+def test_other_data_does_not_fit_the_frame(other: bytes) -> None:
     frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
     assert frame is not None
     assert frame.text(other) == ""
@@ -143,7 +143,7 @@ ONE, TWO = chunk({"content": "one"}), chunk({"content": "two"})
         b"\n",
     ],
 )
-def test_texts_in_a_row_end_where_an_event_says_something_else(other: bytes) -> None:
+def test_a_run_of_texts_ends_at_an_event_with_other_content(other: bytes) -> None:
     assert FRAME is not None
     three = sse(ONE, TWO, ONE)
     assert FRAME.run(three + other, 0) == (["one", "two"], len(sse(ONE, TWO)))

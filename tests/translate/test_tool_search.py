@@ -104,7 +104,7 @@ def test_a_search_by_the_vendor_stays_the_vendors() -> None:
     assert not any(isinstance(block, ToolResult) for turn in ask.turns for block in turn.blocks)
 
 
-def test_what_the_vendor_found_is_declared_elsewhere_and_its_result_is_nobodys() -> None:
+def test_tools_found_by_the_vendor_are_declared_to_others_without_the_result() -> None:
     hosted = {**REQUEST, "tools": [{"type": "tool_search"}]}
     hosted["input"] = [
         {"role": "user", "content": "x"},

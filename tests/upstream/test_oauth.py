@@ -175,6 +175,22 @@ def test_errors_are_read_with_any_status(status: int, body: object, error: str, 
     assert (refusal.error, refusal.description, refusal.pending) == (error, text, False)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "passing"),
+    [
+        (502, b"<h1>", True), (503, {}, True), (503, {"error": "temporarily_unavailable"}, True),
+        (500, {"error": ["x"]}, True),
+        (500, {"error": {"code": 500, "message": "m"}}, True), (429, b"", True), (429, {"message": "slower"}, True),
+        (200, b"<html>", True), (200, b'{"access_tok', True), (400, {"error": "temporarily_unavailable"}, True),
+        (500, {"error": "access_denied"}, False), (503, {"error": "expired_token"}, False), (400, {"error": "x"}, False),
+        (404, b"<h1>", False), (403, {"message": "no"}, False), (200, {"error": "invalid_grant"}, False),
+        (200, {"access_token": ""}, False),
+    ],
+)  # fmt: skip
+def test_a_server_in_trouble_is_told_from_one_that_says_no(status: int, body: object, passing: bool) -> None:
+    assert _refusal(status, body).passing is passing
+
+
 def test_an_error_never_repeats_what_was_sent() -> None:
     refusal = _refusal(400, {"error": "s3cr3t-code", "error_description": "bad s3cr3t-code"})
     assert "s3cr3t-code" not in str(refusal)

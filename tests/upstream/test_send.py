@@ -164,6 +164,26 @@ async def test_concurrent_calls_have_connections_of_their_own_and_idle_ones_are_
 
 
 @on_each_loop
+async def test_an_answer_that_is_complete_is_not_waited_for_and_its_connection_is_kept_if_it_ends() -> None:
+    fields = [("content-type", "text/x")]
+    open_end = Answer(200, [b"a", b".", HANG], fields, framing="chunked")
+    async with ScriptedUpstream(open_end, Answer(200, [b"ab."], fields), OK) as up:
+        one, asked = client(), list[Any]()
+
+        def ends(headers: Any) -> Any:
+            asked.append(headers[0])
+            return lambda data: data.endswith(b".")
+
+        form = template(up.origin, "POST", b"/v1", [])
+        assert (await one.whole_as(form, b"{}", limit=9, ends=ends)).take() == b"a."
+        await up.requests[0].gone.wait()
+        assert (await one.whole_as(form, b"{}", limit=9, ends=ends)).take() == b"ab."
+        assert (await one.whole_as(form, b"{}", limit=9, ends=lambda headers: None)).take() == b"ok"
+        assert (asked, up.connections) == ([(b"content-type", b"text/x")] * 2, 2)
+        await one.close()
+
+
+@on_each_loop
 async def test_redirects_are_answers() -> None:
     async with ScriptedUpstream(Answer(307, headers=[("location", "http://169.254.169.254/")])) as up:
         one = client()

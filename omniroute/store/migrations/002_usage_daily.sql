@@ -1,4 +1,4 @@
--- Sums of usage_history by UTC day (YYYY-MM-DD), kept up with each batch: years of use answer as fast as a day of it.
+-- Sums of usage_history by UTC day (YYYY-MM-DD), updated with each batch, so that queries over years stay fast.
 -- successes: calls with a status below 400.
 
 CREATE TABLE usage_daily (

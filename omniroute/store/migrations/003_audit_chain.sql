@@ -1,5 +1,5 @@
--- Each audit row holds the hash of the one before it, so none can be changed or taken out unseen (store/audit_chain.py).
--- Deleting is for the retention sweep alone: up to the row that the anchor in db_meta names.
+-- Each audit row holds the hash of the one before it, which reveals changed and removed rows (store/audit_chain.py).
+-- Only the retention sweep may delete rows: those up to the row that the anchor in db_meta names.
 
 ALTER TABLE audit_log ADD COLUMN prev_hash TEXT;
 ALTER TABLE audit_log ADD COLUMN hash TEXT;

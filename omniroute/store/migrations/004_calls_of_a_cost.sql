@@ -1,3 +1,3 @@
--- A row of the cost history sums the calls of one batch: how many they were.
+-- calls: the number of calls that a row of the cost history sums up.
 
 ALTER TABLE domain_cost_history ADD COLUMN calls INTEGER NOT NULL DEFAULT 1;
