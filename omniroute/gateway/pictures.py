@@ -47,7 +47,7 @@ async def fetch_all(gateway: Gateway, urls: tuple[str, ...], home: Origin, way: 
         async with scope:
             return {url: await _fetch(gateway.client, stranger, url, home, way) for url in urls}
     except TimeoutError:
-        raise OmniError("upstream_timeout", "The picture could not be fetched from the provider in time") from None
+        raise OmniError("upstream_timeout", "The image could not be fetched from the provider in time") from None
     except TransportError as error:
         raise _failure(str(error)) from None
     finally:
@@ -115,4 +115,4 @@ def locate(url: str) -> tuple[Origin, bytes]:
 
 
 def _failure(why: str) -> OmniError:
-    return OmniError("upstream_answer", f"The picture was made but could not be fetched from the provider: {why}")
+    return OmniError("upstream_answer", f"The image was generated but could not be fetched from the provider: {why}")

@@ -16,6 +16,7 @@ from ..proto.exchange import Exchange
 from ..proto.h1_client import TransportError
 from ..proto.headers import Headers
 from ..settings import Limits
+from ..translate.collect import bad_ending
 from ..translate.events import Event, Failure, Finish, Start, TextDelta, ThinkingDelta, Usage, merged
 from ..translate.format import BadAnswer, StreamDecoder, StreamEncoder
 from ..translate.pii import Redactor
@@ -109,6 +110,8 @@ class Translation:
                 self._learn(event)  # type: ignore[arg-type]
             elif kind is Failure:
                 self.failure = self.failure or event  # type: ignore[assignment]
+            elif kind is Finish and not self.meaningful and event.reason == "error":  # type: ignore[union-attr]
+                self.failure = self.failure or bad_ending(event)  # type: ignore[arg-type]
             elif self.meaningful or kind not in _OPENERS or event.text:  # type: ignore[union-attr]
                 self.meaningful = True
                 self.pieces += 1

@@ -117,7 +117,7 @@ def _read(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
             if part.inlineData is not None and part.inlineData.data and not part.thought
         ]
     if not images:
-        raise Refused(400, f"The provider made no picture: {_why(answer)}")
+        raise Refused(400, f"The provider generated no image: {_why(answer)}")
     return got(images, ask, mark, _usage(answer.usageMetadata))
 
 

@@ -79,7 +79,7 @@ def _read_fireworks(body: bytes, ask: ImageAsk, mark: Mark) -> Got:
     images: list[Image] = []
     for answer in answers if isinstance(answers, list) else [answers]:
         if answer.finishReason == "CONTENT_FILTERED":
-            raise Refused(400, "The prompt or the picture was refused by the provider's content filter")
+            raise Refused(400, "The prompt or the image was refused by the provider's content filter")
         if answer.result is not None and answer.result.sample:
             sample = answer.result.sample
             images.append(Image(url=sample) if sample.startswith("http") else _plain(sample))
@@ -96,7 +96,7 @@ def _follow_fireworks(body: bytes, ask: ImageAsk, model: str) -> Next | None:
         return None
     if answer.status not in (None, "Pending"):
         status = 400 if "Moderated" in answer.status else 502
-        raise Refused(status, f"The picture could not be made: {answer.status}")
+        raise Refused(status, f"The image could not be generated: {answer.status}")
     identity = answer.request_id or answer.id
     if not identity:
         raise BadAnswer("no request_id")
@@ -169,12 +169,12 @@ class _NanoBanana(Struct):
 def _follow_nanobanana(body: bytes, ask: ImageAsk, model: str) -> Next | None:
     answer = decoded(body, _NanoBanana)
     if answer.code >= 300:
-        raise Refused(answer.code if 400 <= answer.code < 600 else 502, answer.msg or "The picture could not be made")
+        raise Refused(answer.code if 400 <= answer.code < 600 else 502, answer.msg or "The image could not be generated")
     task = answer.data or _Task()
     if task.successFlag == 1:
         return None
     if task.successFlag:
-        raise Refused(502 if task.successFlag == 2 else 400, task.errorMessage or "The picture could not be made")
+        raise Refused(502 if task.successFlag == 2 else 400, task.errorMessage or "The image could not be generated")
     if not task.taskId:
         raise BadAnswer("no taskId")
     return Next("GET", f"./record-info?{urlencode({'taskId': task.taskId})}", wait=_EVERY)

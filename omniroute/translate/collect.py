@@ -32,6 +32,12 @@ ENDED_BADLY: Final = "The provider ended the answer with an error"
 _OUTAGES: Final = frozenset(("", "error", "abort", "network_error", "insufficient_system_resource"))
 
 
+def bad_ending(finish: Finish) -> Failure:
+    """The failure of an answer whose finish reason is "error"."""
+    message = ENDED_BADLY + (f" ({finish.raw})." if finish.raw else ".")
+    return Failure(502, message, slip=finish.raw not in _OUTAGES)
+
+
 class Answer(Struct):
     """A whole answer.  ``failure`` is set if the upstream reported an error after the answer began, or as its ending."""
 
@@ -145,8 +151,7 @@ class Collector:
     def _finish(self, event: Finish) -> None:
         self.answer.finish = event
         if event.reason == "error":  # few wires have this reason, and an error can still replace a whole answer
-            message = ENDED_BADLY + (f" ({event.raw})." if event.raw else ".")
-            self.answer.failure = Failure(502, message, slip=event.raw not in _OUTAGES)
+            self.answer.failure = bad_ending(event)
 
     def _failure(self, event: Failure) -> None:
         self.answer.failure = event

@@ -4,9 +4,7 @@ A tap learns the usage and the model, whether the stream has said anything meani
 still hide a failure), whether it reached its end, and whether the upstream reported an error.  It lets only whole SSE events
 through, so that a stream that dies inside an event can still be ended with a well-formed error.
 
-A tap adds one thing: the end mark after a complete answer, where the vendor omits it, since some clients wait for it.
-
-It holds back two.  A usage chunk that the gateway asked for and the client did not is removed.  And since Anthropic clients
+It holds back two things.  A usage chunk that the gateway asked for and the client did not is removed.  And since Anthropic clients
 do not retry after the first ``content_block_stop``, the stop event of a leading thinking block waits until the next block
 starts or the turn ends, so that the client still retries after an error in between.
 """
@@ -326,7 +324,6 @@ def _says_something(choice: _ChatChoice) -> bool:
 
 
 _ENDING: Final = 2048  # bytes; only the end of a long read is searched, since finish reason and usage come last
-_DONE: Final = b"data: [DONE]\n\n"
 _CHAT_WORDS: Final = (b'"usage":{', b'"usage": {', b'finish_reason":"', b'finish_reason": "', b'"error"', b"[DONE]")
 
 
@@ -343,7 +340,6 @@ class ChatTap(Tap):
         self._decode_error = decode_error
         self._strip = strip_usage
         self._unseen = b""  # the part of the last read that was not searched
-        self._done = False  # [DONE] was seen
 
     def _look(self, blob: bytes) -> bytes:
         """Read only the events that may matter: the first ones, then those from the first of ``_CHAT_WORDS`` on."""
@@ -374,7 +370,7 @@ class ChatTap(Tap):
         if not data:
             return True
         if data.strip() == b"[DONE]":
-            self.finished = self.ended = self._done = True
+            self.finished = self.ended = True
             return True
         try:
             chunk = _chat_chunk.decode(data)
@@ -402,13 +398,7 @@ class ChatTap(Tap):
         out = super().eof()
         # some vendors send neither a finish reason nor [DONE]; usage is then the only sign of the end
         self.finished = self.finished or (self.meaningful and self.usage is not None)
-        return out + self._close()
-
-    def _close(self) -> bytes:
-        if not self.finished or self._done or self.failure is not None:
-            return b""
-        self._done = True
-        return (b"\n\n" if self.torn else b"") + _DONE
+        return out
 
 
 class _Delta(Struct):

@@ -136,7 +136,7 @@ def test_limits_that_the_provider_reports_reach_the_client_and_so_does_the_route
     asyncio.run(main())
 
 
-def test_a_second_account_hides_a_rate_limit_and_the_first_is_left_to_cool() -> None:
+def test_a_second_account_hides_a_rate_limit_and_the_first_gets_a_cooldown() -> None:
     async def main() -> None:
         refusal = said({"error": {"message": "slow down"}}, 429, ("retry-after", "30"))
         async with served(refusal, listed, secrets=("key-1", "key-2")) as (plane, upstream):
@@ -258,7 +258,7 @@ def test_gemini_clients_have_their_own_endpoints_and_errors(codec: str) -> None:
         ({"object": "list"}, 502, "could not be read"),
     ],
 )
-def test_an_error_that_comes_with_a_good_status_keeps_its_words(answer: Any, status: int, text: str) -> None:
+def test_an_error_with_a_success_status_keeps_its_message(answer: Any, status: int, text: str) -> None:
     async def main() -> None:
         async with served(said(answer)) as (plane, _):
             got, _fields, body = await ask(plane, "/v1/embeddings", {"model": "up/m", "input": "a"})
@@ -289,7 +289,7 @@ def test_a_model_that_cannot_embed_may_still_chat(status: int, text: str, chat: 
     asyncio.run(main())
 
 
-def test_what_the_vendor_cannot_hold_is_said_in_the_head() -> None:
+def test_dropped_parameters_are_named_in_a_header() -> None:
     async def main() -> None:
         async with served(ANSWERS["cohere"], codec="cohere") as (plane, _):
             body = {"model": "up/m", "input": ["a", "b"], "user": "u", "odd": 1}
@@ -357,7 +357,7 @@ def test_a_client_that_leaves_takes_the_call_upstream_with_it() -> None:
     asyncio.run(main())
 
 
-def test_counts_that_nobody_reports_are_estimated_and_said_to_be() -> None:
+def test_missing_usage_is_estimated_and_marked_so() -> None:
     async def main() -> None:
         async with served(said({"embedding": {"values": [1, 2]}}), codec="gemini") as (plane, _):
             _status, fields, answer = await ask(plane, "/v1/embeddings", {"model": "up/m", "input": "12345678"})

@@ -194,7 +194,7 @@ async def test_a_url_that_is_not_public_is_never_fetched(url: str) -> None:
 
 
 @on_each_loop
-async def test_a_job_is_submitted_and_looked_at_until_it_is_done() -> None:
+async def test_a_job_is_submitted_and_polled_until_it_is_done() -> None:
     url = "https://tempfile.test/a.png"
     waiting = reply({"code": 200, "data": {"taskId": "t1", "successFlag": 0}})
     script = [
@@ -262,7 +262,7 @@ async def test_a_dedicated_route_adds_the_prefix() -> None:
 
 
 @on_each_loop
-async def test_pictures_as_they_come_into_being_are_relayed() -> None:
+async def test_partial_images_are_relayed() -> None:
     events = [b'event: image_generation.partial_image\ndata: {"type":"image_generation.partial_image","b64_json":"a"}\n\n',
               b'data: {"type":"image_generation.completed","usage":{"input_tokens":5,"output_tokens":9}}\n\n']  # fmt: skip
     answer = Answer(200, events, [("content-type", "text/event-stream")], "chunked")
@@ -354,7 +354,7 @@ async def test_a_form_of_pictures_becomes_json_for_vendors_without_forms() -> No
 
 
 @on_each_loop
-async def test_who_cannot_change_pictures_says_so() -> None:
+async def test_models_that_cannot_edit_images_are_refused() -> None:
     async with media_plane("hyperbolic", reply({})) as (plane, upstream), sdk(plane) as client:
         with pytest.raises(openai.BadRequestError, match="has no image edit endpoint"):
             await client.images.edit(model="hyperbolic/SDXL1.0-base", image=("a.png", PNG), prompt="green")
@@ -436,7 +436,7 @@ async def test_other_forms_are_relayed(shape: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @on_each_loop
-async def test_a_translation_has_its_own_place() -> None:
+async def test_a_translation_has_its_own_path() -> None:
     async with media_plane("openai", reply({**VERBOSE, "task": "translate"})) as (plane, upstream), sdk(plane) as client:
         got = await client.audio.translations.create(model="openai/whisper-1", file=WAV)
         assert (upstream.requests[0].path, got.to_dict()["task"]) == ("/v1/audio/translations", "translate")
@@ -486,7 +486,7 @@ async def test_deepgram_gets_the_bytes_and_the_rest_in_the_query() -> None:
 
 
 @on_each_loop
-async def test_assemblyai_is_uploaded_to_submitted_to_and_looked_at_every_two_seconds() -> None:
+async def test_assemblyai_gets_an_upload_a_job_and_a_poll_every_two_seconds() -> None:
     async with media_plane("assemblyai", *ASSEMBLY, base="/v2") as (plane, upstream), sdk(plane) as client:
         got = await client.audio.transcriptions.create(model="assemblyai/best", file=WAV, response_format="vtt")
         assert got == "WEBVTT\n\n00:00:00.100 --> 00:00:01.000\nHello there.\n\n"
@@ -505,7 +505,7 @@ async def test_assemblyai_is_uploaded_to_submitted_to_and_looked_at_every_two_se
 
 
 @on_each_loop
-async def test_assemblyai_that_is_never_ready_is_a_timeout_and_asked_once() -> None:
+async def test_an_assemblyai_job_that_never_ends_is_a_timeout_and_not_retried() -> None:
     async with (
         media_plane("assemblyai", *ASSEMBLY[:3], secrets=("a", "b"), base="/v2") as (plane, upstream),
         sdk(plane) as client,
@@ -608,7 +608,7 @@ async def test_a_client_that_leaves_ends_the_call_upstream(path: str) -> None:
 
 
 @on_each_loop
-async def test_a_client_that_leaves_ends_the_looking() -> None:
+async def test_a_client_that_disconnects_ends_the_polling() -> None:
     release = asyncio.Event()
 
     async with media_plane("assemblyai", *ASSEMBLY[:3], base="/v2") as (plane, upstream):
@@ -686,7 +686,7 @@ async def test_an_error_before_the_first_byte_of_speech_goes_to_the_next_account
 
 
 @on_each_loop
-async def test_speech_of_which_nothing_came_costs_nothing() -> None:
+async def test_speech_without_any_audio_costs_nothing() -> None:
     script = [
         Answer(200, [RESET], [("content-type", "audio/mpeg")], "chunked"),
         reply({"error": {"message": "broken"}}, 500),

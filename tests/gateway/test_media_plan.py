@@ -37,7 +37,7 @@ def test_one_model_is_one_route_in_the_vendors_format() -> None:
     assert job.route is route
 
 
-def test_a_combo_holds_models_that_have_no_chat_and_bars_the_others() -> None:
+def test_a_combo_is_resolved_for_the_operation_and_bars_unknown_models() -> None:
     combo = Combo("c", "both", tuple(ComboEntry(name) for name in ("up/e-2", "nobody/m", "up/e-1")))
     found, job = planned(state(combos={"both": combo}, aliases={"short": "both"}), "short")
     assert [route.model for route in found.routes] == ["e-2", "e-1"]

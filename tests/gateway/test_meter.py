@@ -10,7 +10,7 @@ def test_a_burst_is_let_through_and_then_the_rate() -> None:
     assert sum(meter.allows(1000.0 + number / 1000) for number in range(1000)) in range(49, 52)
 
 
-def test_after_a_rest_the_burst_is_there_again() -> None:
+def test_after_a_pause_a_full_burst_is_allowed_again() -> None:
     meter = Meter(50, 100)
     for _ in range(500):
         meter.allows(1000.0)

@@ -31,7 +31,7 @@ def test_a_call_is_counted_once_and_passed_on() -> None:
     assert (sum(one.first), one.first_ms) == (1, 20.0)
 
 
-def test_a_bucket_holds_what_is_no_longer_than_its_bound() -> None:
+def test_a_bucket_counts_durations_up_to_its_bound() -> None:
     metrics = Metrics(lambda _: None)
     for seconds in (BUCKETS[0], BUCKETS[0] + 0.001, BUCKETS[-1] + 1):
         metrics.put(a_call(duration_ms=seconds * 1000))
@@ -39,7 +39,7 @@ def test_a_bucket_holds_what_is_no_longer_than_its_bound() -> None:
     assert (counts[0], counts[1], counts[-1]) == (1, 1, 1)
 
 
-def test_names_that_clients_make_up_do_not_add_up() -> None:
+def test_invented_model_names_are_bounded() -> None:
     metrics = Metrics(lambda _: None)
     for number in range(3 * MODELS):
         metrics.put(a_call(model=f"m{number}"))

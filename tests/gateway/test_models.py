@@ -97,7 +97,7 @@ def test_pages(query: str, ids: list[str], more: bool) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "1.5", "9" * 5000])
-def test_a_page_size_that_cannot_be_is_named(limit: str) -> None:
+def test_an_invalid_page_size_is_refused(limit: str) -> None:
     with pytest.raises(OmniError, match="limit") as caught:
         page([], f"limit={limit}")
     assert caught.value.param == "limit"
@@ -122,7 +122,7 @@ def test_geminis_pages(query: str, names: list[str], token: str | None) -> None:
 
 
 @pytest.mark.parametrize("query", ["pageSize=-1", "pageSize=x", "pageToken=x", f"pageToken={'9' * 5000}"])
-def test_a_page_of_geminis_that_cannot_be_is_refused(query: str) -> None:
+def test_an_invalid_gemini_page_is_refused(query: str) -> None:
     with pytest.raises(OmniError, match="pageSize"):
         gemini_page([], query)
 
@@ -179,7 +179,7 @@ def test_one_kind_alone_can_be_listed() -> None:
     assert [entry["id"] for entry in exchange.json["data"]] == ["up/embed"]
 
 
-def test_combos_come_first_and_are_nobodys() -> None:
+def test_combos_come_first_and_are_owned_by_combo() -> None:
     made = state(combos={"team/b": Combo("2", "team/b"), "a": Combo("1", "a")})
     body = get(made).json
     assert [entry["id"] for entry in body["data"][:3]] == ["a", "team/b", "up/large"]

@@ -76,7 +76,7 @@ def test_every_model_that_can_be_talked_to_is_listed_once() -> None:
     }
 
 
-def test_a_digest_is_the_ids_and_stays() -> None:
+def test_a_digest_is_a_constant_hash_of_the_id() -> None:
     first, again = call(ollama.tags).json["models"], call(ollama.tags).json["models"]
     assert first == again
     assert len({m["digest"] for m in first}) == len(first)
@@ -151,13 +151,13 @@ def test_version_and_loaded_models() -> None:
         (b'{"model":"m","prompt":"","keep_alive":0}', "unload"),
     ],
 )
-def test_a_request_without_words_is_answered_at_once(body: bytes, reason: str) -> None:
+def test_a_request_without_a_prompt_is_answered_at_once(body: bytes, reason: str) -> None:
     chat, generate = call(ollama.chat, body).json, call(ollama.generate, body).json
     assert (chat["done"], chat["done_reason"], chat["message"]) == (True, reason, {"role": "assistant", "content": ""})
     assert (generate["done"], generate["done_reason"], generate["response"]) == (True, reason, "")
 
 
-def test_a_request_without_words_needs_a_key_too() -> None:
+def test_a_request_without_a_prompt_needs_a_key_too() -> None:
     found = call(ollama.chat, b'{"model":"m"}', require_key=True)
     assert (found.status, found.json) == (401, {"error": "Missing API key"})
 

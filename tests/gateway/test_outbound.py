@@ -37,7 +37,7 @@ def test_servers_on_this_machine_take_only_a_proxy_that_was_chosen_for_them() ->
     assert ways.choose(OPENAI, "openai", "k", "http://[::1]:9/v1") is None
 
 
-def test_what_is_no_provider_takes_what_is_said_of_everything_and_this_machine_nothing() -> None:
+def test_urls_of_no_provider_take_the_global_proxy_and_loopback_none() -> None:
     ways = Outbound(D, {"openai": C}, {}, {"k1": A}, Environment(E, E, ("near.test",)))
     assert ways.elsewhere("https://peer.test:20128") == Via(D, "global")
     assert ways.elsewhere("http://127.0.0.1:20129") is None

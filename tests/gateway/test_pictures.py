@@ -72,7 +72,7 @@ async def test_a_picture_elsewhere_takes_the_accounts_proxy_that_resolves_the_na
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0x7f.1", "[::1]", "localhost", "intranet", "nas.local", "db.corp.internal."])
-async def test_a_proxy_is_not_asked_for_what_lies_inside(host: str) -> None:
+async def test_a_proxy_is_not_used_for_internal_names(host: str) -> None:
     async with ScriptedUpstream() as upstream, AProxy() as proxy:
         error = await failure(upstream, f"http://{host}:1/", lambda _: Via(proxy.proxy(), "global"))
         assert (error.status, proxy.asked) == (502, [])
@@ -88,7 +88,7 @@ async def test_a_redirect_is_followed_on_the_same_host_only() -> None:
     async with ScriptedUpstream(Answer(302, headers=[("location", "/a.png")])) as upstream:
         assert "too many redirects" in (await failure(upstream)).message
     async with ScriptedUpstream(Answer(302, headers=[("location", "http://[a.test/")])) as upstream:
-        assert "no http or https URL" in (await failure(upstream)).message
+        assert "not an http or https URL" in (await failure(upstream)).message
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_a_picture_that_does_not_come_in_time_is_given_up(monkeypatch: pyt
 @pytest.mark.parametrize(
     "url", ["ftp://a.test/", "http:///x", "http://u:p@a.test/", "http://a.test:99999/", "//a.test", "x"]
 )
-def test_only_plain_http_urls_are_places(url: str) -> None:
+def test_only_plain_http_urls_are_accepted(url: str) -> None:
     with pytest.raises(OmniError):
         locate(url)
 

@@ -130,7 +130,7 @@ def test_a_key_must_allow_the_combo_by_its_name(allowed: tuple[str, ...], name: 
         first_route(gateway, state, made.key, name)
 
 
-def test_what_wants_one_route_of_a_combo_gets_that_of_its_first_model_that_can_be_asked() -> None:
+def test_the_single_route_of_a_combo_is_that_of_its_first_usable_model() -> None:
     state = world(combo("x", "gone/m", "b/m"), combo("y", "gone/m"))
     gateway = fake_gateway(state)
     assert first_route(gateway, state, None, "x").provider.id == "b"
@@ -177,7 +177,7 @@ def test_a_preferred_provider_comes_first_in_combos_and_chains() -> None:
 
 
 @pytest.mark.parametrize("name", ["x", "a/m", "y"])
-def test_a_call_with_nobody_left_is_refused_and_can_still_be_explained(name: str) -> None:
+def test_a_call_without_allowed_targets_is_refused_and_can_still_be_explained(name: str) -> None:
     state = world(combo("x", "a/m", "b/m"), combo("y", "gone/m", "a/m"), policies=(policy("none", block_provider=("*",)),))
     with pytest.raises(OmniError) as caught:
         planned(state, name)

@@ -34,7 +34,7 @@ def barred(*policies: Policy, requested: str = "x", key: str = "k1", candidates:
     ("gpt-4*", "gpt-4o", True), ("gpt-4*", "a/gpt-4o", False), ("*gpt-4*", "a/gpt-4o", True), ("GPT-?", "gpt-5", True),
     ("gpt-?", "gpt-50", False), ("m[1]", "m[1]", True), ("m.", "mx", False), ("*", "", True), ("a**b", "a-b", True),
 ])  # fmt: skip
-def test_a_glob_is_anchored_and_takes_case_for_nothing(pattern: str, name: str, good: bool) -> None:
+def test_a_glob_is_anchored_and_ignores_case(pattern: str, name: str, good: bool) -> None:
     assert matches(pattern, name) is good
 
 
@@ -77,7 +77,7 @@ def test_the_first_policy_that_forbids_is_named() -> None:
     assert barred(first, second) == ["one", "two"]
 
 
-def test_who_cannot_be_asked_anyway_is_not_looked_at() -> None:
+def test_candidates_that_cannot_be_used_are_ignored() -> None:
     found = rule([policy(block_model=("*",))], "", "x", [None, option("b")])
     assert [by and by.name for by in found.barred] == [None, "p"]
 
@@ -104,7 +104,7 @@ def test_of_two_limits_the_lower_counts_and_those_of_removed_candidates_do_not()
     assert rule([], "", "x", [option("a")]).max_tokens is None
 
 
-def test_a_blocked_name_is_refused_before_anybody_asks_where_it_leads() -> None:
+def test_a_blocked_name_is_refused_before_it_is_resolved() -> None:
     with pytest.raises(OmniError) as caught:
         check_name([policy("no gpt", block_model=("gpt*",))], "", "gpt-4o")
     assert (caught.value.status, caught.value.message) == (403, 'Model "gpt-4o" blocked by policy "no gpt"')

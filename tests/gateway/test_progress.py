@@ -118,7 +118,7 @@ async def test_a_stream_that_breaks_is_over_too() -> None:
     assert bench.exchange.finished
 
 
-async def test_one_that_only_stops_is_over_once() -> None:
+async def test_a_truncated_stream_ends_once() -> None:
     bench = Bench(CHAT)
     bench.call.push(*CHAT.opening, CHAT.first)
     bench.call.end()
@@ -127,7 +127,7 @@ async def test_one_that_only_stops_is_over_once() -> None:
     assert len(CHAT.errors(events_but_progress(bench.exchange.text))) == 1
 
 
-async def test_after_the_end_the_clock_is_still() -> None:
+async def test_after_the_end_no_timer_is_left() -> None:
     bench = Bench(CHAT)
     bench.call.push(*CHAT.stream)
     bench.call.end()
@@ -146,12 +146,12 @@ async def test_after_the_end_the_clock_is_still() -> None:
         b'event: response.failed\r\ndata: {"type":"response.failed"}\r\n\r\n',
     ],
 )
-def test_the_last_one_stands_before_what_ends_the_stream(last: bytes) -> None:
+def test_the_last_event_precedes_the_frame_that_ends_the_stream(last: bytes) -> None:
     text = b'event: x\ndata: {"text":"data: [DONE]"}\n\n'
     assert ended(text + last, 3, 1.0) == text + frame(4, 1.0, done=True) + last
 
 
-def test_where_nothing_ends_the_stream_it_is_the_last() -> None:
+def test_in_a_stream_without_a_final_frame_it_is_the_last() -> None:
     assert ended(b'data: {"a":1}\n\n', 0, 1.0) == b'data: {"a":1}\n\n' + frame(1, 1.0, done=True)
     assert ended(b'data: {"a":1}', 0, 1.0, torn=True) == b'data: {"a":1}\n\n' + frame(1, 1.0, done=True)
 
@@ -176,7 +176,7 @@ async def test_the_head_says_so_whatever_the_upstream_gives(client: Wire, reply:
     assert gateway.hands.pending == 0
 
 
-async def test_nobody_else_gets_them() -> None:
+async def test_other_clients_do_not_get_them() -> None:
     gateway = fake_gateway(one_provider(CHAT), (200, SSE, b"".join(CHAT.stream)))
     for headers in ((), ((b"x-omniroute-progress", b"false"),)):
         call = exchange(ANTHROPIC, ANTHROPIC.ask(MODEL, stream=True), *headers)

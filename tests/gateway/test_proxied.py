@@ -59,7 +59,7 @@ async def test_failures_say_why_without_the_accounts_key() -> None:
     assert (rows[0].status, "proxy refused: 407" in rows[0].error) == ("error", True)
 
 
-async def test_direct_calls_leave_none_and_nobody_need_listen() -> None:
+async def test_direct_calls_leave_no_row_and_a_listener_is_optional() -> None:
     gateway, rows = proxied((200, JSON, CHAT.whole), via=None)
     assert (await ask(gateway), rows) == (200, [])
     gateway, _ = proxied((200, JSON, CHAT.whole))

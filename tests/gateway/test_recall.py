@@ -128,7 +128,7 @@ async def test_a_request_that_differs_in_anything_that_counts_is_a_miss(more: di
     assert states(await zero(gateway, CHAT, **more)) == [b"MISS"]
 
 
-async def test_a_mark_of_the_prompt_cache_that_wandered_is_a_hit() -> None:
+async def test_a_moved_cache_control_mark_is_still_a_hit() -> None:
     gateway = fake_gateway(one_provider(ANTHROPIC), good(ANTHROPIC))
     mark = {"cache_control": {"type": "ephemeral"}}
     for marks in ((mark, {}), ({}, mark)):
@@ -233,7 +233,7 @@ async def test_a_key_that_may_not_ask_is_not_answered_from_memory_either() -> No
     assert (refused.status, states(refused)) == (403, [None])
 
 
-async def test_what_a_no_log_key_got_is_on_the_private_shelf() -> None:
+async def test_answers_for_no_log_keys_are_kept_apart() -> None:
     quiet, header = key("quiet", no_log=True)
     gateway = fake_gateway(one_provider(CHAT, **keyed(quiet)), good(CHAT))
     assert states(await zero(gateway, CHAT, header), await zero(gateway, CHAT, header)) == [b"MISS", b"HIT"]
@@ -241,7 +241,7 @@ async def test_what_a_no_log_key_got_is_on_the_private_shelf() -> None:
 
 
 @pytest.mark.parametrize("change", ["provider", "account"])
-async def test_another_address_of_the_provider_is_another_question(change: str) -> None:
+async def test_another_base_url_of_the_provider_is_a_miss(change: str) -> None:
     gateway = fake_gateway(one_provider(CHAT), good(CHAT))
     await zero(gateway, CHAT)
     url = "http://127.0.0.1:8/v1"
@@ -252,7 +252,7 @@ async def test_another_address_of_the_provider_is_another_question(change: str) 
 
 
 @pytest.mark.parametrize("rule", [GatewaySettings(thinking=ThinkingRule("auto")), GatewaySettings(system_prompt="Brief")])
-async def test_what_the_owner_puts_into_every_request_is_part_of_the_question(rule: GatewaySettings) -> None:
+async def test_the_owners_settings_are_part_of_the_cache_key(rule: GatewaySettings) -> None:
     gateway = fake_gateway(one_provider(CHAT), good(CHAT))
     await zero(gateway, CHAT)
     gateway.live.snapshot = one_provider(CHAT, settings=rule)
@@ -264,7 +264,7 @@ def a_combo(*models: str) -> dict[str, Any]:
     return {"combos": {"both": combo}}
 
 
-async def test_a_combo_is_one_question_whomever_it_draws_until_it_is_changed() -> None:
+async def test_a_combo_has_one_cache_key_whatever_model_it_chooses() -> None:
     gateway = fake_gateway(one_provider(CHAT, **a_combo("up/m", "up/n")), good(CHAT))
     answers = [await zero(gateway, CHAT, model="both") for _ in range(8)]
     assert states(*answers) == [b"MISS"] + [b"HIT"] * 7
@@ -427,7 +427,7 @@ async def test_when_the_client_of_the_first_call_leaves_the_next_makes_the_call(
     assert (gate.called, [record.status for record in gateway.records]) == (2, [499, 200])
 
 
-async def test_a_waiting_client_that_leaves_is_noted_and_disturbs_nobody() -> None:
+async def test_a_waiting_client_that_disconnects_is_recorded_and_has_no_other_effect() -> None:
     gateway = fake_gateway(one_provider(CHAT), good(CHAT))
     gate = Gate(gateway)
     calls = [exchange(CHAT, CHAT.ask(MODEL), IDEMPOTENT) for _ in range(2)]
@@ -441,7 +441,7 @@ async def test_a_waiting_client_that_leaves_is_noted_and_disturbs_nobody() -> No
     assert gateway.live.running == 0
 
 
-async def test_an_id_that_our_edge_made_does_not_join_two_calls() -> None:
+async def test_a_generated_request_id_does_not_join_two_calls() -> None:
     gateway = fake_gateway(one_provider(CHAT), good(CHAT))
     for _ in range(2):  # exchange() gives both requests the same id
         await ask(gateway, CHAT)

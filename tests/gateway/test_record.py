@@ -43,7 +43,7 @@ def test_what_was_used_is_priced() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 499])
-def test_counts_that_nobody_reported_are_estimated_and_called_so(status: int) -> None:
+def test_missing_counts_are_estimated_and_marked_so(status: int) -> None:
     gateway = fake_gateway(one_provider(CHAT))
     made = finished(gateway, status)
     made.pieces = 40
@@ -53,7 +53,7 @@ def test_counts_that_nobody_reported_are_estimated_and_called_so(status: int) ->
     assert row.cost
 
 
-def test_counts_that_cannot_be_are_left_out() -> None:
+def test_impossible_counts_are_left_out() -> None:
     gateway = fake_gateway(one_provider(CHAT))
     made = finished(gateway, 200)
     made.usage = Usage(input=10**400, output=-5, cache_read=7)
@@ -80,7 +80,7 @@ def test_a_call_that_reached_no_upstream_is_recorded_too() -> None:
     assert (row.method, row.path, row.source_format, row.target_format) == ("POST", CHAT.path, "openai-chat", "")
 
 
-def test_who_asked_is_named() -> None:
+def test_the_callers_key_is_recorded() -> None:
     gateway = fake_gateway(one_provider(CHAT))
     made = finished(gateway)
     made.key = GatewayKey("k1", "agent", b"")

@@ -83,7 +83,7 @@ async def test_when_the_first_fails_the_next_in_line_takes_its_place() -> None:
     assert await asyncio.gather(*waiting[1:]) == [Replay(200, BODY)] * 2
 
 
-async def test_one_that_stops_waiting_disturbs_nobody() -> None:
+async def test_a_cancelled_waiter_does_not_affect_others() -> None:
     table, _ = replays()
     ticket = await first(table)
     leaver, stayer = (spawn(table.claim(KEY), "repetition") for _ in range(2))
@@ -95,7 +95,7 @@ async def test_one_that_stops_waiting_disturbs_nobody() -> None:
     assert await stayer == Replay(200, BODY)
 
 
-async def test_a_long_answer_serves_those_who_wait_and_is_forgotten() -> None:
+async def test_a_long_answer_is_given_to_waiting_calls_but_not_kept() -> None:
     table, _ = replays()
     ticket = await first(table)
     waiting = spawn(table.claim(KEY), "repetition")
@@ -122,7 +122,7 @@ async def test_no_more_than_32_mib_are_held() -> None:
     assert table.active == 32
 
 
-def test_an_id_that_our_edge_made_is_no_key() -> None:
+def test_a_generated_request_id_is_no_key() -> None:
     assert replay_key(request(), "k1") is None
     assert replay_key(request((b"idempotency-key", b"")), "k1") is None
 

@@ -134,7 +134,7 @@ def test_a_prefix_may_have_another_wire_than_its_provider() -> None:
     assert wires == ["openai-responses", "openai-responses", "openai-chat"]
 
 
-def test_part_of_a_models_name_may_tell_its_wire() -> None:
+def test_part_of_a_models_name_may_select_its_wire() -> None:
     one = provider("one", wires={"-codex": "openai-responses"})
     snapshot = Snapshot(providers={"one": one}, prefixes={"one": "one"})
     assert [resolve(snapshot, f"one/{model}").wire for model in ("x-codex-mini", "x")] == ["openai-responses", "openai-chat"]
@@ -256,7 +256,7 @@ def test_wildcards_match_whatever_their_case_and_the_first_of_equals_wins(name: 
     assert alias_target(build(wildcard_aliases=aliases), name) == target
 
 
-def test_no_name_makes_a_wildcard_try_again_and_again() -> None:
+def test_no_name_causes_catastrophic_backtracking() -> None:
     assert alias_target(build(wildcard_aliases=(("*a" * 6 + "b", "target"),)), "a" * 512) is None
 
 

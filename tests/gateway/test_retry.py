@@ -135,7 +135,7 @@ def test_span_text_is_for_people() -> None:
         (500, "gpt-4o broke", "account"),
     ],
 )
-def test_a_rate_limit_that_names_the_model_is_the_models(status: int, message: str, scope: str) -> None:
+def test_a_rate_limit_that_names_the_model_affects_only_that_model(status: int, message: str, scope: str) -> None:
     rule = judge(status, message, "gpt-4o").rule
     assert rule is not None
     assert rule.scope == scope
@@ -170,7 +170,7 @@ def test_a_profile_is_what_the_settings_say() -> None:
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "9" * 400 + "s"])
-def test_a_time_without_end_is_no_time(text: str) -> None:
+def test_an_infinite_time_is_ignored(text: str) -> None:
     assert parse_span(text) is None
 
 

@@ -64,7 +64,7 @@ def test_an_unknown_signature_passes() -> None:
     assert not Signatures().condemns(b"x", True, HERE)
 
 
-def test_who_has_refused_a_signature_does_not_get_it_again() -> None:
+def test_a_refused_signature_is_not_sent_there_again() -> None:
     known = Signatures()
     known.refused(b"x", HERE)
     assert known.condemns(b"x", True, HERE)

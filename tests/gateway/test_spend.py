@@ -84,7 +84,7 @@ async def test_a_key_without_a_budget_is_not_held_back_but_its_spending_is_known
     ({"max_tokens": 1000}, 1000), ({"max_completion_tokens": 500, "n": 4}, 2000), ({}, spend.USUAL_ANSWER),
     ({"max_tokens": 1_000_000}, 8192),
 ])  # fmt: skip
-def test_a_call_is_expected_to_say_as_much_as_it_may(more: dict[str, Any], tokens: int) -> None:
+def test_the_expected_cost_depends_on_the_limit_of_the_answer(more: dict[str, Any], tokens: int) -> None:
     models = {"m": Model("m", price=Price(input=3.0, output=15.0), max_output=8192)}
     gateway = fake_gateway(one_provider(CHAT, about={"models": models}))
     body = {name: value for name, value in CHAT.ask(MODEL).items() if name != "max_tokens"}
@@ -331,7 +331,7 @@ def _plain(gateway: FakeGateway) -> Any:
 @pytest.mark.parametrize(("operation", "units"), [
     ("images", Units(images=3)), ("rerank", Units(searches=1)), ("transcriptions", Units(seconds=2.0)),
 ])  # fmt: skip
-def test_what_is_paid_by_the_piece_is_counted_beforehand(operation: str, units: Units) -> None:
+def test_units_other_than_tokens_are_counted_in_advance(operation: str, units: Units) -> None:
     class Ask:
         units = Units(images=3) if operation == "images" else Units()
 

@@ -137,7 +137,7 @@ def test_a_file_that_takes_a_part_only_is_given_the_rest() -> None:
     assert file.getvalue() == b"abcdefgh"
 
 
-async def test_a_full_disk_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

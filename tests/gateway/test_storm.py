@@ -234,7 +234,7 @@ def check_breakers(changes: list[tuple[float, str, str]]) -> None:
     assert all(reset - 0.01 <= waited <= reset + 4.0 for waited in probes)  # as soon as a call comes by
 
 
-async def test_a_rate_limit_is_met_by_those_in_flight_and_by_nobody_after_them() -> None:
+async def test_a_rate_limit_affects_calls_in_flight_and_none_after_them() -> None:
     """200 calls arrive as one account gets its 429."""
     limited = False
 

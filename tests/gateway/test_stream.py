@@ -194,7 +194,7 @@ async def test_after_fifteen_seconds_of_silence_a_keep_alive_is_sent_and_every_f
 
 
 @pairs()
-async def test_behind_its_end_a_stream_is_silent(wire: Wire, client: Wire) -> None:
+async def test_after_its_end_a_stream_is_silent(wire: Wire, client: Wire) -> None:
     """Also when the upstream keeps its connection open."""
     b = bench(wire, client)
     b.call.push(*wire.stream)
@@ -322,7 +322,7 @@ async def test_a_translation_learns_model_usage_and_pieces() -> None:
     assert pipe.pieces >= 3
 
 
-async def test_opening_a_block_says_nothing_yet() -> None:
+async def test_opening_a_block_is_not_yet_meaningful() -> None:
     pipe = translation(ANTHROPIC, CHAT)
     pipe.feed(b"".join(ANTHROPIC.opening) + event("ping"))
     assert not pipe.meaningful
@@ -330,7 +330,7 @@ async def test_opening_a_block_says_nothing_yet() -> None:
     assert pipe.meaningful
 
 
-async def test_what_was_understood_before_the_unreadable_is_not_lost() -> None:
+async def test_events_before_an_unreadable_one_are_not_lost() -> None:
     pipe = translation(CHAT, ANTHROPIC)
     with pytest.raises(BadAnswer):
         pipe.feed(b"".join([*CHAT.opening, CHAT.first]) + b"data: {oops\n\n")
@@ -391,7 +391,7 @@ async def test_a_chat_stream_for_a_chat_client_is_never_translated() -> None:
 
 
 @pairs()
-async def test_an_upstream_that_stays_open_behind_its_last_event_holds_the_client_for_a_moment_only(
+async def test_an_upstream_that_stays_open_after_its_last_event_delays_the_client_only_briefly(
     wire: Wire, client: Wire
 ) -> None:
     b = bench(wire, client)
@@ -415,6 +415,18 @@ async def test_a_break_between_the_reason_of_the_end_and_the_last_event_is_no_fa
     assert client.text(b.sent, True) == SAID
     assert client.errors(b.sent) == []
     assert b.exchange.finished
+
+
+@pytest.mark.parametrize("client", FORMATS)
+def test_an_answer_that_is_nothing_but_a_bad_ending_is_a_failure_before_anything_is_sent(client: str) -> None:
+    pipe = Translation(SSEReader(), FORMATS["gemini"].stream_decoder(), FORMATS[client].stream_encoder(STAMP))
+    candidate = {"content": {"role": "model"}, "finishReason": "MALFORMED_FUNCTION_CALL", "index": 0}
+    pipe.feed(b"data: " + json.dumps({"candidates": [candidate]}).encode() + b"\n\n")
+    pipe.eof()
+    assert not pipe.meaningful
+    assert pipe.failure is not None
+    assert (pipe.failure.status, pipe.failure.slip) == (502, True)
+    assert "MALFORMED_FUNCTION_CALL" in pipe.failure.message
 
 
 @pairs()
@@ -484,7 +496,7 @@ def test_every_other_stream_stays_as_it_is(texts: tuple[str, ...], size: int) ->
     assert through(undecided(), cut) == raw
 
 
-def test_an_error_before_the_first_words_is_told_by_the_tap() -> None:
+def test_an_error_before_the_first_text_is_reported_by_the_tap() -> None:
     pipe = undecided()
     assert b'"message":"late"' in pipe.fail(Failure(502, "late")).replace(b": ", b":")
     pipe = undecided()

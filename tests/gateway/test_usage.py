@@ -27,7 +27,7 @@ def record() -> CallRecord:
     )
 
 
-def test_what_nobody_reported_is_unknown_and_not_zero() -> None:
+def test_unreported_counts_are_unknown_and_not_zero() -> None:
     made = record()
     unknown = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write", "tokens_reasoning", "cost")
     assert [getattr(made, name) for name in unknown] == [None] * len(unknown)
@@ -39,5 +39,5 @@ def test_bodies_are_kept_only_when_they_are_given() -> None:
     assert (made.request_body, made.response_body) == (None, None)
 
 
-def test_records_in_a_queue_are_no_work_for_the_collector_of_cycles() -> None:
+def test_queued_records_are_not_tracked_by_the_garbage_collector() -> None:
     assert not gc.is_tracked(record())

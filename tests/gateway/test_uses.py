@@ -48,7 +48,7 @@ def test_what_was_stored_is_put_back() -> None:
     assert uses.of("new").times == 1
 
 
-def test_emptying_it_leaves_nothing_to_hand_over() -> None:
+def test_after_empty_nothing_is_saved() -> None:
     told: list[str] = []
     uses = Uses(FakeClock(), lambda id, use: told.append(id))  # type: ignore[arg-type]
     uses.note("p", "a")

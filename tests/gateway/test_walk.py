@@ -44,7 +44,7 @@ async def test_a_failure_of_the_network_is_one_of_the_account() -> None:
 @pytest.mark.parametrize(
     ("reason", "cools"), [("function_call_filter: MALFORMED_FUNCTION_CALL", False), ("network_error", True)]
 )
-async def test_a_slip_of_the_model_goes_to_another_account_and_cools_none(reason: str, cools: bool) -> None:
+async def test_an_unusable_answer_goes_to_another_account(reason: str, cools: bool) -> None:
     slip = (200, JSON, chat_message({"content": ""}, finish=reason))
     gateway = fake_gateway(one_provider(CHAT, "a", "b"), slip, slip)
     got = await ask(gateway, ANTHROPIC)
@@ -54,7 +54,7 @@ async def test_a_slip_of_the_model_goes_to_another_account_and_cools_none(reason
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
-async def test_what_the_request_is_to_blame_for_is_no_matter_for_other_accounts(status: int) -> None:
+async def test_an_error_of_the_request_itself_is_not_retried_on_other_accounts(status: int) -> None:
     gateway = fake_gateway(one_provider(CHAT, "a", "b"), failing(CHAT, status))
     got = await ask(gateway, CHAT)
     assert got.status == status
@@ -72,7 +72,7 @@ async def test_a_cooling_account_is_passed_over_and_named() -> None:
     assert got.header(b"x-omniroute-route") == b"up/acct-1; attempt=1/2"
 
 
-async def test_an_account_that_answers_is_well_again() -> None:
+async def test_an_account_that_answers_is_healthy_again() -> None:
     gateway = fake_gateway(one_provider(CHAT), failing(CHAT, 500), good(CHAT))
     await ask(gateway, CHAT)
     gateway.hands.advance(10.0)
@@ -186,7 +186,7 @@ async def test_accounts_that_die_beside_a_healthy_one_do_not_count() -> None:
     assert gateway.live.breakers.calm
 
 
-async def test_a_client_that_leaves_during_the_call_is_nobodys_fault() -> None:
+async def test_a_client_that_disconnects_during_the_call_counts_against_no_account() -> None:
     gateway = fake_gateway(one_provider(CHAT, "a", "b"), asyncio.CancelledError())
     with pytest.raises(asyncio.CancelledError):
         await ask(gateway, CHAT)
@@ -269,7 +269,7 @@ async def test_when_none_is_free_the_call_waits_for_the_soonest() -> None:
     assert gateway.records[0].account == "acct-2"
 
 
-async def test_a_wait_beyond_the_patience_is_a_429_that_marks_nobody() -> None:
+async def test_a_too_long_wait_is_a_429_that_counts_against_no_account() -> None:
     gateway = fake_gateway(one_provider(CHAT), good(CHAT))
     learn(gateway, "c1", reset="5m")
     got = await ask(gateway, CHAT)

@@ -60,7 +60,7 @@ def test_thoughts_are_no_pictures_and_count_as_output() -> None:
 def test_no_picture_is_a_refusal_with_its_reason(body: Any, why: str) -> None:
     with pytest.raises(Refused) as caught:
         read(body)
-    assert (caught.value.status, caught.value.message) == (400, f"The provider made no picture: {why}")
+    assert (caught.value.status, caught.value.message) == (400, f"The provider generated no image: {why}")
 
 
 def test_imagen_changes_no_pictures() -> None:

@@ -301,23 +301,6 @@ def test_a_vendor_without_finish_and_done_ends_with_its_usage() -> None:
     assert not pipe.finished
 
 
-@pytest.mark.parametrize(
-    ("events", "end"),
-    [
-        ([chunk({}, finish="stop")], DONE),
-        ([chunk(None, usage=CHAT_USAGE)], DONE),
-        ([chunk({}, finish="stop").rstrip()], b"\n\n" + DONE),
-        ([chunk({}, finish="stop"), DONE], b""),
-        ([chunk({}, finish="stop"), DONE.rstrip()], b""),
-        ([sse({"error": {"message": "m"}})], b""),
-        ([], b""),
-    ],
-)
-def test_an_answer_that_lacks_its_mark_of_the_end_gets_it(events: list[bytes], end: bytes) -> None:
-    given = b"".join([CHAT.first, *events])
-    assert play(tap(CHAT), given) == given + end
-
-
 def test_moonshots_usage_stands_in_the_choice() -> None:
     pipe = tap(CHAT)
     last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": CHAT_USAGE}]}
