@@ -4,9 +4,9 @@ A tap learns the usage and the model, whether the stream has said anything meani
 still hide a failure), whether it reached its end, and whether the upstream reported an error.  It lets only whole SSE events
 through, so that a stream that dies inside an event can still be ended with a well-formed error.
 
-It holds back two things.  A usage chunk that the gateway asked for and the client did not is removed.  And since Anthropic clients
-do not retry after the first ``content_block_stop``, the stop event of a leading thinking block waits until the next block
-starts or the turn ends, so that the client still retries after an error in between.
+It holds back two things.  A usage chunk that the gateway asked for and the client did not is removed.  And since Anthropic
+clients do not retry after the first ``content_block_stop``, the stop event of a leading thinking block waits until the next
+block starts or the turn ends, so that the client still retries after an error in between.
 """
 
 from __future__ import annotations

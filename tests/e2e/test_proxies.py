@@ -62,7 +62,7 @@ async def test_calls_of_a_connection_take_its_proxy_and_leave_rows(tmp_path: Pat
             await send(app, "PUT", "/api/settings/proxy", {**change, "proxy": {**value, "password": "wrong-one"}})
             status, answer = await chat(app)
             assert (status, b"proxy refused: " in answer, b"wrong-one" in answer) == (502, True, False)
-            rows = orjson.loads((await send(app, "GET", "/api/usage/proxy-logs"))[1])
+            rows = orjson.loads((await send(app, "GET", "/api/usage/proxy-logs?level=key"))[1])
             assert [row["status"] for row in rows] == ["error", "success"]
             assert rows[1]["proxy"] == {"type": kind, "host": "127.0.0.1", "port": proxy.port}
             assert (rows[1]["level"], rows[1]["connectionId"], rows[1]["account"]) == ("key", connection, "work")
