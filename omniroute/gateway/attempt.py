@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from ..proto.headers import Headers
+from ..proto.headers import Headers, get
 from ..proto.ndjson import NDJSONReader
 from ..proto.sse import SSEReader
 from ..translate.collect import collect
@@ -271,7 +271,11 @@ def thinks_aloud(body: bytes) -> bool:
 
 def _is_stream(received: Headers) -> bool:
     """Whether the upstream sent a stream where the client wants a complete answer."""
-    return not says(received, b"/json") and (says(received, b"event-stream") or says(received, b"ndjson"))
+    kind = get(received, b"content-type")
+    if kind is None or b"/json" in kind:
+        return False
+    kind = kind.lower()
+    return b"/json" not in kind and (b"event-stream" in kind or b"ndjson" in kind)
 
 
 class _Ending:

@@ -172,6 +172,12 @@ class Undecided:
             return b""
         return self._decide(self._seen)
 
+    @property
+    def chosen(self) -> Pipe:
+        """The tap or the translation, once output has begun."""
+        assert self._seen is None
+        return self._pipe
+
     def _decide(self, seen: list[bytes]) -> bytes:
         raw, held = b"".join(seen), b"".join(self._held)
         self._seen = None
@@ -285,6 +291,8 @@ class StreamRelay:
             self._commit()
 
     def _commit(self) -> None:
+        if isinstance(self._pipe, Undecided):
+            self._pipe = self._pipe.chosen  # saves a frame per read
         self._sent_head = True
         self.committed_at = self._clock.monotonic()
         self._exchange.start(200, self._head)

@@ -21,7 +21,7 @@ from .migrate import ADOPTED
 _CHUNK: Final = 5000
 _ROWS: Final = f"""
 SELECT id, timestamp, provider, model, connection_id, api_key_id, api_key_name, tokens_input, tokens_output,
-  tokens_cache_read, tokens_cache_creation, tokens_reasoning
+  tokens_cache_read, tokens_cache_creation, tokens_reasoning, status
 FROM usage_history WHERE id > ? AND cost IS NULL AND duration_ms IS NULL ORDER BY id LIMIT {_CHUNK}
 """
 _SET: Final = """
@@ -54,7 +54,8 @@ def _priced(rows: Sequence[Row], snapshot: Snapshot) -> tuple[list[tuple[int, fl
             costs.append((row["id"], paid))
             at = str(row["timestamp"])
             names = [row[name] or "" for name in ("provider", "model", "connection_id", "api_key_id", "api_key_name")]
-            days.append((at[: daily.DAY_CHARS], *names, 0, 0, 0, 0, paid, 0.0, at, at))
+            was_unpriced = (row["tokens_input"] or 0) > 0 or (row["tokens_output"] or 0) > 0 or row["status"] == "200"
+            days.append((at[: daily.DAY_CHARS], *names, 0, 0, 0, 0, paid, 0.0, -int(was_unpriced), at, at))
     return costs, days
 
 
@@ -63,6 +64,6 @@ def _cost(row: Row, snapshot: Snapshot) -> float | None:
     provider = snapshot.providers.get(snapshot.prefixes.get(name, name))
     if provider is None or not isinstance(model, str):
         return None
-    counts = [value if isinstance(value, int) else None for value in tuple(row)[7:]]
+    counts = [value if isinstance(value, int) else None for value in tuple(row)[7:12]]
     usage = Usage(input=counts[0], output=counts[1], cache_read=counts[2], cache_write=counts[3], reasoning=counts[4])
     return cost(usage.plausible(), price_of(snapshot, provider, model))

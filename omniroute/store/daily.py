@@ -14,7 +14,7 @@ from .db import Transaction
 
 DAY_CHARS: Final = 10  # of an ISO 8601 time: YYYY-MM-DD
 _KEYS: Final = ("day", "provider", "model", "connection_id", "api_key_id", "api_key_name")
-_SUMS: Final = ("requests", "successes", "tokens_input", "tokens_output", "cost", "duration_ms")
+_SUMS: Final = ("requests", "successes", "tokens_input", "tokens_output", "cost", "duration_ms", "unpriced")
 _COLUMNS: Final = (*_KEYS, *_SUMS, "first_used", "last_used")
 _VALUES: Final = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(_COLUMNS)))
 _ADD: Final = f"""
@@ -38,17 +38,18 @@ def sums(records: Iterable[CallRecord]) -> list[tuple[Any, ...]]:
         key = (at // DAY, r.provider, r.model, r.connection_id, r.key_id, r.key_name)
         group = groups.get(key)
         if group is None:
-            group = groups[key] = [0, 0, 0, 0, 0.0, 0.0, at, at]
+            group = groups[key] = [0, 0, 0, 0, 0.0, 0.0, 0, at, at]
         group[0] += 1
         group[1] += r.status < 400
         group[2] += r.tokens_in or 0
         group[3] += r.tokens_out or 0
         group[4] += r.cost or 0.0
         group[5] += r.duration_ms
-        if at < group[6]:
-            group[6] = at
-        elif at > group[7]:
+        group[6] += r.cost is None and bool(r.tokens_in or r.tokens_out or r.status == 200)
+        if at < group[7]:
             group[7] = at
+        elif at > group[8]:
+            group[8] = at
     return [
         (iso(first)[:DAY_CHARS], *key[1:], *counts, iso(first), iso(last)) for key, (*counts, first, last) in groups.items()
     ]

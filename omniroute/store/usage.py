@@ -102,6 +102,9 @@ _LAST_USED: Final = """
 SELECT connection_id, max(last_used) FROM usage_daily WHERE connection_id <> '' AND (?1 IS NULL OR connection_id = ?1)
 GROUP BY connection_id
 """
+_ALL_UNPRICED: Final = """
+SELECT provider, model, sum(unpriced) FROM usage_daily WHERE day >= ? GROUP BY provider, model HAVING sum(unpriced) > 0
+"""
 _UNPRICED: Final = """
 SELECT provider, model, count(*) FROM usage_history
 WHERE timestamp >= ? AND cost IS NULL AND (tokens_input > 0 OR tokens_output > 0 OR status = '200') GROUP BY provider, model
@@ -179,11 +182,12 @@ class Usage:
         return {row[0]: row[1] for row in await self._db.fetch(_LAST_USED, (connection_id,))}
 
     async def unpriced(self, since: str = "") -> dict[tuple[str, str], int]:
-        """(provider, model) -> number of calls without a known cost since a time (ISO 8601 or a prefix of it).
+        """(provider, model) -> number of calls without a known cost since a time or a day (ISO 8601; "" is the beginning).
 
         Failed calls that used no tokens are not counted.
         """
-        return {(row[0] or "", row[1] or ""): row[2] for row in await self._db.fetch(_UNPRICED, (since,))}
+        records = await self._db.fetch(_UNPRICED if len(since) > DAY_CHARS else _ALL_UNPRICED, (since,))
+        return {(row[0] or "", row[1] or ""): row[2] for row in records}
 
     async def minutes(self, count: int = 10) -> list[UsageMinute]:
         """The last *count* minutes, including those without calls; the current one comes last."""

@@ -30,6 +30,7 @@ async def test_usage_of_an_earlier_installation_costs_what_its_tokens_do(tmp_pat
         async with a_store(tmp_path) as store:
             rows = await store.db.fetch("SELECT cost FROM usage_history ORDER BY id")
             assert [row[0] for row in rows] == [pytest.approx(COST), pytest.approx(COST), None, None, 0.0, None]
+            assert await store.usage.unpriced() == {("openai", "no-price"): 1, ("nobody", "m"): 1, ("", ""): 1}
             [day] = await store.analytics.totals("day")
             assert (day.requests, day.tokens, day.cost) == (6, 59, pytest.approx(2 * COST))
             assert (day.first_used, day.last_used) == (f"{DAY}10:00:00.000Z", f"{DAY}11:00:00.000Z")

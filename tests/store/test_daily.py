@@ -14,12 +14,13 @@ def test_a_batch_is_summed_by_day_model_account_and_key() -> None:
     rows = sums([
         a_call(tokens_in=1, tokens_out=2, cost=0.5, duration_ms=10.0),
         a_call(at=at + 1, status=500, tokens_in=None, tokens_out=None, cost=None, duration_ms=20.0),
-        a_call(at=at + DAY),
+        a_call(at=at + DAY, cost=None),
         a_call(key_id="other"),
     ])  # fmt: skip
     assert len(rows) == 3
+    assert [row[12] for row in rows] == [0, 1, 0], "a failure without tokens needs no price"
     assert rows[0] == (
-        "2025-06-15", "openai", "gpt-4o", "conn-1", "key-1", "laptop", 2, 1, 1, 2, 0.5, 30.0, "2025-06-15T15:06:40.000Z",
+        "2025-06-15", "openai", "gpt-4o", "conn-1", "key-1", "laptop", 2, 1, 1, 2, 0.5, 30.0, 0, "2025-06-15T15:06:40.000Z",
         "2025-06-15T15:06:41.000Z",
     )  # fmt: skip
 
