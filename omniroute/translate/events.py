@@ -12,11 +12,10 @@ them:
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Final, Literal
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from .conversation import Citation, Media
 
@@ -136,7 +135,7 @@ class Usage(Struct, gc=False):
 def merged(known: Usage | None, later: Usage) -> Usage:
     """Both in one, *later* first.  May be *known* itself, but never *later*."""
     if known is None:
-        return copy(later)
+        return replace(later)
     known.merge(later)
     return known
 
