@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import uvloop
+from fakes_store import a_store
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pins processes to cores and reads their CPU clocks")
 if sys.platform == "linux":
-    from bench import bodies, load, procs, rows, run
+    from bench import bodies, books, load, procs, rows, run
     from bench.answers import MARK
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -94,3 +96,12 @@ def test_the_table_shows_what_is_over_its_limit(capsys: pytest.CaptureFixture[st
     run.report([good, bad])
     assert "OVER" in capsys.readouterr().out
     assert "| a row | 29 µs | 10 µs | 2.90 × | 3 × |" in run.markdown([good])
+
+
+async def test_the_books_of_the_analytics_row_fit_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books, "CALLS", 100)
+    async with a_store(tmp_path):
+        pass
+    books.fill(tmp_path)
+    async with a_store(tmp_path) as store:
+        assert sum(day.requests for day in await store.analytics.totals("day")) == 100

@@ -19,7 +19,8 @@ CREATE TABLE usage_daily (
   PRIMARY KEY (day, provider, model, connection_id, api_key_id, api_key_name)
 ) WITHOUT ROWID;
 
-INSERT INTO usage_daily
+INSERT INTO usage_daily (day, provider, model, connection_id, api_key_id, api_key_name, requests, successes, tokens_input,
+  tokens_output, cost, duration_ms, first_used, last_used)
 SELECT substr(timestamp, 1, 10), ifnull(provider, ''), ifnull(model, ''), ifnull(connection_id, ''), ifnull(api_key_id, ''),
   ifnull(api_key_name, ''), count(*), sum(ifnull(CAST(status AS INTEGER), 0) < 400), CAST(total(tokens_input) AS INTEGER),
   CAST(total(tokens_output) AS INTEGER), total(cost), total(duration_ms), min(timestamp), max(timestamp)
