@@ -273,8 +273,8 @@ def test_learning_from_a_usual_answer_costs_next_to_nothing(said: list[tuple[byt
     fields = [*((b"x-field-%d" % n, b"value") for n in range(14)), *said]
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(2000):
             limiter.learn("c1", fields)
-        times.append((time.perf_counter() - began) / 2000)
+        times.append((time.process_time() - began) / 2000)
     assert min(times) < 20e-6  # 1 and 3 µs; this machine may be busy

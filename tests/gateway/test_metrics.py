@@ -63,9 +63,9 @@ def test_counting_a_call_takes_microseconds() -> None:
     metrics, call = Metrics(lambda _: None), a_call(tokens_in=7, tokens_out=9, cost=0.5)
 
     def microseconds() -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(2000):
             metrics.put(call)
-        return (time.perf_counter() - began) * 1e6 / 2000
+        return (time.process_time() - began) * 1e6 / 2000
 
     assert min(microseconds() for _ in range(5)) < 10  # about 1 on an idle machine

@@ -60,12 +60,12 @@ def test_an_object_is_bounded() -> None:
 
 def test_a_large_object_in_small_pieces_takes_linear_time() -> None:
     def seconds(size: int) -> float:
-        reader, started = JsonArrayReader(), time.perf_counter()
+        reader, started = JsonArrayReader(), time.process_time()
         reader.feed(b'[{"a":"')
         for _ in range(size // 16):
             reader.feed(b"0123456789abcdef")
         assert len(reader.feed(b'"}]')[0]) > size
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     small, large = min(seconds(40_000) for _ in range(3)), min(seconds(400_000) for _ in range(2))
     assert large < 30 * small

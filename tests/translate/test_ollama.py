@@ -39,10 +39,10 @@ def test_a_large_argument_in_small_pieces_stays_linear() -> None:
     def encoded(size: int) -> float:
         encoder = FORMAT.stream_encoder(Stamp("i", 0, "m"))
         events = [TextDelta("x")] * size
-        began = time.perf_counter()
+        began = time.process_time()
         for event in events:
             encoder.feed([event])
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     encoded(1000)
-    assert encoded(40_000) < 20 * max(encoded(4_000), 0.002)
+    assert min(encoded(40_000) for _ in range(3)) < 20 * max(encoded(4_000), 0.002)

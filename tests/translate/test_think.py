@@ -112,7 +112,7 @@ def test_counts_do_not_end_the_thinking() -> None:
 def test_white_space_without_end_is_neither_held_nor_slow(start: str) -> None:
     splitter = ThinkSplitter()
     splitter.feed([Start(), TextDelta(start)])
-    began = time.perf_counter()
+    began = time.process_time()
     said = sum(len(event.text) for _ in range(50_000) for event in splitter.feed([TextDelta(" ")]) if hasattr(event, "text"))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert said > 49_000

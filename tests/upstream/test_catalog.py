@@ -199,9 +199,9 @@ def test_it_loads_quickly() -> None:
 
 
 def _seconds_to_load() -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     load_catalog()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def _doc_rows(heading: str) -> list[list[str]]:
