@@ -110,7 +110,7 @@ _ESSENTIAL: Final = (
 )
 
 
-def read_event(data: bytes) -> StreamEvent | None:
+def read_event(data: bytes) -> StreamEvent:
     """Read one event; of a non-essential one that does not fit, only type, response and error.  Raises BadAnswer."""
     try:
         return _decode(data)

@@ -89,8 +89,6 @@ class ResponsesDecoder(StreamDecoder):
         if data[:1] != b"{":
             return self._not_an_object(data)
         event = read_event(data)
-        if event is None:
-            return ()
         queue = self._queue
         item = queue.open
         if event.delta is not None and item is not None and event.output_index == item.index is not None:
