@@ -1,5 +1,7 @@
 // All requests to the gateway: same-origin JSON, and errors with the fields that they concern.
 
+export const CLOSED = "AUTH_001";
+
 export class ApiError extends Error {
   constructor(status, message, { code = "", fields = [], retryAfter = 0 } = {}) {
     super(message);
@@ -11,7 +13,8 @@ export class ApiError extends Error {
   }
 }
 
-// Events for the page frame: "up" and "down" (it shows a banner while the gateway is unreachable), "login" after a login.
+// Events for the page frame: "up" and "down" (it shows a banner while the gateway is unreachable), "login" after a login,
+// "closed" when the session has ended, "stale" when something that is shown no longer exists.
 export const line = new EventTarget();
 let up = true;
 
@@ -41,10 +44,8 @@ export async function call(method, path, body, signal) {
   const data = parse(text);
   if (response.ok) return data;
   const failure = toError(response, data);
-  // Only a missing session leads to the login page.  A wrong password is a 401 too, and is shown at its field.
-  if (failure.code === "AUTH_001" && location.pathname !== "/login") {
-    location.assign("/login?next=" + encodeURIComponent(location.pathname));
-  }
+  // Only a missing session leads to a login.  A wrong password is a 401 too, and is shown at its field.
+  if (failure.code === CLOSED) line.dispatchEvent(new Event("closed"));
   throw failure;
 }
 

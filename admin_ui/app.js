@@ -1,8 +1,9 @@
 // The frame around the pages: navigation, the page for the current address, and the state of the gateway.
 
 import { api, line } from "./api.js";
+import { dialog } from "./parts/dialog.js";
 import { h, redraw } from "./parts/dom.js";
-import { report, toastHost } from "./parts/feedback.js";
+import { report, toast, toastHost } from "./parts/feedback.js";
 import { lamp } from "./parts/lamp.js";
 import * as cache from "./pages/cache.js";
 import * as combos from "./pages/combos.js";
@@ -11,6 +12,7 @@ import * as evals from "./pages/evals.js";
 import * as keys from "./pages/keys.js";
 import * as limits from "./pages/limits.js";
 import * as login from "./pages/login.js";
+import * as models from "./pages/models.js";
 import * as overview from "./pages/overview.js";
 import * as providers from "./pages/providers.js";
 import * as proxies from "./pages/proxies.js";
@@ -24,6 +26,7 @@ const KNOCK_MS = 1000; // between attempts while the gateway does not answer
 const PAGES = new Map([
   ["", overview],
   ["providers", providers],
+  ["models", models],
   ["combos", combos],
   ["routing", routing],
   ["endpoints", endpoints],
@@ -44,12 +47,14 @@ const missing = {
 const main = h("main", { id: "main", tabindex: "-1" });
 const links = [...PAGES].map(([name, page]) => h("a", { href: name ? `${HOME}/${name}` : HOME }, page.title));
 let leave = new AbortController();
+let typed = false; // in a form of this page
 
 function open(path, { focus = true } = {}) {
   const name = path.slice(HOME.length).replace(/^\/|\/$/g, "");
   const page = PAGES.get(name) ?? missing;
   leave.abort(); // ends the timers and requests of the previous page
   leave = new AbortController();
+  typed = false;
   document.title = `${page.title} · OmniRoute`;
   document.querySelectorAll("dialog[open]").forEach((element) => element.close());
   for (const link of links) {
@@ -73,8 +78,23 @@ function follow(event) {
   const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
   if (!link || !plain || link.origin !== location.origin || !link.pathname.startsWith(HOME)) return;
   event.preventDefault();
+  if (link.hash) return main.focus(); // the link to skip the navigation: the page stays, and what was typed
   if (link.pathname !== location.pathname) history.pushState(null, "", link.pathname);
   open(link.pathname);
+}
+
+// Whoever has typed something logs in above the page, so that it is not lost.
+function loginAgain() {
+  if (!typed) return location.assign("/login?next=" + encodeURIComponent(location.pathname));
+  if (document.querySelector("dialog [name=password][autocomplete=current-password]")) return undefined;
+  return dialog("Log in again", (close) => [
+    h("p", { class: "note" }, "The session has ended. What you have typed is still here."),
+    login.passwordForm(() => {
+      close();
+      line.dispatchEvent(new Event("login"));
+      toast("You are logged in again.");
+    }),
+  ]);
 }
 
 async function logout() {
@@ -109,6 +129,8 @@ function frame() {
     toastHost(),
   );
   document.addEventListener("click", follow);
+  document.addEventListener("input", (event) => (typed ||= Boolean(event.target.form)));
+  line.addEventListener("closed", loginAgain);
   addEventListener("popstate", () => open(location.pathname));
   open(location.pathname, { focus: false });
   line.addEventListener("login", () => showAccount(account));

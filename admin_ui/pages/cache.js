@@ -14,6 +14,7 @@ import { facts, section, table } from "../parts/table.js";
 
 export const title = "Cache";
 const BASE = "/api/cache";
+const UNLOGGED = "/api/cache/stats"; // of keys whose requests are not logged
 const SHOWN = 100; // conversations
 
 export function show({ host, signal }) {
@@ -28,20 +29,20 @@ export function show({ host, signal }) {
   const refresh = live({
     signal,
     seconds: 5,
-    load: () => api.get(BASE, signal),
-    draw: (cache) => redraw(answers, kept(cache)),
+    load: () => Promise.all([api.get(BASE, signal), api.get(UNLOGGED, signal)]),
+    draw: ([cache, unlogged]) => redraw(answers, kept(cache, unlogged)),
     failed: (error) => redraw(answers, failure(error, () => refresh())),
   });
   const again = live({
     signal,
     seconds: 5,
-    load: async () => [await api.get("/api/sessions", signal), await api.get("/api/providers", signal), await providerNames()],
+    load: () => Promise.all([api.get("/api/sessions", signal), api.get("/api/providers", signal), providerNames()]),
     draw: ([{ sessions }, { connections }, providers]) => redraw(talks, conversations(sessions, connections, providers)),
     failed: (error) => redraw(talks, failure(error, () => again())),
   });
 }
 
-function kept({ semanticCache: cache, idempotency, config }) {
+function kept({ semanticCache: cache, idempotency, config }, unlogged) {
   return [
     !config.semanticCacheEnabled && notice("info", h("p", null, "The cache is switched off: ", h("code", null, "SEMANTIC_CACHE_MAX_SIZE"), " or ", h("code", null, "SEMANTIC_CACHE_TTL_MS"), " is 0.")),
     h(
@@ -55,6 +56,7 @@ function kept({ semanticCache: cache, idempotency, config }) {
       ["In memory", `${integer(cache.memoryEntries)} of ${integer(cache.memoryMaxSize)}`],
       ["Size in memory", bytes(cache.memoryBytes)],
       ["On disk", integer(cache.dbEntries)],
+      ["For keys without log", `${integer(unlogged.size)} of ${integer(unlogged.maxSize)}`],
       ["Kept for", span(config.ttlMs / 1000)],
       ["Shared between keys", config.shared ? "yes" : "no"],
       ["Repeats recognised", `${integer(idempotency.activeKeys)} for ${span(idempotency.windowMs / 1000)}`],
@@ -69,7 +71,9 @@ function clear(refresh) {
     yes: "Empty it",
     work: async () => {
       const { cleared } = await api.delete(BASE);
-      toast(`${plural(cleared, "answer")} deleted.`);
+      const { size } = await api.get(UNLOGGED);
+      await api.delete(UNLOGGED);
+      toast(`${plural(cleared + size, "answer")} deleted.`);
       refresh();
     },
   });

@@ -8,6 +8,7 @@ import { field, form } from "../parts/form.js";
 import { modelLines } from "../parts/model_lines.js";
 
 const BASE = "/api/combos";
+export const DEFAULTS = "/api/settings/combo-defaults";
 export const STRATEGIES = [
   ["priority", "In the order of the list"],
   ["weighted", "By weight"],
@@ -44,7 +45,7 @@ export async function editCombo(combo, done) {
       name: "models", label: "Models", value: combo?.models.map(toLine), rows: 4, without: combo?.name,
       hint: "One per line, in order: openai/gpt-4o, or another combo. A number after the model is its weight: openai/gpt-4o 70.",
     }),
-    api.get("/api/settings/combo-defaults"),
+    api.get(DEFAULTS),
   ]);
   const main = [
     field({ name: "name", label: "Name", value: combo?.name, required: true, hint: "Programs use it as the model's name: letters, digits, - _ / and ." }),
@@ -61,10 +62,9 @@ export async function editCombo(combo, done) {
     h("div", { class: "numbers" }, config.map((one) => one.element)),
   );
   dialog(combo ? `Change ${combo.name}` : "Make a combo", (close) => {
-    const submit = async (values) => {
-      const { name, strategy, isActive } = values;
-      const body = { name, strategy, isActive, models: values.models.map(toEntry), config: toConfig(values) };
-      await (combo ? api.patch(at(BASE, combo.id), body) : api.post(BASE, body));
+    const submit = async (values, changes) => {
+      if (!combo) await api.post(BASE, toBody(values, values));
+      else if (Object.keys(changes).length) await api.patch(at(BASE, combo.id), toBody(changes, values));
       close();
       toast("Saved.");
       done();
@@ -77,16 +77,21 @@ export async function editCombo(combo, done) {
 const strategies = (combo) =>
   !combo || STRATEGIES.some(([name]) => name === combo.strategy) ? STRATEGIES : [...STRATEGIES, [combo.strategy, combo.strategy]];
 
-function configFields(config, defaults) {
+export function configFields(config, defaults, prefix = "config") {
   const usual = (name) => (defaults[name] ? "on" : "off");
   return [
     ...NUMBERS.map(([name, label, min, max]) =>
-      field({ name: `config.${name}`, label, kind: "number", min, max, value: config[name], placeholder: String(defaults[name]) }),
+      field({ name: `${prefix}.${name}`, label, kind: "number", min, max, value: config[name], placeholder: String(defaults[name]) }),
     ),
     ...SWITCHES.map(([name, label]) =>
-      field({ name: `config.${name}`, label, kind: "select", value: String(config[name] ?? ""), options: [["", `Default: ${usual(name)}`], ["true", "On"], ["false", "Off"]] }),
+      field({ name: `${prefix}.${name}`, label, kind: "select", value: String(config[name] ?? ""), options: [["", `Default: ${usual(name)}`], ["true", "On"], ["false", "Off"]] }),
     ),
   ];
+}
+
+// The configuration is replaced as a whole.
+function toBody({ name, strategy, isActive, models, ...config }, values) {
+  return { name, strategy, isActive, models: models?.map(toEntry), config: Object.keys(config).length ? toConfig(values) : undefined };
 }
 
 // An empty number is undefined, which JSON omits.

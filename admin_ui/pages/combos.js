@@ -9,6 +9,7 @@ import { ago, integer, milliseconds, plural } from "../parts/format.js";
 import { lamp } from "../parts/lamp.js";
 import { live } from "../parts/poll.js";
 import { facts, table } from "../parts/table.js";
+import { editDefaults } from "./combo_defaults.js";
 import { editCombo, STRATEGIES, toLine } from "./combo_form.js";
 
 export const title = "Combos";
@@ -26,7 +27,7 @@ export function show({ host, tools, signal }) {
     draw: ({ combos, metrics }) => {
       const add = () => editCombo(null, refresh);
       redraw(host, combos.length ? cards(combos.map((combo) => one(combo, metrics[combo.name], refresh))) : nothing(add));
-      redraw(tools, combos.length > 0 && action("Make a combo", add, { class: "primary", "data-key": "add" }));
+      redraw(tools, combos.length > 0 && [action("Defaults", () => editDefaults(refresh), { "data-key": "defaults" }), action("Make a combo", add, { class: "primary", "data-key": "add" })]);
     },
     failed: (error) => redraw(host, failure(error, () => refresh())),
   });

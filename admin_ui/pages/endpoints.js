@@ -22,7 +22,7 @@ export function show({ host, tools, signal }) {
   const refresh = live({
     signal,
     seconds: 15,
-    load: async () => [await api.get(BASE, signal), await api.get("/api/providers", signal)],
+    load: () => Promise.all([api.get(BASE, signal), api.get("/api/providers", signal)]),
     draw: ([{ nodes }, { connections }]) => {
       const add = () => edit({ done: refresh });
       redraw(host, nodes.length ? list(nodes, connections, refresh) : nothing(add));
@@ -129,12 +129,12 @@ function editForm(node, close, done) {
     redraw(result, valid ? notice("good", h("p", null, "The endpoint answers and accepts the key.")) : notice("bad", h("p", null, error || "It does not work.")));
   }
 
-  async function submit(values) {
+  async function submit(values, { apiKey, type: chosen, ...changes }) {
     redraw(result);
     if (!values.baseUrl) throw { fields: [{ field: "baseUrl", message: "Base URL is required" }] };
     const body = { name: values.name, prefix: values.prefix, baseUrl: values.baseUrl, ...kindOf(values) };
     const fresh = !saved;
-    const answer = await (saved ? api.put(at(BASE, saved.id), body) : api.post(BASE, { type: chosenType(), ...body }));
+    const answer = await (saved ? api.patch(at(BASE, saved.id), node ? changes : body) : api.post(BASE, { type: chosenType(), ...body }));
     saved = answer.node;
     if (fresh) done();
     if (!node) await api.post("/api/providers", { provider: saved.id, name: "default", apiKey: values.apiKey });

@@ -29,7 +29,7 @@ export function show({ host, signal }) {
   const refresh = live({
     signal,
     seconds: 2,
-    load: async () => [await api.get(`${BASE}/runs`, signal), await known],
+    load: () => Promise.all([api.get(`${BASE}/runs`, signal), known]),
     draw: ([{ runs: list }, names]) => redraw(runs, list.length ? cards(list.map((run) => one(run, names[run.suiteId] ?? run.suiteId, refresh))) : h("p", { class: "muted" }, "No run yet. Runs are kept until the gateway stops.")),
     failed: (error) => redraw(runs, failure(error, () => refresh())),
   });

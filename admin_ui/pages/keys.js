@@ -5,6 +5,7 @@ import { codeBlock } from "../parts/copy.js";
 import { confirm, dialog } from "../parts/dialog.js";
 import { h, redraw } from "../parts/dom.js";
 import { action, empty, failure, notice, toast } from "../parts/feedback.js";
+import { filtered } from "../parts/filtered.js";
 import { field, form } from "../parts/form.js";
 import { day } from "../parts/format.js";
 import { lamp } from "../parts/lamp.js";
@@ -14,16 +15,20 @@ import { live } from "../parts/poll.js";
 export const title = "Keys";
 const BASE = "/api/keys";
 const DAY = 86_400_000;
-const LIVES = [["", "Never"], ["30", "In 30 days"], ["90", "In 90 days"], ["365", "In a year"]];
+const LIVES = [["never", "Never"], ["30", "In 30 days"], ["90", "In 90 days"], ["365", "In a year"]];
 
 export function show({ host, tools, signal }) {
+  const list = h("div");
+  const add = () => create(refresh);
+  const cards = (keys) => (keys.length ? h("ul", { class: "cards" }, keys.map((key) => card(key, refresh))) : nothing(add));
+  const show = filtered(list, "Filter the keys", ({ name, key }) => `${name} ${key}`, cards);
   const refresh = live({
     signal,
     seconds: 15,
     load: () => api.get(BASE, signal),
     draw: ({ keys }) => {
-      const add = () => create(refresh);
-      redraw(host, keys.length ? h("ul", { class: "cards" }, keys.map((key) => card(key, refresh))) : nothing(add));
+      if (!list.isConnected) redraw(host, list);
+      show(keys);
       redraw(tools, keys.length > 0 && action("Create a key", add, { class: "primary", "data-key": "add" }));
     },
     failed: (error) => redraw(host, failure(error, () => refresh())),
@@ -88,30 +93,34 @@ async function rights(key) {
     name: "allowedModels", label: "Allowed models", optional: true, value: key?.allowedModels,
     hint: "One per line, * matches anything: openai/*. Empty allows all.",
   });
+  const ends = key?.expiresAt ? [["", `On ${day(key.expiresAt)}`]] : [];
   return [
     field({ name: "name", label: "Name", value: key?.name, required: true, hint: "The program or person that uses it." }),
     models,
+    field({ name: "life", label: "Expires", kind: "select", value: ends.length ? "" : "never", options: [...ends, ...LIVES] }),
     field({ name: "noLog", label: "Keep no request or answer bodies in the log", kind: "check", value: key?.noLog }),
     field({ name: "manage", label: "May also manage this gateway", kind: "check", value: key?.scopes.includes("manage"), hint: "For scripts that use the management API." }),
   ];
 }
 
-const toBody = ({ name, allowedModels, noLog, manage }) => ({ name, allowedModels, noLog, scopes: manage ? ["inference", "manage"] : ["inference"] });
+// Values that are not given are not sent.
+function toBody({ manage, life, ...rest }) {
+  if (manage !== undefined) rest.scopes = manage ? ["inference", "manage"] : ["inference"];
+  if (life !== undefined) rest.expiresAt = Number(life) ? new Date(Date.now() + Number(life) * DAY).toISOString() : null;
+  return rest;
+}
 
 async function create(refresh) {
   const fields = await rights();
-  const life = field({ name: "life", label: "Expires", kind: "select", value: "", options: LIVES });
   dialog("Create a key", (close) => {
     const place = h("div");
     const submit = async (values) => {
-      const expiresAt = values.life ? new Date(Date.now() + Number(values.life) * DAY).toISOString() : null;
-      const made = await api.post(BASE, { ...toBody(values), expiresAt });
+      const made = await api.post(BASE, toBody(values));
       refresh();
       redraw(place, shownOnce(made, close));
       place.querySelector("button")?.focus();
     };
-    const all = [...fields.slice(0, 2), life, ...fields.slice(2)];
-    redraw(place, form({ fields: all, yes: "Create", cancel: close, submit }).element);
+    redraw(place, form({ fields, yes: "Create", cancel: close, submit }).element);
     return place;
   });
 }
@@ -125,8 +134,8 @@ const shownOnce = (made, close) => [
 async function edit(key, refresh) {
   const fields = await rights(key);
   dialog(`Change ${key.name}`, (close) => {
-    const submit = async (values) => {
-      await api.patch(at(BASE, key.id), toBody(values));
+    const submit = async (values, changes) => {
+      if (Object.keys(changes).length) await api.patch(at(BASE, key.id), toBody(changes));
       close();
       toast("Saved.");
       refresh();

@@ -16,7 +16,7 @@ export function accountsSection(host, signal) {
   const refresh = live({
     signal,
     seconds: 5,
-    load: async () => [await api.get(BASE, signal), await providerNames()],
+    load: () => Promise.all([api.get(BASE, signal), providerNames()]),
     draw: ([{ connections, defaults }, names]) => redraw(place, connections.length ? [accounts(connections, names, refresh), usual(defaults)] : nothing()),
     failed: (error) => redraw(place, failure(error, () => refresh())),
   });
@@ -40,7 +40,8 @@ function accounts(connections, names, refresh) {
     { label: "Reported by the provider", cell: ({ learned }) => said(learned) },
     { label: "Protected", class: "num", cell: (connection) => protection(connection, names, refresh) },
   ];
-  return table("Accounts and their limits", columns, connections);
+  const fullName = ({ provider, name }) => `${names[provider] ?? provider} ${name}`;
+  return table("Accounts and their limits", columns, connections.sort((a, b) => fullName(a).localeCompare(fullName(b), "en", { numeric: true })));
 }
 
 function said(learned) {

@@ -21,7 +21,7 @@ export function policiesSection(host, signal) {
   const refresh = live({
     signal,
     seconds: 15,
-    load: async () => [await api.get(BASE, signal), await api.get("/api/keys", signal)],
+    load: () => Promise.all([api.get(BASE, signal), api.get("/api/keys", signal)]),
     draw: ([{ policies, lockedIdentifiers }, { keys }]) => {
       const names = Object.fromEntries(keys.map(({ id, name }) => [id, name]));
       redraw(place, policies.length ? cards(policies.map((policy) => one(policy, names, refresh))) : h("p", { class: "muted" }, "No policy: every key may use every model that it is allowed."));

@@ -26,7 +26,7 @@ export async function show({ host }) {
     const state = await api.get("/api/settings/require-login");
     const { authenticated } = await api.get("/api/auth/status");
     if (authenticated || !state.requireLogin) return location.replace(next());
-    redraw(place, state.hasPassword ? passwordForm() : withoutPassword());
+    redraw(place, state.hasPassword ? passwordForm(() => location.replace(next())) : withoutPassword());
     place.querySelector("input")?.focus();
   } catch (error) {
     redraw(place, failure(error, () => show({ host })));
@@ -42,7 +42,8 @@ const withoutPassword = () => [
   h("p", null, h("a", { href: HOME }, "I am on that machine")),
 ];
 
-function passwordForm() {
+// *done*: called after the login.
+export function passwordForm(done) {
   const password = field({ name: "password", label: "Password", kind: "password", autocomplete: "current-password", required: true });
   const locked = h("div");
   const { element, send } = form({ fields: [password], body: [password.element, locked], yes: "Log in", submit, login: true });
@@ -57,7 +58,7 @@ function passwordForm() {
       password.control.select();
       throw { fields: [{ field: "password", message: "Wrong password." }] };
     }
-    location.replace(next());
+    done();
   }
 
   function lock(seconds) {

@@ -42,7 +42,7 @@ export function show({ host, tools, signal }) {
   const refresh = live({
     signal,
     seconds: 3,
-    load: async () => [await api.get("/api/usage/history?range=1d", signal), await providerNames()],
+    load: () => Promise.all([api.get("/api/usage/history?range=1d", signal), providerNames()]),
     draw: ([history, names]) => {
       redraw(recent, activity(history.last10Minutes));
       redraw(calls, liveCalls(history.activeRequests, names));

@@ -17,7 +17,7 @@ export function addProvider({ providers, chosen, taken, done }) {
     const pick = field({ name: "provider", label: "Provider", kind: "select", value: chosen, options: [["", "Choose…"], ...grouped(providers)], onchange: draw });
     function draw() {
       const provider = providers.find((one) => one.id === pick.read());
-      redraw(place, provider ? [loginPart({ provider, done: loggedIn }), accountForm({ provider, taken: taken(provider.id), close, done })] : hint());
+      redraw(place, provider ? [!provider.local && loginPart({ provider, done: loggedIn }), accountForm({ provider, taken: taken(provider.id), close, done })] : hint());
     }
     function loggedIn(connection) {
       close();
@@ -87,14 +87,12 @@ export function editProvider({ connection, title, done }) {
       connection.authType === "apikey" && field({ name: "apiKey", label: "New API key", kind: "password", optional: true, hint: "Leave empty to keep the stored one." }),
       field({ name: "baseUrl", label: "Base URL", kind: "url", optional: true, value: connection.providerSpecificData?.baseUrl }),
       field({ name: "defaultModel", label: "Default model", optional: true, value: connection.defaultModel }),
+      connection.authType === "oauth" && field({ name: "healthCheckInterval", label: "Minutes between renewals of its login", kind: "number", min: 0, optional: true, value: connection.healthCheckInterval, placeholder: "60", hint: "While it is not used. 0: never." }),
     ].filter(Boolean);
-    const submit = async (values) => {
-      await api.patch(at("/api/providers", connection.id), {
-        name: values.name,
-        baseUrl: values.baseUrl || null,
-        defaultModel: values.defaultModel || null,
-        ...some({ apiKey: values.apiKey }),
-      });
+    const submit = async (values, changes) => {
+      const { name, apiKey, ...rest } = changes;
+      const emptied = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, value === "" || value === undefined ? null : value]));
+      if (Object.keys(changes).length) await api.patch(at("/api/providers", connection.id), { ...emptied, ...(name !== undefined && { name }), ...some({ apiKey }) });
       close();
       toast("Saved.");
       done();

@@ -1,23 +1,32 @@
-// Logging in at a provider instead of pasting a key, if the gateway has an OAuth client for it.
+// Logging in at a provider instead of pasting a key.  The gateway needs an OAuth client for that, or a token.
 
 import { api } from "../api.js";
 import { codeBlock } from "../parts/copy.js";
 import { h, redraw } from "../parts/dom.js";
 import { action, failure, notice, toast } from "../parts/feedback.js";
 import { lamp } from "../parts/lamp.js";
+import { editClient, isLocal } from "./provider_client.js";
+import { importToken } from "./provider_token.js";
 
 const PATIENCE = 300; // seconds: as long as the gateway waits
 const SECONDS = 2; // between polls
 const SLOWER = 5; // seconds added when the provider asks to slow down
-const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
+const OWN = new Set(["clientId", "clientSecret"]); // what only the operator can have
 
-// An element that fills itself if a login is possible.  *done* gets the new connection, or nothing if it is not reported.
+// An element that fills itself.  *done* gets the new connection, or nothing if it is not reported.
 export function loginPart({ provider, done }) {
   const host = h("div");
   const id = encodeURIComponent(provider.id);
   const offer = async () => {
-    const { configured } = await api.get(`/api/oauth/${id}/status`).catch(() => ({ configured: false }));
-    if (configured) redraw(host, notice("info", h("p", null, "You can log in instead of entering a key."), action(`Log in at ${provider.name}`, begin)));
+    const { configured, missing } = await api.get(`/api/oauth/${id}/status`).catch(() => ({ configured: false, missing: [] }));
+    const setUp = action(configured ? "Change the client" : "Set up an OAuth client", () => editClient(provider, offer), { class: "link" });
+    const paste = action("Enter a token", () => importToken(provider, done), { class: "link" });
+    const known = missing.length > 0 && missing.every((name) => OWN.has(name)); // the vendor's endpoints are built in
+    redraw(
+      host,
+      configured && notice("info", h("p", null, "You can log in instead of entering a key."), action(`Log in at ${provider.name}`, begin)),
+      h("details", { open: known }, h("summary", null, "Log in instead of entering a key"), h("p", { class: "note" }, configured ? "" : "Once the gateway has an OAuth client of yours, you can log in here. "), h("p", { class: "links" }, setUp, paste)),
+    );
   };
 
   async function begin() {
@@ -25,8 +34,8 @@ export function loginPart({ provider, done }) {
       const back = location.origin + `/api/oauth/${id}/callback`;
       const start = await api.get(`/api/oauth/${id}/authorize?redirect_uri=${encodeURIComponent(back)}`);
       if (start.flowType === "device_code") await byDevice();
-      else if (!start.authUrl) redraw(host, notice("info", h("p", null, "This provider has no login page; its tokens can be imported through the management API.")));
-      else if (LOOPBACK.has(location.hostname)) await byLoopback();
+      else if (!start.authUrl) redraw(host, notice("info", h("p", null, "This provider has no login page; enter a token instead."), action("Enter a token", () => importToken(provider, done))));
+      else if (isLocal) await byLoopback();
       else await byCallback(start.authUrl);
     } catch (error) {
       redraw(host, failure(error, begin));
@@ -40,13 +49,15 @@ export function loginPart({ provider, done }) {
     await wait(() => api.post(`/api/oauth/${id}/poll-callback`));
   }
 
-  // From elsewhere the browser is redirected to the gateway's address; a new account shows that the login succeeded.
+  // From elsewhere the browser is redirected to the gateway's address; a new or changed account shows that the login succeeded.
   async function byCallback(authUrl) {
-    const before = await api.get(`/api/oauth/${id}/status`);
+    const accounts = async () => (await api.get(`/api/providers?provider=${id}`)).connections;
+    const version = (one) => `${one.id} ${one.updatedAt}`;
+    const before = new Set((await accounts()).map(version));
     redraw(host, steps(authUrl, "Log in there, agree, and come back to this window."));
     await wait(async () => {
-      const { connections } = await api.get(`/api/oauth/${id}/status`);
-      return connections > before.connections ? { success: true } : { pending: true };
+      const connection = (await accounts()).find((one) => !before.has(version(one)));
+      return connection ? { success: true, connection } : { pending: true };
     });
   }
 

@@ -5,7 +5,8 @@ import { providerChoices } from "../parts/catalog.js";
 import { confirm } from "../parts/dialog.js";
 import { h, redraw } from "../parts/dom.js";
 import { action, empty, failure, toast } from "../parts/feedback.js";
-import { ago, milliseconds, plural } from "../parts/format.js";
+import { filtered } from "../parts/filtered.js";
+import { ago, milliseconds, plural, when } from "../parts/format.js";
 import { connectionLamp, stateOf } from "../parts/lamp.js";
 import { live } from "../parts/poll.js";
 import { addProvider, editProvider } from "./provider_form.js";
@@ -16,14 +17,20 @@ const BASE = "/api/providers";
 
 export function show({ host, tools, signal }) {
   let connections = [];
+  let known = new Map();
   let minute = 0; // redraw each minute even when nothing has changed, for times like "2 min ago"
+  const list = h("div");
+  const nameOf = ({ provider, name }) => `${known.get(provider)?.name ?? provider} ${name}`;
+  const show = filtered(list, "Filter the accounts", nameOf, (some) => (some.length ? groups(connections, new Set(some.map((one) => one.provider)), known, refresh) : nothing(add)));
   const refresh = live({
     signal,
     seconds: 5,
-    load: async () => [await api.get(BASE, signal), await providerChoices(), minute],
-    draw: ([list, providers]) => {
-      connections = list.connections;
-      redraw(host, connections.length ? groups(connections, providers, refresh) : nothing(add));
+    load: () => Promise.all([api.get(BASE, signal), providerChoices(), minute]),
+    draw: ([answer, providers]) => {
+      connections = answer.connections;
+      known = new Map(providers.map((provider) => [provider.id, provider]));
+      if (!list.isConnected) redraw(host, list);
+      show(connections);
       redraw(tools, toolbar(connections, add, refresh));
     },
     failed: (error) => redraw(host, failure(error, () => refresh())),
@@ -79,9 +86,15 @@ async function test(connection) {
   else toast(`${connection.name}: ${result.error || "it does not work"}`, "bad");
 }
 
-function groups(connections, providers, refresh) {
-  const known = new Map(providers.map((provider) => [provider.id, provider]));
-  const byProvider = groupBy(connections);
+async function renew({ provider, id, name }) {
+  const place = encodeURIComponent(provider);
+  await api.post(`/api/oauth/${place}/refresh`, { connectionId: id });
+  toast(`${name} has a new token.`);
+}
+
+// All accounts of the *wanted* providers, because their order matters.
+function groups(connections, wanted, known, refresh) {
+  const byProvider = groupBy(connections.filter((one) => wanted.has(one.provider)));
   const name = (id) => known.get(id)?.name ?? id;
   return [...byProvider]
     .sort(([a], [b]) => name(a).localeCompare(name(b)))
@@ -128,6 +141,7 @@ function card(connection, provider, members, place, refresh) {
       members.length > 1 && order(members, place, refresh, full),
       button("Models", () => showModels(connection, provider)),
       button("Test", async () => (await test(connection), refresh())),
+      connection.authType === "oauth" && button("Renew", async () => (await renew(connection), refresh())),
       button(isActive ? "Disable" : "Enable", () => change({ isActive: !isActive }), { "data-key": `${id} switch` }),
       button("Edit", () => editProvider({ connection, title: name, done: refresh })),
       button("Delete", () => remove(connection, full, refresh), { class: "quiet grave" }),
@@ -135,11 +149,12 @@ function card(connection, provider, members, place, refresh) {
   );
 }
 
-function details({ priority, defaultModel, lastTested, lastUsedAt, lastError, testStatus, providerSpecificData }, ranked) {
+function details({ priority, defaultModel, expiresAt, lastTested, lastUsedAt, lastError, testStatus, providerSpecificData }, ranked) {
   const known = [
     ranked && `priority ${priority}`,
     defaultModel && `default model ${defaultModel}`,
     providerSpecificData?.baseUrl,
+    expiresAt && `token valid until ${when(expiresAt)}`,
     lastUsedAt && `used ${ago(lastUsedAt)}`,
     lastTested && `tested ${ago(lastTested)}`,
   ];

@@ -10,7 +10,7 @@ import { plural } from "../parts/format.js";
 import { lamp } from "../parts/lamp.js";
 import { live } from "../parts/poll.js";
 import { outcome, PROXY } from "../parts/proxy_inputs.js";
-import { section, table } from "../parts/table.js";
+import { none, section, table } from "../parts/table.js";
 import { editProxy } from "./proxies_form.js";
 
 const LEVELS = { global: "Everything", provider: "Provider", combo: "Combo", key: "Account" };
@@ -40,9 +40,10 @@ async function load(signal) {
   const [config, { connections }, { combos }, providers] = await Promise.all([
     api.get(PROXY, signal), api.get("/api/providers", signal), api.get("/api/combos", signal), providerChoices(),
   ]);
-  const accounts = connections.slice(0, SHOWN);
+  const sorted = [...connections].sort((a, b) => accountName(a, providers).localeCompare(accountName(b, providers), "en", { numeric: true }));
+  const accounts = sorted.slice(0, SHOWN);
   const resolved = await Promise.all(accounts.map(({ id }) => api.get(`${PROXY}?resolve=${encodeURIComponent(id)}`, signal)));
-  return { config, accounts: connections, resolved, things: { connections, combos, providers } };
+  return { config, accounts: sorted, resolved, things: { connections, combos, providers } };
 }
 
 const nothing = (add) =>
@@ -109,7 +110,7 @@ function waysTable(accounts, resolved, { providers }) {
   const columns = [
     { label: "Account", cell: ({ name }) => name },
     { label: "Goes", cell: ({ proxy }) => (proxy ? ["through ", h("code", { class: "breakable" }, address(proxy))] : h("span", { class: "muted" }, "directly")) },
-    { label: "Because of", cell: ({ level }) => REASONS[level] ?? h("span", { class: "muted" }, "–") },
+    { label: "Because of", cell: ({ level }) => REASONS[level] ?? none() },
   ];
   const rest = accounts.length - rows.length;
   return [table("Accounts and their proxies", columns, rows), rest > 0 && h("p", { class: "note" }, `And ${plural(rest, "other")}.`)];

@@ -22,7 +22,7 @@ export function logSection(host, signal) {
   const refresh = live({
     signal,
     seconds: 5,
-    load: async () => [await api.get(`${BASE}?limit=100&status=${wanted}`, signal), await providerNames()],
+    load: () => Promise.all([api.get(`${BASE}?limit=100&status=${wanted}`, signal), providerNames()]),
     draw: ([rows, names]) => redraw(place, rows.length ? logTable(rows, names) : h("p", { class: "muted" }, wanted === "all" ? "No call yet." : "No such call among the newest.")),
     failed: (error) => redraw(place, failure(error, () => refresh())),
   });

@@ -1,4 +1,4 @@
-// Circuit breakers of providers, locked models, and a button to reset them.
+// Circuit breakers of providers, and resting models, with buttons to use them again.
 
 import { api } from "../api.js";
 import { providerNames } from "../parts/catalog.js";
@@ -9,6 +9,8 @@ import { countdown, lamp } from "../parts/lamp.js";
 import { live } from "../parts/poll.js";
 import { section } from "../parts/table.js";
 
+const FREE = "/api/models/availability";
+const ALL = "*";
 const STATES = { CLOSED: ["ok", "In use"], OPEN: ["bad", "Resting"], HALF_OPEN: ["warn", "Being tried"] };
 
 export function breakersSection(host, signal) {
@@ -23,8 +25,11 @@ export function breakersSection(host, signal) {
   const refresh = live({
     signal,
     seconds: 5,
-    load: async () => [await api.get("/api/resilience", signal), await api.get("/api/rate-limits", signal), await providerNames()],
-    draw: ([{ circuitBreakers }, { lockouts }, names]) => redraw(place, breakers(circuitBreakers, names), lockouts.length > 0 && locks(lockouts, names)),
+    load: async () => [...(await Promise.all(["/api/resilience", "/api/rate-limits", FREE].map((path) => api.get(path, signal)))), await providerNames()],
+    draw: ([{ circuitBreakers }, { lockouts }, { models }, names]) => {
+      const closed = unique([...lockouts, ...models]);
+      redraw(place, breakers(circuitBreakers, names), closed.length > 0 && locks(closed, names, refresh));
+    },
     failed: (error) => redraw(place, failure(error, () => refresh())),
   });
 }
@@ -41,13 +46,29 @@ function breaker({ name, state, failureCount, retryAfterMs }, names) {
   return h("li", null, lamp(kind, names[name] ?? name), h("span", { class: "muted" }, [words, rest, failed].filter(Boolean).map((part, at) => [at > 0 && part !== rest ? " · " : " ", part])));
 }
 
-const locks = (list, names) => [
-  h("h3", null, "Locked models"),
-  h(
-    "ul",
-    { class: "rows" },
-    list.map(({ provider, model, reason, remainingMs }) =>
-      h("li", null, lamp("warn", h("code", { class: "breakable" }, model)), h("span", { class: "muted" }, `${names[provider] ?? provider} · ${reason} · another `, countdown(Date.now() + remainingMs))),
-    ),
-  ),
-];
+// A model of several accounts is listed once, with the longest rest.
+function unique(list) {
+  const found = new Map();
+  for (const one of [...list].sort((a, b) => a.remainingMs - b.remainingMs)) found.set(`${one.provider} ${one.model}`, one);
+  return [...found.values()];
+}
+
+function locks(list, names, refresh) {
+  const free = (provider, model) => async () => {
+    await api.post(FREE, { action: "clear", provider, model });
+    toast("It is used again.");
+    refresh();
+  };
+  const row = ({ provider, model, reason, remainingMs }) => {
+    const who = names[provider] ?? provider;
+    const what = model === ALL ? `all models of ${who}` : model;
+    return h(
+      "li",
+      null,
+      lamp("warn", model === ALL ? `All models of ${who}` : h("code", { class: "breakable" }, model)),
+      h("span", { class: "muted" }, [model !== ALL && who, reason].filter(Boolean).join(" · "), " · another ", countdown(Date.now() + remainingMs)),
+      action("Use again", free(provider, model), { class: "link", "data-key": `free ${provider} ${model}`, "aria-label": `Use ${what} again` }),
+    );
+  };
+  return [h("h3", null, "Resting models"), h("ul", { class: "rows" }, list.map(row))];
+}

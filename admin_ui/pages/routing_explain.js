@@ -5,7 +5,7 @@ import { card } from "../parts/cards.js";
 import { h, redraw } from "../parts/dom.js";
 import { notice } from "../parts/feedback.js";
 import { field, form } from "../parts/form.js";
-import { money } from "../parts/format.js";
+import { dollars } from "../parts/format.js";
 import { countdown, lamp } from "../parts/lamp.js";
 import { modelField } from "../parts/model_lines.js";
 import { once } from "../parts/once.js";
@@ -69,5 +69,5 @@ const ending = (until) => until && until * 1000 > Date.now() && [" · another ",
 
 function priceText(price) {
   const said = [["input", "in"], ["output", "out"]].filter(([name]) => price?.[name] !== null && price?.[name] !== undefined);
-  return said.length > 0 && `${said.map(([name, word]) => `${money(price[name])} ${word}`).join(", ")} per million tokens`;
+  return said.length > 0 && `${said.map(([name, word]) => `${dollars(price[name])} ${word}`).join(", ")} per million tokens`;
 }

@@ -5,7 +5,7 @@ import { h, redraw } from "../parts/dom.js";
 import { failure } from "../parts/feedback.js";
 import { moment } from "../parts/format.js";
 import { live } from "../parts/poll.js";
-import { section, table } from "../parts/table.js";
+import { none, section, table } from "../parts/table.js";
 
 const MORE = 20; // shown at first, and with every "Show more"
 const MOST = 1000; // that the API returns at once
@@ -29,7 +29,7 @@ function log(rows) {
     { label: "When", class: "num", cell: ({ timestamp }) => h("time", { datetime: timestamp }, moment(timestamp)) },
     { label: "What", cell: ({ action, target }) => [action, target && h("span", { class: "muted under breakable" }, target)] },
     { label: "Who", cell: ({ actor, ip_address: address }) => [actor, address && h("span", { class: "muted under" }, address)] },
-    { label: "Details", cell: ({ details }) => h("span", { class: "muted breakable" }, details ? words(details) : "–") },
+    { label: "Details", cell: ({ details }) => (details ? h("span", { class: "muted breakable" }, words(details)) : none()) },
   ];
   return table("Audit log", columns, rows);
 }

@@ -18,6 +18,7 @@ export function backupsSection(host, signal) {
   const aside = [
     action("Make a copy", () => make(() => refresh())),
     h("a", { class: "button", href: `${BASE}/export`, download: true }, "Download"),
+    h("a", { class: "button", href: `${BASE}/exportAll`, download: true, title: "A copy, and settings, combos and accounts as text without secrets" }, "Download as archive"),
     h("button", { type: "button", click: () => file.click() }, "Import a file"),
     file,
   ];
@@ -25,11 +26,13 @@ export function backupsSection(host, signal) {
   const refresh = live({
     signal,
     seconds: 30,
-    load: () => api.get(BASE, signal),
-    draw: ({ backups }) => redraw(place, backups.length ? list(backups) : h("p", { class: "muted" }, "No copy yet. While it is in use, the gateway makes one every hour.")),
+    load: () => Promise.all([api.get(BASE, signal), api.get("/api/storage/health", signal)]),
+    draw: ([{ backups }, storage]) => redraw(place, original(storage), backups.length ? list(backups) : h("p", { class: "muted" }, "No copy yet. While it is in use, the gateway makes one every hour.")),
     failed: (error) => redraw(place, failure(error, () => refresh())),
   });
 }
+
+const original = ({ dbPath, sizeBytes }) => h("p", null, h("code", { class: "breakable" }, dbPath), h("span", { class: "muted" }, ` · ${bytes(sizeBytes)}`));
 
 function list(backups) {
   const button = (copy) => action("Put back", () => putBack(copy), { class: "link", "data-key": copy.id, "aria-label": `Put back the copy of ${moment(copy.createdAt)}` });

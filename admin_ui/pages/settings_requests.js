@@ -34,9 +34,9 @@ function promptForm({ enabled, prompt }) {
     field({ name: "prompt", label: "Text", kind: "long", rows: 4, value: prompt }),
     field({ name: "enabled", label: "Add it to every request", kind: "check", value: enabled }),
   ];
-  const submit = async (values) => {
+  const submit = async (values, changes) => {
     if (values.enabled && !values.prompt) throw { fields: [{ field: "prompt", message: "There is no text to add yet." }] };
-    await api.put(PROMPT, values);
+    if (Object.keys(changes).length) await api.put(PROMPT, changes);
     toast("Saved. It applies from now on.");
   };
   return form({ fields, yes: "Save the prompt", submit }).element;

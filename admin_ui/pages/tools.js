@@ -9,6 +9,7 @@ import { action, notice, toast } from "../parts/feedback.js";
 import { ago } from "../parts/format.js";
 import { lamp } from "../parts/lamp.js";
 import { once } from "../parts/once.js";
+import { showCopies } from "./tool_copies.js";
 import { setUp, SETTABLE } from "./tool_form.js";
 
 export const title = "Tools";
@@ -51,6 +52,7 @@ function one(id, { installed, runnable, command, commandPath, configStatus, last
   ].filter(Boolean);
   const actions = installed && SETTABLE.has(id) && [
     button(configStatus === "configured" ? "Change" : "Set up", () => setUp(id, name, refresh)),
+    button("Copies", () => showCopies(id, name, refresh)),
     configStatus === "configured" && button("Undo", () => undo(id, name, refresh), { class: "quiet grave" }),
   ];
   return card({ off: !installed, state: lamp(kind, words), actions }, h("strong", null, name), h("p", { class: "muted" }, known.join(" · ")));

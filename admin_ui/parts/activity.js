@@ -1,4 +1,4 @@
-// The last ten minutes as a strip of bars, one per minute, like the paper of a chart recorder.
+// Requests over time as a strip of bars, like the paper of a chart recorder.
 
 import { h, svg } from "./dom.js";
 import { integer, money, plural, tokens } from "./format.js";
@@ -7,16 +7,8 @@ const HEIGHT = 64;
 const STEP = 20;
 
 export function activity(minutes) {
-  const counts = minutes.map((minute) => minute.requests);
-  const top = Math.max(4, ...counts); // a single request should not look like full load
   const total = (name) => minutes.reduce((sum, minute) => sum + minute[name], 0);
-  const bar = (count, at) => {
-    const height = count ? Math.max(3, (count / top) * (HEIGHT - 8)) : 1;
-    const box = { x: at * STEP + 3, y: HEIGHT - height, width: STEP - 6, height, class: count ? "bar" : "bar idle" };
-    return svg("rect", box, svg("title", null, `${plural(count, "request")}, ${minuteName(minutes.length - 1 - at)}`));
-  };
-  const words = `Requests per minute, oldest first: ${counts.join(", ")}`;
-  const size = `0 0 ${minutes.length * STEP} ${HEIGHT}`;
+  const bars = minutes.map(({ requests }, at) => [requests, `${plural(requests, "request")}, ${minuteName(minutes.length - 1 - at)}`]);
   return h(
     "div",
     { class: "activity" },
@@ -28,8 +20,25 @@ export function activity(minutes) {
       figure(tokens(total("completionTokens")), "tokens out"),
       figure(money(total("cost")), "cost"),
     ),
-    svg("svg", { viewBox: size, role: "img", "aria-label": words, preserveAspectRatio: "none", class: "strip" }, counts.map(bar)),
-    h("div", { class: "axis", "aria-hidden": "true" }, h("span", null, "10 min ago"), h("span", null, "now")),
+    strip(bars, "Requests per minute, oldest first", ["10 min ago", "now"]),
+  );
+}
+
+// bars: [count, its words]; *ends*: the words below the first and the last.
+export function strip(bars, label, ends) {
+  const top = Math.max(4, ...bars.map(([count]) => count)); // a single request should not look like full load
+  const bar = ([count, words], at) => {
+    const height = count ? Math.max(3, (count / top) * (HEIGHT - 8)) : 1;
+    const box = { x: at * STEP + 3, y: HEIGHT - height, width: STEP - 6, height, class: count ? "bar" : "bar idle" };
+    return svg("rect", box, svg("title", null, words));
+  };
+  const words = `${label}: ${bars.map(([count]) => count).join(", ")}`;
+  const size = `0 0 ${bars.length * STEP} ${HEIGHT}`;
+  return h(
+    "div",
+    { class: "activity" },
+    svg("svg", { viewBox: size, role: "img", "aria-label": words, preserveAspectRatio: "none", class: bars.length === 10 ? "strip ruled" : "strip" }, bars.map(bar)),
+    h("div", { class: "axis", "aria-hidden": "true" }, ends.map((end) => h("span", null, end))),
   );
 }
 

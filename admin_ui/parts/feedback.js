@@ -26,13 +26,17 @@ export function toast(text, kind = "ok") {
   setTimeout(() => item.remove(), kind === "bad" ? 9000 : 4500);
 }
 
-export const report = (error) => error.name !== "AbortError" && toast(error.message, "bad");
+export function report(error) {
+  if (error.name === "AbortError") return;
+  toast(error.message, "bad");
+  if (error.status === 404) line.dispatchEvent(new Event("stale")); // deleted in another window
+}
 
 export const notice = (kind, ...children) => h("div", { class: `notice ${kind}`, role: kind === "bad" ? "alert" : null }, children);
 
 // An empty list explains what it is for and what to do next.
 export const empty = (title, text, ...actions) =>
-  h("div", { class: "empty" }, h("h3", null, title), h("p", null, text), actions.length > 0 && h("div", { class: "actions" }, actions));
+  h("div", { class: "empty" }, h("h2", null, title), h("p", null, text), actions.length > 0 && h("div", { class: "actions" }, actions));
 
 // If the gateway did not answer at all, the content is loaded automatically as soon as it does.
 export function failure(error, retry) {

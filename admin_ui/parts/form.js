@@ -2,9 +2,11 @@
 
 import { h, redraw, uniqueId } from "./dom.js";
 
-// A select outside a form.
+// A select, and a field to search, outside a form.
 export const choice = (label, options, value, change) =>
   h("select", { "aria-label": label, change }, options.map(([key, words]) => h("option", { value: key, selected: key === value }, words)));
+
+export const searchBox = (label, words, input) => h("input", { type: "search", id: uniqueId("search"), "aria-label": label, placeholder: words, input });
 
 const EMPTY = { text: "", number: undefined, lines: [] };
 
@@ -18,11 +20,15 @@ export function field({ name, label, kind = "text", value, hint, options, ...mor
   const parts = kind === "check" ? [h("div", { class: "check" }, control, words), note, problem] : [words, control, note, problem];
   const element = h("div", { class: "field", "data-field": name }, parts);
 
+  const given = () => read(control, kind);
+  let saved = JSON.stringify(given());
   return {
     name,
     element,
     control,
-    read: () => read(control, kind),
+    read: given,
+    isChanged: () => JSON.stringify(given()) !== saved,
+    keep: (value) => (saved = JSON.stringify(value)), // what was saved; more may have been typed since
     complain(text) {
       problem.textContent = text ?? "";
       element.classList.toggle("wrong", Boolean(text));
@@ -61,7 +67,9 @@ function read(control, kind) {
 // Password managers store a password by user name.  There is only one account, so the name is constant.
 const account = () => h("input", { type: "text", name: "username", autocomplete: "username", value: "admin", readonly: true, hidden: true, "aria-hidden": "true" });
 
-// *fields*: results of field(), possibly in groups.  *submit* receives {name: value} and throws the gateway's error.
+// *fields*: results of field(), possibly in groups.  *submit* receives {name: value}, and the same of the changed fields only:
+// those alone are sent where the gateway keeps the others, which may have been changed in another window.  It throws the
+// gateway's error.
 export function form({ fields, body, yes, submit, cancel, extra, login = false }) {
   const alert = h("div", { role: "alert", class: "notice bad", hidden: true });
   const send = h("button", { type: "submit", class: "primary" }, yes);
@@ -95,14 +103,14 @@ export function form({ fields, body, yes, submit, cancel, extra, login = false }
     fields.find((one) => one.control.getAttribute("aria-invalid"))?.control.focus();
   }
 
-  const values = () => Object.fromEntries(fields.map((one) => [one.name, one.read()]));
+  const valuesOf = (some) => Object.fromEntries(some.map((one) => [one.name, one.read()]));
 
   async function guarded(button, work) {
     if (button.getAttribute("aria-busy")) return;
     clear();
     button.setAttribute("aria-busy", "true");
     try {
-      await work(values());
+      await work(valuesOf(fields), valuesOf(fields.filter((one) => one.isChanged())));
     } catch (error) {
       if (error.name !== "AbortError") complain(error);
     } finally {
@@ -112,8 +120,11 @@ export function form({ fields, body, yes, submit, cancel, extra, login = false }
 
   function run(event) {
     event.preventDefault();
-    guarded(send, submit);
+    guarded(send, async (values, changes) => {
+      await submit(values, changes);
+      fields.forEach((one) => one.keep(values[one.name]));
+    });
   }
 
-  return { element, values, guarded, send, complain };
+  return { element, guarded, send };
 }

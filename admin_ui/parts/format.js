@@ -13,6 +13,10 @@ export function money(dollars) {
   return "$" + dollars.toFixed(dollars < 0.01 ? 4 : dollars < 1 ? 3 : 2);
 }
 
+// Prices are exact: those of single tokens or seconds of sound are tiny.
+const exact = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 8 });
+export const dollars = (price) => "$" + exact.format(price);
+
 export function milliseconds(value) {
   if (value < 1000) return `${Math.round(value)} ms`;
   return value < 60_000 ? `${(value / 1000).toFixed(1)} s` : span(value / 1000);
@@ -41,8 +45,8 @@ const dayOf = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short",
 
 export const day = (iso) => dayOf.format(new Date(iso));
 // The time without the date is enough only for today.
-const shortDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-export const when = (iso) => (day(iso) === day(Date.now()) ? "" : `${shortDay.format(new Date(iso))}, `) + clockOf.format(new Date(iso));
+export const shortDay = (time, timeZone) => new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone }).format(new Date(time));
+export const when = (iso) => (day(iso) === day(Date.now()) ? "" : `${shortDay(iso)}, `) + clockOf.format(new Date(iso));
 export const moment = (iso) => `${dayOf.format(new Date(iso))}, ${clockOf.format(new Date(iso))}`;
 
 export const bytes = (value) => (value < 1_048_576 ? `${Math.ceil(value / 1024)} KB` : `${(value / 1_048_576).toFixed(value < 10_485_760 ? 1 : 0)} MB`);

@@ -1,4 +1,4 @@
-// A field for several models, one per line, which can be picked from the gateway's list.
+// Fields for models, which can be picked from the gateway's list.
 
 import { api } from "../api.js";
 import { h, uniqueId } from "./dom.js";
@@ -10,14 +10,19 @@ const offered = async () => (await api.get("/v1/models").catch(() => ({ data: []
 // *without*: a name that must not be picked, such as that of the combo itself.
 export async function modelLines({ without, ...props }) {
   const names = (await offered()).filter((name) => name !== without);
+  return pickedLines({ pick: "Add a model to the list", options: names.map((name) => [name, name]), ...props });
+}
+
+// A field of lines, with a list to add lines from.
+export function pickedLines({ pick: label, options, ...props }) {
   const lines = field({ kind: "lines", ...props });
-  const pick = h("select", { "aria-label": "Add a model to the list", change: take }, h("option", { value: "" }, "Add from the list…"), names.map((id) => h("option", { value: id }, id)));
+  const pick = h("select", { "aria-label": label, change: take }, h("option", { value: "" }, "Add from the list…"), options.map(([id, name]) => h("option", { value: id }, name)));
   function take() {
     const given = lines.read();
     if (pick.value && !given.includes(pick.value)) lines.control.value = [...given, pick.value].join("\n");
     pick.value = "";
   }
-  if (names.length) lines.control.after(pick);
+  if (options.length) lines.control.after(pick);
   return lines;
 }
 

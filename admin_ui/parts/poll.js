@@ -1,7 +1,10 @@
 // Keeps content up to date while its page is shown and the tab is visible.
 
+import { CLOSED, line } from "../api.js";
+
 // Calls *load* every *seconds* and passes changed data to *draw*.  Returns a function that refreshes at once.
-// While the gateway is unreachable, the content stays and the frame shows a banner; without *keep*, *failed* is called.
+// While the gateway is unreachable, or a login is needed, the content stays and the frame says so; without *keep*, *failed* is
+// called.
 export function live({ signal, seconds, load, draw, failed, keep = true, paused = () => false }) {
   let last;
   let timer = 0;
@@ -20,7 +23,7 @@ export function live({ signal, seconds, load, draw, failed, keep = true, paused 
       }
     } catch (error) {
       if (signal.aborted || mine !== turn || error.name === "AbortError") return;
-      if (!keep || last === undefined || error.status !== 0) {
+      if (!keep || last === undefined || (error.status !== 0 && error.code !== CLOSED)) {
         last = undefined;
         failed?.(error);
       }
@@ -36,6 +39,7 @@ export function live({ signal, seconds, load, draw, failed, keep = true, paused 
   const tick = () => (document.hidden || paused() ? schedule() : refresh());
   const seen = () => !document.hidden && !paused() && refresh();
   document.addEventListener("visibilitychange", seen, { signal });
+  line.addEventListener("stale", seen, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
   refresh();
   return refresh;

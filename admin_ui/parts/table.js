@@ -20,6 +20,8 @@ export function table(caption, columns, rows, { compact = false } = {}) {
   );
 }
 
+export const none = () => h("span", { class: "muted none" }, "–"); // left out of the cards
+
 const cell = ({ label, cell: show, class: kind }, row) => h("td", { role: "cell", "data-label": label, class: kind }, show(row));
 
 export const facts = (pairs) =>
