@@ -1,63 +1,81 @@
 """The kinds of failure, as a table.
 
-Each kind of failure that the gateway raises (:class:`OmniError`) has one row: whose fault it is, the HTTP status for the
-client, the log level, and where another attempt could succeed.  A second table gives each wire's error words per HTTP
-status.  A provider's error response to a call is not an ``OmniError`` but a ``Failure``; ``gateway/retry.py`` classifies it
-by status and text.
+Each kind of failure that the gateway raises (:class:`OmniError`) has one row: the HTTP status for the client and the log
+level.  A second table gives each wire's error words per HTTP status.  A provider's error response to a call is not an
+``OmniError`` but a ``Failure``; ``gateway/retry.py`` classifies it by status and text.
+
+An ``OmniError`` may cross every layer up to the client.  Each of the others is caught by those who call what raises it::
+
+    Exception
+    ├── OmniError              a failure to report to the client
+    │   └── Invalid            invalid fields of a management request (manage/refusals.py)
+    ├── TransportError         an upstream call without a complete response (proto/transport.py)
+    ├── ProxyRefused           an outbound proxy did not open a tunnel (proto/proxy.py)
+    ├── Refusal                the response to a request that is not admitted (proto/exchange.py)
+    ├── Refused                an authorization server's error (upstream/oauth.py)
+    ├── Refused                a vendor's error in a response with a success status (media/codec.py)
+    ├── BadAnswer              an upstream's bytes that are not an answer (translate/format.py)
+    ├── TooDeep                a body nested too deeply to be searched (translate/pii.py)
+    ├── Late                   a model of a combo whose time is over (gateway/combo_run.py)
+    ├── Unfit                  a file that cannot replace the database (store/stage.py)
+    ├── Unanswering            a running gateway that does not respond to a command (cli/backend.py)
+    └── ValueError
+        ├── ProtocolError      an HTTP message that must not be read further (proto/framing.py)
+        │   └── FramingError   the same, as its length is not certain (proto/framing.py)
+        ├── DecodingError      a coded body that cannot be decoded (proto/decoding.py)
+        ├── EventTooLarge      an event above its limit (proto/sse.py)
+        ├── FormError          a form that cannot be read (proto/multipart.py)
+        ├── SettingsError      an invalid environment variable (settings.py)
+        ├── CatalogError       an invalid catalogue of providers (upstream/catalog.py)
+        └── Malformed          a configuration file of a CLI tool that does not parse (manage/cli_text.py)
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Final, Literal, NamedTuple
 
-Fault = Literal["client", "gateway", "provider", "account", "network"]
+Kind = Literal[
+    "invalid_request", "unauthenticated", "forbidden", "not_found", "request_timeout", "too_large", "client_gone",
+    "budget_exceeded", "internal", "not_supported", "draining", "overloaded", "unavailable", "upstream_auth",
+    "upstream_quota", "upstream_not_found", "upstream_rate_limit", "upstream_server", "upstream_answer", "upstream_network",
+    "upstream_timeout", "upstream_other",
+]  # fmt: skip
 Level = Literal["debug", "info", "warning", "error"]
 
 
-class Retry(IntEnum):
-    """Where the next attempt must go."""
+class Report(NamedTuple):
+    """How one kind of failure is reported.  ``status`` is the HTTP status when no upstream gave one."""
 
-    NONE = 0  # nowhere: the same request fails everywhere
-    NEXT_ACCOUNT = 1  # another account of the same provider may succeed
-    NEXT_MODEL = 2  # the provider cannot help; another model or provider may
-
-
-class Kind(NamedTuple):
-    """One kind of failure.  ``status`` is the HTTP status when no upstream gave one."""
-
-    fault: Fault
     status: int
     level: Level
-    retry: Retry
 
 
-KINDS: Final[dict[str, Kind]] = {
+KINDS: Final[dict[Kind, Report]] = {
     # what the client sent
-    "invalid_request": Kind("client", 400, "info", Retry.NONE),
-    "unauthenticated": Kind("client", 401, "info", Retry.NONE),
-    "forbidden": Kind("client", 403, "info", Retry.NONE),
-    "not_found": Kind("client", 404, "info", Retry.NONE),
-    "request_timeout": Kind("client", 408, "info", Retry.NONE),
-    "too_large": Kind("client", 413, "info", Retry.NONE),
-    "client_gone": Kind("client", 499, "info", Retry.NONE),
-    "budget_exceeded": Kind("client", 429, "info", Retry.NONE),
+    "invalid_request": Report(400, "info"),
+    "unauthenticated": Report(401, "info"),
+    "forbidden": Report(403, "info"),
+    "not_found": Report(404, "info"),
+    "request_timeout": Report(408, "info"),
+    "too_large": Report(413, "info"),
+    "client_gone": Report(499, "info"),
+    "budget_exceeded": Report(429, "info"),
     # what the gateway could not do
-    "internal": Kind("gateway", 500, "error", Retry.NONE),
-    "not_supported": Kind("gateway", 501, "info", Retry.NONE),
-    "draining": Kind("gateway", 503, "info", Retry.NONE),
-    "overloaded": Kind("gateway", 503, "warning", Retry.NONE),
-    "unavailable": Kind("gateway", 503, "warning", Retry.NEXT_MODEL),
+    "internal": Report(500, "error"),
+    "not_supported": Report(501, "info"),
+    "draining": Report(503, "info"),
+    "overloaded": Report(503, "warning"),
+    "unavailable": Report(503, "warning"),
     # errors of an upstream in anything but a model call: listing its models, getting a token
-    "upstream_auth": Kind("account", 401, "warning", Retry.NEXT_ACCOUNT),
-    "upstream_quota": Kind("account", 402, "warning", Retry.NEXT_ACCOUNT),
-    "upstream_not_found": Kind("account", 404, "warning", Retry.NEXT_ACCOUNT),
-    "upstream_rate_limit": Kind("account", 429, "warning", Retry.NEXT_ACCOUNT),
-    "upstream_server": Kind("provider", 502, "warning", Retry.NEXT_ACCOUNT),
-    "upstream_answer": Kind("provider", 502, "warning", Retry.NEXT_ACCOUNT),
-    "upstream_network": Kind("network", 502, "warning", Retry.NEXT_ACCOUNT),
-    "upstream_timeout": Kind("network", 504, "warning", Retry.NEXT_ACCOUNT),
-    "upstream_other": Kind("provider", 502, "warning", Retry.NEXT_ACCOUNT),
+    "upstream_auth": Report(401, "warning"),
+    "upstream_quota": Report(402, "warning"),
+    "upstream_not_found": Report(404, "warning"),
+    "upstream_rate_limit": Report(429, "warning"),
+    "upstream_server": Report(502, "warning"),
+    "upstream_answer": Report(502, "warning"),
+    "upstream_network": Report(502, "warning"),
+    "upstream_timeout": Report(504, "warning"),
+    "upstream_other": Report(502, "warning"),
 }
 
 
@@ -102,13 +120,13 @@ def wire_words(status: int) -> WireWords:
 class OmniError(Exception):
     """A failure to report to the client.
 
-    ``kind`` is a key of :data:`KINDS`.  ``status`` overrides the row's.  ``param`` is the dotted path of the invalid field.
-    ``code`` overrides the wire's own code.  ``retry_after`` is in seconds.
+    ``status`` overrides that of the kind's row.  ``param`` is the dotted path of the invalid field.  ``code`` overrides the
+    wire's own code.  ``retry_after`` is in seconds.
     """
 
     def __init__(
         self,
-        kind: str,
+        kind: Kind,
         message: str,
         *,
         status: int = 0,
@@ -117,7 +135,7 @@ class OmniError(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind: Kind = kind
         self.message = message
         self.status = status or KINDS[kind].status
         self.param = param

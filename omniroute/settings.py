@@ -13,10 +13,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 KIB = 1024
 MIB = 1024 * 1024
+FIRST_PASSED: Final = 3  # sd_listen_fds(3): the first descriptor handed over
+WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared
+"""The addresses that bind to all of this machine's, and the loopback address at which each can then be reached."""
 
 
 class SettingsError(ValueError):
@@ -158,6 +162,11 @@ def ip_literal(host: str) -> str:
     return bare
 
 
+def url_host(host: str) -> str:
+    """*host* as it is written in a URL: an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def environment(**changes: str) -> dict[str, str]:
     """The process's environment with *changes*, for a program that replaces this process."""
     return {**os.environ, **changes}
@@ -168,7 +177,7 @@ _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+/?")
 _GUARD_MODES = ("warn", "block", "redact")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
-_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal")
+_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal")  # the keys of log.LEVELS; that imports asyncio
 _CLI_BINS = {  # tool id -> variable
     "claude": "CLI_CLAUDE_BIN",
     "codex": "CLI_CODEX_BIN",
@@ -180,7 +189,6 @@ _CLI_BINS = {  # tool id -> variable
     "continue": "CLI_CONTINUE_BIN",
 }
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": 1024 * MIB}
-_FIRST_PASSED = 3  # sd_listen_fds(3): the first descriptor handed over
 
 
 def _flag(env: Mapping[str, str], name: str, default: bool) -> bool:
@@ -253,7 +261,7 @@ def _sockets(env: Mapping[str, str]) -> tuple[int, ...]:
     """Descriptors of listening sockets passed by a supervisor or by the process that this one replaced; sd_listen_fds(3)."""
     if env.get("LISTEN_PID") != str(os.getpid()):
         return ()
-    return tuple(range(_FIRST_PASSED, _FIRST_PASSED + _number(env, "LISTEN_FDS", 0, 0, 64)))
+    return tuple(range(FIRST_PASSED, FIRST_PASSED + _number(env, "LISTEN_FDS", 0, 0, 64)))
 
 
 def _with_plain_log_names(env: Mapping[str, str]) -> dict[str, str]:

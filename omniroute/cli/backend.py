@@ -17,13 +17,12 @@ from typing import Any, Final
 
 import msgspec
 
-from ..settings import Settings, ip_literal, is_loopback
+from ..settings import WILDCARDS, Settings, ip_literal, is_loopback
 from .output import fail
 
 _FILE: Final = "server.json"
 _TIMEOUT: Final = 90.0  # testing an account waits for its provider
 _ANYONE_THERE: Final = 2.0
-_HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up; how to reach ourselves when bound to all addresses
 
 Perform = Callable[[str, str, Any], tuple[int, bytes]]  # (method, path, body) -> (status, body)
 
@@ -145,7 +144,7 @@ def over_http(running: Running, method: str, path: str, body: Any, seconds: floa
 
 
 def _connection(running: Running, seconds: float) -> http.client.HTTPConnection:
-    host = _HERE.get(running.host, running.host)
+    host = WILDCARDS.get(running.host, running.host)
     # The gateway accepts the token only from loopback peers.  The system can bind a connection to any of this machine's
     # addresses to a loopback source.
     near = None if is_loopback(host) or not ip_literal(host) else ("::1" if ":" in host else "127.0.0.1", 0)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from ..settings import Settings
 from .backend import connect
-from .output import as_json, fail, good, say, shared, table
+from .output import as_json, confirm, fail, good, say, shared, table, yes_option
 
 
 @click.group()
@@ -45,15 +43,14 @@ def list_(settings: Settings, json_out: bool) -> None:
 
 @backup.command()
 @click.argument("id")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@yes_option
 @shared
 def restore(settings: Settings, id: str, yes: bool, json_out: bool) -> None:
     """Restore the copy with the given ID. The current database is copied first."""
     with connect(settings) as api:
         if all(copy["id"] != id for copy in api("GET", "/api/db-backups")["backups"]):
             fail(f"No copy '{id}'. See: omniroute backup list")
-        if not yes and sys.stdin.isatty():
-            click.confirm(f"Replace the current database by '{id}'?", abort=True, err=True)
+        confirm(f"Replace the current database by '{id}'?", yes=yes)
         counts = api("POST", "/api/db-backups", {"backupId": id})
     if json_out:
         as_json(counts)

@@ -12,10 +12,10 @@ import msgspec
 
 from ..app import App
 from ..errors import OmniError
-from ..proto.h1_client import Origin, TransportError
 from ..proto.headers import Headers
 from ..proto.ndjson import NDJSONReader
 from ..proto.sse import SSEReader
+from ..proto.transport import Origin, TransportError
 from ..settings import Settings
 from ..translate.collect import collect
 from ..translate.conversation import Text

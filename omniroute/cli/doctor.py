@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -33,6 +33,7 @@ class Finding(NamedTuple):
 
 _SAY: Final = {"ok": good, "warning": warn, "failed": bad}
 _ADD_ONE: Final = "omniroute providers add openai"
+_AGAIN: Final = "add the account again under the same name, with its key: omniroute providers add"
 
 
 @click.command()
@@ -77,9 +78,18 @@ def _providers(settings: Settings, offline: bool) -> Iterator[Finding]:
         if not connections:
             yield Finding("providers", "warning", "none configured", _ADD_ONE)
         elif offline:
-            yield Finding("providers", "ok", f"{len(connections)} configured, not called")
+            yield from _uncalled(connections)
         for connection in [] if offline else connections:
             yield _provider(api, connection)
+
+
+def _uncalled(connections: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    """What is known about the providers without calling them: which accounts have no key or token that can be decrypted."""
+    keyless = [connection for connection in connections if connection.get("lastErrorType") == "auth_missing"]
+    for connection in keyless:
+        yield Finding(label(connection), "failed", connection["lastError"], _AGAIN)
+    if rest := len(connections) - len(keyless):
+        yield Finding("providers", "ok", f"{rest} configured, not called")
 
 
 def _data_dir(settings: Settings) -> Finding:
@@ -170,6 +180,9 @@ def _provider(api: backend.Api, connection: dict[str, Any]) -> Finding:
         result = api("POST", f"/api/providers/{connection['id']}/test")
     if result["valid"]:
         return Finding(name, "ok", f"answers in {result['latencyMs']} ms")
-    unreached = result.get("statusCode") is None
-    remedy = "check its address and your network" if unreached else "check its key: remove the account and add it again"
+    remedy = "check its key: remove the account and add it again"
+    if result["diagnosis"]["type"] == "auth_missing":
+        remedy = _AGAIN
+    elif result.get("statusCode") is None:
+        remedy = "check its address and your network"
     return Finding(name, "failed", str(result["error"]), remedy)

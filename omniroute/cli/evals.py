@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import IO, Any, Final
 from urllib.parse import quote
 
@@ -11,7 +10,7 @@ import msgspec
 
 from ..settings import Settings
 from .backend import Api, connect
-from .output import as_json, bad, fail, good, progress, shared, table
+from .output import as_json, bad, fail, good, only, pause, progress, shared, table
 
 SECONDS: Final = 0.5  # between polls of a run
 _NO_RUNS: Final = "No runs. Only a running gateway keeps them. Start one: omniroute evals run golden-set openai/gpt-4o-mini"
@@ -106,11 +105,7 @@ def show(settings: Settings, run: str, json_out: bool) -> None:
 def find(api: Api, wanted: str) -> dict[str, Any]:
     """The run whose ID begins with *wanted*.  Ends the command unless there is exactly one."""
     found: list[dict[str, Any]] = [one for one in api("GET", "/api/evals/runs")["runs"] if one["runId"].startswith(wanted)]
-    if not found:
-        fail(f"No run '{wanted}'. See: omniroute evals runs")
-    if len(found) > 1:
-        fail(f"'{wanted}' fits {len(found)} runs: use more of the ID")
-    return found[0]
+    return only(found, wanted, "run", "omniroute evals runs")
 
 
 def _texts(file: IO[bytes]) -> dict[str, str]:
@@ -130,7 +125,7 @@ def _ask(api: Api, body: dict[str, Any]) -> Any:
     try:
         with progress(label):
             while (state := api("GET", path))["status"] == "running":
-                _pause()
+                pause(SECONDS)
     except KeyboardInterrupt:
         api("DELETE", path)
         raise
@@ -166,7 +161,3 @@ def _why(result: dict[str, Any]) -> str:
 
 def _path(*parts: str) -> str:
     return "/".join(("/api/evals", *(quote(part, safe="") for part in parts)))
-
-
-def _pause() -> None:
-    threading.Event().wait(SECONDS)

@@ -29,6 +29,7 @@ class Capture(Exchange):
         self.body = b""
 
     def respond(self, status: int, headers: Headers, body: bytes = b"") -> None:
+        """Keep a complete answer."""
         self.status, self.body, self.started, self.finished = status, body, True, True
 
 

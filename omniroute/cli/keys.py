@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from ..settings import Settings
 from .backend import Api, connect
-from .output import as_json, fail, good, say, shared, table
+from .output import as_json, confirm, good, only, say, shared, table, yes_option
 
 
 @click.group()
@@ -55,23 +54,18 @@ def find(api: Api, wanted: str) -> dict[str, Any]:
     known = api("GET", "/api/keys")["keys"]
     exact = [k for k in known if wanted in (k["id"], k["name"])]
     found: list[dict[str, Any]] = exact or [k for k in known if k["id"].startswith(wanted)]
-    if not found:
-        fail(f"No key '{wanted}'. See: omniroute keys list")
-    if len(found) > 1:
-        fail(f"'{wanted}' fits {len(found)} keys: use the ID from: omniroute keys list")
-    return found[0]
+    return only(found, wanted, "key", "omniroute keys list")
 
 
 @keys.command()
 @click.argument("key")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@yes_option
 @shared
 def revoke(settings: Settings, key: str, yes: bool, json_out: bool) -> None:
     """Revoke a key. KEY is its name, its ID or the beginning of its ID."""
     with connect(settings) as api:
         found = find(api, key)
-        if not yes and sys.stdin.isatty():
-            click.confirm(f"Revoke '{found['name']}'?", abort=True, err=True)
+        confirm(f"Revoke '{found['name']}'?", yes=yes)
         answer = api("DELETE", f"/api/keys/{found['id']}")
     if json_out:
         as_json(answer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -15,7 +14,7 @@ import msgspec
 
 from ..settings import Settings
 from . import backend
-from .output import fail, plain, say, shared
+from .output import fail, pause, plain, say, shared
 
 SECONDS: Final = 1.0  # between polls
 MOST: Final = 500  # calls that the API returns at once
@@ -65,7 +64,7 @@ def calls(api: backend.Api, filters: dict[str, str], count: int, follow: bool) -
     yield from newest[len(newest) - min(count, len(newest)) :]
     seen = dict.fromkeys(call["id"] for call in newest)
     while follow:
-        _pause()
+        pause(SECONDS)
         for call in reversed(api("GET", path)):
             if call["id"] not in seen:
                 seen[call["id"]] = None
@@ -114,7 +113,7 @@ def file_lines(path: Path, words: Iterable[str], count: int, follow: bool) -> It
     yield from deque(filter(fits, whole), maxlen=count)
     inode = path.stat().st_ino
     while follow:
-        _pause()
+        pause(SECONDS)
         try:
             state = path.stat()
         except FileNotFoundError:
@@ -131,7 +130,3 @@ def _read_lines(data: bytes, end: int) -> tuple[list[str], int]:
     """The complete lines of *data*, which ends at file offset *end*, and the offset of the end of these lines."""
     complete, _, rest = data.rpartition(b"\n")
     return complete.decode("utf-8", "replace").splitlines(), end - len(rest)
-
-
-def _pause() -> None:
-    threading.Event().wait(SECONDS)

@@ -31,12 +31,14 @@ class Commands(click.Group):
     """A group that imports a command's module when it is called.  Arguments without a command are passed to ``serve``."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Read the settings, and run the default command when none is named."""
         _load_settings(context, needed=not (_OWN & set(args)))
         if not _names_command(args):
             args = [DEFAULT, *args]
         return super().parse_args(context, args)
 
     def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a misspelt one ends with the name that is closest."""
         if args[0] not in COMMANDS:
             from difflib import get_close_matches
 
@@ -45,15 +47,18 @@ class Commands(click.Group):
         return super().resolve_command(context, args)
 
     def list_commands(self, context: click.Context) -> list[str]:
+        """The names for the help text, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Import the command, without loading the others; None for an unknown name."""
         if name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f".{name}", __package__), name)
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in the help text without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 

@@ -1,12 +1,14 @@
-"""Output of commands: colours, tables and progress on a terminal, plain text in a pipe, JSON with ``--json``.
+"""What the commands share: output, common options, questions, pauses.
 
-``rich`` is imported only for output to a terminal, because the import takes longer than most commands.
+Output is colours, tables and progress on a terminal, plain text in a pipe, JSON with ``--json``.  ``rich`` is imported only
+for a terminal, because the import takes longer than most commands.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,6 +18,7 @@ import click
 import msgspec
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def as_json(value: Any) -> None:
@@ -29,24 +32,48 @@ def plain(text: object) -> str:
 
 
 def say(text: str = "", *, bold: bool = False, err: bool = False) -> None:
+    """Print a line, with *err* to stderr."""
     click.echo(click.style(plain(text), bold=True) if bold else plain(text), err=err)
 
 
 def good(text: str) -> None:
+    """Print a line marked as a success."""
     click.echo(f"{click.style('✓', fg='green')} {plain(text)}")
 
 
 def warn(text: str) -> None:
+    """Print a line marked as a warning, to stderr."""
     click.echo(f"{click.style('!', fg='yellow')} {plain(text)}", err=True)
 
 
 def bad(text: str) -> None:
+    """Print a line marked as a failure, to stderr."""
     click.echo(f"{click.style('✗', fg='red')} {plain(text)}", err=True)
 
 
 def fail(text: str) -> NoReturn:
     """End the command with the error message *text* and exit status 1."""
     raise click.ClickException(plain(text))
+
+
+def only(found: Sequence[T], wanted: str, kind: str, listing: str) -> T:
+    """The one item in *found*, the items of a *kind* that *wanted* fits.  Ends the command unless there is exactly one."""
+    if not found:
+        fail(f"No {kind} '{wanted}'. See: {listing}")
+    if len(found) > 1:
+        fail(f"'{wanted}' fits {len(found)} {kind}s: use the ID from: {listing}")
+    return found[0]
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal, unless the option *yes* was given; the answer no ends the command."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(question, abort=True, err=True)
+
+
+def pause(seconds: float) -> None:
+    """Wait between two looks at something that changes."""
+    threading.Event().wait(seconds)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
@@ -90,6 +117,7 @@ def _use_data_dir(context: click.Context, _: click.Parameter, value: Path | None
         context.obj = dataclasses.replace(context.obj, data_dir=value.expanduser())
 
 
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 json_option = click.option("--json", "json_out", is_flag=True, help="Print JSON for scripts.")
 data_dir_option = click.option(
     "--data-dir",

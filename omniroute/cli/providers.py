@@ -9,7 +9,7 @@ import click
 
 from ..settings import Settings
 from .backend import Api, connect
-from .output import as_json, bad, fail, good, progress, say, shared, table, warn
+from .output import as_json, bad, confirm, fail, good, only, progress, say, shared, table, warn, yes_option
 
 KINDS: Final = (
     "openai-compatible",
@@ -91,22 +91,15 @@ def add(
     data = dict(_pair(text) for text in fields)
     with connect(settings) as api:
         stored = api("GET", "/api/providers")["connections"]
-        known = {c["id"] for c in stored}
         if url and prefix:
-            secret = key if key is not None else _ask_key(optional=True)
-            connection = _add_own(api, url, prefix, kind, name or prefix, secret)
+            connection = _add_own(api, url, prefix, kind, name or prefix, key)
         else:
-            row = _catalogued(api, str(provider))
-            new = (provider, name or "default") not in {(c["provider"], c["name"]) for c in stored}
-            _check_fields(str(provider), row["fields"] if row else [], data, complete=new or bool(data))
-            if key is None and not (row and not row["takesKey"]):
-                key = _ask_key(optional=bool(row and not row["needsKey"]))
-            connection = _add(api, provider, name or "default", key or "", data)
+            connection = _add_known(api, str(provider), name or "default", key, data, stored)
     if json_out:
         as_json(connection)
         return
     account = f"{_provider(connection)} account '{connection['name']}' ({connection['id'][:8]})"
-    if connection["id"] in known:
+    if any(c["id"] == connection["id"] for c in stored):
         good(f"Replaced what was stored for {account}; to add another account, give another --name")
     else:
         good(f"Added {account}")
@@ -142,15 +135,28 @@ def _check_fields(provider: str, wanted: list[str], given: dict[str, str], *, co
         raise click.UsageError(f"{provider} needs {' '.join(f'--set {name}=…' for name in missing)}")
 
 
-def _add(api: Api, provider: str | None, name: str, secret: str, data: dict[str, str] | None = None) -> Any:
+def _add_known(
+    api: Api, provider: str, name: str, key: str | None, data: dict[str, str], stored: list[dict[str, Any]]
+) -> Any:
+    """Add an account at a built-in provider or an existing node, or replace the one of that name in *stored*."""
+    row = _catalogued(api, provider)
+    new = (provider, name) not in {(c["provider"], c["name"]) for c in stored}
+    _check_fields(provider, row["fields"] if row else [], data, complete=new or bool(data))
+    if key is None and not (row and not row["takesKey"]):
+        key = _ask_key(optional=bool(row and not row["needsKey"]))
+    return _add(api, provider, name, key or "", data)
+
+
+def _add(api: Api, provider: str, name: str, secret: str, data: dict[str, str] | None = None) -> Any:
     body: dict[str, Any] = {"provider": provider, "name": name, **({"apiKey": secret} if secret else {})}
     if data:
         body["providerSpecificData"] = data
     return api("POST", "/api/providers", body)["connection"]
 
 
-def _add_own(api: Api, url: str, prefix: str, kind: str, name: str, secret: str) -> Any:
+def _add_own(api: Api, url: str, prefix: str, kind: str, name: str, key: str | None) -> Any:
     """Add a node and its account; when the account fails, the node is removed again."""
+    secret = key if key is not None else _ask_key(optional=True)
     kind, _, api_type = kind.partition(":")
     body = {"name": name, "prefix": prefix, "type": kind, "baseUrl": url}
     if kind == "openai-compatible":
@@ -197,11 +203,7 @@ def find(api: Api, wanted: str) -> dict[str, Any]:
     connections = api("GET", "/api/providers")["connections"]
     exact = [c for c in connections if wanted in (c["id"], c["name"], c["provider"], _provider(c), label(c))]
     found: list[dict[str, Any]] = exact or [c for c in connections if c["id"].startswith(wanted)]
-    if not found:
-        fail(f"No account '{wanted}'. See: omniroute providers list")
-    if len(found) > 1:
-        fail(f"'{wanted}' fits {len(found)} accounts: use the ID from: omniroute providers list")
-    return found[0]
+    return only(found, wanted, "account", "omniroute providers list")
 
 
 @providers.command()
@@ -231,14 +233,13 @@ def test(settings: Settings, account: str | None, json_out: bool) -> None:
 
 @providers.command()
 @click.argument("account")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@yes_option
 @shared
 def remove(settings: Settings, account: str, yes: bool, json_out: bool) -> None:
     """Remove an account."""
     with connect(settings) as api:
         connection = find(api, account)
-        if not yes and sys.stdin.isatty():
-            click.confirm(f"Remove {label(connection)}?", abort=True, err=True)
+        confirm(f"Remove {label(connection)}?", yes=yes)
         answer = api("DELETE", f"/api/providers/{connection['id']}")
     if json_out:
         as_json(answer)

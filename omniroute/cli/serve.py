@@ -14,15 +14,14 @@ import msgspec
 from .. import __version__, log
 from ..app import App, passed_sockets, restart_process, run, settle
 from ..errors import OmniError
-from ..manage.account import has_password
-from ..settings import Settings, SettingsError, is_loopback
+from ..manage.gateway_login import has_password
+from ..settings import WILDCARDS, Settings, SettingsError, is_loopback, url_host
 from ..store.vault import prepare_folder
 from . import backend
 from .output import fail, shared
 
 Announce = Callable[[App, int, bool], None]  # (app, bound port, whether a password is set)
 Then = Callable[[App, int], Awaitable[None]]
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, to name an address that can be clicked
 
 
 @click.command()
@@ -46,6 +45,7 @@ def serve(settings: Settings, json_out: bool, no_open: bool, **given: Any) -> No
 
 
 def on_terminal() -> bool:
+    """Whether a person reads the output."""
     return sys.stdout.isatty()
 
 
@@ -122,9 +122,9 @@ def addresses(settings: Settings, port: int) -> tuple[str, str]:
     scheme = "https" if settings.tls_cert else "http"
 
     def url(host: str) -> str:
-        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        return f"{scheme}://{url_host(host)}:{port}"
 
-    return url(settings.host), f"{url(_EVERYWHERE.get(settings.host, settings.host))}/dashboard"
+    return url(settings.host), f"{url(WILDCARDS.get(settings.host, settings.host))}/dashboard"
 
 
 def guard(settings: Settings, has_password: bool) -> str:

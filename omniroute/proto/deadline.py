@@ -24,15 +24,17 @@ class Deadline:
         self._due = inf  # when the armed timer fires
         self._timer: Timer | None = None
 
-    @property
-    def armed(self) -> bool:
-        return self._at < inf
-
     def set(self, delay: float) -> None:
         """Expire in *delay* seconds; replaces any earlier deadline."""
         self._at = at = self._clock.monotonic() + delay
         if at < self._due:
             self._arm(delay)
+
+    def at(self, time: float) -> None:
+        """Expire at *time* of the clock; replaces any earlier deadline."""
+        self._at = time
+        if time < self._due:
+            self._arm(time - self._clock.monotonic())
 
     def clear(self) -> None:
         """Remove the deadline."""

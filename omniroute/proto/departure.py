@@ -19,7 +19,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from ..clock import Clock, Timer
-from .heads import CONTINUE
+from .h1_response import CONTINUE
 
 if TYPE_CHECKING:
     from .h1_server import H1Server
@@ -38,6 +38,7 @@ class Departure:
         self._timer: Timer | None = clock.call_later(_GRACE, self._probe)
 
     def stop(self) -> None:
+        """End the watch, because the response is complete or the connection lost."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

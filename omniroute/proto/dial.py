@@ -1,7 +1,8 @@
 """Opens connections: name resolution, address selection, TCP, proxies, TLS.
 
 Addresses are raced as in RFC 8305 ("Happy Eyeballs"); the code is our own because not every event loop implements it.  A
-name is resolved once, and the address that was checked is the one connected to, which defeats DNS rebinding.
+name is resolved once, and the address that was checked (:mod:`.addresses`) is the one connected to, which defeats DNS
+rebinding.
 """
 
 from __future__ import annotations
@@ -12,30 +13,21 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import Any, Final, TypeVar
 
 from ..clock import Clock
 from ..tasks import spawn
-from .h1_client import Origin, TransportError, forwards
-from .proxy import ProxyRefused, talk_of
-from .tunnel import Tls, enter, knock
+from .addresses import METADATA_NAMES, allowed, numeric
+from .proxy import ProxyRefused, handshake
+from .transport import Origin, TransportError, forwards
+from .tunnel import Tls, enter_tunnel, open_tunnel
 
 P = TypeVar("P", bound=asyncio.Protocol)
 Address = tuple[int, tuple[Any, ...]]  # socket family, socket address
 
 STAGGER: Final = 0.25  # seconds before the next address is tried in parallel (RFC 8305 section 5)
-_NEVER: Final = tuple(map(ip_network, (
-    "169.254.0.0/16", "fe80::/10",  # link-local, where most clouds have their metadata service
-    "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",  # metadata services elsewhere
-    "fd00:ec2::/32", "fd20:ce::254/128", "fd00:42::42/128",
-)))  # fmt: skip
-# In these networks the last four bytes are an IPv4 address (RFC 6052, RFC 8215, RFC 4291 section 2.5.5.1, RFC 2765).
-_CARRIERS: Final = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
-METADATA_NAMES: Final = frozenset(
-    {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
-)
 
 
 @cache
@@ -44,35 +36,6 @@ def default_tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address embedded in an IPv6 one (mapped, 6to4, or in :data:`_CARRIERS`), else the address itself."""
-    if isinstance(address, IPv4Address) or address.is_loopback or address.is_unspecified:
-        return address
-    if any(address in network for network in _CARRIERS):
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
-
-
-def allowed(host: str, allow_private: bool) -> bool:
-    """Whether connecting to the numeric address *host* is permitted.
-
-    Loopback always is.  Multicast, link-local and cloud metadata addresses never are.  Other addresses that are not globally
-    reachable (RFC 6890) need *allow_private*.
-    """
-    address = _inner(ip_address(host.partition("%")[0]))
-    if address.is_loopback:
-        return True
-    if any(address in network for network in _NEVER if network.version == address.version):
-        return False
-    return not address.is_multicast and (allow_private or address.is_global)
-
-
-def public(host: str) -> bool:
-    """Whether the numeric address *host* is globally reachable.  Stricter than :func:`allowed`: loopback is not."""
-    address = _inner(ip_address(host.partition("%")[0]))
-    return address.is_global and not address.is_multicast and allowed(host, False)
 
 
 async def resolve(host: str, port: int) -> list[Address]:
@@ -178,7 +141,7 @@ async def dial(
 async def _open(origin: Origin, factory: Callable[[], P], permits: Callable[[str], bool], tls: ssl.SSLContext | None) -> P:
     sock = await _reach(origin.host, origin.port, permits, origin.host)
     secure = Tls(tls or default_tls(), origin.host) if origin.scheme == "https" else None
-    return await _speak(sock, factory, secure, origin.host)
+    return await _start_protocol(sock, factory, secure, origin.host)
 
 
 async def _reach(host: str, port: int, permits: Callable[[str], bool], name: str) -> socket.socket:
@@ -193,8 +156,8 @@ async def _reach(host: str, port: int, permits: Callable[[str], bool], name: str
         raise TransportError("refused", f"{name} refused the connection") from None
 
 
-async def _speak(sock: socket.socket, factory: Callable[[], P], tls: Tls | None, name: str) -> P:
-    with _named(name, secure=tls is not None):
+async def _start_protocol(sock: socket.socket, factory: Callable[[], P], tls: Tls | None, name: str) -> P:
+    with _as_transport_error(name, secure=tls is not None):
         _, protocol = await asyncio.get_running_loop().create_connection(
             factory,
             sock=sock,
@@ -205,7 +168,7 @@ async def _speak(sock: socket.socket, factory: Callable[[], P], tls: Tls | None,
 
 
 @contextmanager
-def _named(name: str, *, secure: bool) -> Iterator[None]:
+def _as_transport_error(name: str, *, secure: bool) -> Iterator[None]:
     """Turn connection errors into :class:`TransportError`; *name* is the peer's name in their messages."""
     try:
         yield
@@ -231,39 +194,30 @@ async def _open_through(
     assert via is not None
     if via.scheme == "disabled":
         raise TransportError("proxy", "SOCKS5 proxy is disabled (set ENABLE_SOCKS5_PROXY=true to enable)")
-    if not _presentable(origin.host, permits):
+    if not _permitted_name(origin.host, permits):
         raise TransportError("blocked_address", f"{origin.host} may not be connected to")
     name = f"{via.url} (proxy)"
     sock = await _reach(via.host, via.port, partial(allowed, allow_private=True), name)
     outer = Tls(tls or default_tls(), via.host) if via.scheme == "https" else None
     if forwards(origin):
-        return await _speak(sock, factory, outer, name)
-    with _named(name, secure=outer is not None):
-        transport = await knock(sock, talk_of(via, origin.host, origin.port), outer)
+        return await _start_protocol(sock, factory, outer, name)
+    with _as_transport_error(name, secure=outer is not None):
+        transport = await open_tunnel(sock, handshake(via, origin.host, origin.port), outer)
     secure = origin.scheme == "https"
-    with _named(origin.host, secure=secure):
-        return await enter(transport, factory, Tls(tls or default_tls(), origin.host) if secure else None)
+    with _as_transport_error(origin.host, secure=secure):
+        return await enter_tunnel(transport, factory, Tls(tls or default_tls(), origin.host) if secure else None)
 
 
-def _presentable(host: str, permits: Callable[[str], bool]) -> bool:
-    """Whether a proxy may be asked to connect to *host*.
-
-    A numeric address must be permitted, also in the older IPv4 notations that inet_aton(3) accepts.
-    """
-    bare = host.rstrip(".").lower()
-    if bare in METADATA_NAMES:
-        return False
-    try:
-        return permits(str(ip_address(bare.partition("%")[0])))
-    except ValueError:
-        pass
-    try:
-        return permits(socket.inet_ntoa(socket.inet_aton(bare)))  # 2852039166, 0xa9fea9fe, 127.1
-    except OSError:
-        return True
+def _permitted_name(host: str, permits: Callable[[str], bool]) -> bool:
+    """Whether a proxy may be asked to connect to *host*, which nobody has resolved."""
+    address = numeric(host)
+    if address is not None:
+        return permits(address)
+    return host.rstrip(".").lower() not in METADATA_NAMES
 
 
 async def _single(address: Address) -> socket.socket:
+    """As :func:`race` for one address, as most names have, but without a task.  Raises ``OSError``."""
     outcome = await _connect(address)
     if isinstance(outcome, OSError):
         raise outcome

@@ -1,6 +1,6 @@
 """One request and its response, independent of the HTTP version.
 
-The server protocol (``h1_server``) subclasses :class:`Exchange`; handlers depend on this module alone.
+A server protocol subclasses :class:`Exchange` (``h1_exchange.py``); handlers depend on this module alone.
 
 The life of an exchange, from the handler's side::
 
@@ -105,8 +105,8 @@ class Exchange:
         """Send a piece of the streamed body; empty data is ignored."""
         raise NotImplementedError
 
-    def end(self) -> None:
-        """Complete the streamed body."""
+    def end(self, data: bytes = b"") -> None:
+        """Complete the streamed body with *data*; both leave in one write."""
         raise NotImplementedError
 
     def abort(self) -> None:

@@ -1,8 +1,7 @@
 """Back-pressure: a bounded queue of bytes between a socket's callbacks and a coroutine.
 
-Above the high-water mark the source is paused.  The consumer of a :class:`ByteQueue` takes everything at once, so the source
-resumes when the queue is empty.  A socket's write buffer drains gradually, so there it resumes below :func:`low_mark`.  The
-gap keeps a consumer that is slightly slower than its source from pausing and resuming the source with every piece.
+Above the high-water mark the source is paused.  The consumer takes everything at once, so the source resumes when the queue
+is empty.
 """
 
 from __future__ import annotations
@@ -10,13 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-
-PIPELINE_BYTES = 64 * 1024  # of pipelined requests buffered while one is being handled, before reading stops
-
-
-def low_mark(high: int) -> int:
-    """The low-water mark for the high-water mark *high*, both in bytes."""
-    return high // 4
 
 
 class ByteQueue:

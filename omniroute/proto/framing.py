@@ -1,13 +1,14 @@
 """Message body length, for requests and responses (RFC 9112 section 6).
 
 Request smuggling needs two recipients that disagree on a body's length (RFC 9112 section 11.2), so nothing here guesses: an
-ambiguous length is refused.  So is a repeated Content-Length, even with equal values, which section 6.3 would permit.
+ambiguous length is refused.  So is a repeated Content-Length, even with equal values, which section 6.3 would permit (in
+requests, ``h1_request.py`` sees to that).
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from .headers import Headers, get_all
 
@@ -15,17 +16,10 @@ from .headers import Headers, get_all
 class Body(IntEnum):
     """How the end of a body is determined."""
 
-    NONE = 0
+    NONE = 0  # also for a length of 0
     LENGTH = 1
     CHUNKED = 2
     UNTIL_CLOSE = 3  # responses only
-
-
-class Framing(NamedTuple):
-    """``length`` is in bytes and 0 unless ``body`` is LENGTH.  A body of length 0 is NONE."""
-
-    body: Body
-    length: int = 0
 
 
 class ProtocolError(ValueError):
@@ -41,9 +35,7 @@ class FramingError(ProtocolError):
     """The length of a body is invalid or ambiguous."""
 
 
-NO_BODY: Final = Framing(Body.NONE)
-CHUNKED: Final = Framing(Body.CHUNKED)
-UNTIL_CLOSE: Final = Framing(Body.UNTIL_CLOSE)
+NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE = Body  # a global lookup is faster than an enum attribute
 _MAX_DIGITS: Final = 18  # fits 63 bits; a longer number is an attempt to overflow some other recipient's integer
 
 
@@ -64,38 +56,33 @@ def _coding(codings: list[bytes], lengths: list[bytes], version: str) -> bytes:
     return codings[0].lower()
 
 
-def request_body(headers: Headers, version: str = "1.1") -> Framing:
-    """The framing of a request.  Raises :class:`FramingError` with 400, or 501 for an unsupported transfer coding."""
-    lengths = get_all(headers, b"content-length")
-    codings = get_all(headers, b"transfer-encoding")
-    if codings:
-        coding = _coding(codings, lengths, version)
-        if coding == b"chunked":
-            return CHUNKED
-        known = [part.strip(b" \t") for part in coding.split(b",")]
-        # RFC 9112 section 6.1: 501 for an unknown coding.  Malformed: chunked twice or not last, or a name not of letters.
-        if all(part.isalpha() for part in known) and (known[-1] == b"chunked") == (known.count(b"chunked") == 1):
-            raise FramingError(501, "transfer coding not supported")
-        raise FramingError(400, "invalid Transfer-Encoding")
-    if len(lengths) > 1:
-        raise FramingError(400, "repeated Content-Length")
-    return fixed(lengths[0]) if lengths else NO_BODY
+def require_chunked(headers: Headers, version: str) -> None:
+    """Refuse a request with Transfer-Encoding unless the coding is ``chunked`` alone.
+
+    Raises :class:`FramingError` with 400, or 501 for an unsupported coding.
+    """
+    coding = _coding(get_all(headers, b"transfer-encoding"), get_all(headers, b"content-length"), version)
+    if coding == b"chunked":
+        return
+    parts = [part.strip(b" \t") for part in coding.split(b",")]
+    # RFC 9112 section 6.1: 501 for an unknown coding.  Malformed: chunked twice or not last, or a name not of letters.
+    if all(part.isalpha() for part in parts) and (parts[-1] == b"chunked") == (parts.count(b"chunked") == 1):
+        raise FramingError(501, "transfer coding not supported")
+    raise FramingError(400, "invalid Transfer-Encoding")
 
 
-def fixed(value: bytes) -> Framing:
-    """The framing for one Content-Length value.  Raises :class:`FramingError`."""
-    length = content_length(value)
-    return Framing(Body.LENGTH, length) if length else NO_BODY
+def _fixed(value: bytes) -> Body:
+    return LENGTH if content_length(value) else NO_BODY
 
 
-def response_body(method: str, status: int, headers: Headers) -> Framing:
-    """The framing of a response with *status* to a *method* request.  Raises :class:`FramingError`."""
+def response_body(method: str, status: int, headers: Headers) -> Body:
+    """How a response with *status* to a *method* request ends.  Raises :class:`FramingError`."""
     if method == "HEAD" or status < 200 or status in (204, 304):
         return NO_BODY
     if method == "CONNECT" and status < 300:
         return UNTIL_CLOSE
     if len(headers) == 1 and headers[0][0] == b"content-length":  # usual when the caller passes only the framing fields
-        return fixed(headers[0][1])
+        return _fixed(headers[0][1])
     lengths = get_all(headers, b"content-length")
     codings = get_all(headers, b"transfer-encoding")
     if codings:
@@ -106,4 +93,4 @@ def response_body(method: str, status: int, headers: Headers) -> Framing:
         return UNTIL_CLOSE
     if len(lengths) > 1:
         raise FramingError(502, "repeated Content-Length")
-    return fixed(lengths[0])
+    return _fixed(lengths[0])

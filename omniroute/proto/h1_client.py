@@ -7,9 +7,9 @@ elsewhere.  Its states::
     IDLE -request()-> HEAD -head of the final response-> BODY -last byte-> IDLE, or CLOSED when it cannot be reused
     any -close(), cancel(), failure, deadline, end of stream-> CLOSED
 
-A sink receives ``on_head``, then ``on_data`` (at most once per read, whatever the chunking), then exactly one of ``on_end``
-and ``on_error``; any failure leads straight to ``on_error``, and after :meth:`H1Connection.cancel` nothing is called.  Sinks
-are called outside the parser, so they may cancel or pause.
+A sink receives ``on_head``, then at most one call per read, whatever the chunking: ``on_data``, or for the last one
+``on_end``.  Any failure leads straight to ``on_error``, and after :meth:`H1Connection.cancel` nothing is called.  Sinks are
+called outside the parser, so they may cancel or pause.
 """
 
 from __future__ import annotations
@@ -18,58 +18,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from math import inf
-from typing import Final, Literal, NamedTuple, Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
-from ..clock import Clock, Timer
+from ..clock import Clock
 from ..settings import Limits
+from .deadline import Deadline
 from .decoding import Decoder, DecodingError, decoder_for
-from .framing import Body, FramingError, response_body
+from .framing import CHUNKED, NO_BODY, UNTIL_CLOSE, FramingError, response_body
 from .headers import Headers
-from .proxy import Proxy
-
-Reason = Literal[
-    "refused", "dns", "tls", "connect_timeout", "reset", "closed", "truncated", "protocol", "timeout", "too_large",
-    "blocked_address", "cancelled", "proxy",
-]  # fmt: skip
-
-
-class Origin(NamedTuple):
-    """An origin (RFC 6454) and the proxy to it; calls with equal values may share a connection.
-
-    ``host`` is a name, or an IP address without brackets.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    via: Proxy | None = None
-
-
-def forwards(origin: Origin) -> bool:
-    """Whether requests go to a proxy in absolute-form (RFC 9112 section 3.2.2) instead of through a tunnel."""
-    return origin.via is not None and origin.scheme == "http" and origin.via.scheme in ("http", "https")
-
-
-class TransportError(Exception):
-    """A call without a complete response.
-
-    ``reason``: ``dns``, ``blocked_address``, ``refused``, ``proxy``, ``tls`` and ``connect_timeout`` mean that no connection
-    was made.  On a connection: ``timeout``, nothing arrived in time; ``closed``, closed before the response began, by either
-    side; ``truncated``, closed within it; ``reset``, broken; ``protocol``, invalid HTTP, received or about to be sent;
-    ``too_large``, a limit was exceeded; ``cancelled``, the caller gave up.
-
-    ``reused``: a connection that had served before ended soon after the request and before any byte of a response.  Most
-    likely the server had closed it while it was idle, so one retry on a fresh connection is worthwhile.
-    ``sent_bytes``: bytes of the request handed to the operating system.  The message holds no header or body content.
-    """
-
-    def __init__(self, reason: Reason, message: str = "", *, reused: bool = False, sent_bytes: int = 0) -> None:
-        super().__init__(message or reason)
-        self.reason: Reason = reason
-        self.reused = reused
-        self.sent_bytes = sent_bytes
+from .transport import Origin, Reason, TransportError
 
 
 class ResponseSink(Protocol):
@@ -84,8 +43,12 @@ class ResponseSink(Protocol):
     def on_data(self, data: bytes) -> None:
         """Body bytes, with transfer and content codings removed."""
 
-    def on_end(self) -> None:
-        """The response is complete; the connection may already serve another request."""
+    def on_end(self, rest: bytes) -> None:
+        """The response is complete with the *rest* of its body, often empty.
+
+        The rest comes with the end, so that both can be passed on in one write.  The connection may already serve another
+        request.
+        """
 
     def on_error(self, error: TransportError) -> None:
         """The response will not be completed."""
@@ -96,7 +59,7 @@ class _Nobody:
 
     def on_head(self, status: int, headers: Headers) -> None: ...
     def on_data(self, data: bytes) -> None: ...
-    def on_end(self) -> None: ...
+    def on_end(self, rest: bytes) -> None: ...
     def on_error(self, error: TransportError) -> None: ...
 
 
@@ -108,7 +71,6 @@ class _State(IntEnum):
 
 
 _IDLE, _HEAD, _BODY, _CLOSED = _State  # a global lookup is faster than an enum attribute
-_NONE, _, _CHUNKED, _UNTIL_CLOSE = Body
 _ABOUT_BODY: Final = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 _NOBODY: Final = _Nobody()
 _STALE: Final = 5.0  # seconds; a connection that ends later than that may have ended after the server acted on the request
@@ -124,8 +86,8 @@ class H1Connection(asyncio.Protocol):
     __slots__ = (
         "_clock", "_complete", "_deadline", "_decoder", "_dirty", "_drained", "_fault", "_framing", "_full", "_head",
         "_headers", "_limits", "_method", "_on_closed", "_on_idle", "_parser", "_patience", "_paused", "_pieces", "_quiet",
-        "_requests", "_silence", "_size", "_state", "_status", "_timer", "_timer_at", "_transport", "_unsent", "_whole",
-        "idle_since", "last_activity", "on_body", "origin", "sink",
+        "_requests", "_silence", "_state", "_status", "_transport", "_unsent", "_whole", "idle_since", "last_activity",
+        "on_body", "origin", "sink",
     )  # fmt: skip
 
     def __init__(
@@ -151,15 +113,14 @@ class H1Connection(asyncio.Protocol):
         self._state = _IDLE
         self._requests = 0
         self._method = ""
-        self._size = 0  # bytes of the request
-        self._unsent = 0  # bytes of its body still to come through send()
+        self._unsent = 0  # bytes of the request's body still to come through send()
         self._patience = 0.0  # seconds that the response head may take
         self._full = False  # the write buffer is above its high-water mark: send() waits
         self._drained: asyncio.Future[None] | None = None  # what send() waits for
         self._headers: Headers = []  # of the head, or the trailers, being read
         self._head: Headers = []  # of the final response, once its head is complete
         self._status = 0  # of the final response, once its head is complete
-        self._framing = _NONE
+        self._framing = NO_BODY
         self._quiet = 0  # bytes read since the request or the last body byte: heads, trailers, chunk extensions
         self._complete = False
         self._dirty = False  # the connection must not be reused
@@ -167,9 +128,7 @@ class H1Connection(asyncio.Protocol):
         self._decoder: Decoder | None = None
         self._paused = False
         self._silence = inf  # seconds without a byte after which a body has failed
-        self._deadline = inf
-        self._timer: Timer | None = None
-        self._timer_at = inf
+        self._deadline = Deadline(clock, self._expired)
 
     # -- for the owner
 
@@ -203,14 +162,10 @@ class H1Connection(asyncio.Protocol):
         self._unsent = follows
         self._patience = self._limits.first_byte_timeout if first_byte_timeout is None else first_byte_timeout
         now = self.last_activity = self._clock.monotonic()
-        self._deadline = due = now + self._patience
-        if due < self._timer_at:
-            self._arm(due)
+        self._deadline.at(now + self._patience)
         if len(pieces) == 1:
-            self._size = len(pieces[0])
             self._transport.write(pieces[0])
         else:
-            self._size = sum(map(len, pieces))
             self._transport.writelines(pieces)
 
     async def send(self, sink: ResponseSink, data: bytes) -> bool:
@@ -222,13 +177,12 @@ class H1Connection(asyncio.Protocol):
         if self.sink is not sink or self._status >= _REFUSALS:
             return False
         self._unsent -= len(data)
-        self._size += len(data)
         self._transport.write(data)
         while self._full and self.sink is sink and self._status < _REFUSALS:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
         if self._state is _HEAD:
-            self._watch(self._clock.monotonic() + self._patience)
+            self._deadline.at(self._clock.monotonic() + self._patience)
         return self.sink is sink
 
     def cancel(self, sink: ResponseSink) -> None:
@@ -242,9 +196,7 @@ class H1Connection(asyncio.Protocol):
             self._state = _CLOSED
             self.sink = _NOBODY
             self._pieces.clear()
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._deadline.stop()
             self._transport.abort()
             self._wake()
             self._on_closed(self)
@@ -253,7 +205,6 @@ class H1Connection(asyncio.Protocol):
         """Close at once and report *error* to the sink, if any."""
         if self._state is not _CLOSED:
             sink = self.sink
-            error.sent_bytes = max(0, self._size - self._transport.get_write_buffer_size())
             self.close()
             sink.on_error(error)
 
@@ -271,14 +222,14 @@ class H1Connection(asyncio.Protocol):
 
     def rest(self) -> None:
         """Make the connection idle without a request, for at most ``pool_idle`` seconds.  Only when :attr:`reusable`."""
-        self._watch(self.idle_since + self._limits.pool_idle)
+        self._deadline.at(self.idle_since + self._limits.pool_idle)
         self._on_idle(self)
 
     def watch_silence(self, seconds: float) -> None:
         """Fail the body after *seconds* without a byte; with ``inf`` the sink has to watch :attr:`last_activity` itself."""
         self._silence = seconds
         if self._state is _BODY:
-            self._watch(self.last_activity + seconds)
+            self._deadline.at(self.last_activity + seconds)
 
     # -- asyncio.Protocol
 
@@ -339,15 +290,15 @@ class H1Connection(asyncio.Protocol):
             self._check_head(headers)
         about = [(name, value.strip()) for name, value in headers if name in _ABOUT_BODY]  # httptools keeps trailing blanks
         try:
-            self._framing = framing = response_body(self._method, status, about).body
+            self._framing = framing = response_body(self._method, status, about)
         except FramingError as error:
             raise self._note("protocol", error.message) from None
-        if framing is _CHUNKED:
+        if framing is CHUNKED:
             self._dirty = self._parser.get_http_version() == "1.0"
-        elif framing is _NONE:
+        elif framing is NO_BODY:
             self._complete = True
             self._dirty = self._method == "HEAD" or not self._parser.should_keep_alive()
-        if framing is not _NONE and (len(about) > 1 or (about and about[0][0] == b"content-encoding")):
+        if framing is not NO_BODY and (len(about) > 1 or (about and about[0][0] == b"content-encoding")):
             self._decoder = decoder_for(about, self._limits.answer_bytes)
         self._head = headers
         self._status = status
@@ -374,15 +325,17 @@ class H1Connection(asyncio.Protocol):
     def _deliver(self) -> None:
         if self._status and self._state is _HEAD:
             self._deliver_head()
-        if self._pieces:
-            if self._complete and len(self._pieces) > self._whole:  # the body of an unsolicited second response
+        if self._complete:
+            if len(self._pieces) > self._whole:  # the body of an unsolicited second response
                 self._dirty = True
                 del self._pieces[self._whole :]
-            self._quiet = 0
-            self._deliver_body()
-        if self._complete:
             self._finish()
-        elif self._fault is not None:
+            return
+        if self._pieces:
+            self._quiet = 0
+            if data := self._body():
+                self.sink.on_data(data)
+        if self._fault is not None:
             self.fail(self._fault)
         elif self._quiet > self._limits.head_bytes:
             self.fail(TransportError("too_large", "the answer's head or trailer is too large"))
@@ -393,26 +346,27 @@ class H1Connection(asyncio.Protocol):
         if self._decoder is not None:
             headers = [field for field in headers if field[0] not in (b"content-encoding", b"content-length")]
         if not self._complete:
-            self._watch(self.last_activity + self._silence)
+            self._deadline.at(self.last_activity + self._silence)
         if self._drained is not None:
             self._wake()
         self.sink.on_head(self._status, headers)
 
-    def _deliver_body(self) -> None:
+    def _body(self) -> bytes:
+        """Remove and return the body bytes read; fails the call, and returns none, if they cannot be decoded."""
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         if self._decoder is not None:
             try:
-                data = self._decoder.feed(data)
+                return self._decoder.feed(data)
             except DecodingError as error:
                 self.fail(TransportError(error.reason, str(error)))
-                return
-        if data:
-            self.sink.on_data(data)
+                return b""
+        return data
 
     def _finish(self) -> None:
         """The response is complete: make the connection idle or close it, then tell the sink."""
+        rest = self._body() if self._pieces else b""
         if self._state is _CLOSED:
             return
         if self._decoder is not None:
@@ -420,6 +374,8 @@ class H1Connection(asyncio.Protocol):
             try:
                 decoder.finish()
             except DecodingError as error:
+                if rest:
+                    self.sink.on_data(rest)
                 self.fail(TransportError(error.reason, str(error)))
                 return
         sink, self.sink = self.sink, _NOBODY
@@ -435,18 +391,16 @@ class H1Connection(asyncio.Protocol):
             self._state = _IDLE
             self._headers.clear()
             self.idle_since = self.last_activity
-            self._deadline = due = self.idle_since + self._limits.pool_idle
-            if due < self._timer_at:
-                self._arm(due)
+            self._deadline.at(self.idle_since + self._limits.pool_idle)
             self._on_idle(self)
-        sink.on_end()
+        sink.on_end(rest)
 
     def _ended(self, cause: Exception | None) -> None:
         """The origin closed the connection, or it broke."""
         state = self._state
         if state is _IDLE:
             self.close()
-        elif state is _BODY and self._framing is _UNTIL_CLOSE and cause is None:
+        elif state is _BODY and self._framing is UNTIL_CLOSE and cause is None:
             self._dirty = True
             self._finish()
         elif state is not _CLOSED:
@@ -455,24 +409,12 @@ class H1Connection(asyncio.Protocol):
             stale = self._requests > 1 and not begun and self._clock.monotonic() - self.last_activity <= _STALE
             self.fail(TransportError(reason, f"connection {reason}", reused=stale))
 
-    # -- deadlines: one timer, re-armed only when it fires or when a deadline moves earlier, so most calls arm none
+    # -- time
 
-    def _watch(self, deadline: float) -> None:
-        self._deadline = deadline
-        if deadline < self._timer_at:
-            self._arm(deadline)
-
-    def _arm(self, deadline: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = deadline
-        self._timer = self._clock.call_later(deadline - self._clock.monotonic(), self._tick)
-
-    def _tick(self) -> None:
-        self._timer, self._timer_at = None, inf
-        due = self.last_activity + self._silence if self._state is _BODY else self._deadline
-        if due > self._clock.monotonic():
-            self._watch(due)
+    def _expired(self) -> None:
+        # every read moves the deadline of a body, so it is moved only here, by the time of the last read
+        if self._state is _BODY and (due := self.last_activity + self._silence) > self._clock.monotonic():
+            self._deadline.at(due)
         elif self._state is _IDLE:
             self.close()
         else:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import OmniError
 from .exchange import Exchange, Request
 from .flow import ByteQueue
+from .h1_response import CHUNKED_FIELD, CLOSE, KEEP_ALIVE, NO_BODY_STATUS, stream_head, whole_head
 from .headers import Headers
-from .heads import CHUNKED_FIELD, CLOSE, KEEP_ALIVE, NO_BODY_STATUS, stream_head, whole_head
 
 if TYPE_CHECKING:
     from .h1_server import H1Server
 
 _JOIN_BELOW: Final = 16 * 1024  # bytes; below this, copying into one buffer is cheaper than sending two
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_LAST_CHUNKS: Final = b"\r\n" + _LAST_CHUNK  # the end of a chunk, and the last one
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER with zero seconds: closing sends RST
 
 
@@ -49,7 +51,7 @@ class H1Exchange(Exchange):
         self.inbox: ByteQueue | None = None
         self.task: asyncio.Task[Any] | None = None
 
-    # -- a complete response ----------------------------------------------------------------------------------------------
+    # -- a complete response
 
     def respond(self, status: int, headers: Headers, body: bytes = b"") -> None:
         """See :class:`Exchange`.  Raises ``ValueError`` for an invalid header field, before anything is sent."""
@@ -78,7 +80,7 @@ class H1Exchange(Exchange):
             raise RuntimeError("the answer has already begun")
         return True
 
-    # -- a streamed response -------------------------------------------------------------------------------------------
+    # -- a streamed response
 
     def start(self, status: int, headers: Headers) -> None:
         """See :class:`Exchange`.  For an HTTP/1.0 client the end of the connection ends the body (RFC 9112 section 6.3)."""
@@ -100,8 +102,8 @@ class H1Exchange(Exchange):
         if connection.write_paused and self.on_pause is not None:
             self.on_pause()
 
-    def write(self, data: bytes | memoryview) -> None:
-        """See :class:`Exchange`.  Framing and data leave in one write."""
+    def write(self, data: bytes | memoryview, ending: bytes = b"\r\n") -> None:
+        """See :class:`Exchange`.  Framing and data leave in one write; in the chunked coding *ending* follows the data."""
         size = len(data)
         if self.gone or not size or self.finished:
             return
@@ -117,20 +119,22 @@ class H1Exchange(Exchange):
         if not self._chunked:
             connection.transport.writelines((head, data) if head else (data,))
         elif size < _JOIN_BELOW:
-            connection.transport.write(b"".join((head, b"%x\r\n" % size, data, b"\r\n")))
+            connection.transport.write(b"".join((head, b"%x\r\n" % size, data, ending)))
         else:
-            connection.transport.writelines((b"%b%x\r\n" % (head, size), data, b"\r\n"))
+            connection.transport.writelines((b"%b%x\r\n" % (head, size), data, ending))
 
-    def end(self) -> None:
+    def end(self, data: bytes = b"") -> None:
+        """See :class:`Exchange`."""
         if self.gone or self.finished:
             return
         if not self.started:
             raise RuntimeError("end() before start()")
-        self.finished = True
-        last = self._head + b"0\r\n\r\n" if self._chunked and not self._bare else self._head
-        self._head = b""
-        if last:
+        if data and not self._bare:
+            self.write(data, _LAST_CHUNKS)
+        elif last := self._head + _LAST_CHUNK if self._chunked and not self._bare else self._head:
+            self._head = b""
             self._connection.transport.write(last)
+        self.finished = True
         self._connection.answered(self)
 
     def abort(self) -> None:
@@ -148,7 +152,7 @@ class H1Exchange(Exchange):
             self._connection.transport.abort()
         self._connection.aborted()
 
-    # -- the body of the request -------------------------------------------------------------------------------------
+    # -- the body of the request
 
     def chunks(self) -> AsyncIterator[bytes]:
         """See :class:`Exchange`.  The call sends ``100 Continue`` if the client waits for it."""
@@ -168,7 +172,7 @@ class H1Exchange(Exchange):
     def owes_continue(self) -> bool:
         return self._continue
 
-    # -- the connection's side ---------------------------------------------------------------------------------------
+    # -- the connection's side
 
     def left(self) -> None:
         """The client has left: call ``on_gone``, or cancel the handler's task when that is not set."""

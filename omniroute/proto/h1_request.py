@@ -19,13 +19,12 @@ from typing import Final
 from ..settings import Limits
 from .chunked import ChunkDecoder
 from .exchange import Request
-from .framing import ProtocolError, content_length, request_body
-from .h1_again import PATIENCE, LastHead, remember
-from .headers import Headers, get_all
+from .framing import ProtocolError, content_length, require_chunked
+from .h1_head_cache import PATIENCE, LastHead, remember
+from .headers import TOKEN, Headers, get_all
 
 _HEAD_END: Final = b"\r\n\r\n"
 _CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte != 9)
-_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII without "#"
 _VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?")
 _BROKEN: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
@@ -60,7 +59,7 @@ def _request_line(line: bytes) -> tuple[str, str, str]:
     version = _VERSIONS.get(raw_version)
     if version is None:
         raise ProtocolError(505 if _VERSION.fullmatch(raw_version) else 400, "HTTP version not supported")
-    if not _TOKEN.fullmatch(method):
+    if not TOKEN.fullmatch(method):
         raise ProtocolError(400, "invalid method")
     if not _TARGET.fullmatch(target):
         raise ProtocolError(400, "invalid request target")
@@ -94,7 +93,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
         raise ProtocolError(400, "header line without a colon")
     name = _names.get(raw)
     if name is None:
-        if not _TOKEN.fullmatch(raw):
+        if not TOKEN.fullmatch(raw):
             raise ProtocolError(400, "invalid header name")
         name = raw.lower()
         if len(_names) < _MAX_ENTRIES and len(raw) <= _MAX_ENTRY:
@@ -161,9 +160,10 @@ class RequestParser:
         return self._chunks.announced if self._chunks is not None else self._left
 
     def feed(self, data: bytes) -> None:
+        """Add the next bytes of the connection."""
         self._buffer = self._buffer + data if self._buffer else data
 
-    # -- the head ----------------------------------------------------------------------------------------------------
+    # -- the head
 
     def head(self) -> Request | None:
         """The next request, without its body, or None while its head is incomplete.  Raises :class:`ProtocolError`."""
@@ -257,7 +257,7 @@ class RequestParser:
             _check_host(authority, version)
             headers = [(b"host", authority), *(field for field in headers if field[0] != b"host")]
         if b"transfer-encoding" in by_name:
-            request_body(headers, version)  # raises for everything but chunked
+            require_chunked(headers, version)
             self._chunks = ChunkDecoder()
             self.complete = False
         else:
@@ -282,7 +282,7 @@ class RequestParser:
                 raise ProtocolError(417, "expectation not supported")
             self.expects_continue = True
 
-    # -- the body ----------------------------------------------------------------------------------------------------
+    # -- the body
 
     def body(self) -> bytes:
         """What has arrived of the body since the last call; then ``complete`` says whether the body has ended.

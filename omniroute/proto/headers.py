@@ -6,7 +6,12 @@ scan over so few is as fast as hashing.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 Headers = list[tuple[bytes, bytes]]
+TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A method or field name (RFC 9110 section 5.6.2)."""
 
 
 def get(headers: Headers, name: bytes) -> bytes | None:

@@ -94,6 +94,7 @@ class Intake:
             raise ProtocolError(408, "the request body arrives too slowly")
 
     def keep(self, piece: bytes) -> None:
+        """Collect a piece of a buffered body."""
         self._small.append(piece)
         if len(self._small) >= _MERGE or len(piece) >= _LARGE:
             self._large.append(b"".join(self._small))
@@ -108,5 +109,6 @@ class Intake:
         return body
 
     def clear(self) -> None:
+        """Drop the collected pieces."""
         self._large.clear()
         self._small.clear()

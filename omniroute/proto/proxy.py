@@ -1,8 +1,8 @@
 """Outbound proxies and the handshakes that open a tunnel through one (HTTP CONNECT, SOCKS5).  No I/O.
 
-A handshake, called a *talk*, is a generator.  It yields bytes to send (perhaps none) and receives the bytes that arrived.
-It returns when the tunnel to the target is open and raises :class:`ProxyRefused` when the proxy does not open one.  Host
-names are sent unresolved; the proxy resolves them.
+A handshake is a generator.  It yields bytes to send (perhaps none) and receives the bytes that arrived.  It returns when
+the tunnel to the target is open and raises :class:`ProxyRefused` when the proxy does not open one.  Host names are sent
+unresolved; the proxy resolves them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from ipaddress import ip_address
 from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from ..settings import url_host
+
 Scheme = Literal["http", "https", "socks5", "disabled"]
-Talk = Generator[bytes, bytes, None]
+Handshake = Generator[bytes, bytes, None]
 
 PORTS: Final[dict[str, int]] = {"http": 80, "https": 443, "socks5": 1080}
 _SPELLINGS: Final[dict[str, Scheme]] = {
@@ -43,8 +45,7 @@ class Proxy(NamedTuple):
     @property
     def url(self) -> str:
         """The proxy's address without credentials, e.g. ``http://10.0.0.1:3128``."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{url_host(self.host)}:{self.port}"
 
     @property
     def authorization(self) -> bytes:
@@ -76,12 +77,12 @@ class ProxyRefused(Exception):
     """The proxy did not open a tunnel; the message contains no credentials."""
 
 
-def talk_of(proxy: Proxy, host: str, port: int) -> Talk:
+def handshake(proxy: Proxy, host: str, port: int) -> Handshake:
     """The handshake for a tunnel to *host* (a name, or an IP address without brackets) through *proxy*."""
     return socks5(proxy, host, port) if proxy.scheme == "socks5" else connect(proxy, host, port)
 
 
-def connect(proxy: Proxy, host: str, port: int) -> Talk:
+def connect(proxy: Proxy, host: str, port: int) -> Handshake:
     """The HTTP CONNECT handshake (RFC 9110 section 9.3.6).
 
     Bytes after the proxy's response head are refused: in TLS and HTTP the client speaks first, so the target cannot have
@@ -118,7 +119,7 @@ _NAME: Final = 3  # address type
 _LENGTHS: Final = {1: 4, 4: 16}  # address type -> bytes
 
 
-def socks5(proxy: Proxy, host: str, port: int) -> Talk:
+def socks5(proxy: Proxy, host: str, port: int) -> Handshake:
     """The SOCKS5 handshake (RFC 1928), with user name and password if the proxy has them (RFC 1929)."""
     heard = bytearray()
     named = bool(proxy.username or proxy.password)

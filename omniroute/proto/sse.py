@@ -1,9 +1,10 @@
 """An incremental reader for server-sent events (WHATWG HTML section 9.2.6).
 
 Line ends may be LF, CRLF or CR, mixed.  A byte order mark at the start is skipped.  Comments, ``id`` and ``retry`` are
-ignored.  The reader departs from the standard in three ways, all needed for real providers: :meth:`SSEReader.finish` returns
-a last event that no blank line ended; bytes are not decoded, because JSON parsers take bytes; and a field ``error`` whose
-value is an object is an event of that name (llama.cpp until September 2025).
+ignored.  The reader departs from the standard in four ways, all needed for real providers: :meth:`SSEReader.finish` returns
+a last event that no blank line ended; bytes are not decoded, because JSON parsers take bytes; a field ``error`` whose value
+is an object is an event of that name (llama.cpp until September 2025); and a bare JSON object that is an error is data,
+because Google and some proxies report errors like that.
 
 An event that arrives in many pieces is joined once, when its blank line arrives, so the time is linear for any split.
 """
@@ -16,6 +17,7 @@ from typing import Final
 Event = tuple[bytes, bytes]  # name (b"" when the event has none), data
 
 _BOM: Final = b"\xef\xbb\xbf"
+_BARE_ERROR: Final = re.compile(rb'\s*\{\s*(?:"error"\s*:|"type"\s*:\s*"error")')
 # The two usual shapes: one data line, with or without the event's name before it.
 _USUAL: Final = re.compile(rb"(?:event: (.*)\n)?data: (.*)\n\n")
 
@@ -37,6 +39,8 @@ def _fields(block: bytes) -> Event | None:
         elif field == b"error" and value.lstrip()[:1] == b"{":
             name = field
             data.append(value.removeprefix(b" "))
+    if not data and _BARE_ERROR.match(block):
+        return name, block.strip()
     return (name, b"\n".join(data)) if data else None
 
 

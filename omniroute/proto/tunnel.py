@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from .proxy import ProxyRefused, Talk
+from .proxy import Handshake, ProxyRefused
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -19,13 +19,13 @@ class Tls(NamedTuple):
     host: str
 
 
-class _Talking(asyncio.Protocol):
+class _Driver(asyncio.Protocol):
     """Drives one handshake; ``done`` completes with it."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, handshake: Handshake) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.early = False  # bytes arrived after the end of the handshake
-        self._talk = talk
+        self._handshake = handshake
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,7 +43,7 @@ class _Talking(asyncio.Protocol):
 
     def _go(self, heard: bytes | None) -> None:
         try:
-            out = self._talk.send(heard)  # type: ignore[arg-type]  # None starts a generator
+            out = self._handshake.send(heard)  # type: ignore[arg-type]  # None starts a generator
         except StopIteration:
             self._end(None)
         except ProxyRefused as refusal:
@@ -61,20 +61,20 @@ class _Talking(asyncio.Protocol):
             self.done.set_exception(problem)
 
 
-async def knock(sock: Any, talk: Talk, outer: Tls | None) -> asyncio.Transport:
-    """Run *talk* over *sock*, inside TLS with the proxy when *outer* is given; returns the transport of the open tunnel.
+async def open_tunnel(sock: Any, handshake: Handshake, outer: Tls | None) -> asyncio.Transport:
+    """Run *handshake* over *sock*, inside TLS with the proxy when *outer* is given; returns the tunnel's transport.
 
     On failure the socket is closed.  Raises :class:`~.proxy.ProxyRefused`, ``OSError`` and ``ssl.SSLError``.
     """
-    transport, talking = await asyncio.get_running_loop().create_connection(
-        lambda: _Talking(talk),
+    transport, driver = await asyncio.get_running_loop().create_connection(
+        lambda: _Driver(handshake),
         sock=sock,
         ssl=outer.context if outer is not None else None,
         server_hostname=outer.host if outer is not None else None,
     )
     try:
-        await talking.done
-        if talking.early:
+        await driver.done
+        if driver.early:
             raise ProxyRefused("it sent more than its answer")
     except BaseException:
         transport.abort()
@@ -82,7 +82,7 @@ async def knock(sock: Any, talk: Talk, outer: Tls | None) -> asyncio.Transport:
     return transport
 
 
-async def enter(transport: asyncio.Transport, factory: Callable[[], P], inner: Tls | None) -> P:
+async def enter_tunnel(transport: asyncio.Transport, factory: Callable[[], P], inner: Tls | None) -> P:
     """Attach a protocol made by *factory* to an open tunnel, inside TLS with the target when *inner* is given.
 
     On failure the tunnel is closed.  Raises ``OSError`` and ``ssl.SSLError``.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from ..errors import OmniError
-from .credentials import Endpoint
+from ..errors import Kind, OmniError
+from .endpoints import Endpoint
 from .providers import Provider
 from .verdict import Reply
 
@@ -18,7 +18,7 @@ _PAGING: Final[Mapping[str, tuple[bytes, bytes, str]]] = {  # wire -> page size,
     "gemini": (b"pageSize=%d" % PAGE_SIZE, b"pageToken=", "nextPageToken"),
 }
 _LISTS: Final = ("data", "models", "result")  # the members in which vendors return the list
-_KIND_OF_STATUS: Final = {
+_KIND_OF_STATUS: Final[Mapping[int, Kind]] = {
     401: "upstream_auth",
     403: "upstream_auth",
     402: "upstream_quota",
@@ -75,6 +75,4 @@ def next_page(provider: Provider, place: Endpoint, reply: Reply) -> Endpoint | N
 
 
 def _with_query(place: Endpoint, query: bytes) -> Endpoint:
-    if not query:
-        return place
     return place._replace(path=place.path + (b"&" if b"?" in place.path else b"?") + query)

@@ -27,9 +27,8 @@ Flow = Literal["authorization_code_pkce", "authorization_code", "device_code", "
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING: Final = frozenset({"authorization_pending", "slow_down"})
-_PASSING: Final = frozenset({"server_error", "temporarily_unavailable"})
-"""Codes of temporary failures, whatever the status.  Those in ``_FINAL`` are decisions, even with the status 429 or 5xx."""
-_FINAL: Final = frozenset(
+_PASSING: Final = frozenset({"server_error", "temporarily_unavailable"})  # temporary failures, whatever the status
+_FINAL: Final = frozenset(  # decisions, even with the status 429 or 5xx
     {
         "access_denied", "expired_token", "invalid_grant", "invalid_client", "invalid_request", "invalid_scope",
         "unauthorized_client", "unsupported_grant_type",
@@ -43,6 +42,7 @@ class OAuthClient(Struct, frozen=True, kw_only=True):
     """The OAuth configuration of one provider: the vendor's endpoints and the operator's own client.
 
     ``client_secret`` is in clear text.  ``token_auth`` None: the secret is optional, and sent in the body if there is one.
+    The fields from ``public`` on are deviations of vendors, which ``oauth.toml`` explains.
     """
 
     provider: str
@@ -135,7 +135,7 @@ def merge(client: OAuthClient, fields: ClientFields) -> OAuthClient:
     return msgspec.structs.replace(client, **given)
 
 
-# ------------------------------------------------------------------------------------------------------- requests
+# -- requests
 
 
 def challenge_of(verifier: str) -> str:
@@ -227,7 +227,7 @@ def _request(client: OAuthClient, url: str, values: dict[str, str], secrets: tup
     return TokenRequest(url, headers, urlencode(values).encode("ascii"), secrets)
 
 
-# ------------------------------------------------------------------------------------------------- responses
+# -- responses
 
 
 class Refused(Exception):
@@ -246,6 +246,7 @@ class Refused(Exception):
 
     @property
     def pending(self) -> bool:
+        """Whether the user has not decided about a device login yet, so the poll is to be repeated."""
         return self.error in PENDING
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Generic, Protocol, TypeVar
 
-from ..proto.h1_client import Origin
+from ..proto.transport import Origin
 
 
 class Idle(Protocol):

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 from msgspec import Struct
 
 from ..clock import Clock
 from ..errors import OmniError
-from ..proto.h1_client import Origin, TransportError
 from ..proto.headers import Headers
 from ..proto.proxy import Proxy
-from .credentials import CHAT_OPERATION, Endpoint, auth_headers, base_url_of, beside, call_headers, endpoint, needs_secret
+from ..proto.transport import TransportError
+from .base_url import base_url_of
+from .credentials import auth_headers, call_headers, needs_secret
+from .endpoints import CHAT_OPERATION, Endpoint, beside, endpoint
+from .fetcher import Fetcher, Through
 from .listing import PAGES, first_page, items_of, next_page, static_models
 from .providers import Model, Provider
 from .verdict import Diagnosis, Question, Reply, headline, judge, read_reply, short
@@ -35,28 +38,6 @@ class Validation(Struct, frozen=True):
     status: int | None
     latency_ms: int
     diagnosis: Diagnosis
-
-
-class Fetcher(Protocol):
-    """What this module needs of ``send.Client``.  ``fetch`` raises ``TransportError`` and follows no redirect."""
-
-    async def fetch(
-        self, origin: Origin, method: str, path: bytes, headers: Headers, body: bytes = b"", *, limit: int
-    ) -> tuple[int, Headers, bytes]: ...
-
-
-class Through:
-    """A fetcher that sends every request through one proxy."""
-
-    def __init__(self, client: Fetcher, proxy: Proxy) -> None:
-        self._client = client
-        self._proxy = proxy
-
-    async def fetch(
-        self, origin: Origin, method: str, path: bytes, headers: Headers, body: bytes = b"", *, limit: int
-    ) -> tuple[int, Headers, bytes]:
-        """As the wrapped fetcher's method, through the proxy."""
-        return await self._client.fetch(origin._replace(via=self._proxy), method, path, headers, body, limit=limit)
 
 
 class Prober:
@@ -171,7 +152,7 @@ class Prober:
         return list(models.values())
 
 
-# ---------------------------------------------------------------------------------------------------- test requests
+# -- test requests
 
 
 def _questions(provider: Provider, base_url: str) -> list[Question]:

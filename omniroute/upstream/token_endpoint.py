@@ -9,19 +9,19 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ..errors import OmniError
-from ..proto.h1_client import Origin, TransportError
 from ..proto.proxy import Proxy
+from ..proto.transport import PORTS, Origin, TransportError
 from . import oauth
-from .credentials import PORTS, check_base_url
+from .base_url import check_base_url
+from .fetcher import Fetcher
 from .oauth import DeviceCodes, Grant, OAuthClient, Refused, TokenRequest
-from .probe import Fetcher
 
 TIMEOUT: Final = 15.0  # seconds, for one call as a whole
 ANSWER_LIMIT: Final = 256 * 1024  # bytes
 _UNSAFE: Final = re.compile(r"[^!-~]|[#\\]")
 
 
-Way = Callable[[str, str, str], Proxy | None]
+ProxyFor = Callable[[str, str, str], Proxy | None]
 """(provider id, connection id or "", URL) -> the proxy for that call."""
 
 
@@ -32,10 +32,10 @@ class TokenEndpoint:
     """
 
     def __init__(
-        self, client: Fetcher, *, allow_private: bool = True, timeout: float = TIMEOUT, way: Way | None = None
+        self, client: Fetcher, *, allow_private: bool = True, timeout: float = TIMEOUT, proxy_for: ProxyFor | None = None
     ) -> None:
         self._client = client
-        self._way = way
+        self._proxy_for = proxy_for
         self._allow_private = allow_private
         self._timeout = timeout
 
@@ -61,8 +61,8 @@ class TokenEndpoint:
 
     async def _post(self, client: OAuthClient, request: TokenRequest, connection_id: str = "") -> tuple[int, bytes]:
         origin, path = self._place(request.url)
-        if self._way is not None:
-            origin = origin._replace(via=self._way(client.provider, connection_id, request.url))
+        if self._proxy_for is not None:
+            origin = origin._replace(via=self._proxy_for(client.provider, connection_id, request.url))
         try:
             async with asyncio.timeout(self._timeout):
                 status, _, body = await self._client.fetch(

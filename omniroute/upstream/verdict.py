@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 from msgspec import Struct
 
-from .credentials import Endpoint
+from .endpoints import Endpoint
 
 DiagnosisType = Literal[
     "ok",

@@ -67,7 +67,7 @@ def test_a_draining_gateway_still_counts_as_running(settings: Settings, make_gat
         tokens(api)
 
 
-def test_over_https_with_the_gateways_own_certificate(settings: Settings, make_gateway: Make, tmp_path: Path) -> None:
+def test_https_trusts_the_gateways_own_certificate_alone(settings: Settings, make_gateway: Make, tmp_path: Path) -> None:
     certificate, key = pem("gate.example")
     (tmp_path / "cert.pem").write_bytes(certificate)
     (tmp_path / "key.pem").write_bytes(key)
@@ -80,7 +80,7 @@ def test_over_https_with_the_gateways_own_certificate(settings: Settings, make_g
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost"])
-def test_whatever_address_it_is_bound_to(settings: Settings, make_gateway: Make, host: str) -> None:
+def test_a_gateway_is_reached_whatever_address_it_is_bound_to(settings: Settings, make_gateway: Make, host: str) -> None:
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     make_gateway(host=host, initial_password="a password")
@@ -158,7 +158,7 @@ def test_a_broken_connection_is_reported(settings: Settings, make_gateway: Make,
             tokens(api)
 
 
-def test_whether_a_process_lives() -> None:
+def test_a_process_is_alive_unless_it_is_gone() -> None:
     assert backend._alive(os.getpid())
     assert not backend._alive(2**22 + 1)  # beyond what Linux hands out
 
@@ -174,7 +174,7 @@ def test_whether_a_process_lives() -> None:
         ("<html>", "<html>"),
     ],
 )
-def test_the_text_of_every_shape_of_error(answer: Any, text: str) -> None:
+def test_every_shape_of_error_has_its_text(answer: Any, text: str) -> None:
     assert message_of(answer) == text
 
 

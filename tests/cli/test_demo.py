@@ -26,7 +26,7 @@ def test_every_wire_answers_and_the_next_steps_are_shown(omniroute: Command, set
     assert not (settings.data_dir / "server.json").exists()
 
 
-def test_the_answers_as_json(omniroute: Command) -> None:
+def test_json_lists_the_answers(omniroute: Command) -> None:
     result = omniroute("demo", "--once", "--json", "--port", "0")
     answers = json.loads(result.stdout)
     assert {answer["wire"]: answer["ok"] for answer in answers} == dict.fromkeys(demo.SAMPLES, True)

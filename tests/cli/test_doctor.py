@@ -110,6 +110,24 @@ def test_accounts_are_tested_and_a_bad_one_fails(omniroute: Command, monkeypatch
     assert "network" in found["mistral/default"][1]
 
 
+def test_an_account_whose_key_cannot_be_decrypted_fails_and_the_others_are_tested(
+    omniroute: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def validate(self: Prober, *_: Any, **__: Any) -> Validation:
+        return Validation(True, None, 200, 12, Diagnosis("ok", "upstream", "The key works", "200"))
+
+    monkeypatch.setattr(Prober, "validate", validate)
+    for provider, sealed_with in (("openai", "first"), ("groq", "other")):
+        omniroute("providers", "add", provider, "--key", "k", STORAGE_ENCRYPTION_KEY=sealed_with)
+    for options in (("--offline",), ()):
+        asked = omniroute("doctor", "--json", *options, STORAGE_ENCRYPTION_KEY="other")
+        found = {finding["check"]: finding for finding in json.loads(asked.stdout)}
+        assert (asked.exit_code, found["openai/default"]["state"]) == (1, "failed")
+        assert "STORAGE_ENCRYPTION_KEY" in found["openai/default"]["detail"]
+        assert "providers add" in found["openai/default"]["remedy"]
+        assert found["providers" if options else "groq/default"]["state"] == "ok"
+
+
 def test_a_running_gateway_is_named_and_used(omniroute: Command, make_gateway: Callable[..., Any]) -> None:
     gateway = make_gateway()
     result = omniroute("doctor")

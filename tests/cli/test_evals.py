@@ -105,10 +105,10 @@ def test_a_run_that_is_interrupted_is_stopped(monkeypatch: pytest.MonkeyPatch) -
         asked.append((method, path))
         return {"runId": "r", "status": "running"}
 
-    def interrupted() -> None:
+    def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evals, "_pause", interrupted)
+    monkeypatch.setattr(evals, "pause", interrupted)
     api.here = False  # type: ignore[attr-defined]
     with pytest.raises(KeyboardInterrupt):
         evals._ask(api, {"suiteId": "own", "model": "m"})  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ class Pauses:
     def __init__(self, *steps: Callable[[], Any]) -> None:
         self._steps: Iterator[Callable[[], Any]] = iter(steps)
 
-    def __call__(self) -> None:
+    def __call__(self, seconds: float) -> None:
         step = next(self._steps, None)
         if step is None:
             raise KeyboardInterrupt
@@ -44,7 +44,7 @@ def answers(*rounds: list[str]) -> Any:
 
 
 def test_each_call_is_shown_once_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_pause", Pauses(lambda: None, lambda: None))
+    monkeypatch.setattr(logs, "pause", Pauses(lambda: None, lambda: None))
     api = answers(["a", "b", "c"], ["b", "c", "d", "e"], ["c", "d", "x", "e", "f"])
     shown: list[str] = []
     with suppress(KeyboardInterrupt):
@@ -80,7 +80,7 @@ def test_a_running_gateways_calls_are_followed_until_ctrl_c(
 
     gateway._run(put(a_call("one")))
     gateway._run(put(a_call("two", 429, error="slow down")))
-    monkeypatch.setattr(logs, "_pause", Pauses(lambda: gateway._run(put(a_call("three", model="o1")))))
+    monkeypatch.setattr(logs, "pause", Pauses(lambda: gateway._run(put(a_call("three", model="o1")))))
     done = omniroute("logs", "-f", "-n", "1")
     assert done.exit_code == 0
     first, second = done.stdout.splitlines()
@@ -105,7 +105,7 @@ def test_without_a_gateway_the_log_file_is_read_and_followed(
         with path.open("a") as file:
             file.write("ine openai\n")
 
-    monkeypatch.setattr(logs, "_pause", Pauses(more, turned_over))
+    monkeypatch.setattr(logs, "pause", Pauses(more, turned_over))
     done = omniroute("logs", "-f", "-n", "2", "--provider", "openai")
     assert done.exit_code == 0
     assert done.stdout.splitlines() == ["three openai", "four openai", "half a line openai", "anew openai"]

@@ -29,6 +29,17 @@ def on_screen(capture: Callable[[], None]) -> str:
     return screen.getvalue()
 
 
+@pytest.mark.parametrize(("yes", "terminal", "asks"), [(False, True, True), (True, True, False), (False, False, False)])
+def test_a_question_is_asked_on_a_terminal_unless_it_is_answered(
+    monkeypatch: pytest.MonkeyPatch, yes: bool, terminal: bool, asks: bool
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(click, "confirm", lambda question, **_: asked.append(question))
+    monkeypatch.setattr(sys, "stdin", Terminal() if terminal else StringIO())
+    output.confirm("Really?", yes=yes)
+    assert asked == ["Really?"] * asks
+
+
 def test_json_is_indented_and_keeps_letters(capsys: pytest.CaptureFixture[str]) -> None:
     output.as_json({"name": "Zoë", "list": [1]})
     out = capsys.readouterr().out

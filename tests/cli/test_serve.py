@@ -56,12 +56,12 @@ class TestOneLife:
         assert "/dashboard · no password set" in result.stdout
         assert not (settings.data_dir / "server.json").exists()
 
-    def test_as_json(self, omniroute: Command) -> None:
+    def test_json_says_where_and_how_it_is_protected(self, omniroute: Command) -> None:
         facts = json.loads(omniroute("--port", "0", "--json", INITIAL_PASSWORD="a password").stdout)
         assert facts["url"] == f"http://127.0.0.1:{facts['port']}"
         assert (facts["passwordSet"], facts["keyRequired"]) == (True, False)
 
-    def test_a_port_that_is_taken(self, omniroute: Command) -> None:
+    def test_a_port_that_is_taken_is_an_error_with_a_remedy(self, omniroute: Command) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             result = omniroute("serve", "--port", str(port))
@@ -69,34 +69,38 @@ class TestOneLife:
         assert result.stderr.startswith(f"Error: Cannot listen on 127.0.0.1:{port}: address already in use")
         assert "--port" in result.stderr
 
-    def test_an_address_that_is_not_ours(self, omniroute: Command) -> None:
+    def test_an_address_that_is_not_ours_is_an_error_with_a_remedy(self, omniroute: Command) -> None:
         result = omniroute("serve", "--host", "203.0.113.77", "--port", "0", INITIAL_PASSWORD="a password")
         assert result.exit_code == 1
         assert "check --host and --port" in result.stderr
 
-    def test_an_open_address_without_a_password(self, omniroute: Command) -> None:
+    def test_an_open_address_needs_a_password(self, omniroute: Command) -> None:
         result = omniroute("serve", "--host", "0.0.0.0", "--port", "0")
         assert result.exit_code == 1
         assert "INITIAL_PASSWORD" in result.stderr
         assert result.stdout == ""
 
-    def test_a_data_directory_that_cannot_be_used(self, omniroute: Command, tmp_path: Path) -> None:
+    def test_a_data_directory_that_cannot_be_used_is_an_error_with_a_remedy(
+        self, omniroute: Command, tmp_path: Path
+    ) -> None:
         (tmp_path / "file").write_text("")
         result = omniroute("serve", "--port", "0", "--data-dir", str(tmp_path / "file" / "data"))
         assert result.exit_code == 1
         assert "DATA_DIR" in result.stderr
 
-    def test_a_log_file_that_cannot_be_written(self, omniroute: Command, tmp_path: Path) -> None:
+    def test_a_log_file_that_cannot_be_written_is_an_error_with_a_remedy(self, omniroute: Command, tmp_path: Path) -> None:
         result = omniroute("serve", "--port", "0", LOG_FILE_PATH=str(tmp_path / "no" / "log.txt"))
         assert result.exit_code == 1
         assert "LOG_TO_FILE=false" in result.stderr
 
-    def test_a_certificate_that_cannot_be_read(self, omniroute: Command) -> None:
+    def test_a_certificate_that_cannot_be_read_is_an_error(self, omniroute: Command) -> None:
         result = omniroute("serve", "--port", "0", "--tls-cert", "/nowhere.pem")
         assert result.exit_code == 1
         assert "TLS" in result.stderr
 
-    def test_a_second_gateway_on_the_same_data(self, omniroute: Command, make_gateway: Callable[..., Any]) -> None:
+    def test_a_second_gateway_on_the_same_data_is_refused(
+        self, omniroute: Command, make_gateway: Callable[..., Any]
+    ) -> None:
         first = make_gateway()
         result = omniroute("serve", "--port", "0")
         assert result.exit_code == 1
@@ -157,7 +161,9 @@ def test_ctrl_c_ends_it_with_status_0_and_no_noise_also_while_it_starts(tmp_path
     assert not (tmp_path / "server.json").exists()
 
 
-def test_an_interrupt_before_the_signal_handlers_are_installed(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+def test_an_interrupt_before_the_signal_handlers_are_installed_ends_with_status_0(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
     def interrupted(life: Any) -> None:
         life.close()
         raise KeyboardInterrupt

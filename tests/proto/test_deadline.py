@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from fakes import FakeClock
 
@@ -25,9 +27,9 @@ def deadline(clock: FakeClock, expired: list[float]) -> Deadline:
 def test_it_expires_once(clock: FakeClock, deadline: Deadline, expired: list[float]) -> None:
     deadline.set(10)
     clock.advance(9)
-    assert (expired, deadline.armed) == ([], True)
+    assert (expired, clock.pending) == ([], 1)
     clock.advance(100)
-    assert (expired, deadline.armed) == ([10], False)
+    assert (expired, clock.pending) == ([10], 0)
 
 
 def test_moving_it_later_costs_no_timer(clock: FakeClock, deadline: Deadline, expired: list[float]) -> None:
@@ -47,6 +49,18 @@ def test_moving_it_earlier_is_heeded(clock: FakeClock, deadline: Deadline, expir
     assert clock.pending == 1
     clock.advance(80)
     assert expired == [10]
+
+
+def test_a_time_of_the_clock_does_as_well(clock: FakeClock, deadline: Deadline, expired: list[float]) -> None:
+    start = clock.now
+    deadline.at(start + 75)
+    deadline.at(start + 10)
+    deadline.at(inf)
+    clock.advance(80)
+    assert (expired, clock.pending) == ([], 0)
+    deadline.at(start + 90)
+    clock.advance(80)
+    assert expired == [90]
 
 
 def test_cleared_and_set_again(clock: FakeClock, deadline: Deadline, expired: list[float]) -> None:

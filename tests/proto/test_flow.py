@@ -4,16 +4,12 @@ import asyncio
 
 import pytest
 
-from omniroute.proto.flow import ByteQueue, low_mark
+from omniroute.proto.flow import ByteQueue
 
 
 def queue(high: int = 100) -> tuple[ByteQueue, list[str]]:
     told: list[str] = []
     return ByteQueue(lambda: told.append("pause"), lambda: told.append("resume"), high), told
-
-
-def test_the_low_mark_is_a_quarter_of_the_high_one() -> None:
-    assert low_mark(64 * 1024) == 16 * 1024
 
 
 def test_what_was_put_is_taken_as_one_piece_and_then_it_ends() -> None:

@@ -2,38 +2,42 @@ from __future__ import annotations
 
 import pytest
 
-from omniroute.proto.framing import CHUNKED, NO_BODY, UNTIL_CLOSE, Body, Framing, FramingError, request_body, response_body
+from omniroute.proto.framing import (
+    CHUNKED,
+    NO_BODY,
+    UNTIL_CLOSE,
+    Body,
+    FramingError,
+    content_length,
+    require_chunked,
+    response_body,
+)
 from omniroute.proto.headers import Headers
 
 LENGTH = b"content-length"
 CODING = b"transfer-encoding"
 
 
-@pytest.mark.parametrize(
-    ("headers", "framing"),
-    [
-        ([], NO_BODY),
-        ([(LENGTH, b"0")], NO_BODY),
-        ([(LENGTH, b"42")], Framing(Body.LENGTH, 42)),
-        ([(LENGTH, b"007")], Framing(Body.LENGTH, 7)),
-        ([(CODING, b"chunked")], CHUNKED),
-        ([(CODING, b"Chunked")], CHUNKED),
-    ],
-)
-def test_the_body_of_a_request(headers: Headers, framing: Framing) -> None:
-    assert request_body([(b"host", b"h"), *headers]) == framing
+@pytest.mark.parametrize(("value", "length"), [(b"0", 0), (b"42", 42), (b"007", 7), (b"9" * 18, 10**18 - 1)])
+def test_a_content_length_is_digits(value: bytes, length: int) -> None:
+    assert content_length(value) == length
+
+
+@pytest.mark.parametrize("value", [b"1, 1", b"", b"+1", b"1 ", b"1_0", "²".encode("latin-1"), b"1" * 19])
+def test_any_other_content_length_is_refused(value: bytes) -> None:
+    with pytest.raises(FramingError) as caught:
+        content_length(value)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("coding", [b"chunked", b"Chunked"])
+def test_a_request_may_be_chunked(coding: bytes) -> None:
+    require_chunked([(b"host", b"h"), (CODING, coding)], "1.1")
 
 
 @pytest.mark.parametrize(
     ("headers", "version", "status"),
     [
-        ([(LENGTH, b"1"), (LENGTH, b"1")], "1.1", 400),
-        ([(LENGTH, b"1, 1")], "1.1", 400),
-        ([(LENGTH, b"")], "1.1", 400),
-        ([(LENGTH, b"+1")], "1.1", 400),
-        ([(LENGTH, b"1 ")], "1.1", 400),
-        ([(LENGTH, "²".encode("latin-1"))], "1.1", 400),
-        ([(LENGTH, b"1" * 19)], "1.1", 400),
         ([(LENGTH, b"1"), (CODING, b"chunked")], "1.1", 400),
         ([(CODING, b"chunked"), (CODING, b"chunked")], "1.1", 400),
         ([(CODING, b"chunked")], "1.0", 400),
@@ -46,16 +50,17 @@ def test_the_body_of_a_request(headers: Headers, framing: Framing) -> None:
         ([(CODING, b"gzip ,\tchunked")], "1.1", 501),
     ],
 )
-def test_a_request_whose_length_is_not_certain_is_refused(headers: Headers, version: str, status: int) -> None:
+def test_a_request_with_another_transfer_coding_is_refused(headers: Headers, version: str, status: int) -> None:
     with pytest.raises(FramingError) as caught:
-        request_body(headers, version)
+        require_chunked(headers, version)
     assert caught.value.status == status
 
 
 @pytest.mark.parametrize(
     ("method", "status", "headers", "framing"),
     [
-        ("GET", 200, [(LENGTH, b"5")], Framing(Body.LENGTH, 5)),
+        ("GET", 200, [(LENGTH, b"5")], Body.LENGTH),
+        ("GET", 200, [(LENGTH, b"0")], NO_BODY),
         ("GET", 200, [(CODING, b"chunked")], CHUNKED),
         ("GET", 200, [], UNTIL_CLOSE),
         ("HEAD", 200, [(LENGTH, b"5")], NO_BODY),
@@ -64,11 +69,13 @@ def test_a_request_whose_length_is_not_certain_is_refused(headers: Headers, vers
         ("GET", 204, [], NO_BODY),
         ("GET", 304, [(LENGTH, b"5")], NO_BODY),
         ("CONNECT", 200, [(LENGTH, b"5")], UNTIL_CLOSE),
-        ("CONNECT", 407, [(LENGTH, b"5")], Framing(Body.LENGTH, 5)),
+        ("CONNECT", 407, [(LENGTH, b"5")], Body.LENGTH),
     ],
 )
-def test_the_body_of_an_answer(method: str, status: int, headers: Headers, framing: Framing) -> None:
-    assert response_body(method, status, headers) == framing
+def test_method_status_and_fields_decide_the_framing_of_an_answer(
+    method: str, status: int, headers: Headers, framing: Body
+) -> None:
+    assert response_body(method, status, headers) is framing
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_a_large_whole_answer_is_not_copied() -> None:
     asyncio.run(scenario())
 
 
-# -- on the wire, over both servers -----------------------------------------------------------------------------------
+# -- on the wire, over both servers
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ from h1_wire import Admitted, App, Held, Wire, echo, settle
 
 from omniroute.errors import OmniError
 from omniroute.proto.exchange import Exchange, Refusal
-from omniroute.proto.flow import PIPELINE_BYTES
-from omniroute.proto.h1_server import DISCARD_BYTES, LINGER, TURN, H1Server
+from omniroute.proto.h1_server import DISCARD_BYTES, LINGER, PIPELINE_BYTES, TURN, H1Server
 from omniroute.settings import Limits
 
 Scenario = Callable[[], Coroutine[Any, Any, None]]
@@ -24,7 +23,7 @@ CHUNKED = b"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n3;x
 EXPECT = b"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-Continue\r\n\r\n"
 
 
-# -- requests --------------------------------------------------------------------------------------------------------
+# -- requests
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 7])
@@ -136,7 +135,7 @@ def test_the_largest_legal_heads_are_read(protocol: type[H1Server]) -> None:
     asyncio.run(scenario())
 
 
-# -- persistence -----------------------------------------------------------------------------------------------------
+# -- persistence
 
 
 @pytest.mark.parametrize(
@@ -271,7 +270,7 @@ def test_requests_after_connection_close_are_ignored(protocol: type[H1Server]) -
     asyncio.run(scenario())
 
 
-# -- admission and bodies --------------------------------------------------------------------------------------------
+# -- admission and bodies
 
 
 def test_a_refusal_is_answered_before_the_body_and_a_short_body_is_skipped(protocol: type[H1Server]) -> None:
@@ -464,6 +463,30 @@ def test_an_early_answer_to_a_streamed_body_keeps_the_order(protocol: type[H1Ser
     asyncio.run(scenario())
 
 
+def test_a_stream_that_ends_before_a_body_grown_long_closes_rather_than_read_it(protocol: type[H1Server]) -> None:
+    async def scenario() -> None:
+        ended = asyncio.Event()
+
+        async def handler(exchange: Exchange) -> None:
+            exchange.start(200, [])  # two bytes are missing: the connection could be kept
+            async for _ in exchange.chunks():
+                break
+            await ended.wait()
+            exchange.end()
+            ended.clear()
+
+        wire = Wire(protocol, App(handler, Admitted(stream_body=True)))
+        await wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
+        await wire.send(b"lo\r\n%x\r\nmore" % (2 * DISCARD_BYTES))
+        ended.set()
+        await settle()
+        assert not ended.is_set()  # end() returned
+        assert wire.answer().complete
+        assert wire.transport.eof_written
+
+    asyncio.run(scenario())
+
+
 def test_a_body_of_many_small_pieces_is_whole(protocol: type[H1Server]) -> None:
     async def scenario() -> None:
         wire = Wire(protocol)
@@ -475,7 +498,7 @@ def test_a_body_of_many_small_pieces_is_whole(protocol: type[H1Server]) -> None:
     asyncio.run(scenario())
 
 
-# -- handlers that fail ----------------------------------------------------------------------------------------------
+# -- handlers that fail
 
 
 @pytest.mark.parametrize("ending", ["raise", "return"])
@@ -524,7 +547,7 @@ def test_an_admission_that_fails_is_a_500(protocol: type[H1Server], caplog: pyte
     asyncio.run(scenario())
 
 
-# -- limits and the end ----------------------------------------------------------------------------------------------
+# -- limits and the end
 
 
 def test_a_connection_too_many_gets_a_503_with_retry_after(protocol: type[H1Server]) -> None:

@@ -9,8 +9,7 @@ from h1_wire import Admitted, App, Held, Wire, settle
 
 from omniroute.errors import OmniError
 from omniroute.proto.exchange import Exchange, Refusal
-from omniroute.proto.flow import PIPELINE_BYTES
-from omniroute.proto.h1_server import H1Server
+from omniroute.proto.h1_server import PIPELINE_BYTES, H1Server
 from omniroute.settings import Limits
 
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -18,7 +17,7 @@ POST = b"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nX-A: 1\r\n\r\n"
 
 
-# -- back-pressure and slow readers ----------------------------------------------------------------------------------
+# -- back-pressure and slow readers
 
 
 def test_a_slow_reader_pauses_and_resumes_the_handler(protocol: type[H1Server]) -> None:
@@ -112,7 +111,35 @@ def test_a_slow_reader_of_a_last_answer_gets_all_of_it_while_it_reads(protocol: 
     asyncio.run(scenario())
 
 
-# -- deadlines -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_client_that_does_not_read_while_it_sends_is_timed_by_what_it_reads(protocol: type[H1Server], whole: bool) -> None:
+    async def scenario() -> None:
+        held = Held()
+        wire = Wire(protocol, App(held, Admitted(stream_body=True)), Limits(stream_buffer=1000))
+        wire.transport.stuck = True
+        await wire.send(POST[:-2])
+        assert held.exchange is not None
+        held.exchange.start(200, [])
+        held.exchange.write(b"a" * 2000)
+        if whole:
+            await wire.send(POST[-2:])
+        wire.clock.advance(59)  # more than a body may be silent, less than a reader may stop
+        assert not wire.transport.aborted
+        wire.transport.take(2000)
+        wire.clock.advance(31)
+        if not whole:  # now the silence of the body counts
+            chunks = held.exchange.chunks()
+            assert await anext(chunks) == b"hel"
+            with pytest.raises(OmniError, match="did not arrive in time"):
+                await anext(chunks)
+        assert not wire.closed
+        wire.lose()
+        await settle()
+
+    asyncio.run(scenario())
+
+
+# -- deadlines
 
 
 def test_a_connection_that_sends_nothing_is_closed_in_silence(protocol: type[H1Server]) -> None:
@@ -217,7 +244,7 @@ def test_a_busy_connection_arms_its_timer_once(protocol: type[H1Server]) -> None
     asyncio.run(scenario())
 
 
-# -- clients that leave ----------------------------------------------------------------------------------------------
+# -- clients that leave
 
 
 def test_a_handler_that_listens_is_told_once_that_the_client_is_gone(protocol: type[H1Server]) -> None:

@@ -15,6 +15,6 @@ def test_the_first_of_several_values_or_all_in_order() -> None:
     assert get_all(FIELDS, b"accept") == [b"a", b"b"]
 
 
-def test_what_is_not_there() -> None:
+def test_an_absent_field_has_no_value() -> None:
     assert get(FIELDS, b"host") is None
     assert get_all(FIELDS, b"host") == []

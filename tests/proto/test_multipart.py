@@ -82,7 +82,7 @@ def test_a_name_in_the_extended_notation_makes_a_file(given: str, filename: str 
     [b"", b"application/json", b"multipart/form-data", b"multipart/mixed; boundary=X",
      b"multipart/form-data; boundary=" + b"x" * 71],
 )  # fmt: skip
-def test_another_content_type_was_never_meant_to_be_a_form(kind: bytes) -> None:
+def test_a_content_type_that_is_no_form_or_has_no_boundary_is_refused(kind: bytes) -> None:
     with pytest.raises(FormError):
         Taken(kind)
 

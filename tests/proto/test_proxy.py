@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from omniroute.proto.proxy import Proxy, ProxyRefused, parse_proxy, talk_of
+from omniroute.proto.proxy import Proxy, ProxyRefused, handshake, parse_proxy
 
 PLAIN = Proxy("http", "p.test", 3128)
 SECRET = Proxy("http", "p.test", 3128, "me", "s3cret")
@@ -21,7 +21,7 @@ SOCKS_SECRET = SOCKS._replace(username="me", password="s3cret")
         ("socks5h://[::1]", Proxy("socks5", "::1", 1080)),
     ],
 )
-def test_addresses_of_proxies(text: str, proxy: Proxy) -> None:
+def test_a_proxys_address_is_parsed(text: str, proxy: Proxy) -> None:
     assert parse_proxy(text) == proxy
 
 
@@ -45,7 +45,7 @@ def test_credentials_are_not_shown() -> None:
 
 def hold(proxy: Proxy, *heard: bytes, host: str = "api.test", port: int = 443, bitwise: bool = False) -> list[bytes]:
     """What is said to a proxy that answers with *heard*; the way must be open after the last piece."""
-    talk = talk_of(proxy, host, port)
+    talk = handshake(proxy, host, port)
     said = [next(talk)]
     pieces = [bytes((byte,)) for piece in heard for byte in piece] if bitwise else list(heard)
     said.extend(talk.send(piece) for piece in pieces[:-1])
@@ -55,7 +55,7 @@ def hold(proxy: Proxy, *heard: bytes, host: str = "api.test", port: int = 443, b
 
 
 def refusal(proxy: Proxy, *heard: bytes, host: str = "api.test") -> str:
-    talk = talk_of(proxy, host, 443)
+    talk = handshake(proxy, host, 443)
     with pytest.raises(ProxyRefused) as caught:  # noqa: PT012
         next(talk)
         for piece in heard:
@@ -64,7 +64,7 @@ def refusal(proxy: Proxy, *heard: bytes, host: str = "api.test") -> str:
 
 
 @pytest.mark.parametrize("bitwise", [False, True])
-def test_connect(bitwise: bool) -> None:
+def test_connect_names_the_target_and_sends_credentials(bitwise: bool) -> None:
     answer = b"HTTP/1.1 200 Connection established\r\nvia: x\r\n\r\n"
     assert hold(PLAIN, answer, bitwise=bitwise) == [b"CONNECT api.test:443 HTTP/1.1\r\nhost: api.test:443\r\n\r\n"]
     assert hold(SECRET, answer, host="::1") == [
@@ -82,7 +82,7 @@ def test_connect(bitwise: bool) -> None:
         (b"x" * 20_000, "its answer is too long"),
     ],
 )
-def test_connect_refused(answer: bytes, text: str) -> None:
+def test_any_answer_to_connect_but_2xx_alone_is_a_refusal(answer: bytes, text: str) -> None:
     assert refusal(SECRET, answer, b"") == text
 
 
@@ -100,7 +100,7 @@ def test_socks5_sends_names_and_addresses_as_they_are(bitwise: bool) -> None:
 
 
 @pytest.mark.parametrize("bitwise", [False, True])
-def test_socks5_with_credentials(bitwise: bool) -> None:
+def test_socks5_sends_credentials_if_the_proxy_wants_them(bitwise: bool) -> None:
     said = hold(SOCKS_SECRET, b"\x05\x02", b"\x01\x00", OPEN, bitwise=bitwise)
     assert said[:2] == [b"\x05\x02\x00\x02", b"\x01\x02me\x06s3cret"]
     assert len(hold(SOCKS_SECRET, b"\x05\x00", OPEN)) == 2  # it wants none
@@ -120,7 +120,7 @@ def test_socks5_with_credentials(bitwise: bool) -> None:
         (SOCKS, [b"\x05\x00", OPEN + b"x"], "it sent more than its answer"),
     ],
 )
-def test_socks5_refused(proxy: Proxy, heard: list[bytes], text: str) -> None:
+def test_any_answer_of_socks5_but_success_is_a_refusal(proxy: Proxy, heard: list[bytes], text: str) -> None:
     assert refusal(proxy, *heard) == text
 
 

@@ -52,7 +52,7 @@ def test_a_path_finds_its_row_and_its_variables(path: str, pattern: str, params:
         "/api/keys/a/b", "/v1beta/models/:generateContent", "/v1beta/models/a:generateContentX", "/v1/../v1/models",
     ],
 )  # fmt: skip
-def test_everything_else_is_not_there(path: str) -> None:
+def test_any_other_path_finds_nothing(path: str) -> None:
     assert TABLE.find(path) is None
 
 

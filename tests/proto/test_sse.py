@@ -126,3 +126,12 @@ def test_large_event_in_small_pieces_is_joined_once(monkeypatch: pytest.MonkeyPa
         events += reader.feed(data[at : at + 1000])
     assert [len(event[1]) for event in events] == [5_000_000]
     assert joined <= len(data) + 2000
+
+
+@pytest.mark.parametrize("error", [b'{"error": {\n  "code": 503}\n}', b' {"type":"error","error":{}}'])
+def test_a_bare_error_object_is_data(error: bytes) -> None:
+    for rest in (b"", b"\n", b"\n\n", b"\r\n\r\n"):
+        reader = SSEReader()
+        found = reader.feed(b"data: 1\n\n" + error + rest) + reader.finish()
+        assert found == [(b"", b"1"), (b"", error.strip())]
+    assert SSEReader().feed(b'{"id": "x"}\n\n') == []

@@ -12,8 +12,8 @@ from scripted_upstream import Answer, ScriptedUpstream
 from selfsigned import server_context
 
 from omniroute.clock import Clock
-from omniroute.proto.h1_client import Origin, TransportError
 from omniroute.proto.proxy import Proxy
+from omniroute.proto.transport import Origin, TransportError
 from omniroute.settings import Limits
 from omniroute.upstream.send import Client
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from shared import needs_shared, recordings
 
 from omniroute.errors import OmniError
-from omniroute.upstream.credentials import Endpoint
+from omniroute.upstream.catalog import load_catalog
+from omniroute.upstream.endpoints import Endpoint
 from omniroute.upstream.listing import first_page, items_of, next_page, static_models
-from omniroute.upstream.providers import Model, Provider, load_catalog
+from omniroute.upstream.providers import Model, Provider
 from omniroute.upstream.verdict import read_reply
 
 PROVIDERS = load_catalog().providers

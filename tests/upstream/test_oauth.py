@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from omniroute.upstream import oauth
+from omniroute.upstream.catalog import load_catalog
 from omniroute.upstream.oauth import ClientFields, OAuthClient, Refused, TokenRequest
-from omniroute.upstream.providers import load_catalog
 
 CLIENT = OAuthClient(
     provider="p", client_id="id 1", authorize_url="https://a.test/auth?tenant=t", token_url="https://a.test/token",
@@ -83,7 +83,7 @@ def test_a_refresh_may_have_an_address_of_its_own() -> None:
     assert oauth.refresh_request(_with(refresh_url="https://a.test/r"), "rt").url == "https://a.test/r"
 
 
-def test_the_device_requests() -> None:
+def test_device_requests_carry_pkce_only_where_it_is_configured() -> None:
     assert _form(oauth.device_request(CLIENT, VERIFIER)) == {"client_id": "id 1", "scope": "one two"}
     assert _form(oauth.poll_request(CLIENT, "dc", VERIFIER)) == {
         "grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": "dc", "client_id": "id 1",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from omniroute.proto.h1_client import Origin
+from omniroute.proto.transport import Origin
 from omniroute.upstream.pool import Pool
 
 A, B = Origin("https", "a.test", 443), Origin("https", "b.test", 443)

@@ -10,10 +10,12 @@ import pytest
 from fakes import FakeClock
 
 from omniroute.errors import OmniError
-from omniroute.proto.h1_client import TransportError
+from omniroute.proto.proxy import Proxy
+from omniroute.proto.transport import Origin, TransportError
+from omniroute.upstream.catalog import load_catalog
 from omniroute.upstream.credentials import with_login
 from omniroute.upstream.probe import Prober, Validation
-from omniroute.upstream.providers import Provider, load_catalog, node_provider
+from omniroute.upstream.providers import Provider, node_provider
 
 PROVIDERS = load_catalog().providers
 KEY = "sk-very-secret-0123456789"
@@ -66,7 +68,7 @@ def models(provider: Provider, *answers: Answer, secret: str = KEY, **more: Any)
     return asyncio.run(prober.list_models(provider, secret, **more)), client.calls
 
 
-# ------------------------------------------------------------------------------------------------------- key tests
+# -- key tests
 
 
 def test_a_good_openai_key_is_known_from_the_model_list() -> None:
@@ -225,9 +227,23 @@ def test_open_nodes_need_no_key(node_type: str, api_type: str | None, answers: i
         (307, b"", "upstream_error", "The address redirects elsewhere. Check the base URL"),
     ],
 )
-def test_error_texts_are_for_people(status: int, body: bytes, diagnosis: str, text: str) -> None:
+def test_a_failed_check_says_what_happened_and_what_to_do(status: int, body: bytes, diagnosis: str, text: str) -> None:
     result, _ = validate(PROVIDERS["gemini"], (status, body))
     assert (result.valid, result.diagnosis.type, result.error) == (False, diagnosis, text)
+
+
+def test_a_prober_with_a_proxy_sends_every_request_through_it() -> None:
+    asked: list[Origin] = []
+
+    class Client:
+        async def fetch(self, origin: Origin, *_: Any, limit: int) -> tuple[int, list[Any], bytes]:
+            asked.append(origin)
+            return 200, [], b'{"data": []}'
+
+    proxy = Proxy("http", "p.test", 3128)
+    prober = Prober(Client(), FakeClock()).by(proxy)  # type: ignore[arg-type]
+    assert asyncio.run(prober.validate(PROVIDERS["openai"], KEY)).valid
+    assert [origin.via for origin in asked] == [proxy]
 
 
 def test_long_upstream_texts_are_cut() -> None:
@@ -297,7 +313,7 @@ def test_every_built_in_provider_can_be_validated(provider_id: str) -> None:
     assert len(calls) == 1
 
 
-# ----------------------------------------------------------------------------------------------------- model lists
+# -- model lists
 
 
 @pytest.mark.parametrize(
@@ -312,7 +328,7 @@ def test_every_built_in_provider_can_be_validated(provider_id: str) -> None:
         ({"data": []}, []),
     ],
 )
-def test_the_shapes_of_model_lists(data: Any, ids: list[str]) -> None:
+def test_every_shape_of_model_list_is_read(data: Any, ids: list[str]) -> None:
     found, calls = models(PROVIDERS["openai"], json(200, data))
     assert [item["id"] for item in found] == ids
     assert (calls[0].method, calls[0].path) == ("GET", b"/v1/models")
@@ -406,7 +422,9 @@ def test_what_is_not_a_list_is_said_to_be_none(body: bytes) -> None:
         (PROVIDERS["cloudflare"], [], KEY, "invalid_request", 'needs "account"'),
     ],
 )
-def test_lists_that_cannot_be_had(provider: Provider, answers: list[Answer], secret: str, kind: str, text: str) -> None:
+def test_a_list_that_cannot_be_had_is_an_error_without_the_key(
+    provider: Provider, answers: list[Answer], secret: str, kind: str, text: str
+) -> None:
     with pytest.raises(OmniError, match=text) as caught:
         models(provider, *answers, secret=secret)
     assert caught.value.kind == kind

@@ -10,115 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client_calls import LIMITS, MIB, client, failure, post, settle
 from fakes import FakeClock
 from loops import on_each_loop
 from scripted_upstream import CLOSE, HANG, RESET, Answer, Raw, ScriptedUpstream, Seen
 from selfsigned import server_context
 
 from omniroute import tasks
-from omniroute.clock import Clock
 from omniroute.proto import dial
-from omniroute.proto.h1_client import Origin, TransportError
-from omniroute.settings import Limits
-from omniroute.upstream.send import Call, Client, Source, Times, request_pieces, template
+from omniroute.proto.transport import Origin, TransportError
+from omniroute.upstream.request import Source, template
+from omniroute.upstream.send import Client, Times
 
-MIB = 1024 * 1024
-LIMITS = Limits()
 OK = Answer(pieces=[b"ok"])
-
-
-def client(limits: Limits = LIMITS, **options: Any) -> Client:
-    return Client(limits, options.pop("clock", Clock()), **options)
-
-
-async def post(one: Client, upstream: ScriptedUpstream, body: Any = b"{}", limit: int = MIB, **options: Any) -> bytes:
-    _, _, answer = await one.fetch(upstream.origin, "POST", b"/v1", [], body, limit=limit, **options)
-    return answer
-
-
-async def failure(work: Any) -> TransportError:
-    with pytest.raises(TransportError) as caught:
-        await work
-    return caught.value
-
-
-async def settle() -> None:
-    """Let everything that is ready run, I/O included."""
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
-class Pushed:
-    """What an attached call said."""
-
-    def __init__(self, call: Call) -> None:
-        self.data: list[bytes] = []
-        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.call = call
-
-    def attach(self) -> Pushed:
-        self.call.attach(
-            self.data.append, lambda: self.over.set_result("end"), lambda error: self.over.set_result(error.reason)
-        )
-        return self
-
-
-# -- the request
-
-
-def test_small_request_is_one_piece() -> None:
-    origin = Origin("https", "api.test", 443)
-    headers = [(b"authorization", b"Bearer k"), (b"x-a", b"1")]
-    assert request_pieces(template(origin, "POST", b"/v1?beta=true", headers), [], b"{}") == [
-        b"POST /v1?beta=true HTTP/1.1\r\nhost: api.test\r\nauthorization: Bearer k\r\nx-a: 1\r\ncontent-length: 2\r\n\r\n{}"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("origin", "host"),
-    [
-        (Origin("http", "a.test", 80), b"a.test"),
-        (Origin("http", "a.test", 443), b"a.test:443"),
-        (Origin("https", "a.test", 8443), b"a.test:8443"),
-        (Origin("http", "::1", 80), b"[::1]"),
-        (Origin("http", "::1", 11434), b"[::1]:11434"),
-        (Origin("http", "bücher.test", 80), b"xn--bcher-kva.test"),
-    ],
-)
-def test_host_field(origin: Origin, host: bytes) -> None:
-    assert request_pieces(template(origin, "GET", b"/", []), [], b"") == [b"GET / HTTP/1.1\r\nhost: " + host + b"\r\n\r\n"]
-
-
-def test_large_body_is_not_copied() -> None:
-    body = [memoryview(bytes(MIB)), bytes(MIB)]
-    head, *pieces = request_pieces(template(Origin("http", "a.test", 80), "POST", b"/", []), [], body)
-    assert b"content-length: 2097152" in bytes(head)
-    assert all(sent is given for sent, given in zip(pieces, body, strict=True))
-
-
-def test_framing_fields_of_the_caller_are_replaced() -> None:
-    headers = [
-        (b"host", b"evil.test"),
-        (b"content-length", b"9"),
-        (b"transfer-encoding", b"chunked"),
-        (b"connection", b"close"),
-    ]
-    (data,) = request_pieces(template(Origin("http", "a.test", 80), "POST", b"/", headers), [], b"")
-    assert data == b"POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 0\r\n\r\n"
-
-
-@pytest.mark.parametrize("value", [b"secret\r\nx: y", b"secret\n", b"secret\r", b"secret\0"])
-def test_fields_cannot_smuggle_others(value: bytes) -> None:
-    with pytest.raises(TransportError) as caught:
-        template(Origin("http", "a.test", 80), "POST", b"/", [(b"authorization", value)])
-    assert caught.value.reason == "protocol"
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("path", [b"/a b", b"/a\r\nx: y", b"a", b"", b"/\xc3\xbc"])
-def test_path_cannot_smuggle_anything(path: bytes) -> None:
-    with pytest.raises(TransportError):
-        template(Origin("http", "a.test", 80), "GET", path, [])
 
 
 # -- whole answers
@@ -144,7 +48,7 @@ async def test_calls_share_a_connection() -> None:
 
 
 @on_each_loop
-async def test_https() -> None:
+async def test_calls_over_https_share_a_connection() -> None:
     server, trust = server_context("localhost")
     async with ScriptedUpstream(OK, tls=server) as up:
         one = client(ssl_context=trust)
@@ -194,7 +98,7 @@ async def test_redirects_are_answers() -> None:
 
 
 @on_each_loop
-async def test_large_bodies_both_ways() -> None:
+async def test_large_bodies_arrive_whole_both_ways() -> None:
     def echo(seen: Seen) -> Answer:
         return Answer(pieces=[seen.body])
 
@@ -334,7 +238,7 @@ async def overdue(step: Answer | Raw, seconds: float, **options: Times) -> str:
 
 
 @on_each_loop
-async def test_first_byte_deadline() -> None:
+async def test_a_silent_origin_is_a_timeout() -> None:
     assert await overdue(Raw([HANG]), 600) == "timeout"
     assert await overdue(Raw([HANG]), 5, times=Times(first_byte=5)) == "timeout"
 
@@ -345,7 +249,7 @@ async def test_silence_in_a_body_is_bounded_for_whole_answers() -> None:
     assert await overdue(answer, 7, times=Times(first_byte=7, idle=7)) == "timeout"
 
 
-def test_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_is_not_made_is_a_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object) -> object:
         return await asyncio.Event().wait()
 
@@ -359,140 +263,6 @@ def test_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (await task).reason == "connect_timeout"
 
     asyncio.run(main())
-
-
-# -- streams
-
-
-@on_each_loop
-async def test_open_returns_at_the_head_and_read_takes_the_rest() -> None:
-    go = asyncio.Event()
-    async with ScriptedUpstream(Answer(503, [b"a", go, b"b"], framing="chunked")) as up:
-        one = client()
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        assert call.status == 503
-        go.set()
-        assert await call.read(10) == b"ab"
-        assert one.stats()["idle"] == 1
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        assert (await failure(call.read(1))).reason == "too_large"
-        await one.close()
-
-
-@on_each_loop
-async def test_read_tells_a_truncated_answer() -> None:
-    async with ScriptedUpstream(Answer(pieces=[b"a", CLOSE], framing="chunked")) as up:
-        one = client()
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        assert (await failure(call.read(10))).reason == "truncated"
-        assert (await failure(call.read(10))).reason == "truncated"
-        await one.close()
-
-
-@on_each_loop
-async def test_attached_call_pushes_what_was_there_and_then_each_read() -> None:
-    steps = [asyncio.Event() for _ in range(3)]
-    async with ScriptedUpstream(Answer(pieces=[b"1", steps[0], b"2", steps[1], b"3", steps[2]], framing="chunked")) as up:
-        one = client()
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        while not call._pieces:
-            await settle()
-        pushed = Pushed(call).attach()
-        assert pushed.data == [b"1"]
-        for number in (0, 1):
-            steps[number].set()
-            while len(pushed.data) < number + 2:
-                await settle()
-        assert pushed.data == [b"1", b"2", b"3"]
-        steps[2].set()
-        assert await pushed.over == "end"
-        assert one.stats()["idle"] == 1
-        call.cancel()
-        call.pause()
-        assert one.stats()["idle"] == 1, "a call that is over has no power over the connection"
-        await one.close()
-
-
-@on_each_loop
-async def test_attaching_to_a_finished_answer_tells_all_at_once() -> None:
-    async with ScriptedUpstream(OK, Answer(pieces=[b"a", CLOSE], length=2)) as up:
-        one = client()
-        for data, ending in (([b"ok"], "end"), ([b"a"], "truncated")):
-            call = await one.open(up.origin, "POST", b"/", [], b"{}")
-            while not (call._ended or call._error):
-                await settle()
-            pushed = Pushed(call).attach()
-            assert pushed.over.done()
-            assert (pushed.data, pushed.over.result()) == (data, ending)
-        await one.close()
-
-
-@on_each_loop
-async def test_cancel_in_a_callback_is_the_last_that_is_heard() -> None:
-    async with ScriptedUpstream(Answer(pieces=[b"a" * 100, HANG], framing="chunked")) as up:
-        one = client()
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        heard: list[object] = []
-        call.attach(lambda data: (heard.append(data), call.cancel())[1], lambda: heard.append("end"), heard.append)
-        await up.requests[0].gone.wait()
-        assert heard == [b"a" * 100]
-        assert one.stats()["open"] == 0
-
-
-@on_each_loop
-async def test_attached_call_hears_a_reset() -> None:
-    go = asyncio.Event()
-    async with ScriptedUpstream(Answer(pieces=[b"a", go, RESET], framing="chunked")) as up:
-        one = client()
-        pushed = Pushed(await one.open(up.origin, "POST", b"/", [], b"{}")).attach()
-        go.set()
-        assert await pushed.over == "reset"
-        assert b"".join(pushed.data) == b"a"
-
-
-@on_each_loop
-async def test_silence_of_an_attached_call_is_its_owners_to_watch() -> None:
-    async with ScriptedUpstream(Answer(pieces=[b"a", HANG], framing="chunked")) as up:
-        clock = FakeClock()
-        one = client(clock=clock)
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        pushed = Pushed(call).attach()
-        while not pushed.data:
-            await settle()
-        clock.advance(10_000)
-        assert call.last_activity == clock.now - 10_000
-        assert not pushed.over.done()
-        call.cancel()
-        await up.requests[0].gone.wait()
-
-
-@on_each_loop
-async def test_paused_call_holds_the_origin_back() -> None:
-    async with ScriptedUpstream(Answer(pieces=[bytes(64 * 1024)] * 256, framing="chunked")) as up:
-        one = client()
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        pushed = Pushed(call).attach()
-        call.pause()
-        before = len(b"".join(pushed.data))
-        for _ in range(50):
-            await settle()
-        assert len(b"".join(pushed.data)) == before
-        call.resume()
-        assert await pushed.over == "end"
-        assert len(b"".join(pushed.data)) == 16 * MIB
-        await one.close()
-
-
-@on_each_loop
-async def test_answer_that_nobody_reads_yet_is_held_back() -> None:
-    async with ScriptedUpstream(Answer(pieces=[bytes(64 * 1024)] * 256, framing="chunked")) as up:
-        one = client()
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        for _ in range(50):
-            await settle()
-        assert call._size <= MIB
-        assert len(await call.read(32 * MIB)) == 16 * MIB
-        await one.close()
 
 
 # -- the caller leaves
@@ -510,30 +280,6 @@ async def test_cancelled_task_closes_its_connection_at_once() -> None:
             await asyncio.wait([task])
             assert one.stats()["open"] == 0
             await seen.gone.wait()
-
-
-@on_each_loop
-async def test_cancelled_read_closes_its_connection_at_once() -> None:
-    async with ScriptedUpstream(Answer(pieces=[b"a", HANG], framing="chunked")) as up:
-        one = client()
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        task = asyncio.ensure_future(call.read(100))
-        await settle()
-        task.cancel()
-        await asyncio.wait([task])
-        assert one.stats()["open"] == 0
-        assert (await failure(call.read(100))).reason == "cancelled"
-
-
-@on_each_loop
-async def test_cancel_wakes_a_reader() -> None:
-    async with ScriptedUpstream(Answer(pieces=[b"a", HANG], framing="chunked")) as up:
-        one = client()
-        call = await one.open(up.origin, "POST", b"/", [], b"{}")
-        task = asyncio.ensure_future(failure(call.read(100)))
-        await settle()
-        call.cancel()
-        assert (await task).reason == "cancelled"
 
 
 @on_each_loop

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from omniroute.errors import OmniError
-from omniroute.proto.h1_client import Origin, TransportError
 from omniroute.proto.headers import Headers
+from omniroute.proto.proxy import Proxy
+from omniroute.proto.transport import Origin, TransportError
 from omniroute.upstream.oauth import OAuthClient, Refused
 from omniroute.upstream.token_endpoint import TokenEndpoint, check_url
 
@@ -56,8 +57,22 @@ def test_each_request_goes_to_its_address() -> None:
     assert fetcher.asked[-1][0] == Origin("https", "a.test", 8443)
 
 
+def test_a_call_goes_through_the_proxy_of_its_provider_and_account() -> None:
+    proxy = Proxy("http", "p.test", 3128)
+    asked: list[tuple[str, str, str]] = []
+
+    def proxy_for(*call: str) -> Proxy:
+        asked.append(call)  # type: ignore[arg-type]
+        return proxy
+
+    fetcher = FakeFetcher((200, [], b'{"access_token":"at"}'))
+    asyncio.run(TokenEndpoint(fetcher, proxy_for=proxy_for).refresh(CLIENT, "rt", "account"))
+    assert asked == [("p", "account", "https://a.test/token?v=1")]
+    assert fetcher.asked[0][0] == Origin("https", "a.test", 443, proxy)
+
+
 def test_nobody_answering_is_a_network_error() -> None:
-    refusal = _refusal(FakeFetcher(TransportError("connect", "refused")))
+    refusal = _refusal(FakeFetcher(TransportError("refused")))
     assert refusal.error == "network_error"
     assert "a.test" in refusal.description
     refusal = _refusal(FakeFetcher(None), timeout=0.01)
@@ -72,13 +87,14 @@ def test_an_address_that_must_not_be_called_is_not() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://a.test/x?y=1", "http://127.0.0.1:9/t", "http://localhost/t", "http://[::1]:1/"])
-def test_tls_or_this_machine(url: str) -> None:
+def test_urls_over_tls_or_to_this_machine_may_be_called(url: str) -> None:
     check_url(url, allow_private=True)
 
 
 @pytest.mark.parametrize(
-    "url", ["http://a.test/t", "ftp://a.test", "http://169.254.169.254/", "https://u:p@a.test/", "", "x"]
+    "url",
+    ["http://a.test/t", "ftp://a.test", "http://169.254.169.254/", "https://u:p@a.test/", "https://a.test/?a b", "", "x"],
 )
-def test_anything_else_is_refused(url: str) -> None:
+def test_any_other_url_is_refused(url: str) -> None:
     with pytest.raises(OmniError):
         check_url(url, allow_private=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.upstream.credentials import Endpoint
+from omniroute.upstream.endpoints import Endpoint
 from omniroute.upstream.verdict import Diagnosis, Question, headline, judge, read_reply, short
 
 PLACE = Endpoint("https", "h.example", 443, b"/v1/models")
@@ -33,7 +33,7 @@ FIRST = Question("GET", PLACE, open=True)
         (FIRST, 401, b"{}", "upstream_auth_error"),
     ],
 )
-def test_one_answer_decides(question: Question, status: int, body: bytes, verdict: str) -> None:
+def test_an_answer_that_decides_has_its_diagnosis(question: Question, status: int, body: bytes, verdict: str) -> None:
     found = judge(read_reply(status, body), question)
     assert found is not None
     assert (found.type, found.source, found.code) == (verdict, "upstream", str(status))

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from fakes import FakeClock
 
+from omniroute.proto.h1_response import STATUS_LINES, DateField, fields, status_line, stream_head, whole_head
 from omniroute.proto.headers import Headers
-from omniroute.proto.heads import STATUS_LINES, DateField, fields, status_line, stream_head, whole_head
 
 
 def test_the_date_changes_with_the_second_and_follows_a_clock_set_back() -> None:
@@ -28,7 +28,7 @@ def test_the_date_changes_with_the_second_and_follows_a_clock_set_back() -> None
         (599, b"HTTP/1.1 599 \r\n"),
     ],
 )
-def test_status_lines(status: int, line: bytes) -> None:
+def test_a_status_line_has_the_reason_of_its_status_or_none(status: int, line: bytes) -> None:
     assert status_line(status) == line
 
 
@@ -36,7 +36,7 @@ def test_every_status_line_is_one_line() -> None:
     assert all(line.count(b"\r\n") == 1 and line.endswith(b"\r\n") for line in STATUS_LINES.values())
 
 
-def test_whole_and_streamed_heads() -> None:
+def test_a_head_has_its_fields_in_order_and_its_framing_last() -> None:
     headers: Headers = [(b"x-a", b"b"), (b"date", b"the handler's")]
     assert whole_head(200, headers, b"date: d\r\n", b"connection: close\r\n", 3) == (
         b"HTTP/1.1 200 OK\r\ndate: d\r\nx-a: b\r\nconnection: close\r\ncontent-length: 3\r\n\r\n"

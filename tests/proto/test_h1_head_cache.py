@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.proto.framing import ProtocolError
-from omniroute.proto.h1_again import PATIENCE
+from omniroute.proto.h1_head_cache import PATIENCE
 from omniroute.proto.h1_request import RequestParser
 from omniroute.settings import Limits
 

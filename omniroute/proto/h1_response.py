@@ -6,13 +6,12 @@ instead of a check per value.
 
 from __future__ import annotations
 
-import re
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
 from ..clock import Clock
-from .headers import Headers
+from .headers import TOKEN, Headers
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus} | {
     413: "Content Too Large",
@@ -26,7 +25,6 @@ KEEP_ALIVE: Final = b"connection: keep-alive\r\n"  # for HTTP/1.0 clients only (
 CHUNKED_FIELD: Final = b"transfer-encoding: chunked\r\n"
 NO_BODY_STATUS: Final = frozenset({204, 304})
 _SERVERS_OWN: Final = frozenset({b"connection", b"content-length", b"date", b"keep-alive", b"transfer-encoding"})
-_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _prefixes: Final[dict[bytes, bytes]] = {}  # checked name -> b"name: "; never a name in _SERVERS_OWN
 _MAX_KNOWN: Final = 1024
 
@@ -42,6 +40,7 @@ class DateField:
         self._line = b""
 
     def line(self) -> bytes:
+        """The field for now, with its line end."""
         now = self._clock.time()
         if not self._until - 1 <= now < self._until:  # also when the wall clock was set back
             self._line = f"date: {formatdate(now, usegmt=True)}\r\n".encode()
@@ -55,7 +54,7 @@ def status_line(status: int) -> bytes:
 
 
 def _prefix(name: bytes) -> bytes:
-    if not _NAME.fullmatch(name):
+    if not TOKEN.fullmatch(name):
         raise ValueError(f"invalid header name {name!r}")
     prefix = name + b": "
     if len(_prefixes) < _MAX_KNOWN:
