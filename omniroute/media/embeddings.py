@@ -134,7 +134,7 @@ def _read_inputs(ask: EmbeddingsAsk, value: str | list[Any] | None, name: str) -
         raise OmniError("invalid_request", f"Invalid '{name}': expected {_WRONG_INPUT}", param=name)
 
 
-# --------------------------------------------------------------------------- OpenAI upstream
+# -- OpenAI upstream
 
 
 def _render_openai(ask: EmbeddingsAsk, model: str) -> Sent:
@@ -179,30 +179,14 @@ def _render_mistral(ask: EmbeddingsAsk, model: str) -> Sent:
     return Sent(patch(ask.found, changes), ("user",) if ask.user else ())
 
 
-class _Counts(Struct):
-    prompt_tokens: int | None = None
-    total_tokens: int | None = None
-
-
 class _Rest(Struct):
-    """The members of a response other than the vectors."""
+    """What is read of a response besides the vectors."""
 
-    usage: _Counts | None = None
-    model: str = ""
-
-
-class _Item(Struct):
-    embedding: Raw
-    index: int = -1
-
-
-class _Answer(_Rest):
-    data: list[_Item] = []
+    usage: vendors.Counts | None = None
 
 
 _rest: Final = msgspec.json.Decoder(_Rest)
-_answer: Final = msgspec.json.Decoder(_Answer)
-_counts: Final = msgspec.json.Decoder(_Counts)
+_counts: Final = msgspec.json.Decoder(vendors.Counts)
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*(\{(?:[^{}]|\{[^{}]*\})*\})')
 _MODEL: Final = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 _NUMBERS: Final = re.compile(rb'"embedding"\s*:\s*\[')
@@ -211,36 +195,27 @@ _EDGE: Final = 2048  # bytes at either end of a response, where everything but t
 
 def _read_openai(body: bytes, ask: EmbeddingsAsk, mark: Mark) -> Got:
     if ask.form != "openai":
-        answer = _whole(body)
-        return write(ask, mark, _in_order(answer), _usage_of(answer.usage), answer.model)
+        found = _whole(body)
+        return write(ask, mark, found.items, found.usage, found.model)
     if body[:64].lstrip()[:1] != b"{" or b'"data"' not in body:
         raise BadAnswer("no embeddings")
-    usage = _usage_of(_glance(body))
-    if ask.base64 and _NUMBERS.search(
-        body, 0, _EDGE
-    ):  # many servers ignore encoding_format, but SDKs that asked for base64 expect it
-        answer = _whole(body)
-        return write(ask, mark, _in_order(answer), usage, answer.model)
+    usage = vendors.usage_of(_glance(body))
+    # many servers ignore encoding_format, but SDKs that asked for base64 expect it
+    if ask.base64 and _NUMBERS.search(body, 0, _EDGE):
+        found = _whole(body)
+        return write(ask, mark, found.items, usage, found.model)
     body, model = _renamed(body, mark.model)
     return Got(body, usage or _estimate(ask), model=model)
 
 
-def _in_order(answer: _Answer) -> list[Raw]:
-    items = sorted(enumerate(answer.data), key=lambda pair: pair[1].index if pair[1].index >= 0 else pair[0])
-    return [item.embedding for _, item in items]
-
-
-def _whole(body: bytes) -> _Answer:
-    try:
-        answer = _answer.decode(body)
-    except UNREADABLE as error:
-        raise BadAnswer(str(error)) from None
-    if not answer.data:
+def _whole(body: bytes) -> vendors.Vectors:
+    found = vendors.LISTED(body)
+    if not found.items:
         raise BadAnswer("no embeddings")
-    return answer
+    return found
 
 
-def _glance(body: bytes) -> _Counts | None:
+def _glance(body: bytes) -> vendors.Counts | None:
     """The usage, searched at both ends of the body first; the whole body is decoded only if it is not there."""
     found = _USAGE.search(body, max(0, len(body) - _EDGE)) or _USAGE.search(body, 0, _EDGE)
     try:
@@ -264,18 +239,11 @@ def _renamed(body: bytes, name: str) -> tuple[bytes, str]:
     return b"".join((view[: found.start(1)], encode(name), view[found.end(1) :])), known
 
 
-def _usage_of(counts: _Counts | None) -> Usage | None:
-    if counts is None:
-        return None
-    tokens = counts.prompt_tokens if counts.prompt_tokens is not None else counts.total_tokens
-    return Usage(input=tokens, output=0, total=counts.total_tokens) if tokens is not None else None
-
-
 def _estimate(ask: EmbeddingsAsk) -> Usage:
     return Usage(input=ask.size, output=0, estimated=True)
 
 
-# --------------------------------------------------------------------------- other vendors
+# -- other vendors
 
 
 def _vendor(name: str, vendor: vendors.Vendor) -> Codec:
@@ -315,7 +283,7 @@ CODECS: Final[Mapping[str, Codec]] = {
 }
 
 
-# --------------------------------------------------------------------------- answers
+# -- answers
 
 
 def write(ask: EmbeddingsAsk, mark: Mark, items: list[Raw], usage: Usage | None, model: str) -> Got:

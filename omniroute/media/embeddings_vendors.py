@@ -135,7 +135,7 @@ _JINA: Final = Row(
 _OLLAMA: Final = Row(texts="input", dimensions="dimensions", own=frozenset({"truncate", "options", "keep_alive"}))
 
 
-# --------------------------------------------------------------------------- answers of flat vendors
+# -- answers of flat vendors
 
 
 class _Item(Struct):
@@ -143,14 +143,14 @@ class _Item(Struct):
     index: int = -1
 
 
-class _Counts(Struct):
+class Counts(Struct):
     prompt_tokens: int | None = None
     total_tokens: int | None = None
 
 
 class _Listed(Struct):
-    data: list[_Item]
-    usage: _Counts | None = None
+    data: list[_Item] = []
+    usage: Counts | None = None
     model: str = ""
 
 
@@ -205,9 +205,13 @@ def _reader(shape: type[Any], take: Callable[[Any], Vectors]) -> Callable[[bytes
 
 def _listed(answer: _Listed) -> Vectors:
     items = sorted(enumerate(answer.data), key=lambda pair: pair[1].index if pair[1].index >= 0 else pair[0])
-    counts = answer.usage or _Counts()
-    tokens = counts.prompt_tokens if counts.prompt_tokens is not None else counts.total_tokens
-    return Vectors([item.embedding for _, item in items], _usage(tokens, counts.total_tokens), answer.model)
+    return Vectors([item.embedding for _, item in items], usage_of(answer.usage), answer.model)
+
+
+def usage_of(counts: Counts | None) -> Usage | None:
+    if counts is None:
+        return None
+    return _usage(counts.prompt_tokens if counts.prompt_tokens is not None else counts.total_tokens, counts.total_tokens)
 
 
 def _cohere(answer: _Cohere) -> Vectors:
@@ -230,7 +234,7 @@ def _usage(tokens: int | None, total: int | None = None) -> Usage | None:
     return Usage(input=tokens, output=0, total=total) if tokens is not None else None
 
 
-# --------------------------------------------------------------------------- Gemini
+# -- Gemini
 
 GOOGLE_ONE: Final = "./{model}:embedContent"
 GOOGLE_MANY: Final = "./{model}:batchEmbedContents"
@@ -263,10 +267,11 @@ def _render_google(wish: Wish) -> Sent:
     return Sent(encode({"requests": requests}), dropped, GOOGLE_MANY)
 
 
+LISTED: Final = _reader(_Listed, _listed)  # vectors as OpenAI lists them
 VENDORS: Final[Mapping[str, Vendor]] = {
     "cohere": Vendor(lambda wish: _render(_COHERE, wish), _reader(_Cohere, _cohere)),
-    "voyage": Vendor(lambda wish: _render(_VOYAGE, wish), _reader(_Listed, _listed)),
-    "jina": Vendor(lambda wish: _render(_JINA, wish), _reader(_Listed, _listed)),
+    "voyage": Vendor(lambda wish: _render(_VOYAGE, wish), LISTED),
+    "jina": Vendor(lambda wish: _render(_JINA, wish), LISTED),
     "ollama": Vendor(lambda wish: _render(_OLLAMA, wish), _reader(_Ollama, _ollama)),
     "gemini": Vendor(_render_google, _reader(_Google, _google)),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from ..errors import OmniError
+from ..errors import Kind, OmniError
 
 
 class MediaOperation(NamedTuple):
@@ -56,7 +56,7 @@ def invalid_model(operation: MediaOperation, name: str) -> OmniError:
 
 def no_credentials(operation: MediaOperation, provider: str) -> OmniError:
     """The error for a provider that is unknown or has no account."""
-    kind = "unauthenticated" if operation.missing_status == 401 else "invalid_request"
+    kind: Kind = "unauthenticated" if operation.missing_status == 401 else "invalid_request"
     message = f"No credentials for {operation.noun} provider: {provider}"
     return OmniError(kind, message, status=operation.missing_status, param="model")
 

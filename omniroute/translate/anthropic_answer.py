@@ -28,23 +28,17 @@ from .events import (
     ToolStart,
     Usage,
 )
-from .fidelity import Lost
+from .fidelity import Losses, Lost
 from .format import BadAnswer, Rendered, Stamp
-from .jsonio import Shape, encode, is_utf8
+from .jsonio import ABSENT, Shape, encode, is_utf8, present
 from .names import fit, object_text
 from .usage import AnthropicUsage, from_anthropic
 
 WIRE: Final = "anthropic"
-ABSENT: Final = Raw(b"")
 _ID: Final = 64  # characters; the longest tool call id
 
 
-def present(raw: Raw) -> bool:
-    """Whether the member is there and not null."""
-    return bytes(raw) not in (b"", b"null")
-
-
-# --------------------------------------------------------------------------- errors
+# -- errors
 
 STATUS_OF_TYPE: Final[dict[str, int]] = {
     "invalid_request_error": 400,
@@ -107,7 +101,7 @@ class _OwnErrorBody(Struct):
 
 _OWN_ERROR: Final[Shape[_OwnErrorBody]] = Shape(_OwnErrorBody)
 
-# --------------------------------------------------------------------------- usage
+# -- usage
 
 
 USAGE: Final[Shape[AnthropicUsage]] = Shape(AnthropicUsage)
@@ -134,7 +128,7 @@ def write_usage(usage: Usage | None) -> dict[str, Any]:
     return out
 
 
-# --------------------------------------------------------------------------- stop reasons
+# -- stop reasons
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -179,7 +173,7 @@ def write_finish(finish: Finish | None, tools: bool, refused: bool) -> tuple[str
     return _STOP_REASON[finish.reason], None
 
 
-# --------------------------------------------------------------------------- blocks, read
+# -- blocks, read
 
 
 class _Text(Struct):
@@ -261,7 +255,7 @@ def arguments_text(call: ToolUse) -> str:
     return bytes(call.input).decode() if present(call.input) else "{}"
 
 
-# --------------------------------------------------------------------------- whole answers
+# -- whole answers
 
 
 class Message(Struct):
@@ -306,7 +300,7 @@ def message_id(upstream: str, stamp: Stamp) -> str:
     return stamp.id if stamp.id.startswith("msg_") else f"msg_{fit(stamp.id, 60)}"
 
 
-class CallIds:
+class ToolUseIds:
     """Tool call ids that the wire accepts, unique within one answer."""
 
     def __init__(self, stamp: Stamp) -> None:
@@ -324,11 +318,11 @@ class CallIds:
 
 def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
     """Return a whole message object."""
-    dropped: list[str] = []
-    ids = CallIds(stamp)
-    content = [written for block in answer.blocks if (written := _write_block(block, stamp, ids, dropped)) is not None]
+    lost = Losses()
+    ids = ToolUseIds(stamp)
+    content = [written for block in answer.blocks if (written := _write_block(block, stamp, ids, lost)) is not None]
     if answer.logprobs:
-        dropped.append(Lost.LOGPROBS)
+        lost.add(Lost.LOGPROBS)
     tools = any(isinstance(block, ToolCall) for block in answer.blocks)
     refused = any(isinstance(block, Refusal) for block in answer.blocks)
     reason, sequence = write_finish(answer.finish, tools, refused)
@@ -342,49 +336,49 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
         "stop_sequence": sequence,
         "usage": write_usage(answer.usage),
     }
-    return Rendered(encode(body), tuple(dict.fromkeys(dropped)))
+    return Rendered(encode(body), lost.names())
 
 
-def _write_block(block: Block, stamp: Stamp, ids: CallIds, dropped: list[str]) -> dict[str, Any] | Raw | None:
+def _write_block(block: Block, stamp: Stamp, ids: ToolUseIds, lost: Losses) -> dict[str, Any] | Raw | None:
     match block:
         case Text():
-            return _write_text(block, dropped)
+            return _write_text(block, lost)
         case Refusal():
             return {"type": "text", "text": block.text}
         case Thinking():
-            return _write_thinking(block, dropped)
+            return _write_thinking(block, lost)
         case ToolCall():
             text, wrapped = object_text(block.arguments, block.kind)
             if wrapped:
-                dropped.append(Lost.TOOL_ARGUMENTS)
+                lost.add(Lost.TOOL_ARGUMENTS)
             name = stamp.names.get(block.name, block.name)
             return {"type": "tool_use", "id": ids.next(block.id), "name": name, "input": Raw(text)}
         case Opaque() if block.wire == WIRE:
             return Raw(block.raw)
         case Media():
-            dropped.append(Lost.MEDIA_OUTPUT)
+            lost.add(Lost.MEDIA_OUTPUT)
             return {"type": "text", "text": block.transcript} if block.transcript else None
-    dropped.append(Lost.SERVER_BLOCKS)
+    lost.add(Lost.SERVER_BLOCKS)
     return None
 
 
-def _write_text(block: Text, dropped: list[str]) -> dict[str, Any]:
+def _write_text(block: Text, lost: Losses) -> dict[str, Any]:
     out: dict[str, Any] = {"type": "text", "text": block.text}
     own = [Raw(c.raw) for c in block.citations if c.wire == WIRE and c.raw is not None]
     if len(own) < len(block.citations):
-        dropped.append(Lost.CITATIONS)
+        lost.add(Lost.CITATIONS)
     if own:
         out["citations"] = own
     return out
 
 
-def _write_thinking(block: Thinking, dropped: list[str]) -> dict[str, Any] | None:
+def _write_thinking(block: Thinking, lost: Losses) -> dict[str, Any] | None:
     own = block.wire == WIRE
     if block.redacted:
         if not own:
-            dropped.append(Lost.REDACTED_THINKING)
+            lost.add(Lost.REDACTED_THINKING)
             return None
         return {"type": "redacted_thinking", "data": block.signature or ""}
     if block.signature and not own:
-        dropped.append(Lost.THINKING_SIGNATURE)
+        lost.add(Lost.THINKING_SIGNATURE)
     return {"type": "thinking", "thinking": block.text, "signature": (block.signature or "") if own else ""}

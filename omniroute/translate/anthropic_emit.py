@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ..errors import wire_words
-from .anthropic_answer import STATUS_OF_TYPE, WIRE, CallIds, message_id, write_finish, write_usage
+from .anthropic_answer import STATUS_OF_TYPE, WIRE, ToolUseIds, message_id, write_finish, write_usage
 from .events import (
     BlockEnd,
     CitationDelta,
@@ -30,14 +30,13 @@ from .events import (
     Usage,
     merged,
 )
-from .fidelity import THREAD_NOT_FOUND, Lost
+from .fidelity import THREAD_NOT_FOUND, Lost, lost_proof
 from .format import Stamp, StreamEncoder
-from .jsonio import Shape, compact, encode
+from .jsonio import VALUES, compact, encode
 from .text_frame import framed
 
 _NONE, _TEXT, _THINKING, _TOOL, _CUSTOM = range(5)
 _END: Final = b"}}\n\n"
-_OBJECT: Final[Shape[dict[str, Any]]] = Shape(dict[str, Any])
 _CUT: Final = "The provider's stream ended before the answer was complete."
 _MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":'
@@ -68,7 +67,7 @@ class Encoder(StreamEncoder):
     def __init__(self, stamp: Stamp) -> None:
         self.dropped: list[str] = []
         self._stamp = stamp
-        self._ids = CallIds(stamp)
+        self._ids = ToolUseIds(stamp)
         self._start: Start | None = None
         self._begun = False  # message_start has been written
         self._done = False
@@ -110,7 +109,7 @@ class Encoder(StreamEncoder):
         self._done = True
         return sse("error", error_body(failure))
 
-    # ----- blocks
+    # -- blocks
 
     def _begin(self, out: list[bytes]) -> None:
         self._begun = True
@@ -168,7 +167,7 @@ class Encoder(StreamEncoder):
         if name not in self.dropped:
             self.dropped.append(name)
 
-    # ----- one method per neutral event
+    # -- one method per neutral event
 
     def _on_start(self, event: Start, out: list[bytes]) -> None:
         self._start = event
@@ -193,7 +192,7 @@ class Encoder(StreamEncoder):
 
     def _on_signature(self, event: Signature, out: list[bytes]) -> None:
         if event.wire != WIRE:
-            self._note(Lost.REDACTED_THINKING if event.redacted else Lost.THINKING_SIGNATURE)
+            self._note(lost_proof(event.redacted))
         elif event.redacted:
             self._whole(out, {"type": "redacted_thinking", "data": event.signature})
         else:
@@ -237,7 +236,7 @@ class Encoder(StreamEncoder):
         if event.wire != WIRE:
             self._note(Lost.SERVER_BLOCKS)
             return
-        block = _OBJECT.get(event.raw) or {"type": event.label}
+        block = VALUES.get(event.raw) or {"type": event.label}
         if not event.label.endswith("_tool_use") and event.label != "server_tool_use":
             self._whole(out, block)
             return

@@ -27,7 +27,9 @@ from .conversation import (
     ToolResult,
     Turn,
 )
-from .fidelity import Lost, reject
+from .emulation import reminder
+from .fidelity import Losses, Lost, reject
+from .media_type import media_type_of
 from .names import Names, SentIds, fit, object_text
 from .repair import repair
 
@@ -37,29 +39,10 @@ Written = Json | Raw
 ID_LIMIT: Final = 64
 NAME_LIMIT: Final = 128
 _OPENING: Final = "Begin."  # the user message of a request that has nothing but a system prompt
-_REMINDER: Final = "<system-reminder>\n%s\n</system-reminder>"
-_MIME_BY_HEAD: Final = {
-    "/9j/": "image/jpeg",
-    "iVBOR": "image/png",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
-    "JVBERi": "application/pdf",
-}
 _TEXT_LIKE: Final = ("text/", "application/json", "application/xml", "application/x-yaml", "application/javascript")
 
 
-class Notes:
-    """Names of what was lost, without repetition, in order of appearance."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def add(self, name: str) -> None:
-        if name not in self.names:
-            self.names.append(name)
-
-
-# --------------------------------------------------------------------------- blocks
+# -- blocks
 
 
 def cached(block: Json, cache: CacheHint | None) -> Json:
@@ -77,10 +60,10 @@ def text_block(text: str, cache: CacheHint | None = None) -> list[Written]:
 class Blocks:
     """Writes the blocks of one request."""
 
-    def __init__(self, ask: Ask, names: Names, notes: Notes) -> None:
+    def __init__(self, ask: Ask, names: Names, lost: Losses) -> None:
         self._own = ask.wire == WIRE
         self._names = names
-        self._notes = notes
+        self._lost = lost
         self._ids = SentIds(ID_LIMIT)  # of tool calls
 
     def user(self, blocks: list[Block]) -> list[Written]:
@@ -108,11 +91,11 @@ class Blocks:
             case Media():
                 return [self._media(block)]
             case Refusal():
-                self._notes.add(Lost.REFUSAL)
+                self._lost.add(Lost.REFUSAL)
                 return text_block(block.text)
             case Opaque():
                 return self._opaque(block)
-        self._notes.add(Lost.THINKING)
+        self._lost.add(Lost.THINKING)
         return []
 
     def _assistant(self, block: Block) -> list[Written]:
@@ -124,33 +107,33 @@ class Blocks:
             case ToolCall():
                 return [self._call(block)]
             case Refusal():
-                self._notes.add(Lost.REFUSAL)
+                self._lost.add(Lost.REFUSAL)
                 return text_block(block.text)
             case Opaque():
                 return self._opaque(block)
             case Media():
-                self._notes.add(Lost.MEDIA_OUTPUT)
+                self._lost.add(Lost.MEDIA_OUTPUT)
                 return text_block(block.transcript or "")
         return []
 
     def _opaque(self, block: Opaque) -> list[Written]:
         if block.wire == WIRE:
             return [Raw(block.raw)]
-        self._notes.add(Lost.SERVER_BLOCKS)
+        self._lost.add(Lost.SERVER_BLOCKS)
         return []
 
     def _answer_text(self, block: Text) -> list[Written]:
         out = text_block(block.text, block.cache)
         own = [Raw(c.raw) for c in block.citations if c.wire == WIRE and c.raw is not None]
         if len(own) < len(block.citations):
-            self._notes.add(Lost.CITATIONS)
+            self._lost.add(Lost.CITATIONS)
         if own and out and isinstance(out[0], dict):
             out[0]["citations"] = own
         return out
 
     def _thinking(self, block: Thinking) -> list[Written]:
         if block.wire != WIRE or not block.signature:
-            self._notes.add(Lost.THINKING)
+            self._lost.add(Lost.THINKING)
             return []
         if block.redacted:
             return [{"type": "redacted_thinking", "data": block.signature}]
@@ -159,18 +142,18 @@ class Blocks:
     def _call(self, call: ToolCall) -> Json:
         text, wrapped = object_text(call.arguments, call.kind)
         if wrapped:
-            self._notes.add(Lost.TOOL_ARGUMENTS)
+            self._lost.add(Lost.TOOL_ARGUMENTS)
         if call.namespace:
-            self._notes.add(Lost.TOOL_NAMESPACE)
+            self._lost.add(Lost.TOOL_NAMESPACE)
         name = self._names.sent(call.name, call.namespace)
         out: Json = {"type": "tool_use", "id": self._ids.new(call.id), "name": name, "input": Raw(text)}
         return cached(out, call.cache)
 
-    # ----- media
+    # -- media
 
     def _media(self, media: Media) -> Json:
         if media.kind == "audio" and media.transcript:
-            self._notes.add(Lost.AUDIO_INPUT)
+            self._lost.add(Lost.AUDIO_INPUT)
             return {"type": "text", "text": media.transcript}
         if media.kind == "audio":
             raise reject(WIRE, Lost.AUDIO_INPUT, "messages")
@@ -179,7 +162,7 @@ class Blocks:
         if media.file_id is not None and not self._own:
             raise reject(WIRE, Lost.FILE_ID, "messages")
         if media.detail and media.detail != "auto":
-            self._notes.add(Lost.IMAGE_DETAIL)
+            self._lost.add(Lost.IMAGE_DETAIL)
         out: Json = {"type": media.kind, "source": self._source(media)}
         if media.kind == "document":
             if media.name:
@@ -200,7 +183,7 @@ class Blocks:
         if media.blocks is not None:
             return {"type": "content", "content": self.user(media.blocks)}
         data = media.data or ""
-        mime = media.mime or next((m for head, m in _MIME_BY_HEAD.items() if data.startswith(head)), "")
+        mime = media.mime or media_type_of(data)
         if media.kind == "document" and mime != "application/pdf":
             return {"type": "text", "media_type": "text/plain", "data": _plain_text(data, mime)}
         return {"type": "base64", "media_type": mime or "image/png", "data": data}
@@ -216,15 +199,15 @@ def _plain_text(data: str, mime: str) -> str:
     raise reject(WIRE, Lost.DOCUMENTS, "messages")
 
 
-# --------------------------------------------------------------------------- turns
+# -- turns
 
 
 class Messages:
     """Turns -> messages.  What stands between two assistant messages becomes one user message, tool results first."""
 
-    def __init__(self, blocks: Blocks, notes: Notes, system_role: bool) -> None:
+    def __init__(self, blocks: Blocks, lost: Losses, system_role: bool) -> None:
         self._blocks = blocks
-        self._notes = notes
+        self._lost = lost
         self._system_role = system_role  # the target accepts the role "system" in mid-conversation
         self.out: list[Json] = []
         self._results: list[Written] = []
@@ -233,8 +216,7 @@ class Messages:
 
     def write(self, turns: list[Turn]) -> list[Json]:
         repaired, notes = repair(turns, WIRE)
-        for note in notes:
-            self._notes.add(note)
+        self._lost.update(notes)
         for turn in repaired:
             match turn.role:
                 case "assistant":
@@ -247,7 +229,7 @@ class Messages:
                     self._fold_system()
                     self._rest += self._blocks.user(turn.blocks)
             if turn.name:
-                self._notes.add(Lost.PARTICIPANT_NAME)
+                self._lost.add(Lost.PARTICIPANT_NAME)
         self._end_user()
         if not self.out:
             self.out.append({"role": "user", "content": _OPENING})
@@ -281,10 +263,10 @@ class Messages:
         """Where the role is not allowed here: put the system text into the user message, marked, at its place."""
         for block in self._system:
             if isinstance(block, dict):
-                self._notes.add(Lost.SYSTEM_TURNS)
-                self._rest.append({**block, "text": _REMINDER % block["text"]})
+                self._lost.add(Lost.SYSTEM_TURNS)
+                self._rest.append({**block, "text": reminder(block["text"])})
             else:
-                self._notes.add(Lost.SERVER_BLOCKS)
+                self._lost.add(Lost.SERVER_BLOCKS)
         self._system = []
 
     def _trim_prefill(self) -> None:

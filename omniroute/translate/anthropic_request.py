@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from .anthropic_answer import ABSENT, WIRE, present, read_citation
+from .anthropic_answer import WIRE, read_citation
 from .conversation import (
     Ask,
     Block,
@@ -29,9 +29,27 @@ from .conversation import (
     ToolResult,
     Turn,
 )
-from .jsonio import Shape, bad, encode, join, members
+from .jsonio import (
+    ABSENT,
+    BOOL,
+    FLOAT,
+    INT,
+    ITEMS,
+    STRING,
+    STRING_OR_ITEMS,
+    STRINGS,
+    Shape,
+    bad,
+    bytes_or_none,
+    encode,
+    join,
+    members,
+    missing,
+    present,
+)
+from .request_fields import Reader, field_readers
 
-# --------------------------------------------------------------------------- shapes
+# -- shapes
 
 
 class _Cache(Struct):
@@ -154,14 +172,7 @@ class _Metadata(Struct):
 
 
 _DEEPEST: Final = 24  # steps in the path of a block; the API itself accepts two levels of content
-_ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
-_TEXT_OR_ITEMS: Final[Shape[str | list[Raw]]] = Shape(str | list[Raw])
 _TYPE: Final[Shape[_Typed]] = Shape(_Typed)
-_STRING: Final[Shape[str]] = Shape(str)
-_STRINGS: Final[Shape[list[str]]] = Shape(list[str])
-_BOOL: Final[Shape[bool]] = Shape(bool)
-_INT: Final[Shape[int]] = Shape(int)
-_FLOAT: Final[Shape[float]] = Shape(float)
 _MESSAGE: Final[Shape[_Message]] = Shape(_Message)
 _TEXT: Final[Shape[_Text]] = Shape(_Text)
 _MEDIA: Final[Shape[_Media]] = Shape(_Media)
@@ -179,7 +190,7 @@ _THOUGHT: Final[Shape[_Thought]] = Shape(_Thought)
 _FORMAT: Final[Shape[_Format]] = Shape(_Format)
 _METADATA: Final[Shape[_Metadata]] = Shape(_Metadata)
 
-# --------------------------------------------------------------------------- blocks
+# -- blocks
 
 
 def _text(raw: Raw, path: str) -> Block:
@@ -217,7 +228,7 @@ def _media(raw: Raw, path: str, kind: str) -> Block:
 
 def _needed(value: str | None, path: str, name: str) -> str:
     if value is None:
-        raise bad(join(path, name), f"Missing required parameter: '{join(path, name)}'.")
+        raise missing(join(path, name))
     return value
 
 
@@ -279,7 +290,7 @@ def _blocks(raw: Raw, path: str) -> list[Block]:
         return []
     if path.count(".") > _DEEPEST:
         raise bad(path, "Content is nested too deeply")
-    content = _TEXT_OR_ITEMS.read(raw, path)
+    content = STRING_OR_ITEMS.read(raw, path)
     if isinstance(content, str):
         return [Text(content)]
     blocks: list[Block] = []
@@ -291,14 +302,14 @@ def _blocks(raw: Raw, path: str) -> list[Block]:
     return blocks
 
 
-# --------------------------------------------------------------------------- messages
+# -- messages
 
 _ROLES: Final[dict[str, Role]] = {"user": "user", "assistant": "assistant", "system": "system"}
 
 
 def _turns(raw: Raw) -> list[Turn]:
     turns: list[Turn] = []
-    for number, item in enumerate(_ITEMS.read(raw, "messages")):
+    for number, item in enumerate(ITEMS.read(raw, "messages")):
         path = join("messages", number)
         message = _MESSAGE.read(item, path)
         role = _ROLES.get(message.role)
@@ -316,14 +327,14 @@ def _turns(raw: Raw) -> list[Turn]:
     return turns
 
 
-# --------------------------------------------------------------------------- tools
+# -- tools
 
 
 _CLIENT_TOOLS: Final = (None, "custom")
 
 
 def _tools(raw: Raw) -> list[Tool]:
-    return [_tool(item, join("tools", number)) for number, item in enumerate(_ITEMS.read(raw, "tools"))]
+    return [_tool(item, join("tools", number)) for number, item in enumerate(ITEMS.read(raw, "tools"))]
 
 
 def _tool(raw: Raw, path: str) -> Tool:
@@ -336,7 +347,7 @@ def _tool(raw: Raw, path: str) -> Tool:
     return Tool(
         tool.name,
         tool.description,
-        bytes(tool.input_schema) if present(tool.input_schema) else None,
+        bytes_or_none(tool.input_schema),
         strict=tool.strict,
         deferred=bool(tool.defer_loading),
         cache=tool.cache,
@@ -360,7 +371,7 @@ def _tool_choice(ask: Ask, raw: Raw) -> None:
         ask.parallel_tools = not choice.disable_parallel_tool_use
 
 
-# --------------------------------------------------------------------------- settings
+# -- settings
 
 
 def _reasoning(ask: Ask) -> Reasoning:
@@ -384,7 +395,7 @@ def _thought(ask: Ask, raw: Raw) -> None:
 def _output_config(ask: Ask, raw: Raw) -> None:
     config = members(raw, "output_config")
     if (effort := config.pop("effort", None)) is not None:
-        _reasoning(ask).effort = _STRING.read(effort, "output_config.effort")
+        _reasoning(ask).effort = STRING.read(effort, "output_config.effort")
     if (shape := config.pop("format", None)) is not None:
         _format(ask, shape, "output_config.format")
     if config:
@@ -405,23 +416,6 @@ def _metadata(ask: Ask, raw: Raw) -> None:
         ask.metadata = bytes(raw)
 
 
-def _member(name: str) -> Callable[[Ask, Raw], None]:
-    """Return a reader for a member that maps to one field of Ask."""
-    shape, attribute = _FIELDS[name]
-
-    def read(ask: Ask, raw: Raw) -> None:
-        setattr(ask, attribute, shape.read(raw, name))
-
-    return read
-
-
-def _sampling(name: str, shape: Shape[int] | Shape[float]) -> Callable[[Ask, Raw], None]:
-    def read(ask: Ask, raw: Raw) -> None:
-        setattr(ask.sampling, name, shape.read(raw, name))
-
-    return read
-
-
 def _system(ask: Ask, raw: Raw) -> None:
     ask.system = _blocks(raw, "system")
 
@@ -434,18 +428,19 @@ def _declared(ask: Ask, raw: Raw) -> None:
     ask.tools = _tools(raw)
 
 
-_FIELDS: Final[dict[str, tuple[Shape[str] | Shape[bool] | Shape[int] | Shape[list[str]], str]]] = {
-    "model": (_STRING, "model"),
-    "stream": (_BOOL, "stream"),
-    "max_tokens": (_INT, "max_tokens"),
-    "stop_sequences": (_STRINGS, "stop"),
-    "service_tier": (_STRING, "service_tier"),
-}
-_TOP: Final[dict[str, Callable[[Ask, Raw], None]]] = {
-    **{name: _member(name) for name in _FIELDS},
-    "temperature": _sampling("temperature", _FLOAT),
-    "top_p": _sampling("top_p", _FLOAT),
-    "top_k": _sampling("top_k", _INT),
+_TOP: Final[dict[str, Reader]] = {
+    **field_readers(
+        {
+            "model": (STRING, "model"),
+            "stream": (BOOL, "stream"),
+            "max_tokens": (INT, "max_tokens"),
+            "stop_sequences": (STRINGS, "stop"),
+            "service_tier": (STRING, "service_tier"),
+            "temperature": (FLOAT, "sampling.temperature"),
+            "top_p": (FLOAT, "sampling.top_p"),
+            "top_k": (INT, "sampling.top_k"),
+        }
+    ),
     "system": _system,
     "messages": _messages,
     "tools": _declared,
@@ -462,7 +457,7 @@ def decode_request(body: bytes) -> Ask:
     top = members(body)
     for name in ("model", "messages"):
         if name not in top:
-            raise bad(name, f"Missing required parameter: '{name}'.")
+            raise missing(name)
     ask = Ask(wire=WIRE)
     for name, raw in top.items():
         read = _TOP.get(name)

@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .anthropic_answer import (
-    ABSENT,
     MESSAGE,
     TOOL_USE,
     USAGE,
@@ -21,7 +20,6 @@ from .anthropic_answer import (
     ToolUse,
     arguments_text,
     block_type,
-    present,
     read_block,
     read_citation,
     read_error,
@@ -41,7 +39,7 @@ from .events import (
     ToolStart,
 )
 from .format import BadAnswer, StreamDecoder
-from .jsonio import Shape, encode, mended
+from .jsonio import ABSENT, OBJECT, STRING, VALUES, encode, mended, present
 from .text_frame import TextFrame, frame_of
 from .usage import AnthropicUsage, from_anthropic
 
@@ -70,9 +68,6 @@ class _Event(Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(_Event).decode
-_OBJECT: Final[Shape[dict[str, Any]]] = Shape(dict[str, Any])
-_LOOSE: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
-_LOOSE_TYPE: Final[Shape[str]] = Shape(str)
 _KNOWN_DELTAS: Final = frozenset({"text_delta", "thinking_delta", "signature_delta", "citations_delta", "input_json_delta"})
 HELD_BYTES: Final = 32 * 1024 * 1024  # for blocks gathered whole; no real answer is that long
 _TEXT: Final = b'"text":'
@@ -80,8 +75,8 @@ _CUT: Final = "The provider's stream ended before the answer was complete."
 
 
 def _delta_type(event: dict[str, Raw]) -> str | None:
-    delta = _LOOSE.get(event.get("delta", ABSENT))
-    return _LOOSE_TYPE.get(delta.get("type", ABSENT)) if delta is not None else None
+    delta = OBJECT.get(event.get("delta", ABSENT))
+    return STRING.get(delta.get("type", ABSENT)) if delta is not None else None
 
 
 class Decoder(StreamDecoder):
@@ -126,12 +121,10 @@ class Decoder(StreamDecoder):
             return self._led(handler(self, event, data))
         return self._led(self._error(event, data)) if present(event.error) else ()
 
-    def run(self, last: tuple[bytes, bytes], data: bytes, at: int) -> tuple[Sequence[str], int]:
-        frame = self._frame_of(*last) if self._kind == "text" and not self._done else None
-        return frame.run(data, at) if frame is not None else ((), at)
-
-    def _frame_of(self, name: bytes, data: bytes) -> TextFrame | None:
-        """Return the frame around the text if *data* is a delta of the open text block."""
+    def frame(self, last: tuple[bytes, bytes]) -> TextFrame | None:
+        if self._kind != "text" or self._done:
+            return None
+        name, data = last
         try:
             event = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -139,7 +132,8 @@ class Decoder(StreamDecoder):
         delta = event.delta
         if event.type != "content_block_delta" or event.index != self._index or delta is None or delta.type != "text_delta":
             return None
-        return frame_of(name, data, _TEXT, delta.text)
+        found = frame_of(data, _TEXT, delta.text)
+        return found.of_event(name) if found is not None else None
 
     def eof(self) -> Sequence[Event]:
         if self._done:
@@ -153,15 +147,15 @@ class Decoder(StreamDecoder):
         self._started = True
         return events if isinstance(events[0], Start) else [Start(), *events]
 
-    # ----- one method per event of the wire
+    # -- one method per event of the wire
 
     def _odd(self, data: bytes, error: Exception) -> Sequence[Event]:
         """Handle data that does not parse: an end mark, an event of an unknown type, or garbage."""
         text = data.strip()
         if text in (b"", b"[DONE]"):
             return ()
-        event = _LOOSE.get(data)
-        kind = _LOOSE_TYPE.get(event.get("type", ABSENT)) if event is not None else None
+        event = OBJECT.get(data)
+        kind = STRING.get(event.get("type", ABSENT)) if event is not None else None
         if event is None or kind in ("message_start", "content_block_start", "message_delta"):
             raise BadAnswer(f"unreadable event: {error}") from None
         if "error" in event and (failure := read_error(data)) is not None:
@@ -202,7 +196,7 @@ class Decoder(StreamDecoder):
         elif kind in ("text", "thinking", "redacted_thinking"):
             events += read_block(raw, kind)
         else:
-            self._whole, self._texts = _OBJECT.answer(raw), {}
+            self._whole, self._texts = VALUES.answer(raw), {}
         return events
 
     def _delta(self, event: _Event, delta: _Delta, data: bytes) -> Sequence[Event]:
@@ -254,7 +248,7 @@ class Decoder(StreamDecoder):
     def _error(self, event: _Event, data: bytes) -> Sequence[Event]:
         return self._fail(read_error(data) or Failure(500, "The provider reported an error.", wire=WIRE, raw=data))
 
-    # ----- parts of them
+    # -- parts of them
 
     def _fail(self, failure: Failure) -> Sequence[Event]:
         self._done = True
@@ -284,7 +278,7 @@ class Decoder(StreamDecoder):
         for key, pieces in self._texts.items():
             text = "".join(pieces)
             if key == "partial_json":
-                whole["input"] = _OBJECT.get(text.encode()) or {}
+                whole["input"] = VALUES.get(text.encode()) or {}
             else:
                 start = whole.get(key)
                 whole[key] = start + text if isinstance(start, str) else text
@@ -292,7 +286,7 @@ class Decoder(StreamDecoder):
 
     def _gather(self, data: bytes) -> Sequence[Event]:
         """Add a delta to the unknown block: ``partial_json`` to its input, citations to its list, texts to their member."""
-        delta = _OBJECT.answer(data).get("delta")
+        delta = VALUES.answer(data).get("delta")
         self._held += len(data)
         if self._held > HELD_BYTES:
             raise BadAnswer("the answer is too long")

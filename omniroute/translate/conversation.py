@@ -224,6 +224,7 @@ class Ask(Struct):
     extra: dict[str, bytes] = field(default_factory=dict)  # top-level members of that wire with no neutral meaning
 
 
-def first_turn(ask: Ask) -> int:
-    """Return the index of the first turn after the leading system turns."""
-    return next((at for at, turn in enumerate(ask.turns) if turn.role != "system"), len(ask.turns))
+def system_and_turns(ask: Ask) -> tuple[list[Block], list[Turn]]:
+    """Return the system prompt and the turns, for wires on which leading system turns are part of the prompt."""
+    first = next((at for at, turn in enumerate(ask.turns) if turn.role != "system"), len(ask.turns))
+    return [*ask.system, *(block for turn in ask.turns[:first] for block in turn.blocks)], ask.turns[first:]

@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 
 from ..errors import OmniError
 from .conversation import Ask, Opaque
+from .events import Finish
 
 Choice = Literal["reject", "drop", "emulate"]
 Way = Literal["request", "answer"]
@@ -87,6 +88,24 @@ class Lost(StrEnum):
     PAUSE = "pause"  # the vendor paused the turn and waits for a request that continues it
 
 
+class Losses:
+    """The names of what one request or answer loses, each once, in order of appearance."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, None] = {}
+
+    def add(self, name: str, lost: bool = True) -> None:
+        if lost:
+            self._names[str(name)] = None
+
+    def update(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.add(name)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._names)
+
+
 class Row(NamedTuple):
     """What happens to feature ``name`` when a request or answer (``way``) is written on ``wire``; ``why`` is for people."""
 
@@ -100,7 +119,7 @@ class Row(NamedTuple):
 _CHAT, _RESPONSES, _MESSAGES, _GEMINI, _OLLAMA = "openai-chat", "openai-responses", "anthropic", "gemini", "ollama"
 
 FIDELITY: Final[tuple[Row, ...]] = (
-    # ----------------------------------------------------------------- anthropic, requests
+    # -- anthropic, requests
     Row(_MESSAGES, "request", Lost.AUDIO_INPUT, "reject", "no audio block; a transcript, if there is one, is sent instead"),
     Row(_MESSAGES, "request", Lost.VIDEO_INPUT, "reject", "no video block"),
     Row(_MESSAGES, "request", Lost.DOCUMENTS, "reject", "base64 documents are PDF or plain text"),
@@ -145,7 +164,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_MESSAGES, "request", Lost.METADATA, "drop", "only a user id"),
     Row(_MESSAGES, "request", Lost.SERVICE_TIER, "drop", "auto or standard_only"),
     Row(_MESSAGES, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- anthropic, answers
+    # -- anthropic, answers
     Row(_MESSAGES, "answer", Lost.CITATIONS, "drop", "citations of another vendor have no shape here"),
     Row(_MESSAGES, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
     Row(_MESSAGES, "answer", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
@@ -153,7 +172,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_MESSAGES, "answer", Lost.LOGPROBS, "drop", "no such member"),
     Row(_MESSAGES, "answer", Lost.MEDIA_OUTPUT, "drop", "answers are text; a transcript is kept"),
     Row(_MESSAGES, "answer", Lost.TOOL_ARGUMENTS, "emulate", "input must be an object; other text is wrapped in one"),
-    # ----------------------------------------------------------------- openai-chat, requests
+    # -- openai-chat, requests
     Row(
         _CHAT,
         "request",
@@ -187,14 +206,20 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_CHAT, "request", Lost.TOP_K, "drop", "no such setting"),
     Row(_CHAT, "request", Lost.MIN_P, "drop", "no such setting"),
     Row(_CHAT, "request", Lost.STOP, "drop", "four at most"),
-    Row(_CHAT, "request", Lost.REASONING, "drop", "no way to turn it off on every model; some models do not think"),
+    Row(
+        _CHAT,
+        "request",
+        Lost.REASONING,
+        "drop",
+        "no way to turn it off on every model; some do not think or take no effort",
+    ),
     Row(_CHAT, "request", Lost.REASONING_BUDGET, "emulate", "an effort"),
     Row(_CHAT, "request", Lost.REASONING_DISPLAY, "drop", "no such setting"),
-    Row(_CHAT, "request", Lost.USER, "emulate", "64 characters; a longer id is hashed"),
+    Row(_CHAT, "request", Lost.USER, "emulate", "64 characters, a longer id is hashed; some providers refuse it"),
     Row(_CHAT, "request", Lost.METADATA, "drop", "strings only, sixteen at most"),
     Row(_CHAT, "request", Lost.SERVICE_TIER, "drop", "other vendors' tiers"),
     Row(_CHAT, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- openai-chat, answers
+    # -- openai-chat, answers
     Row(_CHAT, "answer", Lost.THINKING_SIGNATURE, "drop", "no such member"),
     Row(_CHAT, "answer", Lost.REDACTED_THINKING, "drop", "no such member"),
     Row(_CHAT, "answer", Lost.CITATIONS, "drop", "annotations are links; citations of documents have no shape"),
@@ -202,7 +227,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_CHAT, "answer", Lost.MEDIA_OUTPUT, "drop", "answers hold text, images and one audio clip"),
     Row(_CHAT, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
     Row(_CHAT, "answer", Lost.PAUSE, "emulate", "reported as stop"),
-    # ----------------------------------------------------------------- openai-responses, requests
+    # -- openai-responses, requests
     Row(_RESPONSES, "request", Lost.AUDIO_INPUT, "reject", "no audio part; a transcript, if there is one, is sent instead"),
     Row(_RESPONSES, "request", Lost.VIDEO_INPUT, "reject", "no video part"),
     Row(_RESPONSES, "request", Lost.FILE_ID, "reject", "file ids belong to the vendor that gave them"),
@@ -241,7 +266,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_RESPONSES, "request", Lost.METADATA, "drop", "strings only, sixteen at most"),
     Row(_RESPONSES, "request", Lost.SERVICE_TIER, "drop", "other vendors' tiers"),
     Row(_RESPONSES, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- openai-responses, answers
+    # -- openai-responses, answers
     Row(_RESPONSES, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
     Row(_RESPONSES, "answer", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
     Row(_RESPONSES, "answer", Lost.CITATIONS, "drop", "annotations are links; citations of documents have no shape"),
@@ -249,7 +274,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_RESPONSES, "answer", Lost.MEDIA_OUTPUT, "drop", "answers hold text, and images as bytes; a transcript is kept"),
     Row(_RESPONSES, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
     Row(_RESPONSES, "answer", Lost.PAUSE, "emulate", "reported as completed"),
-    # ----------------------------------------------------------------- gemini, requests
+    # -- gemini, requests
     Row(_GEMINI, "request", Lost.AUDIO_INPUT, "emulate", "the transcript is sent, where there is nothing else"),
     Row(_GEMINI, "request", Lost.IMAGE_URL, "emulate", "a link needs a media type; the usual one, where it is not known"),
     Row(_GEMINI, "request", Lost.FILE_ID, "reject", "file ids belong to the vendor that gave them"),
@@ -295,7 +320,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_GEMINI, "request", Lost.METADATA, "drop", "no such member"),
     Row(_GEMINI, "request", Lost.SERVICE_TIER, "drop", "other vendors' tiers"),
     Row(_GEMINI, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- gemini, answers
+    # -- gemini, answers
     Row(_GEMINI, "answer", Lost.THINKING_SIGNATURE, "drop", "a signature of another vendor would be refused later"),
     Row(_GEMINI, "answer", Lost.REDACTED_THINKING, "drop", "encrypted by another vendor"),
     Row(_GEMINI, "answer", Lost.CITATIONS, "drop", "sources are links; citations of documents have no shape"),
@@ -305,7 +330,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_GEMINI, "answer", Lost.TOOL_ARGUMENTS, "emulate", "args must be an object; other text is wrapped in one"),
     Row(_GEMINI, "answer", Lost.STOP_SEQUENCE, "drop", "no such member"),
     Row(_GEMINI, "answer", Lost.PAUSE, "emulate", "reported as STOP"),
-    # ----------------------------------------------------------------- ollama, requests
+    # -- ollama, requests
     Row(_OLLAMA, "request", Lost.AUDIO_INPUT, "reject", "no audio; a transcript, if there is one, is sent instead"),
     Row(_OLLAMA, "request", Lost.VIDEO_INPUT, "reject", "no video"),
     Row(_OLLAMA, "request", Lost.DOCUMENTS, "reject", "no documents but texts"),
@@ -347,7 +372,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_OLLAMA, "request", Lost.METADATA, "drop", "no such member"),
     Row(_OLLAMA, "request", Lost.SERVICE_TIER, "drop", "no such member"),
     Row(_OLLAMA, "request", Lost.EXTRA, "drop", "members of another wire, each named"),
-    # ----------------------------------------------------------------- ollama, answers
+    # -- ollama, answers
     Row(_OLLAMA, "answer", Lost.THINKING_SIGNATURE, "drop", "no such member"),
     Row(_OLLAMA, "answer", Lost.REDACTED_THINKING, "drop", "no such member"),
     Row(_OLLAMA, "answer", Lost.CITATIONS, "drop", "no such member"),
@@ -373,6 +398,17 @@ def extra_names(names: Iterable[str]) -> list[str]:
     """Names of dropped top-level members for the header: ``extra.container``, or ``extra`` if a header cannot hold it."""
     fit = [f"{Lost.EXTRA}.{name}" if _HEADER_SAFE.fullmatch(name) else str(Lost.EXTRA) for name in names]
     return list(dict.fromkeys(fit))[:_MOST_EXTRAS]
+
+
+def lost_proof(redacted: bool) -> Lost:
+    """Return the name for the proof of another vendor's thinking: its signature, or all of it if it is encrypted."""
+    return Lost.REDACTED_THINKING if redacted else Lost.THINKING_SIGNATURE
+
+
+def lost_ending(finish: Finish) -> list[Lost]:
+    """Return the names of what most wires have no word for at the end of an answer."""
+    lost = [Lost.STOP_SEQUENCE] if finish.stop_sequence else []
+    return [*lost, Lost.PAUSE] if finish.reason == "pause" else lost
 
 
 def refuse_state(ask: Ask, wire: str) -> None:

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from .collect import Answer
 from .conversation import Ask
 from .events import Event, Failure, TextDelta
+from .text_frame import TextFrame
 
 
 class BadAnswer(Exception):
@@ -57,13 +58,13 @@ class StreamDecoder(Protocol):
         """Decode one SSE event (*name*: its ``event`` field or ``b""``) or one NDJSON line.  Raises BadAnswer."""
         ...
 
-    def run(self, last: tuple[bytes, bytes], data: bytes, at: int) -> tuple[Sequence[str], int]:
-        """Decode a run of server-sent events in *data*, from *at* on, that hold only text: (their texts, end of the run).
+    def frame(self, last: tuple[bytes, bytes]) -> TextFrame | None:
+        """Return the frame of server-sent events that need no ``feed``, for they only continue the text of *last*.
 
-        A shortcut for many small events; ``((), at)`` if it does not apply.  *last* is the event that ``feed`` decoded last:
-        the events of a run must equal it but for their text.
+        *last* is the event that ``feed`` decoded last.  An event that fits the frame and follows directly adds its text and
+        changes nothing else.  None if there is no such frame.
         """
-        return (), at
+        return None
 
     def eof(self) -> Sequence[Event]:
         """The upstream's body ended cleanly.  Returns what is still missing, so that Finish or Failure ends the events."""

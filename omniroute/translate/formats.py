@@ -12,9 +12,11 @@ from . import anthropic, gemini, ollama, openai_chat, openai_responses
 from .events import Failure, Usage
 from .format import Format, Stamp, StreamEncoder
 from .peek import Peek, patch
-from .relay import AnthropicTap, ChatTap, Tap, anthropic_usage, chat_usage
+from .relay import Tap
+from .relay_anthropic import AnthropicTap, anthropic_usage
 from .relay_gemini import GeminiArrayTap, GeminiTap, gemini_usage
 from .relay_ollama import OllamaTap, ollama_usage
+from .relay_openai_chat import ChatTap, chat_usage
 from .relay_openai_responses import ResponsesTap, responses_usage
 
 FORMATS: Final[dict[str, Format]] = {

@@ -32,9 +32,9 @@ from .events import (
     Usage,
     merged,
 )
-from .fidelity import Lost
+from .fidelity import Lost, lost_ending, lost_proof
 from .format import Rendered, Stamp, StreamEncoder
-from .gemini_error import WIRE, encode_stream_error
+from .gemini_error import ERROR_MARK, WIRE, encode_stream_error
 from .gemini_grounding import Said, write_citations, write_logprobs
 from .gemini_shapes import usage_object, write_finish
 from .jsonio import compact, encode
@@ -97,7 +97,7 @@ class _Parts:
     def _thinking(self, block: Thinking) -> list[dict[str, Any] | Raw]:
         own = block.wire == WIRE
         if block.signature and not own:
-            self.drop(Lost.REDACTED_THINKING if block.redacted else Lost.THINKING_SIGNATURE)
+            self.drop(lost_proof(block.redacted))
         signature = block.signature if own else None
         if not block.text:  # the vendor, too, sends a signature without thoughts on a part with an empty text
             return [signed({"text": ""}, signature)] if signature else []
@@ -126,10 +126,8 @@ class _Parts:
         return members
 
     def finish(self, finish: Finish) -> str:
-        if finish.stop_sequence:
-            self.drop(Lost.STOP_SEQUENCE)
-        if finish.reason == "pause":
-            self.drop(Lost.PAUSE)
+        for name in lost_ending(finish):
+            self.drop(name)
         return write_finish(finish)
 
 
@@ -156,13 +154,13 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
     return Rendered(encode(body), tuple(parts.dropped))
 
 
-# --------------------------------------------------------------------------- streams
+# -- streams
 
 
 class Encoder(StreamEncoder):
     """See :class:`~.format.StreamEncoder`.  ``_call`` is the tool call whose arguments are being collected."""
 
-    _opening, _before, _after, _closing = b"", b"data: ", b"\n\n", b""
+    _opening, _before, _after, _closing, _failing = b"", b"data: ", b"\n\n", b"", ERROR_MARK
 
     def __init__(self, stamp: Stamp) -> None:
         self._stamp = stamp
@@ -206,14 +204,14 @@ class Encoder(StreamEncoder):
             return b""
         self._ended = True
         before = b"" if self._pieces else self._opening
-        return before + self._before + encode_stream_error(failure) + self._after + self._closing
+        return before + self._before + encode_stream_error(failure) + self._after + self._failing
 
     @property
     def _plain(self) -> bool:
         """Whether a text delta needs nothing written before it."""
         return self._pieces and self._call is None and not self._ended
 
-    # ------------------------------------------------------------------ chunks
+    # -- chunks
 
     def _begin(self, start: Start) -> None:
         stamp = self._stamp
@@ -242,7 +240,7 @@ class Encoder(StreamEncoder):
             self._arguments = []
             self._put([self._parts.call(call)], out)
 
-    # ------------------------------------------------------------------ one method per event
+    # -- one method per event
 
     def _on_start(self, event: Start, out: list[bytes]) -> None:
         pass
@@ -315,7 +313,7 @@ class Encoder(StreamEncoder):
 class ArrayEncoder(Encoder):
     """The same chunks as one JSON array, for clients that do not ask for ``alt=sse``."""
 
-    _opening, _before, _after, _closing = b"[", b",\r\n", b"", b"]"
+    _opening, _before, _after, _closing, _failing = b"[", b",\r\n", b"", b"]", b"]"
 
     def feed(self, events: Sequence[Event]) -> bytes:
         return self._unled(super().feed(events))

@@ -1,28 +1,26 @@
 """The contents of a Gemini request, read: turns and parts.
 
 The wire accepts member names in camelCase and in snake_case.  Tool results stand among the user's parts and become turns of
-their own.  Google's SDKs keep each chunk of a streamed answer as a separate content; these become one turn again.  Unknown
-parts become Opaque blocks.
+their own.  Google's SDKs keep each chunk of a streamed answer as a separate content; these become one turn again, and a call
+whose arguments were streamed becomes one call.  Unknown parts become Opaque blocks.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw
 
 from .conversation import Block, Media, Opaque, Role, Text, Thinking, ToolCall, ToolResult, Turn
+from .format import BadAnswer
 from .gemini_error import WIRE
+from .gemini_partial_args import PartialArg, PartialArgs
 from .gemini_shapes import ABOUT, Blob, FileData, label_of, media_of_blob, media_of_file
-from .jsonio import Shape, bad, compact, encode, join, members
+from .jsonio import ANY, BOOL, ITEMS, OBJECT, STRING, Shape, bad, compact, encode, join, members, missing
 
 _SNAKE: Final = re.compile(r"_([a-z0-9])")
-_ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
-_STRING: Final[Shape[str]] = Shape(str)
-_BOOL: Final[Shape[bool]] = Shape(bool)
-_OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
-_ANY: Final[Shape[Any]] = Shape(Any)
+_NUMBER: Final[Shape[int | float]] = Shape(int | float)
 # a function response whose only member has one of these names is a wrapper
 _WRAPS: Final = frozenset({"output", "result", "return_value", "content", "error"})
 BESIDE: Final = "part."  # prefix of the label of an Opaque block that describes the part before it
@@ -48,29 +46,31 @@ def fields(raw: Raw | bytes, path: str) -> dict[str, Raw]:
 
 def text_of(given: dict[str, Raw], name: str, path: str) -> str | None:
     """Return the string member *name*; None if absent.  Raises ``OmniError("invalid_request")`` for another type."""
-    return _STRING.read(given[name], join(path, name)) if name in given else None
+    return STRING.read(given[name], join(path, name)) if name in given else None
 
 
 def items(raw: Raw | bytes, path: str) -> list[Raw]:
     """Read a list; a single object counts as a list of one."""
-    return [Raw(bytes(raw))] if bytes(raw)[:1] == b"{" else _ITEMS.read(raw, path)
+    return [Raw(bytes(raw))] if bytes(raw)[:1] == b"{" else ITEMS.read(raw, path)
 
 
-# --------------------------------------------------------------------------- turns
+# -- turns
 
 
 def read_turns(raw: Raw, path: str = "contents") -> list[Turn]:
     """Read ``contents``.  Raises ``OmniError("invalid_request")`` naming the member."""
     turns: list[Turn] = []
     pieces: list[str] = []  # of the text that ends the last turn, joined once at its end
+    streamed = _Streamed()
     for place, content in enumerate(items(raw, path)):
-        read = _content(content, join(path, place))
+        read = _content(content, join(path, place), streamed)
         if turns and read and turns[-1].role == read[0].role == "assistant":
             _continue(turns[-1].blocks, read.pop(0).blocks, pieces)
         if read:
             _join(turns, pieces)
         turns += read
     _join(turns, pieces)
+    streamed.end()
     return turns
 
 
@@ -98,7 +98,7 @@ def _join_last(said: list[Block], pieces: list[str]) -> None:
         pieces.clear()
 
 
-def _content(raw: Raw, path: str) -> list[Turn]:
+def _content(raw: Raw, path: str, streamed: _Streamed) -> list[Turn]:
     turns: list[Turn] = []
     given = fields(raw, path)
     word = text_of(given, "role", path) or "user"
@@ -107,7 +107,7 @@ def _content(raw: Raw, path: str) -> list[Turn]:
         raise bad(join(path, "role"), f"Invalid value for '{join(path, 'role')}': expected user or model, got '{word}'.")
     run: list[Block] = []
     kind: Role = role
-    for block in read_parts(given.get("parts", Raw(b"[]")), join(path, "parts")):
+    for block in read_parts(given.get("parts", Raw(b"[]")), join(path, "parts"), streamed):
         wanted: Role = "tool" if isinstance(block, ToolResult) else role
         if run and wanted != kind:
             turns.append(Turn(kind, run))
@@ -122,15 +122,16 @@ def _content(raw: Raw, path: str) -> list[Turn]:
 def read_system(raw: Raw) -> list[Block]:
     """Read ``systemInstruction``: a text, a content, or its parts."""
     if bytes(raw)[:1] == b'"':
-        return [Text(_STRING.read(raw, "systemInstruction"))]
+        return [Text(STRING.read(raw, "systemInstruction"))]
     given = fields(raw, "systemInstruction")
     parts = given.get("parts", raw if "text" in given else Raw(b"[]"))
     return read_parts(parts, "systemInstruction.parts")
 
 
-def read_parts(raw: Raw, path: str) -> list[Block]:
+def read_parts(raw: Raw, path: str, streamed: _Streamed | None = None) -> list[Block]:
     """Read parts.  What describes a part beside its data (the clip range of a video …) follows it as an Opaque block."""
     blocks: list[Block] = []
+    streamed = streamed or _Streamed()
     for place, part in enumerate(items(raw, path)):
         at = join(path, place)
         given = fields(part, at)
@@ -138,18 +139,20 @@ def read_parts(raw: Raw, path: str) -> list[Block]:
         if about and not given:
             blocks.append(Opaque(WIRE, next(iter(about)), encode(about)))
             continue
-        blocks.append(_part(given, at))
+        block = _part(given, at, streamed)
+        if block is not None:
+            blocks.append(block)
         blocks += [Opaque(WIRE, BESIDE + name, encode({name: value})) for name, value in about.items()]
     return blocks
 
 
-# --------------------------------------------------------------------------- parts
+# -- parts
 
 
-def _part(given: dict[str, Raw], path: str) -> Block:
+def _part(given: dict[str, Raw], path: str, streamed: _Streamed) -> Block | None:
     signature = text_of(given, "thoughtSignature", path)
     if "functionCall" in given:
-        return _call(given["functionCall"], join(path, "functionCall"), signature)
+        return _call(given["functionCall"], join(path, "functionCall"), signature, streamed)
     if "functionResponse" in given:
         return _result(given["functionResponse"], join(path, "functionResponse"))
     if "inlineData" in given or "fileData" in given:
@@ -157,7 +160,7 @@ def _part(given: dict[str, Raw], path: str) -> Block:
     label = label_of(given)
     if label in ("", "text"):
         text = text_of(given, "text", path) or ""
-        if "thought" in given and _BOOL.read(given["thought"], join(path, "thought")):
+        if "thought" in given and BOOL.read(given["thought"], join(path, "thought")):
             return Thinking(text, signature, wire=WIRE)
         return Text(text, signature=signature)
     return Opaque(WIRE, label, encode(given))
@@ -185,24 +188,69 @@ def _standard_base64(data: str) -> str:
 def _needed(given: dict[str, Raw], name: str, path: str) -> str:
     value = text_of(given, name, path)
     if value is None:
-        raise bad(join(path, name), f"Missing required parameter: '{join(path, name)}'.")
+        raise missing(join(path, name))
     return value
 
 
-def _call(raw: Raw, path: str, signature: str | None) -> ToolCall:
+def _call(raw: Raw, path: str, signature: str | None, streamed: _Streamed) -> ToolCall | None:
+    """Read a call; None if it is a piece of the one before."""
     given = fields(raw, path)
+    if streamed.call is not None and "name" not in given:
+        streamed.call.signature = streamed.call.signature or signature
+        streamed.add(given, path)
+        return None
+    streamed.end()
     name = _needed(given, "name", path)
     arguments = "{}"
     if "args" in given:
-        _OBJECT.read(given["args"], join(path, "args"))
+        OBJECT.read(given["args"], join(path, "args"))
         arguments = compact(given["args"]).decode()
-    return ToolCall(text_of(given, "id", path) or "", name, arguments, signature=signature)
+    call = ToolCall(text_of(given, "id", path) or "", name, arguments, signature=signature)
+    if "partialArgs" in given or "willContinue" in given:
+        streamed.begin(call)
+        streamed.add(given, path)
+    return call
+
+
+class _Streamed:
+    """A call whose arguments come in pieces: the calls after it that have no name belong to it, up to the last one."""
+
+    def __init__(self) -> None:
+        self.call: ToolCall | None = None
+        self._args = PartialArgs({})
+
+    def begin(self, call: ToolCall) -> None:
+        self.call, self._args = call, PartialArgs(ANY.read(call.arguments.encode()))
+
+    def add(self, given: dict[str, Raw], path: str) -> None:
+        """Add the pieces in *given*, a member ``functionCall``."""
+        at = join(path, "partialArgs")
+        pieces = items(given.get("partialArgs", Raw(b"[]")), at)
+        try:
+            self._args.add([_piece(raw, join(at, place)) for place, raw in enumerate(pieces)])
+        except BadAnswer as error:
+            raise bad(at, f"Invalid value for '{at}': {error}.") from None
+        if "willContinue" not in given or not BOOL.read(given["willContinue"], join(path, "willContinue")):
+            self.end()
+
+    def end(self) -> None:
+        """Set the arguments of the open call."""
+        if self.call is not None:
+            self.call.arguments = self._args.json()
+            self.call = None
+
+
+def _piece(raw: Raw, path: str) -> PartialArg:
+    given = fields(raw, path)
+    number = _NUMBER.read(given["numberValue"], join(path, "numberValue")) if "numberValue" in given else None
+    truth = BOOL.read(given["boolValue"], join(path, "boolValue")) if "boolValue" in given else None
+    return PartialArg(_needed(given, "jsonPath", path), text_of(given, "stringValue", path), number, truth)
 
 
 def _result(raw: Raw, path: str) -> ToolResult:
     given = fields(raw, path)
     raw, name = given.get("response", Raw(b"{}")), _needed(given, "name", path)
-    response = _OBJECT.read(raw, join(path, "response"))
+    response = OBJECT.read(raw, join(path, "response"))
     blocks = _said(response, raw, name)
     if "parts" in given:
         blocks += read_parts(given["parts"], join(path, "parts"))
@@ -215,9 +263,9 @@ def _result(raw: Raw, path: str) -> ToolResult:
 
 def _said(response: dict[str, Raw], raw: Raw, name: str) -> list[Block]:
     """The text of a response: the value of its only member (beside ``name``) if that is a wrapper, else the whole object."""
-    inner = [(key, value) for key, value in response.items() if key != "name" or _STRING.get(value) != name]
+    inner = [(key, value) for key, value in response.items() if key != "name" or STRING.get(value) != name]
     only = inner[0][1] if len(inner) == 1 and inner[0][0] in _WRAPS else raw
-    value = _ANY.get(only)
+    value = ANY.get(only)
     if isinstance(value, str):
         return [Text(value)]
     if isinstance(value, list) and value and all(_is_text(part) for part in value):
@@ -226,4 +274,5 @@ def _said(response: dict[str, Raw], raw: Raw, name: str) -> list[Block]:
 
 
 def _is_text(part: object) -> bool:
-    return isinstance(part, dict) and isinstance(part.get("text"), str) and part.keys() <= {"type", "text"}
+    """Whether *part* is a text, perhaps with a name of its own (LangChain)."""
+    return isinstance(part, dict) and isinstance(part.get("text"), str) and part.keys() <= {"type", "text", "id"}

@@ -103,6 +103,11 @@ def encode_error(failure: Failure) -> bytes:
     return encode({"error": error_object(failure)})
 
 
+# The Google SDK in Gemini CLI ignores an error event and would take the answer for complete.  Of a comment at the end it
+# makes an error ("Incomplete JSON segment"), and Gemini CLI asks again.  All others skip comments.
+ERROR_MARK: Final = b": error\n\n"
+
+
 def encode_stream_error(failure: Failure) -> bytes:
     """Return the error body on one line, for a stream."""
     body = encode_error(failure)

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from .conversation import Citation
 from .gemini_error import WIRE
-from .jsonio import Shape, compact, encode
+from .jsonio import OBJECT, Shape, compact, encode, present
 
 
 class _Web(Struct):
@@ -74,7 +74,6 @@ _HELD_CHARACTERS: Final = 1024 * 1024  # of one answer's text; no real one is th
 _GROUNDING: Final[Shape[_Grounding]] = Shape(_Grounding)
 _CITATIONS: Final[Shape[_Citations]] = Shape(_Citations)
 _LOGPROBS: Final[Shape[_Logprobs]] = Shape(_Logprobs)
-_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _FACTS: Final[Shape[list[dict[str, Any]]]] = Shape(list[dict[str, Any]])
 
 
@@ -108,7 +107,7 @@ def read_citations(grounding: Raw, citations: Raw, text: str | None) -> list[Cit
     if out:
         _in_characters(out, text)
         given = (("groundingMetadata", grounding), ("citationMetadata", citations))
-        out[0].raw = encode({name: raw for name, raw in given if bytes(raw) not in (b"", b"null")})
+        out[0].raw = encode({name: raw for name, raw in given if present(raw)})
     return out
 
 
@@ -161,7 +160,7 @@ def write_citations(citations: Iterable[Citation], text: str | None) -> tuple[di
     lost = False
     for citation in citations:
         if citation.wire == WIRE:
-            own = (_MEMBERS.get(citation.raw) or {}) if citation.raw is not None else {}
+            own = (OBJECT.get(citation.raw) or {}) if citation.raw is not None else {}
             members |= {name: Raw(compact(raw)) for name, raw in own.items()}
         elif citation.url is None:
             lost = True

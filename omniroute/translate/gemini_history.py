@@ -14,12 +14,14 @@ import msgspec
 from msgspec import Raw
 
 from .conversation import Ask, Block, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
-from .fidelity import Lost, reject
+from .emulation import reminder
+from .fidelity import Losses, Lost, lost_proof, reject
 from .gemini_answer import media_part, signed
 from .gemini_contents import BESIDE
 from .gemini_error import WIRE
 from .gemini_traits import Traits
-from .jsonio import Shape, bad
+from .jsonio import OBJECT, bad
+from .media_type import media_type_of
 from .names import Names, fit, flat, object_text
 from .repair import repair
 
@@ -29,7 +31,6 @@ Written = Json | Raw
 NAME_LIMIT: Final = 64
 SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
 _OPENING: Final = " "  # a blank: Vertex and older models refuse an empty text
-_REMINDER: Final = "<system-reminder>\n%s\n</system-reminder>"
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\r\n\t "
 _NAME_START: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 _NAME: Final = _NAME_START | frozenset("0123456789.:-")
@@ -38,14 +39,6 @@ _MIME_OF_END: Final = {
     **{"heic": "image/heic", "heif": "image/heif", "pdf": "application/pdf", "mp3": "audio/mp3", "wav": "audio/wav"},
     **{"mp4": "video/mp4", "mov": "video/mov", "webm": "video/webm", "txt": "text/plain", "csv": "text/csv"},
 }
-_MIME_OF_HEAD: Final = {
-    "/9j/": "image/jpeg",
-    "iVBOR": "image/png",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
-    "JVBERi": "application/pdf",
-}
-_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _DEFAULT_MIME: Final = {"image": "image/jpeg", "audio": "audio/wav", "video": "video/mp4", "document": "application/pdf"}
 
 
@@ -69,7 +62,7 @@ class GeminiNames(Names):
 class Contents:
     """Writes the contents.  ``lost`` collects the names of what could not be represented."""
 
-    def __init__(self, ask: Ask, names: Names, traits: Traits, lost: list[str]) -> None:
+    def __init__(self, ask: Ask, names: Names, traits: Traits, lost: Losses) -> None:
         self._own = ask.wire == WIRE
         self._called: dict[str, str] = {}  # call id -> the name it was sent under
         self._names = names
@@ -79,17 +72,17 @@ class Contents:
         self.out: list[Json] = []
         self._after: list[Written] = []  # media of tool results, for the next user content
 
-    # ------------------------------------------------------------------ turns
+    # -- turns
 
     def system(self, blocks: list[Block]) -> list[Written]:
         return [part for block in blocks if not isinstance(block, Media) for part in self._user(block)]
 
     def write(self, turns: list[Turn]) -> list[Json]:
         repaired, notes = repair(turns)
-        self._lost += notes
+        self._lost.update(notes)
         for turn in repaired:
             if turn.name:
-                self._lost.append(Lost.PARTICIPANT_NAME)
+                self._lost.add(Lost.PARTICIPANT_NAME)
             if turn.role == "assistant":
                 self._flush()
                 self._add("model", self._assistant(turn.blocks))
@@ -121,11 +114,11 @@ class Contents:
             self.out.append({"role": role, "parts": parts})
 
     def _reminder(self, blocks: list[Block]) -> list[Written]:
-        self._lost.append(Lost.SYSTEM_TURNS)
+        self._lost.add(Lost.SYSTEM_TURNS)
         texts = [part["text"] for part in self.system(blocks) if isinstance(part, dict) and "text" in part]
-        return [{"text": _REMINDER % "\n".join(texts)}] if texts else []
+        return [{"text": reminder("\n".join(texts))}] if texts else []
 
-    # ------------------------------------------------------------------ user parts
+    # -- user parts
 
     def _users(self, blocks: list[Block]) -> list[Written]:
         """Write user parts.  What described a part beside its data is put there again."""
@@ -133,7 +126,7 @@ class Contents:
         for block in blocks:
             part = out[-1] if out else None
             if self._own and isinstance(block, Opaque) and block.label.startswith(BESIDE) and isinstance(part, dict):
-                part |= _MEMBERS.get(block.raw) or {}
+                part |= OBJECT.get(block.raw) or {}
             else:
                 out += self._user(block)
         return out
@@ -145,34 +138,34 @@ class Contents:
             case Media():
                 return self._media(block)
             case Refusal():
-                self._lost.append(Lost.REFUSAL)
+                self._lost.add(Lost.REFUSAL)
                 return _text_part(block.text)
             case Opaque() if block.wire == WIRE:
                 return [Raw(block.raw)]
-        self._lost.append(Lost.THINKING if isinstance(block, Thinking) else Lost.SERVER_BLOCKS)
+        self._lost.add(Lost.THINKING if isinstance(block, Thinking) else Lost.SERVER_BLOCKS)
         return []
 
     def _text(self, block: Text) -> list[Written]:
         self._hint(block)
         if block.citations:
-            self._lost.append(Lost.CITATIONS)
+            self._lost.add(Lost.CITATIONS)
         if block.signature or self._own:
             return [signed({"text": block.text}, block.signature)]
         return _text_part(block.text)
 
     def _hint(self, block: Text | Media | Thinking | ToolCall | ToolResult) -> None:
         if block.cache is not None:
-            self._lost.append(Lost.CACHE_CONTROL)
+            self._lost.add(Lost.CACHE_CONTROL)
 
     def _media(self, media: Media) -> list[Written]:
         self._hint(media)
         if media.detail and media.detail != "auto":
-            self._lost.append(Lost.IMAGE_DETAIL)
+            self._lost.add(Lost.IMAGE_DETAIL)
         if media.citations:
-            self._lost.append(Lost.DOCUMENT_CITATIONS)
+            self._lost.add(Lost.DOCUMENT_CITATIONS)
         before: list[Written] = []
         if media.context:
-            self._lost.append(Lost.DOCUMENT_CONTEXT)
+            self._lost.add(Lost.DOCUMENT_CONTEXT)
             before += _text_part(media.context)
         if media.text is not None or media.blocks is not None:
             before += _text_part(media.name or "")
@@ -186,7 +179,7 @@ class Contents:
             raise bad("messages", f"Invalid data of an input of kind '{media.kind}': it is not base64.")
         part = media_part(msgspec.structs.replace(media, mime=self._mime(media)))
         if part is None and media.transcript:
-            self._lost.append(Lost.AUDIO_INPUT)
+            self._lost.add(Lost.AUDIO_INPUT)
             return [*before, {"text": media.transcript}]
         return [*before, *([part] if part is not None else [])]
 
@@ -195,15 +188,15 @@ class Contents:
         if media.mime:
             return media.mime
         if media.data is not None:
-            found = next((mime for head, mime in _MIME_OF_HEAD.items() if media.data.startswith(head)), "")
+            found = media_type_of(media.data)
         else:
             path = (media.url or "").partition("?")[0].partition("#")[0]
             found = _MIME_OF_END.get(path.rpartition("/")[2].rpartition(".")[2].lower(), "")
             if not found and not self._own:
-                self._lost.append(Lost.IMAGE_URL)
+                self._lost.add(Lost.IMAGE_URL)
         return found or _DEFAULT_MIME[media.kind]
 
-    # ------------------------------------------------------------------ model parts
+    # -- model parts
 
     def _assistant(self, blocks: list[Block]) -> list[Written]:
         out: list[Written] = []
@@ -215,7 +208,7 @@ class Contents:
                 out.append(self._call(block, first))
                 first = False
             elif isinstance(block, Media) and not self._own:
-                self._lost.append(Lost.MEDIA_OUTPUT)
+                self._lost.add(Lost.MEDIA_OUTPUT)
                 out += _text_part(block.transcript or "")
             else:
                 out += self._user(block)
@@ -227,16 +220,16 @@ class Contents:
             part: Json = {"text": block.text} if block.text else {}
             return [signed(part | {"thought": True}, block.signature)] if part or block.signature else []
         if block.signature:
-            self._lost.append(Lost.REDACTED_THINKING if block.redacted else Lost.THINKING_SIGNATURE)
+            self._lost.add(lost_proof(block.redacted))
         if block.text:
-            self._lost.append(Lost.THINKING)
+            self._lost.add(Lost.THINKING)
         return []
 
     def _call(self, call: ToolCall, first: bool) -> Json:
         self._hint(call)
         text, wrapped = object_text(call.arguments, call.kind)
         if wrapped:
-            self._lost.append(Lost.TOOL_ARGUMENTS)
+            self._lost.add(Lost.TOOL_ARGUMENTS)
         function: Json = {"name": self._names.sent(call.name, call.namespace), "args": Raw(text)}
         self._called[call.id] = function["name"]
         self._identify(function, call.id)
@@ -248,7 +241,7 @@ class Contents:
         if id_ in self._ids:
             function["id"] = id_
 
-    # ------------------------------------------------------------------ tool results
+    # -- tool results
 
     def _results(self, results: list[ToolResult]) -> None:
         parts: list[Written] = []
@@ -269,7 +262,7 @@ class Contents:
             return Raw(result.raw)
         texts = [block.text for block in result.blocks if isinstance(block, Text)]
         if any(not isinstance(block, (Text, Media)) for block in result.blocks):
-            self._lost.append(Lost.SERVER_BLOCKS)
+            self._lost.add(Lost.SERVER_BLOCKS)
         text = "\n".join(texts)
         if self._own and not text:
             return {}
@@ -283,7 +276,7 @@ class Contents:
             response["parts"] = parts
         rest = [block for block in media if block not in inside]
         if rest:
-            self._lost.append(Lost.TOOL_RESULT_MEDIA)
+            self._lost.add(Lost.TOOL_RESULT_MEDIA)
             label = response.get("id") or response["name"]
             self._after.append({"text": f"From the result of the tool call {label}:"})
             self._after += [part for block in rest for part in self._media(block)]

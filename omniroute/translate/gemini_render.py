@@ -6,36 +6,27 @@ rewritten for others (``schema.py``).
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, Final
 
 from msgspec import Raw
 
-from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool, first_turn
-from .fidelity import Lost, extra_names, refuse_state
+from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool, system_and_turns
+from .emulation import TEXT_SCHEMA, effort_of, json_instruction
+from .fidelity import Losses, Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .gemini_error import WIRE
 from .gemini_history import Contents, GeminiNames, Json, Written
 from .gemini_traits import Traits
-from .jsonio import Shape, compact, encode
-from .names import chosen, tools_by_name
+from .jsonio import ANY, OBJECT, encode
+from .names import chosen
 from .schema import reduce, reduce_object
 
 _STOPS: Final = 5
 _LARGEST_SEED: Final = 2**31 - 1
 _BUDGET_OF_EFFORT: Final = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
 _LEVEL_OF_EFFORT: Final = {"minimal": "minimal", "low": "low", "medium": "medium"}  # else high
-_LEVELS_OF_BUDGET: Final = ((1024, "low"), (10_240, "medium"))  # largest budget -> level; above: high
 _LEAST_BUDGET_OF_PRO: Final = 128
-_TEXT_SCHEMA: Final[Json] = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-_SCHEMA_INSTRUCTION: Final = (
-    "Answer only with a JSON value that conforms to the following JSON Schema, "
-    "without any other text and without code fences.\n%s"
-)
-_JSON_INSTRUCTION: Final = "Answer only with a single valid JSON object, without any other text and without code fences."
 _MODES: Final = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
-_ANY: Final[Shape[Any]] = Shape(Any)
-_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
@@ -51,7 +42,7 @@ class _Request:
         self.own = ask.wire == WIRE
         self.traits = Traits(target)
         self.names = GeminiNames()
-        self.lost: list[str] = []
+        self.lost = Losses()
         self.extra = {name: Raw(raw) for name, raw in ask.extra.items()} if self.own else {}
         self.config: Json = {}
         self.system: list[Written] = []
@@ -59,11 +50,9 @@ class _Request:
     def render(self) -> Rendered:
         ask = self.ask
         contents = Contents(ask, self.names, self.traits, self.lost)
-        self.system = contents.system(ask.system)
-        first = first_turn(ask)
-        for turn in ask.turns[:first]:
-            self.system += contents.system(turn.blocks)
-        body: Json = {"contents": contents.write(ask.turns[first:])}
+        prompt, turns = system_and_turns(ask)
+        self.system = contents.system(prompt)
+        body: Json = {"contents": contents.write(turns)}
         tools = self._tools()
         if ask.sampling != NO_SAMPLING:
             self._sampling(ask.sampling)
@@ -80,18 +69,14 @@ class _Request:
         if self.config:
             body["generationConfig"] = self.config
         self._rest(body)
-        return Rendered(encode(body), tuple(dict.fromkeys(map(str, self.lost))), self.names.renamed)
-
-    def _lose(self, name: Lost, lost: bool = True) -> None:
-        if lost:
-            self.lost.append(name)
+        return Rendered(encode(body), self.lost.names(), self.names.renamed)
 
     def _rest_of(self, name: str) -> dict[str, Raw]:
         """What a client of this wire sent under *name* that has no neutral meaning."""
         raw = self.extra.pop(name, None)
-        return (_MEMBERS.get(raw) or {}) if raw is not None else {}
+        return (OBJECT.get(raw) or {}) if raw is not None else {}
 
-    # ------------------------------------------------------------------ tools
+    # -- tools
 
     def _tools(self) -> list[Json]:
         functions: list[Json] = []
@@ -100,9 +85,9 @@ class _Request:
             if tool.kind != "server":
                 functions.append(self._function(tool))
             elif tool.wire == WIRE and tool.raw is not None:
-                servers.append(dict(_MEMBERS.get(tool.raw) or {}))
+                servers.append(dict(OBJECT.get(tool.raw) or {}))
             else:
-                self._lose(Lost.SERVER_TOOLS)
+                self.lost.add(Lost.SERVER_TOOLS)
         return [*([{"functionDeclarations": functions}] if functions else []), *servers]
 
     def _offered(self) -> list[Tool]:
@@ -110,25 +95,25 @@ class _Request:
         choice = self.ask.tool_choice
         if choice is None or choice.mode != "allowed" or choice.required or self.own:
             return self.ask.tools
-        self._lose(Lost.ALLOWED_TOOLS)
+        self.lost.add(Lost.ALLOWED_TOOLS)
         return chosen(self.ask.tools, choice.names)
 
     def _function(self, tool: Tool) -> Json:
-        self._lose(Lost.CACHE_CONTROL, tool.cache is not None)
-        self._lose(Lost.DEFERRED_TOOLS, tool.deferred)
-        self._lose(Lost.TOOL_NAMESPACE, bool(tool.namespace))
-        self._lose(Lost.STRICT_TOOLS, bool(tool.strict))
-        self._lose(Lost.CUSTOM_TOOLS, tool.kind == "custom")
+        self.lost.add(Lost.CACHE_CONTROL, tool.cache is not None)
+        self.lost.add(Lost.DEFERRED_TOOLS, tool.deferred)
+        self.lost.add(Lost.TOOL_NAMESPACE, bool(tool.namespace))
+        self.lost.add(Lost.STRICT_TOOLS, bool(tool.strict))
+        self.lost.add(Lost.CUSTOM_TOOLS, tool.kind == "custom")
         out: Json = {"name": self.names.sent(tool.name, tool.namespace)}
         if tool.description:
             out["description"] = tool.description
-        schema = _ANY.get(tool.schema) if tool.schema is not None else None
+        schema = ANY.get(tool.schema) if tool.schema is not None else None
         if tool.kind == "custom":
-            schema = _TEXT_SCHEMA
+            schema = TEXT_SCHEMA
         if isinstance(schema, dict) and schema:
             self._parameters(out, schema, tool)
         if tool.wire == WIRE and tool.raw is not None:
-            out |= _MEMBERS.get(tool.raw) or {}
+            out |= OBJECT.get(tool.raw) or {}
         return out
 
     def _parameters(self, out: Json, schema: Json, tool: Tool) -> None:
@@ -138,38 +123,30 @@ class _Request:
             out["parametersJsonSchema"] = raw
             return
         reduced = reduce_object(schema)
-        self._lose(Lost.TOOL_SCHEMA, reduced.lossy)
+        self.lost.add(Lost.TOOL_SCHEMA, reduced.lossy)
         if reduced.schema.get("properties"):  # an object without properties is refused
             out["parameters"] = reduced.schema
 
     def _tool_config(self, tools: bool) -> Json | None:
         choice, out = self.ask.tool_choice, dict[str, Any](self._rest_of("toolConfig"))
-        self._lose(Lost.PARALLEL_TOOLS, tools and self.ask.parallel_tools is False)
+        self.lost.add(Lost.PARALLEL_TOOLS, tools and self.ask.parallel_tools is False)
         if choice is not None and tools:
             calling: Json = {"mode": _MODES.get(choice.mode, "ANY")}
             if choice.mode == "allowed" and not choice.required:
                 calling = {"mode": "AUTO"}
             elif choice.mode in ("tool", "allowed"):
-                calling["allowedFunctionNames"] = [self._sent_name(name) for name in choice.names]
+                calling["allowedFunctionNames"] = self.names.sent_for(choice, self.ask.tools)
             out = {"functionCallingConfig": calling, **out}
         elif choice is not None:
-            self._lose(Lost.TOOL_CHOICE, choice.mode not in ("auto", "none"))
+            self.lost.add(Lost.TOOL_CHOICE, choice.mode not in ("auto", "none"))
         return out or None
 
-    @cached_property
-    def _tools_by_name(self) -> dict[str, Tool]:
-        return tools_by_name(self.ask.tools)
-
-    def _sent_name(self, name: str) -> str:
-        tool = self._tools_by_name.get(name)
-        return self.names.sent(tool.name, tool.namespace) if tool is not None else self.names.sent(name)
-
-    # ------------------------------------------------------------------ generationConfig
+    # -- generationConfig
 
     def _sampling(self, said: Sampling) -> None:
         seed = said.seed
         if seed is not None and not -_LARGEST_SEED <= seed <= _LARGEST_SEED:
-            self._lose(Lost.SEED)
+            self.lost.add(Lost.SEED)
             seed %= _LARGEST_SEED
         table = (
             ("temperature", said.temperature),
@@ -183,31 +160,30 @@ class _Request:
             ("logprobs", said.top_logprobs if said.logprobs or self.own else None),
         )
         self.config |= {name: value for name, value in table if value is not None}
-        self._lose(Lost.MIN_P, said.min_p is not None)
-        self._lose(Lost.LOGIT_BIAS, said.logit_bias is not None)
+        self.lost.add(Lost.MIN_P, said.min_p is not None)
+        self.lost.add(Lost.LOGIT_BIAS, said.logit_bias is not None)
 
     def _limits(self) -> None:
         ask, most = self.ask, self.target.max_output
         if ask.max_tokens is not None:
             over = bool(most) and ask.max_tokens > most and not self.own
-            self._lose(Lost.MAX_TOKENS, over)
+            self.lost.add(Lost.MAX_TOKENS, over)
             self.config["maxOutputTokens"] = most if over else ask.max_tokens
         if ask.stop:
             self.config["stopSequences"] = ask.stop if self.own else ask.stop[:_STOPS]
-            self._lose(Lost.STOP, len(self.config["stopSequences"]) < len(ask.stop))
+            self.lost.add(Lost.STOP, len(self.config["stopSequences"]) < len(ask.stop))
         if self.own and ask.modalities:
             self.config["responseModalities"] = [word.upper() for word in ask.modalities]
         elif "image" in ask.modalities:
             self.config["responseModalities"] = [word.upper() for word in ask.modalities if word != "audio"]
-        self._lose(Lost.MODALITIES, "audio" in ask.modalities and not self.own)
+        self.lost.add(Lost.MODALITIES, "audio" in ask.modalities and not self.own)
 
     def _response_format(self, wish: ResponseFormat | None, functions: bool) -> None:
         if wish is None or wish.kind == "text":
             return
         if functions and not self.own and not self.traits.json_with_tools:  # older models refuse the combination
-            self._lose(Lost.RESPONSE_FORMAT)
-            schema = compact(wish.schema).decode() if wish.schema is not None else ""
-            self.system.append({"text": _SCHEMA_INSTRUCTION % schema if schema else _JSON_INSTRUCTION})
+            self.lost.add(Lost.RESPONSE_FORMAT)
+            self.system.append({"text": json_instruction(wish.schema)})
             return
         self.config["responseMimeType"] = "application/json"
         if wish.schema is None:
@@ -215,15 +191,15 @@ class _Request:
         if self.traits.json_schema:
             self.config["responseJsonSchema"] = Raw(wish.schema)
         else:
-            reduced = reduce(_ANY.get(wish.schema))
-            self._lose(Lost.RESPONSE_FORMAT, reduced.lossy)
+            reduced = reduce(ANY.get(wish.schema))
+            self.lost.add(Lost.RESPONSE_FORMAT, reduced.lossy)
             self.config["responseSchema"] = reduced.schema
 
     def _reasoning(self, said: Reasoning | None) -> None:
         if said is None:
             return
         if not self.traits.thinks and not self.own:
-            self._lose(Lost.REASONING, said.enabled is not False and said.effort != "none")
+            self.lost.add(Lost.REASONING, said.enabled is not False and said.effort != "none")
             return
         off = said.enabled is False or said.effort == "none"
         thinking: Json = self._off() if off and not self.own else self._amount(said)
@@ -232,17 +208,17 @@ class _Request:
                 thinking["includeThoughts"] = said.show != "omitted"
         elif not off:
             thinking["includeThoughts"] = said.show != "omitted"
-        self._lose(Lost.REASONING_DISPLAY, said.show in ("concise", "detailed") and not self.own)
+        self.lost.add(Lost.REASONING_DISPLAY, said.show in ("concise", "detailed") and not self.own)
         if thinking:
             self.config["thinkingConfig"] = thinking
 
     def _off(self) -> Json:
         """The least thinking that the model supports; only some can switch it off."""
         if self.traits.levels:
-            self._lose(Lost.REASONING)
+            self.lost.add(Lost.REASONING)
             return {"thinkingLevel": "minimal" if self.traits.flash else "low"}
         if self.traits.pro:
-            self._lose(Lost.REASONING)
+            self.lost.add(Lost.REASONING)
             return {"thinkingBudget": _LEAST_BUDGET_OF_PRO}
         return {"thinkingBudget": 0}
 
@@ -259,7 +235,7 @@ class _Request:
         if said.budget is not None:
             out["thinkingBudget"] = said.budget
         elif said.effort is not None:
-            self._lose(Lost.REASONING_EFFORT)
+            self.lost.add(Lost.REASONING_EFFORT)
             out["thinkingBudget"] = _BUDGET_OF_EFFORT.get(said.effort, 8192)
         elif said.adaptive:
             out["thinkingBudget"] = -1
@@ -273,11 +249,11 @@ class _Request:
             if level == "minimal" and not self.traits.flash:
                 level = "low"
         else:
-            level = next((word for most, word in _LEVELS_OF_BUDGET if (said.budget or 0) <= most), "high")
-            self._lose(Lost.REASONING_BUDGET)
+            level = effort_of(said.budget or 0)
+            self.lost.add(Lost.REASONING_BUDGET)
         return {"thinkingLevel": level}
 
-    # ------------------------------------------------------------------ the rest
+    # -- the rest
 
     def _rest(self, body: Json) -> None:
         ask = self.ask
@@ -287,7 +263,7 @@ class _Request:
             (Lost.METADATA, ask.metadata is not None),
             (Lost.SERVICE_TIER, ask.service_tier not in (None, "auto", "default")),
         ):
-            self._lose(name, lost)
+            self.lost.add(name, lost)
         body |= self.extra
         if not self.own:
-            self.lost += extra_names(ask.extra)
+            self.lost.update(extra_names(ask.extra))

@@ -6,7 +6,6 @@ unknown tools are server tools.  The path says model and stream mode, so the cal
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Raw
@@ -14,16 +13,12 @@ from msgspec import Raw
 from .conversation import Ask, Reasoning, ResponseFormat, Tool, ToolChoice
 from .gemini_contents import fields, items, read_system, read_turns, text_of
 from .gemini_error import WIRE
-from .jsonio import Shape, bad, decode_object, encode, join
+from .jsonio import BOOL, FLOAT, INT, STRING, STRINGS, Shape, bad, decode_object, encode, join, missing
+from .request_fields import Reader
 from .schema_restore import restore
 
-_STRING: Final[Shape[str]] = Shape(str)
-_STRINGS: Final[Shape[list[str]]] = Shape(list[str])
 _WORD: Final[Shape[str | int]] = Shape(str | int)
 _WORDS: Final[Shape[list[str | int]]] = Shape(list[str | int])
-_BOOL: Final[Shape[bool]] = Shape(bool)
-_INT: Final[Shape[int]] = Shape(int)
-_FLOAT: Final[Shape[float]] = Shape(float)
 _JSON: Final = "application/json"
 
 
@@ -31,7 +26,7 @@ def decode_request(body: bytes) -> Ask:
     """Read a whole request.  Raises ``OmniError("invalid_request")`` naming the member."""
     top = fields(body, "")
     if "contents" not in top:
-        raise bad("contents", "Missing required parameter: 'contents'.")
+        raise missing("contents")
     ask = Ask(wire=WIRE)
     for name, raw in top.items():
         read = _TOP.get(name)
@@ -43,7 +38,7 @@ def decode_request(body: bytes) -> Ask:
 
 
 def _model(ask: Ask, raw: Raw) -> None:
-    ask.model = _STRING.read(raw, "model").removeprefix("models/")
+    ask.model = STRING.read(raw, "model").removeprefix("models/")
 
 
 def _contents(ask: Ask, raw: Raw) -> None:
@@ -54,7 +49,7 @@ def _system(ask: Ask, raw: Raw) -> None:
     ask.system = read_system(raw)
 
 
-# --------------------------------------------------------------------------- tools
+# -- tools
 
 _DECLARED: Final = frozenset({"name", "description", "parameters", "parametersJsonSchema"})
 
@@ -74,7 +69,7 @@ def _function(raw: Raw, path: str) -> Tool:
     given = fields(raw, path)
     name = text_of(given, "name", path)
     if name is None:
-        raise bad(join(path, "name"), f"Missing required parameter: '{join(path, 'name')}'.")
+        raise missing(join(path, "name"))
     rest = {key: value for key, value in given.items() if key not in _DECLARED}
     return Tool(
         name,
@@ -124,7 +119,7 @@ def _tool_config(ask: Ask, raw: Raw) -> None:
 def _choice(mode: Any, calling: dict[str, Raw], path: str) -> ToolChoice | None:
     names: tuple[str, ...] = ()
     if "allowedFunctionNames" in calling:
-        names = tuple(_STRINGS.read(calling["allowedFunctionNames"], join(path, "allowedFunctionNames")))
+        names = tuple(STRINGS.read(calling["allowedFunctionNames"], join(path, "allowedFunctionNames")))
     if mode is None or not names or mode == "none":
         return ToolChoice(mode) if mode is not None else None
     if mode == "required" and len(names) == 1:
@@ -132,18 +127,18 @@ def _choice(mode: Any, calling: dict[str, Raw], path: str) -> ToolChoice | None:
     return ToolChoice("allowed", names, required=mode == "required")
 
 
-# --------------------------------------------------------------------------- generationConfig
+# -- generationConfig
 
 _CONFIG: Final[dict[str, tuple[Shape[Any], str]]] = {
-    "temperature": (_FLOAT, "temperature"),
-    "topP": (_FLOAT, "top_p"),
-    "topK": (_INT, "top_k"),
-    "seed": (_INT, "seed"),
-    "presencePenalty": (_FLOAT, "presence_penalty"),
-    "frequencyPenalty": (_FLOAT, "frequency_penalty"),
-    "candidateCount": (_INT, "n"),
-    "responseLogprobs": (_BOOL, "logprobs"),
-    "logprobs": (_INT, "top_logprobs"),
+    "temperature": (FLOAT, "temperature"),
+    "topP": (FLOAT, "top_p"),
+    "topK": (INT, "top_k"),
+    "seed": (INT, "seed"),
+    "presencePenalty": (FLOAT, "presence_penalty"),
+    "frequencyPenalty": (FLOAT, "frequency_penalty"),
+    "candidateCount": (INT, "n"),
+    "responseLogprobs": (BOOL, "logprobs"),
+    "logprobs": (INT, "top_logprobs"),
 }
 
 
@@ -154,9 +149,9 @@ def _generation_config(ask: Ask, raw: Raw) -> None:
         if name in config:
             setattr(ask.sampling, attribute, shape.read(_whole(config.pop(name), shape), join(path, name)))
     if "maxOutputTokens" in config:
-        ask.max_tokens = _INT.read(_whole(config.pop("maxOutputTokens"), _INT), join(path, "maxOutputTokens"))
+        ask.max_tokens = INT.read(_whole(config.pop("maxOutputTokens"), INT), join(path, "maxOutputTokens"))
     if "stopSequences" in config:
-        ask.stop = _STRINGS.read(config.pop("stopSequences"), join(path, "stopSequences"))
+        ask.stop = STRINGS.read(config.pop("stopSequences"), join(path, "stopSequences"))
     if "responseModalities" in config:
         given = _WORDS.read(config.pop("responseModalities"), join(path, "responseModalities"))
         ask.modalities = [w.lower() if isinstance(w, str) else _MODALITY_NUMBER.get(w, str(w)) for w in given]
@@ -170,7 +165,7 @@ def _generation_config(ask: Ask, raw: Raw) -> None:
 def _whole(raw: Raw, shape: Shape[Any]) -> Raw:
     """Accept ``40.0`` for ``40``: languages without an integer type send it, and so the API accepts it."""
     text = bytes(raw)
-    return Raw(text[:-2]) if shape is _INT and text.endswith(b".0") else raw
+    return Raw(text[:-2]) if shape is INT and text.endswith(b".0") else raw
 
 
 def _response_format(ask: Ask, config: dict[str, Raw], path: str) -> None:
@@ -188,11 +183,11 @@ def _response_format(ask: Ask, config: dict[str, Raw], path: str) -> None:
 
 def _thinking(ask: Ask, config: dict[str, Raw], path: str) -> None:
     given = fields(config["thinkingConfig"], path)
-    show = _BOOL.read(given["includeThoughts"], join(path, "includeThoughts")) if "includeThoughts" in given else None
+    show = BOOL.read(given["includeThoughts"], join(path, "includeThoughts")) if "includeThoughts" in given else None
     level = text_of(given, "thinkingLevel", path)
     budget = None
     if "thinkingBudget" in given:
-        budget = _INT.read(_whole(given["thinkingBudget"], _INT), join(path, "thinkingBudget"))
+        budget = INT.read(_whole(given["thinkingBudget"], INT), join(path, "thinkingBudget"))
     if level is None and budget is None and not show:
         return  # asks for nothing that another wire could switch on, so it is kept as it is
     config.pop("thinkingConfig")
@@ -205,7 +200,7 @@ def _thinking(ask: Ask, config: dict[str, Raw], path: str) -> None:
     ask.reasoning = reasoning
 
 
-_TOP: Final[dict[str, Callable[[Ask, Raw], None]]] = {
+_TOP: Final[dict[str, Reader]] = {
     "model": _model,
     "contents": _contents,
     "systemInstruction": _system,

@@ -12,16 +12,17 @@ from msgspec import Raw, Struct
 
 from .conversation import Media
 from .events import Finish, FinishReason, Usage
-from .jsonio import Shape
+from .gemini_partial_args import PartialArg
+from .jsonio import ABSENT, VALUES, Shape
 from .usage import GeminiUsage
-
-ABSENT: Final = Raw(b"")
 
 
 class Call(Struct, gc=False):
     name: str | None = None
     id: str | None = None
     args: Raw = ABSENT
+    partialArgs: list[PartialArg] | None = None
+    willContinue: bool | None = None
 
 
 class Blob(Struct, gc=False):
@@ -88,7 +89,6 @@ class _RawChunk(Struct):
 
 CHUNK: Final[Shape[Chunk]] = Shape(Chunk)
 _RAW_CHUNK: Final[Shape[_RawChunk]] = Shape(_RawChunk)
-_OBJECT: Final[Shape[dict[str, Any]]] = Shape(dict[str, Any])
 # members that describe a part, beside its data
 ABOUT: Final = ("videoMetadata", "mediaResolution", "partMetadata")
 _DESCRIBES: Final = frozenset({"thought", "thoughtSignature", *ABOUT})
@@ -105,7 +105,7 @@ def raw_parts(data: bytes) -> list[Raw]:
 
 def label_of(part: Mapping[str, Any] | Raw) -> str:
     """The name of the member that holds a part's data (``executableCode`` …); ``""`` if there is none."""
-    fields = _OBJECT.get(part) or {} if isinstance(part, Raw) else part
+    fields = VALUES.get(part) or {} if isinstance(part, Raw) else part
     return next((name for name, value in fields.items() if name not in _DESCRIBES and value is not None), "")
 
 
@@ -136,7 +136,7 @@ def media_of_file(file: FileData, signature: str | None = None) -> Media:
     return media
 
 
-# --------------------------------------------------------------------------- finish reasons
+# -- finish reasons
 
 FINISH: Final[dict[str, FinishReason]] = {
     "STOP": "stop",
@@ -203,7 +203,7 @@ def write_finish(finish: Finish) -> str:
     return finish.raw if FINISH.get(finish.raw) == finish.reason else REASON[finish.reason]
 
 
-# --------------------------------------------------------------------------- usage
+# -- usage
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

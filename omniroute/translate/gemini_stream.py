@@ -31,8 +31,8 @@ from .events import (
 from .format import BadAnswer, StreamDecoder
 from .gemini_error import WIRE, decode_error
 from .gemini_grounding import Said, read_citations, read_logprobs
+from .gemini_partial_args import PartialArgs
 from .gemini_shapes import (
-    ABSENT,
     MARKS,
     UNFINISHED,
     Call,
@@ -45,11 +45,10 @@ from .gemini_shapes import (
     raw_parts,
     read_finish,
 )
-from .jsonio import Shape, check_text, compact, mended
+from .jsonio import ABSENT, ITEMS, OBJECT, VALUES, check_text, compact, mended
 from .usage import GeminiUsage, from_gemini
 
 _decode: Final = msgspec.json.Decoder(Chunk).decode
-_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING: Final = (b"", b"null")
 _CUT: Final = "The provider's stream ended before the answer was complete."
@@ -65,6 +64,8 @@ class Decoder(StreamDecoder):
         self._said = False  # a candidate was seen
         self._finish: Finish | None = None
         self._called = False
+        self._open: ToolStart | None = None  # a call whose arguments come in pieces
+        self._pieces = PartialArgs({})  # of the open call
         self._text = Said()  # so far
         self._usage: GeminiUsage | None = None
         self._grounding: Raw = ABSENT
@@ -111,6 +112,7 @@ class Decoder(StreamDecoder):
             return ()
         self._done = True
         out: list[Event] = [] if self._started else [Start()]
+        self._end_call(out)
         if self._grounding is not ABSENT or self._citations is not ABSENT:
             citations = read_citations(self._grounding, self._citations, self._text.text())
             out += [CitationDelta(citation) for citation in citations]
@@ -127,14 +129,14 @@ class Decoder(StreamDecoder):
         out.append(finish)
         return out
 
-    # ------------------------------------------------------------------ odd events
+    # -- odd events
 
     def _odd(self, data: bytes, error: Exception) -> Sequence[Event]:
         """Handle data that is not a chunk: an end mark, an error in another shape, or garbage."""
         text = data.strip()
         if text in (b"", b"[DONE]", b"null"):
             return ()
-        found = _MEMBERS.get(text[1:-1] if text[:1] == b"[" else text)
+        found = OBJECT.get(text[1:-1] if text[:1] == b"[" else text)
         if found is not None and "error" in found:
             return self._fail(decode_error(0, data))
         raise BadAnswer(f"unreadable event: {error}") from None
@@ -146,7 +148,7 @@ class Decoder(StreamDecoder):
             out.append(from_gemini(self._usage))
         return [*out, failure]
 
-    # ------------------------------------------------------------------ candidates
+    # -- candidates
 
     def _candidate(self, candidate: Candidate, data: bytes, out: list[Event]) -> None:
         self._said = True
@@ -196,12 +198,32 @@ class Decoder(StreamDecoder):
 
     def _call(self, call: Call, signature: str | None, out: list[Event]) -> None:
         if not call.name:
-            return  # a piece of streamed arguments, which only a client of this wire can have asked for
+            self._piece(call, signature, out)
+            return
+        self._end_call(out)
         self._called = True
+        start = ToolStart(call.id or "", call.name, signature=signature or None)
+        if call.willContinue or call.partialArgs:
+            self._open, self._pieces = start, PartialArgs(VALUES.get(call.args) or {})
+            self._piece(call, signature, out)
+            return
         arguments = bytes(call.args) if bytes(call.args) in _NOTHING else compact(call.args)
-        out.append(ToolStart(call.id or "", call.name, signature=signature or None))
-        out.append(ToolArguments(arguments.decode("utf-8", "replace") if arguments not in _NOTHING else "{}"))
-        out.append(BlockEnd())
+        text = arguments.decode("utf-8", "replace") if arguments not in _NOTHING else "{}"
+        out += (start, ToolArguments(text), BlockEnd())
+
+    def _piece(self, call: Call, signature: str | None, out: list[Event]) -> None:
+        """Add a piece of the open call's arguments."""
+        if self._open is None:
+            return
+        self._open.signature = self._open.signature or signature or None
+        self._pieces.add(call.partialArgs or ())
+        if not call.willContinue:
+            self._end_call(out)
+
+    def _end_call(self, out: list[Event]) -> None:
+        if self._open is not None:
+            out += (self._open, ToolArguments(self._pieces.json()), BlockEnd())
+            self._open = None
 
     def _opaque(self, place: int, data: bytes, signature: str | None, out: list[Event]) -> None:
         if self._read is not data:
@@ -229,14 +251,11 @@ def decode_answer(body: bytes) -> list[Event]:
 
 def _chunks(data: bytes) -> list[bytes]:
     if data[:1] == b"[":
-        listed = [bytes(raw) for raw in _LIST.answer(data)]
+        listed = [bytes(raw) for raw in ITEMS.answer(data)]
         if not listed:
             raise BadAnswer("an empty list")
         return listed
-    found = _MEMBERS.answer(data)
+    found = OBJECT.answer(data)
     if "error" not in found and not any(mark in found for mark in MARKS):
         raise BadAnswer("an answer without candidates")
     return [data]
-
-
-_LIST: Final[Shape[list[Raw]]] = Shape(list[Raw])

@@ -8,6 +8,7 @@ A slice that no shape reads is never parsed, so it can neither fail nor change. 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -25,11 +26,27 @@ _ESCAPE: Final = re.compile(rb"\\(?:" + _PAIR + rb"|(u[dD][89a-fA-F][0-9a-fA-F]{
 _INDEX: Final = re.compile(r"\[(\d+|\.\.\.)\]")
 
 encode: Final = msgspec.json.Encoder().encode
+ABSENT: Final = Raw()  # the default of a member that is kept unparsed
 
 
 def bad(param: str, message: str) -> OmniError:
     """Return the error for a client's mistake at the dotted path *param* (``""`` = the body as a whole)."""
     return OmniError("invalid_request", message, param=param or None)
+
+
+def missing(param: str) -> OmniError:
+    """Return the error for a required member that a client left out."""
+    return bad(param, f"Missing required parameter: '{param}'.")
+
+
+def present(raw: Raw) -> bool:
+    """Whether the member is there and not null."""
+    return bytes(raw) not in (b"", b"null")
+
+
+def bytes_or_none(raw: Raw) -> bytes | None:
+    """Return a value that is only passed on; None if the member is not present."""
+    return bytes(raw) if present(raw) else None
 
 
 def join(path: str, tail: str | int) -> str:
@@ -76,6 +93,21 @@ class Shape(Generic[T]):
             return self.get(whole) if (whole := mended(raw)) is not None else None
 
 
+# shapes that most codecs need
+STRING: Final[Shape[str]] = Shape(str)
+STRINGS: Final[Shape[list[str]]] = Shape(list[str])
+STRING_OR_STRINGS: Final[Shape[str | list[str]]] = Shape(str | list[str])
+STRING_OR_ITEMS: Final[Shape[str | list[Raw]]] = Shape(str | list[Raw])
+BOOL: Final[Shape[bool]] = Shape(bool)
+INT: Final[Shape[int]] = Shape(int)
+FLOAT: Final[Shape[float]] = Shape(float)
+OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])  # its members unparsed
+VALUES: Final[Shape[dict[str, Any]]] = Shape(dict[str, Any])  # the same, parsed
+ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
+ANY: Final[Shape[Any]] = Shape(Any)
+_VALID: Final[Shape[Raw]] = Shape(Raw)
+
+
 def mended(raw: bytes | Raw) -> bytes | None:
     """Return *raw* with U+FFFD in place of each unpaired surrogate; None if there is none.
 
@@ -103,22 +135,18 @@ def check_text(data: bytes) -> None:
         raise BadAnswer("not UTF-8")
 
 
-_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
-_ANY: Final[Shape[Any]] = Shape(Any)
-
-
 def members(raw: bytes | Raw, path: str = "") -> dict[str, Raw]:
     """Return the members of a client's JSON object as raw slices, without ``null`` ones (they mean "not said")."""
     try:
         str(memoryview(raw), "utf-8")  # unparsed slices would hide broken UTF-8
     except UnicodeDecodeError:
         raise bad(path, "Invalid JSON body: not UTF-8") from None
-    return {name: value for name, value in _MEMBERS.read(raw, path).items() if bytes(value) != b"null"}
+    return {name: value for name, value in OBJECT.read(raw, path).items() if bytes(value) != b"null"}
 
 
 def decode_object(raw: bytes | Raw, path: str = "") -> dict[str, Any]:
     """Return a client's JSON object as plain Python values."""
-    value = _ANY.read(raw, path)
+    value = ANY.read(raw, path)
     if not isinstance(value, dict):
         raise bad(path, f"Expected `object`, got `{type(value).__name__}`")
     return value
@@ -135,12 +163,15 @@ def compact(raw: bytes | Raw) -> bytes:
         raise BadAnswer(str(error)) from None
 
 
+def joined(arrays: Iterable[bytes]) -> bytes:
+    """Return one JSON array, on one line, of the items of several."""
+    items = (compact(array)[1:-1].strip() for array in arrays)
+    return b"[" + b",".join([some for some in items if some]) + b"]"
+
+
 def is_json(text: str | bytes) -> bool:
     """Whether *text* is one complete JSON value."""
     return _VALID.get(text.encode() if isinstance(text, str) else text) is not None
-
-
-_VALID: Final[Shape[Raw]] = Shape(Raw)
 
 
 def _wrong_type(text: str, path: str) -> OmniError:
@@ -148,9 +179,8 @@ def _wrong_type(text: str, path: str) -> OmniError:
     assert match is not None
     what, where = match[1], match[2] or ""
     full = (path + _INDEX.sub(r".\1", where).replace("...", "*")).lstrip(".")
-    if missing := _MISSING.match(what):
-        full = join(full, missing[1])
-        return bad(full, f"Missing required parameter: '{full}'.")
+    if absent := _MISSING.match(what):
+        return missing(join(full, absent[1]))
     if not full:
         return bad(full, f"Invalid request body: {what}.")
     return bad(full, f"Invalid value for '{full}': {what[:1].lower()}{what[1:]}.")

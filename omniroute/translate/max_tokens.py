@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-import msgspec
 from msgspec import Raw
 
+from .jsonio import ABSENT, INT, OBJECT, encode
 from .peek import Peek, edited
 
 _LARGEST: Final = 1 << 53  # larger limits are read as this one, so that a price can be computed
 FEWEST_THOUGHTS: Final = 1024  # Anthropic's smallest thinking budget, which must be below ``max_tokens``
-_object: Final = msgspec.json.Decoder(dict[str, Raw])
-_encode: Final = msgspec.json.encode
 
 
 class Place(NamedTuple):
@@ -55,43 +53,33 @@ def capped(wire: str, found: Peek, most: int, *, modern: bool = False) -> Peek:
     if not (changes := _changes(place, inner, most, modern)):
         return found
     merged = {**inner, **{key: Raw(value) for key, value in changes.items()}}
-    return edited(found, {name: _encode(merged)})
+    return edited(found, {name: encode(merged)})
 
 
 def _changes(place: Place, members: Mapping[str, Raw], most: int, modern: bool) -> dict[str, bytes]:
     given = {name: limit for name in place.names if (limit := _count(members.get(name))) is not None}
     if not given:
-        return {place.names[-1 if modern else 0]: _encode(most)}
-    return {name: _encode(most) for name, limit in given.items() if limit > most}
+        return {place.names[-1 if modern else 0]: encode(most)}
+    return {name: encode(most) for name, limit in given.items() if limit > most}
 
 
 def _thinking(members: Mapping[str, Raw], most: int) -> dict[str, bytes]:
     """Lower a thinking budget that is not below the limit to half the limit, or switch thinking off."""
-    wish = _read(members.get("thinking"))
+    wish = OBJECT.get(members.get("thinking", ABSENT)) or {}
     budget = _count(wish.get("budget_tokens"))
     if budget is None or budget < most:
         return {}
     if most <= FEWEST_THOUGHTS:
         return {"thinking": b'{"type":"disabled"}'}
-    return {"thinking": _encode({**wish, "budget_tokens": max(FEWEST_THOUGHTS, most // 2)})}
+    return {"thinking": encode({**wish, "budget_tokens": max(FEWEST_THOUGHTS, most // 2)})}
 
 
 def _container(place: Place, members: Mapping[str, Raw]) -> tuple[str, dict[str, Raw]]:
     name = next((name for name in place.inside if name in members), place.inside[0])
-    return name, _read(members.get(name))
-
-
-def _read(raw: Raw | None) -> dict[str, Raw]:
-    try:
-        return _object.decode(raw) if raw is not None else {}
-    except msgspec.MsgspecError:
-        return {}
+    return name, OBJECT.get(members.get(name, ABSENT)) or {}
 
 
 def _count(raw: Raw | None) -> int | None:
     """Read a positive number; None for anything else, such as Ollama's -1 (no limit)."""
-    try:
-        value = msgspec.json.decode(raw, type=int) if raw is not None else None
-    except msgspec.MsgspecError:
-        return None
+    value = INT.get(raw) if raw is not None else None
     return min(value, _LARGEST) if value is not None and value > 0 else None

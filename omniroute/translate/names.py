@@ -7,13 +7,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from msgspec import Raw
-
-from .conversation import Tool
-from .jsonio import Shape, encode
+from .conversation import Tool, ToolChoice
+from .jsonio import OBJECT, encode
 
 _ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
-_OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _BLANK: Final = frozenset({"", "null"})
 
 
@@ -72,6 +69,20 @@ class SentIds:
         return self._last.get(given)
 
 
+class CallIds:
+    """The call ids of one answer: the upstream's, or a new one where it gave none or repeated one."""
+
+    def __init__(self, stem: str) -> None:
+        self._stem = stem
+        self._used: set[str] = set()
+
+    def next(self, given: str) -> str:
+        if not given or given in self._used:
+            given = f"call_{self._stem}_{len(self._used)}"
+        self._used.add(given)
+        return given
+
+
 class Names:
     """The tool names of one request: ``sent`` makes a name fit the wire; ``renamed`` maps it back to the client's."""
 
@@ -86,6 +97,12 @@ class Names:
             self.renamed[fitted] = own
         return fitted
 
+    def sent_for(self, choice: ToolChoice, tools: Iterable[Tool]) -> list[str]:
+        """Return the names under which the tools of *choice* are sent; it may refer to them by bare or flat name."""
+        known = tools_by_name(tools)
+        found = ((known.get(name), name) for name in choice.names)
+        return [self.sent(tool.name, tool.namespace) if tool is not None else self.sent(name) for tool, name in found]
+
 
 def object_text(arguments: str, kind: str = "function") -> tuple[bytes, bool]:
     """Return the arguments as the text of a JSON object, and whether they had to be wrapped to become one.
@@ -97,6 +114,6 @@ def object_text(arguments: str, kind: str = "function") -> tuple[bytes, bool]:
     if arguments.strip() in _BLANK:
         return b"{}", False
     data = arguments.encode("utf-8", "replace")
-    if _OBJECT.get(data) is not None:
+    if OBJECT.get(data) is not None:
         return data, False
     return encode({"INVALID_JSON": data.decode()}), True

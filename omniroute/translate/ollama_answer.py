@@ -35,9 +35,9 @@ from .events import (
     Usage,
     merged,
 )
-from .fidelity import Lost
+from .fidelity import Losses, Lost, lost_ending, lost_proof
 from .format import Rendered, Stamp, StreamEncoder
-from .jsonio import compact, encode
+from .jsonio import compact, encode, joined
 from .names import object_text
 from .ollama_error import encode_error
 from .ollama_time import rfc3339
@@ -82,16 +82,11 @@ def _call(call: ToolCall, index: int, stamp: Stamp) -> tuple[dict[str, Any], boo
     return {"id": id_, "function": {"index": index, "name": name, "arguments": Raw(compact(arguments))}}, wrapped
 
 
-def _lost_finish(finish: Finish) -> list[Lost]:
-    lost = [Lost.STOP_SEQUENCE] if finish.stop_sequence else []
-    return [*lost, Lost.PAUSE] if finish.reason == "pause" else [*lost]
-
-
 def _held(media: Media) -> bool:
     return media.kind == "image" and media.data is not None
 
 
-# --------------------------------------------------------------------------- whole answers
+# -- whole answers
 
 
 class _Words:
@@ -103,34 +98,34 @@ class _Words:
         self.thinking: list[str] = []
         self.images: list[str] = []
         self.calls: list[dict[str, Any]] = []
-        self.dropped: list[str] = []
+        self.lost = Losses()
 
     def add(self, block: object) -> None:
         if isinstance(block, Text):
             self.texts.append(block.text)
-            self.dropped += [Lost.CITATIONS] * bool(block.citations)
+            self.lost.add(Lost.CITATIONS, bool(block.citations))
         elif isinstance(block, Thinking):
             self.thinking.append(block.text)
             if block.signature:
-                self.dropped.append(Lost.REDACTED_THINKING if block.redacted else Lost.THINKING_SIGNATURE)
+                self.lost.add(lost_proof(block.redacted))
         elif isinstance(block, ToolCall):
             call, wrapped = _call(block, len(self.calls), self.stamp)
             self.calls.append(call)
-            self.dropped += [Lost.TOOL_ARGUMENTS] * wrapped
+            self.lost.add(Lost.TOOL_ARGUMENTS, wrapped)
         elif isinstance(block, Refusal):
             self.texts.append(block.text)
-            self.dropped.append(Lost.REFUSAL)
+            self.lost.add(Lost.REFUSAL)
         elif isinstance(block, Media):
             self._media(block)
         elif isinstance(block, Opaque):
-            self.dropped.append(Lost.SERVER_BLOCKS)
+            self.lost.add(Lost.SERVER_BLOCKS)
 
     def _media(self, media: Media) -> None:
         if _held(media):
             self.images.append(media.data or "")
             return
         self.texts += [media.transcript] if media.transcript else []
-        self.dropped.append(Lost.MEDIA_OUTPUT)
+        self.lost.add(Lost.MEDIA_OUTPUT)
 
     def members(self, text: str) -> dict[str, Any]:
         """The members; the text is named *text*."""
@@ -158,14 +153,13 @@ def _whole(answer: Answer, stamp: Stamp, chat: bool) -> Rendered:
         body |= words.members("response")
         if words.images:
             body["image"] = words.images[0]
-            words.dropped += [Lost.MEDIA_OUTPUT] * (len(words.images) > 1)
+            words.lost.add(Lost.MEDIA_OUTPUT, len(words.images) > 1)
     finish = answer.finish or Finish("stop")
     if answer.logprobs:
-        pieces = [inner for piece in answer.logprobs if (inner := compact(piece)[1:-1])]
-        body["logprobs"] = Raw(b"[" + b",".join(pieces) + b"]")
+        body["logprobs"] = Raw(joined(answer.logprobs))
     body |= last_members(finish, answer.usage)
-    dropped = [*words.dropped, *_lost_finish(finish)]
-    return Rendered(encode(body), tuple(dict.fromkeys(map(str, dropped))))
+    words.lost.update(lost_ending(finish))
+    return Rendered(encode(body), words.lost.names())
 
 
 def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
@@ -178,7 +172,7 @@ def encode_generated(answer: Answer, stamp: Stamp) -> Rendered:
     return _whole(answer, stamp, chat=False)
 
 
-# --------------------------------------------------------------------------- streams
+# -- streams
 
 
 class OllamaEncoder(StreamEncoder):
@@ -232,7 +226,7 @@ class OllamaEncoder(StreamEncoder):
         self._ended = True
         return encode_error(failure) + b"\n"
 
-    # ------------------------------------------------------------------ one method per event
+    # -- one method per event
 
     def _start(self, event: Start) -> bytes:
         if not self._head:
@@ -267,7 +261,7 @@ class OllamaEncoder(StreamEncoder):
         return self._line(b'"thinking":' + encode(event.text)) if event.text else b""
 
     def _signature(self, event: Signature) -> bytes:
-        return self._drop(Lost.REDACTED_THINKING if event.redacted else Lost.THINKING_SIGNATURE)
+        return self._drop(lost_proof(event.redacted))
 
     def _refusal(self, event: RefusalDelta) -> bytes:
         return self._drop(Lost.REFUSAL) + self._text(TextDelta(event.text))
@@ -301,7 +295,7 @@ class OllamaEncoder(StreamEncoder):
         return b""
 
     def _finish(self, event: Finish) -> bytes:
-        for name in _lost_finish(event):
+        for name in lost_ending(event):
             self._drop(name)
         before = self._end_call()
         self._ended = True

@@ -6,29 +6,26 @@ a ``user`` message.  A result names its tool, and its call's id where it is know
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode
 from binascii import Error as NotBase64
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Raw
 
 from .conversation import Ask, Block, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
-from .fidelity import Lost, reject
+from .emulation import FOLLOWED, as_error
+from .fidelity import Losses, Lost, reject
 from .names import flat, object_text
 from .ollama_error import WIRE
 from .repair import repair
-
-_ERROR: Final = re.compile(r"\W*error", re.IGNORECASE)
-_FOLLOWS: Final = "See the following user message."
 
 
 class Messages:
     """Writes the messages.  ``lost`` collects the names of what could not be represented."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, lost: Losses) -> None:
         self.ask = ask
-        self.lost: list[str] = []
+        self.lost = lost
         self.out: list[dict[str, Any]] = []
         self.ids = {block.id for turn in ask.turns for block in turn.blocks if isinstance(block, ToolCall)}
         self.called: dict[str, str] = {}  # call id -> the tool's name as sent
@@ -38,10 +35,10 @@ class Messages:
         if self.ask.system:
             self._plain("system", self.ask.system)
         turns, notes = repair(self.ask.turns)
-        self.lost += notes
+        self.lost.update(notes)
         for turn in turns:
             if turn.name:
-                self.lost.append(Lost.PARTICIPANT_NAME)
+                self.lost.add(Lost.PARTICIPANT_NAME)
             if turn.role == "tool":
                 self._results(turn)
                 continue
@@ -65,7 +62,7 @@ class Messages:
             message["images"] = images
         self.out.append(message)
 
-    # ------------------------------------------------------------------ content
+    # -- content
 
     def _sorted(self, blocks: list[Block]) -> tuple[list[str], list[str]]:
         """(texts, images in base64)."""
@@ -73,41 +70,41 @@ class Messages:
         images: list[str] = []
         for block in blocks:
             if isinstance(block, Text):
-                self._note(Lost.CACHE_CONTROL, block.cache is not None)
-                self._note(Lost.CITATIONS, bool(block.citations))
+                self.lost.add(Lost.CACHE_CONTROL, block.cache is not None)
+                self.lost.add(Lost.CITATIONS, bool(block.citations))
                 texts.append(block.text)
             elif isinstance(block, Refusal):
-                self.lost.append(Lost.REFUSAL)
+                self.lost.add(Lost.REFUSAL)
                 texts.append(block.text)
             elif isinstance(block, Media):
                 self._media(block, texts, images)
             else:
-                self.lost.append(Lost.SERVER_BLOCKS)
+                self.lost.add(Lost.SERVER_BLOCKS)
         return texts, images
 
     def _media(self, media: Media, texts: list[str], images: list[str]) -> None:
-        self._note(Lost.CACHE_CONTROL, media.cache is not None)
+        self.lost.add(Lost.CACHE_CONTROL, media.cache is not None)
         if media.file_id is not None:
             raise reject(WIRE, Lost.FILE_ID, "messages")
         if media.kind == "document":
             self._document(media, texts, images)
         elif media.kind == "image":
-            self._note(Lost.IMAGE_DETAIL, media.detail is not None)
+            self.lost.add(Lost.IMAGE_DETAIL, media.detail is not None)
             if media.data is None:
                 raise reject(WIRE, Lost.IMAGE_URL, "messages")
             images.append(media.data)
         elif media.transcript:
-            self.lost.append(Lost.AUDIO_INPUT)
+            self.lost.add(Lost.AUDIO_INPUT)
             texts.append(media.transcript)
         else:
             raise reject(WIRE, Lost.AUDIO_INPUT if media.kind == "audio" else Lost.VIDEO_INPUT, "messages")
 
     def _document(self, media: Media, texts: list[str], images: list[str]) -> None:
-        self._note(Lost.DOCUMENT_CITATIONS, media.citations)
+        self.lost.add(Lost.DOCUMENT_CITATIONS, media.citations)
         if media.name:
             texts.append(media.name)
         if media.context:
-            self.lost.append(Lost.DOCUMENT_CONTEXT)
+            self.lost.add(Lost.DOCUMENT_CONTEXT)
             texts.append(media.context)
         if media.blocks is not None:
             inner = self._sorted(media.blocks)
@@ -119,7 +116,7 @@ class Messages:
             raise reject(WIRE, Lost.DOCUMENTS, "messages")
         texts.append(text)
 
-    # ------------------------------------------------------------------ assistant
+    # -- assistant
 
     def _assistant(self, turn: Turn) -> None:
         content: list[Block] = []
@@ -135,9 +132,9 @@ class Messages:
                 held = block.kind == "image" and block.data is not None
                 images += [block.data] if held and block.data else []
                 content += [Text(block.transcript)] if block.transcript else []
-                self._note(Lost.MEDIA_OUTPUT, not held)
+                self.lost.add(Lost.MEDIA_OUTPUT, not held)
             elif isinstance(block, Opaque):
-                self.lost.append(Lost.SERVER_BLOCKS)
+                self.lost.add(Lost.SERVER_BLOCKS)
             else:
                 content.append(block)
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._sorted(content)[0])}
@@ -147,20 +144,20 @@ class Messages:
 
     def _thinking(self, block: Thinking) -> list[str]:
         if block.redacted:
-            self.lost.append(Lost.REDACTED_THINKING)
+            self.lost.add(Lost.REDACTED_THINKING)
             return []
-        self._note(Lost.THINKING_SIGNATURE, bool(block.signature))
+        self.lost.add(Lost.THINKING_SIGNATURE, bool(block.signature))
         return [block.text]
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        self._note(Lost.TOOL_NAMESPACE, bool(call.namespace))
+        self.lost.add(Lost.TOOL_NAMESPACE, bool(call.namespace))
         arguments, wrapped = object_text(call.arguments, call.kind)
-        self._note(Lost.TOOL_ARGUMENTS, wrapped)
+        self.lost.add(Lost.TOOL_ARGUMENTS, wrapped)
         name = self.called[call.id] = flat(call.name, call.namespace)
         function = {"name": name, "arguments": Raw(arguments)}
         return {"id": call.id, "function": function} if call.id in self.ids else {"function": function}
 
-    # ------------------------------------------------------------------ tool results
+    # -- tool results
 
     def _results(self, turn: Turn) -> None:
         for result in turn.blocks:
@@ -168,25 +165,21 @@ class Messages:
                 self._result(result)
 
     def _result(self, result: ToolResult) -> None:
-        self._note(Lost.CACHE_CONTROL, result.cache is not None)
+        self.lost.add(Lost.CACHE_CONTROL, result.cache is not None)
         media: list[Block] = [block for block in result.blocks if isinstance(block, Media)]
         text = "\n".join(self._sorted([block for block in result.blocks if not isinstance(block, Media)])[0])
         if media:
-            self.lost.append(Lost.TOOL_RESULT_MEDIA)
+            self.lost.add(Lost.TOOL_RESULT_MEDIA)
             self.media += [Text(f"From the result of the tool {result.name or result.id}:"), *media]
         if result.is_error:
-            self.lost.append(Lost.TOOL_ERROR)
-            text = text if _ERROR.match(text) else f"Error: {text}"
-        message = {"role": "tool", "content": text or (_FOLLOWS if media else "")}
+            self.lost.add(Lost.TOOL_ERROR)
+            text = as_error(text)
+        message = {"role": "tool", "content": text or (FOLLOWED if media else "")}
         if name := self.called.get(result.id, result.name):
             message["tool_name"] = name
         if result.id in self.ids:
             message["tool_call_id"] = result.id
         self.out.append(message)
-
-    def _note(self, name: Lost, lost: bool) -> None:
-        if lost:
-            self.lost.append(name)
 
 
 def _text_of(media: Media) -> str | None:

@@ -11,7 +11,8 @@ from typing import Any, Final
 from msgspec import Raw
 
 from .conversation import Ask, Reasoning, ResponseFormat, Tool, ToolChoice
-from .fidelity import Lost, extra_names, refuse_state
+from .emulation import TEXT_SCHEMA, effort_of
+from .fidelity import Losses, Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
 from .names import chosen, flat
@@ -20,9 +21,7 @@ from .ollama_messages import Messages
 from .ollama_request import GENERATE, GENERATE_ONLY
 
 _ANY_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
-_TEXT_SCHEMA: Final = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
 _OPTION: Final = "options."
-_BANDS: Final = ((1024, "low"), (10240, "medium"))  # largest budget -> effort; above: high
 _EFFORTS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 
 
@@ -37,17 +36,16 @@ class _Request:
         self.ask = ask
         self.target = target
         self.own = ask.wire in (WIRE, GENERATE)
-        self.lost: list[str] = []
+        self.lost = Losses()
         self.options: dict[str, Any] = {}
 
     def render(self) -> Rendered:
         ask = self.ask
-        messages = Messages(ask)
-        body: dict[str, Any] = {"model": self.target.model, "messages": messages.render(), "stream": ask.stream}
-        self.lost += messages.lost
+        messages = Messages(ask, self.lost).render()
+        body: dict[str, Any] = {"model": self.target.model, "messages": messages, "stream": ask.stream}
         if tools := [self._tool(tool) for tool in self._offered() if self._held(tool)]:
             body["tools"] = tools
-        self._lose(Lost.PARALLEL_TOOLS, ask.parallel_tools is False)
+        self.lost.add(Lost.PARALLEL_TOOLS, ask.parallel_tools is False)
         shape = _format(ask.response_format)
         if shape is not None:
             body["format"] = shape
@@ -59,28 +57,24 @@ class _Request:
         self._extras(body)
         if self.options:
             body["options"] = self.options
-        return Rendered(encode(body), tuple(dict.fromkeys(map(str, self.lost))))
+        return Rendered(encode(body), self.lost.names())
 
-    def _lose(self, name: Lost, lost: bool = True) -> None:
-        if lost:
-            self.lost.append(name)
-
-    # ------------------------------------------------------------------ tools
+    # -- tools
 
     def _offered(self) -> list[Tool]:
         """The tools to send: none if calls are forbidden, else the allowed ones.  This wire cannot require a call."""
         choice = self.ask.tool_choice or ToolChoice("auto")
         if choice.mode == "none":
             return []
-        self._lose(Lost.TOOL_CHOICE, choice.mode in ("required", "tool") or choice.required)
-        self._lose(Lost.ALLOWED_TOOLS, choice.mode == "allowed")
+        self.lost.add(Lost.TOOL_CHOICE, choice.mode in ("required", "tool") or choice.required)
+        self.lost.add(Lost.ALLOWED_TOOLS, choice.mode == "allowed")
         if choice.mode in ("tool", "allowed"):
             return chosen(self.ask.tools, choice.names)
         return self.ask.tools
 
     def _held(self, tool: Tool) -> bool:
         held = tool.kind != "server" or (tool.wire == WIRE and tool.raw is not None)
-        self._lose(Lost.SERVER_TOOLS, not held)
+        self.lost.add(Lost.SERVER_TOOLS, not held)
         return held
 
     def _tool(self, tool: Tool) -> dict[str, Any] | Raw:
@@ -93,32 +87,32 @@ class _Request:
             (Lost.STRICT_TOOLS, bool(tool.strict)),
             (Lost.CUSTOM_TOOLS, tool.kind == "custom"),
         ):
-            self._lose(name, said)
+            self.lost.add(name, said)
         function: dict[str, Any] = {"name": flat(tool.name, tool.namespace)}
         if tool.description is not None:
             function["description"] = tool.description
         schema = Raw(tool.schema) if tool.schema is not None else _ANY_SCHEMA
-        function["parameters"] = _TEXT_SCHEMA if tool.kind == "custom" else schema
+        function["parameters"] = TEXT_SCHEMA if tool.kind == "custom" else schema
         return {"type": "function", "function": function}
 
-    # ------------------------------------------------------------------ settings
+    # -- settings
 
     def _think(self, said: Reasoning) -> bool | str | None:
         """Return ``think``: on, off, or an effort.  Models that cannot think refuse true."""
-        self._lose(Lost.REASONING_DISPLAY, said.show is not None)
+        self.lost.add(Lost.REASONING_DISPLAY, said.show is not None)
         if said.enabled is False or said.effort == "none":
             return False
         abilities = self.target.abilities
         if abilities and "reasoning" not in abilities and not self.own:
-            self._lose(Lost.REASONING)
+            self.lost.add(Lost.REASONING)
             return None
         if said.effort is not None:
             known = said.effort if self.own else _EFFORTS.get(said.effort, "high")
-            self._lose(Lost.REASONING_EFFORT, known != said.effort)
+            self.lost.add(Lost.REASONING_EFFORT, known != said.effort)
             return known
         if said.budget is not None:
-            self._lose(Lost.REASONING_BUDGET)
-            return next((word for most, word in _BANDS if said.budget <= most), "high")
+            self.lost.add(Lost.REASONING_BUDGET)
+            return effort_of(said.budget)
         return True if said.enabled or said.adaptive else None
 
     def _sampling(self, body: dict[str, Any]) -> None:
@@ -131,8 +125,8 @@ class _Request:
         )
         options |= {name: value for name, value in table if value is not None}
         body |= {n: v for n in ("logprobs", "top_logprobs") if (v := getattr(said, n)) is not None}
-        self._lose(Lost.LOGIT_BIAS, said.logit_bias is not None)
-        self._lose(Lost.N, said.n is not None and said.n > 1)
+        self.lost.add(Lost.LOGIT_BIAS, said.logit_bias is not None)
+        self.lost.add(Lost.N, said.n is not None and said.n > 1)
 
     def _rest(self) -> None:
         ask = self.ask
@@ -143,18 +137,18 @@ class _Request:
             (Lost.METADATA, ask.metadata),
             (Lost.SERVICE_TIER, ask.service_tier),
         ):
-            self._lose(name, bool(said))
+            self.lost.add(name, bool(said))
 
     def _extras(self, body: dict[str, Any]) -> None:
         extra = self.ask.extra
         if not self.own:
-            self.lost += extra_names(extra)
+            self.lost.update(extra_names(extra))
             return
         for name, value in extra.items():
             if name.startswith(_OPTION):
                 self.options[name.removeprefix(_OPTION)] = Raw(value)
             elif self.ask.wire == GENERATE and name in GENERATE_ONLY:
-                self.lost += extra_names([name])
+                self.lost.update(extra_names([name]))
             else:
                 body[name] = Raw(value)
 

@@ -8,19 +8,37 @@ member must have the right type; an empty ``format`` or ``suffix`` counts as abs
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw, Struct
 
 from .conversation import Ask, Block, Media, Reasoning, ResponseFormat, Text, Thinking, Tool, ToolCall, ToolResult, Turn
-from .jsonio import Shape, bad, compact, join, members
+from .jsonio import (
+    ABSENT,
+    BOOL,
+    FLOAT,
+    INT,
+    ITEMS,
+    OBJECT,
+    STRING,
+    STRING_OR_STRINGS,
+    STRINGS,
+    Shape,
+    bad,
+    bytes_or_none,
+    compact,
+    join,
+    members,
+    missing,
+    present,
+)
 from .ollama_error import WIRE
-from .ollama_shapes import ABSENT
+from .request_fields import Reader, field_readers
 
 GENERATE: Final = "ollama-generate"  # the same wire by its other endpoint, used by clients only
 GENERATE_ONLY: Final = ("raw", "template", "context")
 
-# --------------------------------------------------------------------------- shapes
+# -- shapes
 
 
 class _Function(Struct):
@@ -55,15 +73,7 @@ class _Tool(Struct):
     function: Raw = ABSENT
 
 
-_STRING: Final[Shape[str]] = Shape(str)
-_STRINGS: Final[Shape[list[str]]] = Shape(list[str])
-_STRING_OR_STRINGS: Final[Shape[str | list[str]]] = Shape(str | list[str])
-_BOOL: Final[Shape[bool]] = Shape(bool)
-_INT: Final[Shape[int]] = Shape(int)
-_FLOAT: Final[Shape[float]] = Shape(float)
 _NUMBER: Final[Shape[int | float]] = Shape(int | float)
-_OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
-_ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
 _MESSAGES: Final[Shape[list[_Message]]] = Shape(list[_Message])
 _TOOL: Final[Shape[_Tool]] = Shape(_Tool)
 _DECLARED: Final[Shape[_Declared]] = Shape(_Declared)
@@ -71,11 +81,7 @@ _THINK: Final[Shape[bool | str]] = Shape(bool | str)
 _FORMAT: Final[Shape[str | dict[str, Raw]]] = Shape(str | dict[str, Raw])
 
 
-def _sent(raw: Raw) -> bytes | None:
-    return bytes(raw) if bytes(raw) not in (b"", b"null") else None
-
-
-# --------------------------------------------------------------------------- messages
+# -- messages
 
 
 def _content(message: _Message) -> list[Block]:
@@ -107,12 +113,12 @@ def _assistant(message: _Message, path: str) -> list[Block]:
 def _call(call: _Call, path: str) -> Block:
     """Read a call.  Its arguments are kept as JSON text; a client may also send that text in a string."""
     raw = call.function.arguments
-    given = _sent(raw)
+    given = bytes_or_none(raw)
     if given is None:
         return ToolCall(call.id or "", call.function.name)
     if given[:1] == b'"':
-        return ToolCall(call.id or "", call.function.name, _STRING.read(raw, join(path, "function.arguments")) or "{}")
-    _OBJECT.read(raw, join(path, "function.arguments"))
+        return ToolCall(call.id or "", call.function.name, STRING.read(raw, join(path, "function.arguments")) or "{}")
+    OBJECT.read(raw, join(path, "function.arguments"))
     return ToolCall(call.id or "", call.function.name, compact(given).decode("utf-8", "replace"))
 
 
@@ -142,21 +148,21 @@ def _messages(ask: Ask, raw: Raw) -> None:
         _message(ask, message, join("messages", number))
 
 
-# --------------------------------------------------------------------------- tools and settings
+# -- tools and settings
 
 
 def _tools(ask: Ask, raw: Raw) -> None:
-    for number, item in enumerate(_ITEMS.read(raw, "tools")):
+    for number, item in enumerate(ITEMS.read(raw, "tools")):
         path = join("tools", number)
         tool = _TOOL.read(item, path)
         if tool.type not in ("function", None):
             ask.tools.append(Tool(tool.type, kind="server", wire=WIRE, raw=bytes(item)))
             continue
         at = join(path, "function")
-        if _sent(tool.function) is None:
-            raise bad(at, f"Missing required parameter: '{at}'.")
+        if not present(tool.function):
+            raise missing(at)
         function = _DECLARED.read(tool.function, at)
-        ask.tools.append(Tool(function.name, function.description, _sent(function.parameters)))
+        ask.tools.append(Tool(function.name, function.description, bytes_or_none(function.parameters)))
 
 
 def _format(ask: Ask, raw: Raw) -> None:
@@ -178,7 +184,7 @@ def _think(ask: Ask, raw: Raw) -> None:
 
 
 def _number(raw: Raw, path: str) -> float:
-    return _FLOAT.read(raw, path)
+    return FLOAT.read(raw, path)
 
 
 def _integer(raw: Raw, path: str) -> int:
@@ -199,7 +205,7 @@ def _options(ask: Ask, raw: Raw) -> None:
         if name in given:
             setattr(ask.sampling, name, read(given.pop(name), join("options", name)))
     if "stop" in given:
-        stop = _STRING_OR_STRINGS.read(given.pop("stop"), "options.stop")
+        stop = STRING_OR_STRINGS.read(given.pop("stop"), "options.stop")
         ask.stop = [stop] if isinstance(stop, str) else stop
     if "num_predict" in given:
         limit = _integer(given["num_predict"], "options.num_predict")
@@ -209,28 +215,17 @@ def _options(ask: Ask, raw: Raw) -> None:
     ask.extra |= {f"options.{name}": bytes(value) for name, value in given.items()}
 
 
-def _plain(shape: Shape[Any], name: str) -> Callable[[Ask, Raw], None]:
-    """Return a reader for a member that maps to one field of Ask."""
-    return lambda ask, raw: setattr(ask, name, shape.read(raw, name))
-
-
-def _of_sampling(shape: Shape[Any], name: str) -> Callable[[Ask, Raw], None]:
-    return lambda ask, raw: setattr(ask.sampling, name, shape.read(raw, name))
-
-
-_SHARED: Final[dict[str, Callable[[Ask, Raw], None]]] = {
-    "model": _plain(_STRING, "model"),
-    "stream": _plain(_BOOL, "stream"),
+_SHARED: Final[dict[str, Reader]] = {
+    **field_readers({"model": (STRING, "model"), "stream": (BOOL, "stream")}),
     "format": _format,
     "think": _think,
     "options": _options,
-    "logprobs": _of_sampling(_BOOL, "logprobs"),
-    "top_logprobs": _of_sampling(_INT, "top_logprobs"),
+    **field_readers({"logprobs": (BOOL, "sampling.logprobs"), "top_logprobs": (INT, "sampling.top_logprobs")}),
 }
 _CHAT: Final = {**_SHARED, "messages": _messages, "tools": _tools}
 
 
-def _read(body: bytes, wire: str, known: dict[str, Callable[[Ask, Raw], None]]) -> tuple[Ask, dict[str, Raw]]:
+def _read(body: bytes, wire: str, known: dict[str, Reader]) -> tuple[Ask, dict[str, Raw]]:
     """Read the known members into an Ask; return it with the other members."""
     given = members(body)
     ask = Ask(stream=True, wire=wire)
@@ -254,15 +249,15 @@ def decode_generate(body: bytes) -> Ask:
     Raises ``OmniError("invalid_request")`` naming the field.
     """
     ask, rest = _read(body, GENERATE, _SHARED)
-    if "suffix" in rest and _STRING.read(rest.pop("suffix"), "suffix"):
+    if "suffix" in rest and STRING.read(rest.pop("suffix"), "suffix"):
         raise bad("suffix", "Filling in between 'prompt' and 'suffix' is not offered: leave 'suffix' out.")
     for name in GENERATE_ONLY:
         if name in rest and bytes(rest[name]) in (b"false", b'""', b"[]"):
             del rest[name]
     if "system" in rest:
-        ask.system.extend(_texts(_STRING.read(rest.pop("system"), "system")))
-    prompt = _STRING.read(rest.pop("prompt"), "prompt") if "prompt" in rest else ""
-    images = _STRINGS.read(rest.pop("images"), "images") if "images" in rest else []
+        ask.system.extend(_texts(STRING.read(rest.pop("system"), "system")))
+    prompt = STRING.read(rest.pop("prompt"), "prompt") if "prompt" in rest else ""
+    images = STRINGS.read(rest.pop("images"), "images") if "images" in rest else []
     ask.turns.append(Turn("user", [*_texts(prompt), *_images(images)]))
     ask.extra |= {name: bytes(raw) for name, raw in rest.items()}
     return ask

@@ -12,10 +12,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .format import BadAnswer
-from .jsonio import Shape, mended
+from .jsonio import ABSENT, OBJECT, STRING, Shape, mended
 from .usage import Count, OllamaUsage
-
-ABSENT: Final = Raw()
 
 
 class Function(Struct, gc=False):
@@ -50,22 +48,20 @@ class Line(OllamaUsage, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(Line).decode
-_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
-_STRING: Final[Shape[str]] = Shape(str)
 _MESSAGE: Final[Shape[Message]] = Shape(Message)
 _CALLS: Final[Shape[list[Call]]] = Shape(list[Call])
 # members that may be ignored if they have a wrong type: the answer does not depend on them
 _OPTIONAL: Final[dict[str, Shape[Any]]] = {
-    "model": _STRING,
-    "created_at": _STRING,
-    "done_reason": _STRING,
-    "thinking": _STRING,
-    "image": _STRING,
+    "model": STRING,
+    "created_at": STRING,
+    "done_reason": STRING,
+    "thinking": STRING,
+    "image": STRING,
     "done": Shape(bool),
     "prompt_eval_count": Shape(Count),
     "eval_count": Shape(Count),
 }
-_ESSENTIAL: Final[dict[str, Shape[Any]]] = {"message": _MESSAGE, "response": _STRING, "tool_calls": _CALLS}
+_ESSENTIAL: Final[dict[str, Shape[Any]]] = {"message": _MESSAGE, "response": STRING, "tool_calls": _CALLS}
 _PASSED: Final = ("logprobs", "error")
 
 
@@ -82,7 +78,7 @@ def read_line(data: bytes) -> Line:
 
 
 def _mended(data: bytes) -> Line:
-    given = _MEMBERS.answer(data)
+    given = OBJECT.answer(data)
     found: dict[str, Any] = {name: given[name] for name in _PASSED if name in given}
     for name, shape in _OPTIONAL.items():
         if name in given:

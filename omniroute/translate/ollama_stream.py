@@ -27,15 +27,14 @@ from .events import (
     ToolStart,
 )
 from .format import BadAnswer, StreamDecoder
-from .jsonio import Shape, compact
+from .jsonio import ABSENT, STRING, compact
 from .ollama_error import decode_error
-from .ollama_shapes import ABSENT, Call, Line, read_line
+from .ollama_shapes import Call, Line, read_line
 from .ollama_time import unix_of
 from .usage import from_ollama
 
 FINISH: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
 _CUT: Final = "The upstream's stream ended before the answer was complete"
-_STRING: Final[Shape[str]] = Shape(str)
 _NOTHING: Final = (b"", b"null", b'""')
 
 
@@ -130,7 +129,7 @@ def _arguments(raw: Raw) -> str:
     if data in _NOTHING:
         return "{}"
     if data[:1] == b'"':
-        return _STRING.answer(raw)
+        return STRING.answer(raw)
     return compact(raw).decode("utf-8", "replace")
 
 

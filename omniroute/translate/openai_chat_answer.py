@@ -35,11 +35,12 @@ from .events import (
     Usage,
     merged,
 )
-from .fidelity import Lost
+from .fidelity import Losses, Lost, lost_ending, lost_proof
 from .format import Rendered, Stamp, StreamEncoder
-from .jsonio import compact, encode
+from .jsonio import compact, encode, joined
+from .names import CallIds
 from .openai_chat_error import WIRE, encode_stream_error
-from .openai_chat_media import url_of_media
+from .openai_media import url_of_media
 from .text_frame import framed
 
 # there is no word for "error"; "length" at least says that the answer is incomplete
@@ -87,20 +88,6 @@ def _annotation(citation: Citation) -> Raw | dict[str, Any] | None:
     return {"type": "url_citation", "url_citation": link}
 
 
-class _CallIds:
-    """The call ids of one answer: the upstream's, or a new one where it gave none or repeated one."""
-
-    def __init__(self, stamp: Stamp) -> None:
-        self._stem = stamp.id
-        self._used: set[str] = set()
-
-    def next(self, given: str) -> str:
-        if not given or given in self._used:
-            given = f"call_{self._stem}_{len(self._used)}"
-        self._used.add(given)
-        return given
-
-
 def _image(media: Media) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url_of_media(media)}}
 
@@ -109,7 +96,7 @@ def _lost_media(media: Media) -> bool:
     return media.kind not in ("image", "audio") or not (media.data or media.url or media.transcript)
 
 
-# --------------------------------------------------------------------------- whole answers
+# -- whole answers
 
 
 class _Message:
@@ -118,7 +105,7 @@ class _Message:
     def __init__(self, stamp: Stamp) -> None:
         self.names = stamp.names
         self.id = stamp.id
-        self.ids = _CallIds(stamp)
+        self.ids = CallIds(stamp.id)
         self.texts: list[str] = []
         self.thinking: list[str] = []
         self.refusals: list[str] = []
@@ -126,7 +113,7 @@ class _Message:
         self.images: list[dict[str, Any]] = []
         self.annotations: list[Raw | dict[str, Any]] = []
         self.audio: Media | None = None
-        self.dropped: list[str] = []
+        self.lost = Losses()
 
     def add(self, block: object) -> None:
         if isinstance(block, Text):
@@ -136,7 +123,7 @@ class _Message:
         elif isinstance(block, Thinking):
             self.thinking.append(block.text)
             if block.signature:
-                self.dropped.append(Lost.REDACTED_THINKING if block.redacted else Lost.THINKING_SIGNATURE)
+                self.lost.add(lost_proof(block.redacted))
         elif isinstance(block, ToolCall):
             self.calls.append(self._call(block))
         elif isinstance(block, Refusal):
@@ -147,12 +134,12 @@ class _Message:
             else:
                 self.audio = block
         else:
-            self.dropped.append(Lost.SERVER_BLOCKS if isinstance(block, Opaque) else Lost.MEDIA_OUTPUT)
+            self.lost.add(Lost.SERVER_BLOCKS if isinstance(block, Opaque) else Lost.MEDIA_OUTPUT)
 
     def _cite(self, citation: Citation) -> None:
         annotation = _annotation(citation)
         if annotation is None:
-            self.dropped.append(Lost.CITATIONS)
+            self.lost.add(Lost.CITATIONS)
         else:
             self.annotations.append(annotation)
 
@@ -188,11 +175,10 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
     for block in answer.blocks:
         message.add(block)
     finish = answer.finish or Finish("stop")
-    logprobs = b",".join([compact(piece)[1:-1] for piece in answer.logprobs])
     choice = {
         "index": 0,
         "message": message.object(),
-        "logprobs": {"content": Raw(b"[" + logprobs + b"]"), "refusal": None} if logprobs else None,
+        "logprobs": {"content": Raw(joined(answer.logprobs)), "refusal": None} if answer.logprobs else None,
         "finish_reason": REASON[finish.reason],
     }
     body: dict[str, Any] = {
@@ -204,16 +190,11 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
     }
     if answer.usage is not None:
         body["usage"] = usage_object(answer.usage)
-    dropped = [*message.dropped, *_lost_finish(finish)]
-    return Rendered(encode(body), tuple(dict.fromkeys(map(str, dropped))))
+    message.lost.update(lost_ending(finish))
+    return Rendered(encode(body), message.lost.names())
 
 
-def _lost_finish(finish: Finish) -> list[str]:
-    lost = [Lost.STOP_SEQUENCE] if finish.stop_sequence else []
-    return [*lost, Lost.PAUSE] if finish.reason == "pause" else [*lost]
-
-
-# --------------------------------------------------------------------------- streams
+# -- streams
 
 
 class ChatEncoder(StreamEncoder):
@@ -227,7 +208,9 @@ class ChatEncoder(StreamEncoder):
         self._tail = b""  # the bytes after it, in an ordinary chunk
         self._ended = False
         self._calls = 0
-        self._ids = _CallIds(stamp)
+        self._images = 0
+        self._sources: list[Raw | dict[str, Any]] = []
+        self._ids = CallIds(stamp.id)
         self._custom = False  # the open call is of a custom tool
         self._bare = False  # the open call has had no arguments yet
 
@@ -261,7 +244,7 @@ class ChatEncoder(StreamEncoder):
         """Whether a text delta needs nothing written before it."""
         return bool(self._head) and not self._ended and not self._bare
 
-    # ------------------------------------------------------------------ one method per event
+    # -- one method per event
 
     def _start(self, event: Start) -> bytes:
         if self._head:
@@ -300,7 +283,7 @@ class ChatEncoder(StreamEncoder):
         return self._delta(b'"reasoning_content":' + encode(event.text)) if event.text else b""
 
     def _signature(self, event: Signature) -> bytes:
-        return self._drop(Lost.REDACTED_THINKING if event.redacted else Lost.THINKING_SIGNATURE)
+        return self._drop(lost_proof(event.redacted))
 
     def _refusal(self, event: RefusalDelta) -> bytes:
         return self._delta(b'"refusal":' + encode(event.text)) if event.text else b""
@@ -331,15 +314,19 @@ class ChatEncoder(StreamEncoder):
         if _lost_media(media):
             return self._drop(Lost.MEDIA_OUTPUT)
         if media.kind == "image":
-            return self._delta(b'"images":' + encode([_image(media)]))
+            image = {**_image(media), "index": self._images}  # clients join the items of a list only by their index
+            self._images += 1
+            return self._delta(b'"images":' + encode([image]))
         audio = {"id": f"audio_{self._stamp.id}", "data": media.data or "", "transcript": media.transcript or ""}
         return self._delta(b'"audio":' + encode(audio))
 
     def _citation(self, event: CitationDelta) -> bytes:
+        """Keep it for the end: annotations have no index, so clients that join deltas need them in one chunk."""
         annotation = _annotation(event.citation)
         if annotation is None:
             return self._drop(Lost.CITATIONS)
-        return self._delta(b'"annotations":' + encode([annotation]))
+        self._sources.append(annotation)
+        return b""
 
     def _opaque(self, event: OpaquePart) -> bytes:
         return self._drop(Lost.SERVER_BLOCKS)
@@ -352,9 +339,11 @@ class ChatEncoder(StreamEncoder):
         return b""
 
     def _finish(self, event: Finish) -> bytes:
-        for name in _lost_finish(event):
+        for name in lost_ending(event):
             self._drop(name)
         out = [self._end_call()]
+        if self._sources:
+            out.append(self._delta(b'"annotations":' + encode(self._sources)))
         reason = b'{},"logprobs":null,"finish_reason":"%s"' % REASON[event.reason].encode()
         out += (self._head, reason, self._close)
         if self._usage is not None and self._stamp.include_usage:

@@ -20,7 +20,7 @@ from .events import Failure
 from .jsonio import encode
 
 WIRE: Final = "openai-chat"
-_OWN_WORDS: Final = frozenset((WIRE, "openai-responses"))
+OPENAI_WIRES: Final = frozenset((WIRE, "openai-responses"))
 _LONGEST: Final = 2000  # characters of an error text that is not JSON
 _DELAY: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -50,6 +50,9 @@ _STATUS: Final = {
     "tool_use_failed": 400,
     "json_validate_failed": 400,
     "content_filter": 400,
+    "content_policy_violation": 400,
+    "moderation_blocked": 400,
+    "image_generation_user_error": 400,
     "invalid_request_error": 400,
     "invalid_prompt": 400,
     "timeout": 504,
@@ -196,7 +199,7 @@ def acted_on(failure: Failure) -> str:
 def error_object(failure: Failure) -> dict[str, Any]:
     """Return the ``error`` member.  Types and codes of another wire are replaced by OpenAI's for the status."""
     words = wire_words(failure.status)
-    own = failure.wire in _OWN_WORDS and bool(failure.type or failure.code)
+    own = failure.wire in OPENAI_WIRES and bool(failure.type or failure.code)
     kind = failure.type if own and failure.type else words.openai_type
     code = (failure.code or None) if own else acted_on(failure) or words.openai_code
     return {"message": failure.message, "type": kind, "param": failure.param, "code": code}

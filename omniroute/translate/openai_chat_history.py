@@ -8,14 +8,13 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from ..errors import OmniError
 from .conversation import Ask, Block, CacheHint, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
-from .jsonio import Shape, bad, join
+from .jsonio import ABSENT, STRING, Shape, bad, join, missing, present
 from .openai_chat_error import WIRE
-from .openai_chat_media import media_of_url
-from .openai_chat_shapes import ABSENT, Detail
+from .openai_chat_shapes import Detail
+from .openai_media import document_of, media_of_url
 
-# --------------------------------------------------------------------------- shapes
+# -- shapes
 
 
 class _Cache(Struct):
@@ -83,7 +82,6 @@ class _File(Struct):
     filename: str | None = None
 
 
-_STRING: Final[Shape[str]] = Shape(str)
 _MESSAGES: Final[Shape[list[_Message]]] = Shape(list[_Message])
 _URL: Final[Shape[_Url | str]] = Shape(_Url | str)
 _AUDIO: Final[Shape[_Audio | str]] = Shape(_Audio | str)
@@ -94,30 +92,16 @@ _PARTS: Final[Shape[str | list[_Part]]] = Shape(str | list[_Part])
 _PART: Final[Shape[_Part]] = Shape(_Part)
 
 
-def said(raw: Raw) -> bool:
-    """Whether the member is there and not null."""
-    return bytes(raw) not in (b"", b"null")
-
-
-def sent(raw: Raw) -> bytes | None:
-    """Return a value that is only passed on; None = not said."""
-    return bytes(raw) if said(raw) else None
-
-
-def missing(param: str) -> OmniError:
-    return bad(param, f"Missing required parameter: '{param}'.")
-
-
-# --------------------------------------------------------------------------- content parts
+# -- content parts
 
 
 def cache_hint(raw: Raw) -> CacheHint | None:
-    found = _CACHE.get(raw) if said(raw) else None
+    found = _CACHE.get(raw) if present(raw) else None
     return CacheHint(found.ttl) if found is not None else None
 
 
 def _text(part: _Part, path: str) -> Block | None:
-    return Text(_STRING.read(part.text, join(path, "text")), cache_hint(part.cache_control))
+    return Text(STRING.read(part.text, join(path, "text")), cache_hint(part.cache_control))
 
 
 def _image(part: _Part, path: str) -> Block | None:
@@ -144,9 +128,7 @@ def _file(part: _Part, path: str) -> Block | None:
     file = _FILE.read(part.file, join(path, "file"))
     if file.file_data is None:
         return Media("document", file_id=file.file_id, name=file.filename) if file.file_id else None
-    media = media_of_url("document", file.file_data)
-    if media.url is not None and "://" not in media.url[:10]:
-        media.data, media.url = media.url, None  # bare base64
+    media = document_of(file.file_data)
     media.name = file.filename
     media.cache = cache_hint(part.cache_control)
     return media
@@ -154,14 +136,14 @@ def _file(part: _Part, path: str) -> Block | None:
 
 def _document_url(part: _Part, path: str) -> Block | None:
     """Read Mistral's document part: a link or a ``data:`` URL."""
-    media = media_of_url("document", _STRING.read(part.document_url, join(path, "document_url")))
+    media = media_of_url("document", STRING.read(part.document_url, join(path, "document_url")))
     media.name = part.document_name
     media.cache = cache_hint(part.cache_control)
     return media
 
 
 def _refusal(part: _Part, path: str) -> Block | None:
-    return Refusal(_STRING.read(part.refusal, join(path, "refusal")))
+    return Refusal(STRING.read(part.refusal, join(path, "refusal")))
 
 
 def _thinking(part: _Part, path: str) -> Block | None:
@@ -169,7 +151,7 @@ def _thinking(part: _Part, path: str) -> Block | None:
     inner = _PARTS.get(part.thinking)
     if inner is None:
         return None
-    return Thinking(inner if isinstance(inner, str) else "".join([_STRING.get(p.text) or "" for p in inner]))
+    return Thinking(inner if isinstance(inner, str) else "".join([STRING.get(p.text) or "" for p in inner]))
 
 
 # type -> (the member that must be there, its reader; None = keep the part as it is)
@@ -196,12 +178,12 @@ def _blocks(content: str | list[Raw] | None, path: str) -> list[Block]:
 def _block(raw: Raw, path: str) -> Block:
     data = bytes(raw)
     if data[:1] == b'"':
-        return Text(_STRING.read(raw, path))
+        return Text(STRING.read(raw, path))
     part = _PART.read(raw, path)
     member, read = _READ.get(part.type or "", ("", None))
     if read is None:
         return Opaque(WIRE, part.type or "part", data)
-    if not said(getattr(part, member)):
+    if not present(getattr(part, member)):
         raise missing(join(path, member))
     block = read(part, path) or Opaque(WIRE, part.type or "part", data)
     if isinstance(block, Media) and part.type == "document_url":
@@ -209,7 +191,7 @@ def _block(raw: Raw, path: str) -> Block:
     return block
 
 
-# --------------------------------------------------------------------------- messages
+# -- messages
 
 
 class _Messages:
@@ -241,7 +223,7 @@ class _Messages:
         blocks = [*_thoughts(message), *_blocks(message.content, join(path, "content"))]
         if message.refusal:
             blocks.append(Refusal(message.refusal))
-        if said(message.audio):
+        if present(message.audio):
             blocks.append(Opaque(WIRE, "audio", bytes(message.audio)))
         for number, call in enumerate(message.tool_calls or ()):
             blocks.append(self._call(call, join(join(path, "tool_calls"), number)))
@@ -282,7 +264,7 @@ def _thoughts(message: _Message) -> list[Block]:
     """Read thinking in history: ``reasoning_content`` or ``reasoning``, with signatures in ``reasoning_details``."""
     text = ""
     for raw in (message.reasoning_content, message.reasoning):
-        text = text or _STRING.get(raw) or ""
+        text = text or STRING.get(raw) or ""
     details = [d for d in _DETAILS.get(message.reasoning_details) or () if d.text or d.summary or d.signature or d.data]
     if not details:
         return [Thinking(text)] if text else []

@@ -6,34 +6,33 @@ follow in a ``user`` message after the last of them.
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Raw
 
 from .conversation import Ask, Block, CacheHint, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
-from .fidelity import Lost, reject
+from .emulation import FOLLOWED, as_error
+from .fidelity import Losses, Lost, reject
 from .format import Target
 from .jsonio import encode
 from .names import Names
 from .openai_chat_error import WIRE
-from .openai_chat_media import audio_format, url_of_media
+from .openai_media import audio_format, url_of_media
 from .repair import repair
 
-_ERROR: Final = re.compile(r"\W*error", re.IGNORECASE)
 _Part = dict[str, Any] | Raw
 
 
 class Messages:
     """Writes the messages.  ``lost`` collects the names of what could not be represented."""
 
-    def __init__(self, ask: Ask, target: Target, names: Names, native_custom: bool) -> None:
+    def __init__(self, ask: Ask, target: Target, names: Names, native_custom: bool, lost: Losses) -> None:
         self.ask = ask
         self.own = ask.wire == WIRE
         self.quirks = target.quirks
         self.names = names
         self.native_custom = native_custom
-        self.lost: list[str] = []
+        self.lost = lost
         self.out: list[dict[str, Any]] = []
         self.media: list[_Part] = []  # from tool results, for the next user message
 
@@ -41,10 +40,10 @@ class Messages:
         if self.ask.system:
             self._system(self.ask.system, None)
         turns, notes = repair(self.ask.turns)
-        self.lost += notes
+        self.lost.update(notes)
         for turn in turns:
             if turn.blocks and all(isinstance(block, Opaque) and block.wire != WIRE for block in turn.blocks):
-                self.lost.append(Lost.SERVER_BLOCKS)
+                self.lost.add(Lost.SERVER_BLOCKS)
                 continue
             if self.media and turn.role != "user":
                 self._user([], None)
@@ -78,7 +77,7 @@ class Messages:
         parts = self._parts(blocks)
         self._message(role, self._joined(parts) if not _cached(parts) else parts, name)
 
-    # ------------------------------------------------------------------ content
+    # -- content
 
     def _content(self, blocks: list[Block]) -> str | list[_Part]:
         parts = self._parts(blocks)
@@ -96,7 +95,7 @@ class Messages:
     def _part(self, block: Block) -> list[_Part]:
         if isinstance(block, Text):
             if block.citations:
-                self.lost.append(Lost.CITATIONS)
+                self.lost.add(Lost.CITATIONS)
             return [self._hinted({"type": "text", "text": block.text}, block.cache)]
         if isinstance(block, Media):
             return self._media(block)
@@ -104,7 +103,7 @@ class Messages:
             return [{"type": "refusal", "refusal": block.text}]
         if isinstance(block, Opaque) and block.wire == WIRE:
             return [Raw(block.raw)]
-        self.lost.append(Lost.THINKING if isinstance(block, Thinking) else Lost.SERVER_BLOCKS)
+        self.lost.add(Lost.THINKING if isinstance(block, Thinking) else Lost.SERVER_BLOCKS)
         return []
 
     def _hinted(self, part: dict[str, Any], cache: CacheHint | None) -> dict[str, Any]:
@@ -112,10 +111,10 @@ class Messages:
             if "cache_control" in self.quirks:
                 part["cache_control"] = {"type": "ephemeral"} | ({"ttl": cache.ttl} if cache.ttl else {})
             else:
-                self.lost.append(Lost.CACHE_CONTROL)
+                self.lost.add(Lost.CACHE_CONTROL)
         return part
 
-    # ------------------------------------------------------------------ media
+    # -- media
 
     def _media(self, media: Media) -> list[_Part]:
         if media.file_id is not None and not (self.own and media.kind == "document"):
@@ -130,7 +129,7 @@ class Messages:
         if media.kind == "video" and self.own:
             return [{"type": "video_url", "video_url": {"url": url_of_media(media)}}]
         if media.transcript:
-            self.lost.append(Lost.AUDIO_INPUT)
+            self.lost.add(Lost.AUDIO_INPUT)
             return [{"type": "text", "text": media.transcript}]
         raise reject(WIRE, Lost.AUDIO_INPUT if media.kind == "audio" else Lost.VIDEO_INPUT, "messages")
 
@@ -139,9 +138,9 @@ class Messages:
             return [Raw(media.raw)]
         before: list[_Part] = []
         if media.citations:
-            self.lost.append(Lost.DOCUMENT_CITATIONS)
+            self.lost.add(Lost.DOCUMENT_CITATIONS)
         if media.context:
-            self.lost.append(Lost.DOCUMENT_CONTEXT)
+            self.lost.add(Lost.DOCUMENT_CONTEXT)
             before.append({"type": "text", "text": media.context})
         if media.text is not None or media.blocks is not None:
             if media.name:
@@ -158,7 +157,7 @@ class Messages:
             file["filename"] = media.name or "document.pdf"
         return [*before, self._hinted({"type": "file", "file": file}, media.cache)]
 
-    # ------------------------------------------------------------------ assistant
+    # -- assistant
 
     def _assistant(self, turn: Turn) -> None:
         content: list[Block] = []
@@ -175,7 +174,7 @@ class Messages:
             elif isinstance(block, Opaque) and block.wire == WIRE and block.label == "audio":
                 more["audio"] = Raw(block.raw)
             elif isinstance(block, Media):
-                self.lost.append(Lost.MEDIA_OUTPUT)
+                self.lost.add(Lost.MEDIA_OUTPUT)
             else:
                 content.append(block)
         text = self._content(content)
@@ -190,12 +189,12 @@ class Messages:
 
     def _thinking(self, block: Thinking) -> list[str]:
         if block.redacted:
-            self.lost.append(Lost.REDACTED_THINKING)
+            self.lost.add(Lost.REDACTED_THINKING)
             return []
         if block.signature:
-            self.lost.append(Lost.THINKING_SIGNATURE)
+            self.lost.add(Lost.THINKING_SIGNATURE)
         if "reasoning_content" not in self.quirks:
-            self.lost.append(Lost.THINKING)
+            self.lost.add(Lost.THINKING)
             return []
         return [block.text]
 
@@ -206,7 +205,7 @@ class Messages:
         arguments = encode({"input": call.arguments}).decode() if call.kind == "custom" else call.arguments or "{}"
         return {"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
-    # ------------------------------------------------------------------ tool results
+    # -- tool results
 
     def _results(self, results: list[ToolResult]) -> None:
         for result in results:
@@ -221,9 +220,9 @@ class Messages:
         texts = [b for b in result.blocks if isinstance(b, Text)]
         followed = self._parts([b for b in result.blocks if isinstance(b, Media)])
         if any(not isinstance(b, (Text, Media)) for b in result.blocks):
-            self.lost.append(Lost.SERVER_BLOCKS)
+            self.lost.add(Lost.SERVER_BLOCKS)
         if followed:
-            self.lost.append(Lost.TOOL_RESULT_MEDIA)
+            self.lost.add(Lost.TOOL_RESULT_MEDIA)
         parts = self._parts([*texts])
         if result.cache is not None:
             parts = parts or [{"type": "text", "text": ""}]
@@ -231,11 +230,11 @@ class Messages:
             self._hinted(parts[-1], result.cache)
         text = self._joined(parts)
         if result.is_error:
-            self.lost.append(Lost.TOOL_ERROR)
-            text = text if _ERROR.match(text) else f"Error: {text}"
+            self.lost.add(Lost.TOOL_ERROR)
+            text = as_error(text)
         elif _cached(parts):
             return parts, followed
-        return text or ("See the following user message." if followed else ""), followed
+        return text or (FOLLOWED if followed else ""), followed
 
 
 def _cached(parts: list[_Part]) -> bool:

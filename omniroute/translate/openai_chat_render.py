@@ -1,36 +1,34 @@
 """OpenAI chat requests, written.
 
 How a provider differs from plain OpenAI is said by its quirks (``catalog.toml``): ``max_completion_tokens``,
-``developer_role``, ``reasoning_content``, ``cache_control``, ``top_k``, ``no_stream_options``, ``no_sampling``,
-``sampling_unless_reasoning``, and ``custom_tools``, ``allowed_tools`` for the two tool features that only OpenAI itself has.
+``developer_role``, ``reasoning_content``, ``cache_control``, ``top_k``, ``no_stream_options``, ``no_user``, ``random_seed``,
+``no_sampling``, ``sampling_unless_reasoning``, ``no_effort``, and ``custom_tools``, ``allowed_tools`` for the two tool
+features that only OpenAI itself has.
 A request that was read from this wire keeps its extras, vendor parts and file ids.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from hashlib import sha256
 from typing import Any, Final
 
 from msgspec import Raw
 
 from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool, ToolChoice
-from .fidelity import Lost, extra_names, refuse_state
+from .emulation import TEXT_SCHEMA
+from .fidelity import Losses, Lost, extra_names, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
 from .names import Names, chosen, tools_by_name
-from .openai_chat_error import WIRE
+from .openai_chat_error import OPENAI_WIRES, WIRE
 from .openai_chat_messages import Messages
 from .openai_chat_request import DIALECTS, EFFORT
+from .openai_settings import effort_for, forget_sampling, user_id, write_metadata
 from .schema import with_properties
 
 NAME_LIMIT: Final = 64
 _STOPS: Final = 4
-_USER_LIMIT: Final = 64  # characters
 _TIERS: Final = frozenset(("auto", "default", "flex", "priority"))
-_TEXT_SCHEMA: Final = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
-_BANDS: Final = ((0, "none"), (1024, "low"), (10240, "medium"))  # largest budget -> effort; above: high
-_OPENAI_WIRES: Final = frozenset((WIRE, "openai-responses"))
 
 
 def encode_request(ask: Ask, target: Target) -> Rendered:
@@ -45,7 +43,7 @@ class _Request:
         self.target = target
         self.own = ask.wire == WIRE
         self.names = Names(NAME_LIMIT)
-        self.lost: list[str] = []
+        self.lost = Losses()
         self.body: dict[str, Any] = {}
 
     def quirk(self, name: str) -> bool:
@@ -54,9 +52,7 @@ class _Request:
     def render(self) -> Rendered:
         ask, body = self.ask, self.body
         body["model"] = self.target.model
-        messages = Messages(ask, self.target, self.names, self.native_custom)
-        body["messages"] = messages.render()
-        self.lost += messages.lost
+        body["messages"] = Messages(ask, self.target, self.names, self.native_custom, self.lost).render()
         self._tools()
         if ask.sampling != NO_SAMPLING:
             self._sampling(ask.sampling)
@@ -64,7 +60,7 @@ class _Request:
             body["max_completion_tokens" if self.quirk("max_completion_tokens") else "max_tokens"] = ask.max_tokens
         if ask.stop:
             body["stop"] = ask.stop if self.own else ask.stop[:_STOPS]
-            self._lose(Lost.STOP, len(body["stop"]) < len(ask.stop))
+            self.lost.add(Lost.STOP, len(body["stop"]) < len(ask.stop))
         if ask.response_format is not None:
             body["response_format"] = _response_format(ask.response_format)
         self._reasoning(ask.reasoning)
@@ -73,13 +69,9 @@ class _Request:
             body["stream"] = True
             if not self.quirk("no_stream_options"):
                 body["stream_options"] = {"include_usage": True}
-        return Rendered(encode(body), tuple(dict.fromkeys(map(str, self.lost))), self.names.renamed)
+        return Rendered(encode(body), self.lost.names(), self.names.renamed)
 
-    def _lose(self, name: Lost, lost: bool = True) -> None:
-        if lost:
-            self.lost.append(name)
-
-    # ------------------------------------------------------------------ tools
+    # -- tools
 
     @property
     def native_custom(self) -> bool:
@@ -101,17 +93,17 @@ class _Request:
         """All tools, or only the allowed ones where the provider does not know ``allowed_tools``."""
         if choice is None or choice.mode != "allowed" or self.own or self.quirk("allowed_tools"):
             return self.ask.tools
-        self._lose(Lost.ALLOWED_TOOLS)
+        self.lost.add(Lost.ALLOWED_TOOLS)
         return chosen(self.ask.tools, choice.names)
 
     def _tool(self, tool: Tool) -> dict[str, Any] | Raw | None:
         if tool.kind == "server":
             own = tool.wire == WIRE and tool.raw is not None
-            self._lose(Lost.SERVER_TOOLS, not own)
+            self.lost.add(Lost.SERVER_TOOLS, not own)
             return Raw(tool.raw) if own and tool.raw is not None else None
-        self._lose(Lost.DEFERRED_TOOLS, tool.deferred)
-        self._lose(Lost.CACHE_CONTROL, tool.cache is not None)
-        self._lose(Lost.TOOL_NAMESPACE, bool(tool.namespace))
+        self.lost.add(Lost.DEFERRED_TOOLS, tool.deferred)
+        self.lost.add(Lost.CACHE_CONTROL, tool.cache is not None)
+        self.lost.add(Lost.TOOL_NAMESPACE, bool(tool.namespace))
         function: dict[str, Any] = {"name": self.names.sent(tool.name, tool.namespace)}
         if tool.description is not None:
             function["description"] = tool.description
@@ -119,9 +111,9 @@ class _Request:
             if tool.grammar is not None:
                 function["format"] = Raw(tool.grammar)
             return {"type": "custom", "custom": function}
-        self._lose(Lost.CUSTOM_TOOLS, tool.kind == "custom")
+        self.lost.add(Lost.CUSTOM_TOOLS, tool.kind == "custom")
         schema = Raw(tool.schema) if self.own and tool.schema is not None else with_properties(tool.schema)
-        function["parameters"] = _TEXT_SCHEMA if tool.kind == "custom" else schema
+        function["parameters"] = TEXT_SCHEMA if tool.kind == "custom" else schema
         if tool.strict is not None:
             function["strict"] = tool.strict
         return {"type": "function", "function": function}
@@ -146,7 +138,7 @@ class _Request:
         kind = "custom" if tool is not None and tool.kind == "custom" and self.native_custom else "function"
         return {"type": kind, kind: {"name": self.names.sent(name, tool.namespace if tool else None)}}
 
-    # ------------------------------------------------------------------ settings
+    # -- settings
 
     def _sampling(self, said: Sampling) -> None:
         refused = self.quirk("no_sampling") and not self.own
@@ -156,7 +148,7 @@ class _Request:
             ("top_p", said.top_p, Lost.TOP_P, not refused),
             ("top_k", said.top_k, Lost.TOP_K, vendors_own and not refused),
             ("min_p", said.min_p, Lost.MIN_P, vendors_own),
-            ("seed", said.seed, Lost.SEED, True),
+            ("random_seed" if self.quirk("random_seed") and not self.own else "seed", said.seed, Lost.SEED, True),
             ("frequency_penalty", said.frequency_penalty, Lost.FREQUENCY_PENALTY, True),
             ("presence_penalty", said.presence_penalty, Lost.PRESENCE_PENALTY, True),
             ("logprobs", said.logprobs, Lost.LOGPROBS, True),
@@ -166,7 +158,7 @@ class _Request:
         for name, value, lost, held in table:
             if value is not None and held:
                 self.body[name] = value
-            self._lose(lost, value is not None and not held)
+            self.lost.add(lost, value is not None and not held)
         if said.logit_bias is not None:
             self.body["logit_bias"] = Raw(said.logit_bias)
 
@@ -177,26 +169,32 @@ class _Request:
             if said.effort is not None and not any(b'"effort"' in raw for raw in dialects):
                 self.body[EFFORT] = said.effort
             return
-        effort = said.effort
-        if effort is None and said.budget is not None and said.enabled is not False:
-            effort = next((word for most, word in _BANDS if said.budget <= most), "high")
-            self._lose(Lost.REASONING_BUDGET)
-        elif said.enabled is False:
-            effort = "none"
-        elif effort is None and said.enabled and not (said.adaptive or self.own):
-            able = self.target.abilities
-            effort = "medium" if not able or "reasoning" in able else None  # some models need an effort to think
-            self._lose(Lost.REASONING, effort is None)
-        if effort == "max" and not self.own:  # few providers know this value
-            effort = "xhigh"
-        self._lose(Lost.REASONING_DISPLAY, said.show is not None)
+        if not self.own and not self._takes_effort():
+            self._leave_out_reasoning(said)
+            return
+        effort = effort_for(said, self.own, self.lost)
+        self.lost.add(Lost.REASONING_DISPLAY, said.show is not None)
         if effort == "none" and not self.own:
-            self._lose(Lost.REASONING)  # models that cannot stop thinking refuse "none"; others do not think unless asked
+            self.lost.add(Lost.REASONING)  # models that cannot stop thinking refuse "none"; others do not think unless asked
         elif effort is not None:
             self.body[EFFORT] = effort
             if self.quirk("sampling_unless_reasoning") and not self.own:
-                self._lose(Lost.TEMPERATURE, self.body.pop("temperature", None) is not None)
-                self._lose(Lost.TOP_P, self.body.pop("top_p", None) is not None)
+                forget_sampling(self.body, self.lost)
+
+    def _takes_effort(self) -> bool:
+        """Whether the model takes an effort, as far as is known."""
+        able = self.target.abilities
+        return not self.quirk("no_effort") and (not able or "reasoning" in able)
+
+    def _leave_out_reasoning(self, said: Reasoning) -> None:
+        """Name the wish.  A model that cannot think fulfils the wish not to; one without efforts thinks as it likes."""
+        fixed = self.quirk("no_effort")
+        if said.enabled is False or said.effort == "none":
+            self.lost.add(Lost.REASONING, fixed)
+        else:
+            much = said.effort is not None or said.budget is not None
+            self.lost.add(Lost.REASONING, much or (said.enabled is True and not (said.adaptive or fixed)))
+        self.lost.add(Lost.REASONING_DISPLAY, said.show is not None)
 
     def _rest(self) -> None:
         ask, body = self.ask, self.body
@@ -204,22 +202,20 @@ class _Request:
             if value is not None:
                 body[name] = value
         if ask.user is not None:
-            long = len(ask.user) > _USER_LIMIT and not self.own
-            body["user"] = sha256(ask.user.encode("utf-8", "replace")).hexdigest() if long else ask.user
-            self._lose(Lost.USER, long)
-        if ask.metadata is not None:
-            self._lose(Lost.METADATA, ask.wire not in _OPENAI_WIRES)
-            if ask.wire in _OPENAI_WIRES:
-                body["metadata"] = Raw(ask.metadata)
+            refused = self.quirk("no_user") and not self.own
+            self.lost.add(Lost.USER, refused)
+            if not refused:
+                body["user"] = user_id(ask.user, self.own, self.lost)
+        write_metadata(body, ask, self.lost)
         if ask.service_tier is not None:
-            held = ask.wire in _OPENAI_WIRES or ask.service_tier in _TIERS
-            self._lose(Lost.SERVICE_TIER, not held)
+            held = ask.wire in OPENAI_WIRES or ask.service_tier in _TIERS
+            self.lost.add(Lost.SERVICE_TIER, not held)
             if held:
                 body["service_tier"] = ask.service_tier
         if self.own:
             body |= {name: Raw(value) for name, value in ask.extra.items()}
         else:
-            self.lost += extra_names(ask.extra)
+            self.lost.update(extra_names(ask.extra))
 
 
 def _response_format(shape: ResponseFormat) -> dict[str, Any]:

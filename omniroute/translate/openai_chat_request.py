@@ -7,8 +7,7 @@ tools are kept as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw, Struct
 
@@ -19,12 +18,28 @@ from .conversation import (
     Tool,
     ToolChoice,
 )
-from .jsonio import Shape, join, members
+from .jsonio import (
+    ABSENT,
+    BOOL,
+    FLOAT,
+    INT,
+    ITEMS,
+    OBJECT,
+    STRING,
+    STRING_OR_STRINGS,
+    STRINGS,
+    Shape,
+    bytes_or_none,
+    join,
+    members,
+    missing,
+    present,
+)
 from .openai_chat_error import WIRE
-from .openai_chat_history import cache_hint, missing, read_messages, said, sent
-from .openai_chat_shapes import ABSENT
+from .openai_chat_history import cache_hint, read_messages
+from .request_fields import Reader, field_readers
 
-# --------------------------------------------------------------------------- shapes
+# -- shapes
 
 
 class _Declared(Struct):
@@ -95,14 +110,6 @@ class _Thought(Struct):
 
 
 _NO_THOUGHT: Final = _Thought()
-_STRING: Final[Shape[str]] = Shape(str)
-_STRINGS: Final[Shape[list[str]]] = Shape(list[str])
-_STRING_OR_STRINGS: Final[Shape[str | list[str]]] = Shape(str | list[str])
-_BOOL: Final[Shape[bool]] = Shape(bool)
-_INT: Final[Shape[int]] = Shape(int)
-_FLOAT: Final[Shape[float]] = Shape(float)
-_OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
-_ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
 _TOOL: Final[Shape[_Tool]] = Shape(_Tool)
 _DECLARED: Final[Shape[_Declared]] = Shape(_Declared)
 _CHOICE: Final[Shape[str | _Choice]] = Shape(str | _Choice)
@@ -112,32 +119,32 @@ _STREAM_OPTIONS: Final[Shape[_StreamOptions]] = Shape(_StreamOptions)
 _THOUGHT: Final[Shape[_Thought]] = Shape(_Thought)
 
 
-# --------------------------------------------------------------------------- tools
+# -- tools
 
 
 def _tools(ask: Ask, raw: Raw) -> None:
-    for number, item in enumerate(_ITEMS.read(raw, "tools")):
+    for number, item in enumerate(ITEMS.read(raw, "tools")):
         path = join("tools", number)
         tool = _TOOL.read(item, path)
-        if said(tool.function) and tool.type in ("function", None):
+        if present(tool.function) and tool.type in ("function", None):
             ask.tools.append(_function(tool.function, join(path, "function")))
             ask.tools[-1].cache = cache_hint(tool.cache_control)
         elif tool.type == "function":
             raise missing(join(path, "function"))
-        elif tool.type == "custom" and said(tool.custom):
+        elif tool.type == "custom" and present(tool.custom):
             custom = _DECLARED.read(tool.custom, join(path, "custom"))
-            ask.tools.append(Tool(custom.name, custom.description, kind="custom", grammar=sent(custom.format)))
+            ask.tools.append(Tool(custom.name, custom.description, kind="custom", grammar=bytes_or_none(custom.format)))
         else:
             ask.tools.append(Tool(tool.type or "tool", kind="server", wire=WIRE, raw=bytes(item)))
 
 
 def _function(raw: Raw, path: str) -> Tool:
     function = _DECLARED.read(raw, path)
-    return Tool(function.name, function.description, sent(function.parameters), strict=function.strict)
+    return Tool(function.name, function.description, bytes_or_none(function.parameters), strict=function.strict)
 
 
 def _functions(ask: Ask, raw: Raw) -> None:
-    for number, item in enumerate(_ITEMS.read(raw, "functions")):
+    for number, item in enumerate(ITEMS.read(raw, "functions")):
         ask.tools.append(_function(item, join("functions", number)))
 
 
@@ -172,7 +179,7 @@ def _function_call(ask: Ask, raw: Raw) -> None:
         _tool_choice(ask, raw, "function_call")
 
 
-# --------------------------------------------------------------------------- settings
+# -- settings
 
 
 def _reasoning(ask: Ask) -> Reasoning:
@@ -186,7 +193,7 @@ _EFFORTS: Final = frozenset(("none", "minimal", "low", "medium", "high", "xhigh"
 
 def _effort(ask: Ask, raw: Raw) -> None:
     """Read the effort.  A vendor's own value (Groq's ``default``) is kept for this wire only."""
-    effort = _STRING.read(raw, EFFORT)
+    effort = STRING.read(raw, EFFORT)
     if effort in _EFFORTS:
         _set_effort(_reasoning(ask), effort)
     else:
@@ -208,9 +215,9 @@ def _set_budget(reasoning: Reasoning, budget: int) -> None:
 def _thought(ask: Ask, name: str, raw: Raw) -> None:
     """Read a vendor's thinking member as far as it is known, and keep it for this wire."""
     ask.extra[name] = bytes(raw)
-    if (on := _BOOL.get(raw)) is not None:
+    if (on := BOOL.get(raw)) is not None:
         _reasoning(ask).enabled = on
-    elif (budget := _INT.get(raw)) is not None:
+    elif (budget := INT.get(raw)) is not None:
         _set_budget(_reasoning(ask), budget)
     elif (thought := _THOUGHT.get(raw)) is not None and thought != _NO_THOUGHT:
         reasoning = _reasoning(ask)
@@ -239,16 +246,18 @@ def _response_format(ask: Ask, raw: Raw) -> None:
     elif shape.type == "json_object":
         ask.response_format = ResponseFormat("json")
     elif shape.type == "json_schema":
-        if not said(shape.json_schema):
+        if not present(shape.json_schema):
             raise missing("response_format.json_schema")
         inner = _SCHEMA.read(shape.json_schema, "response_format.json_schema")
-        ask.response_format = ResponseFormat("schema", sent(inner.schema), inner.name, inner.description, inner.strict)
+        ask.response_format = ResponseFormat(
+            "schema", bytes_or_none(inner.schema), inner.name, inner.description, inner.strict
+        )
     else:
         ask.extra["response_format"] = bytes(raw)
 
 
 def _stop(ask: Ask, raw: Raw) -> None:
-    stop = _STRING_OR_STRINGS.read(raw, "stop")
+    stop = STRING_OR_STRINGS.read(raw, "stop")
     ask.stop = [stop] if isinstance(stop, str) else stop
 
 
@@ -258,41 +267,42 @@ def _stream_options(ask: Ask, raw: Raw) -> None:
 
 def _max_tokens(ask: Ask, raw: Raw) -> None:
     if ask.max_tokens is None:
-        ask.max_tokens = _INT.read(raw, "max_tokens")
+        ask.max_tokens = INT.read(raw, "max_tokens")
 
 
 def _metadata(ask: Ask, raw: Raw) -> None:
-    _OBJECT.read(raw, "metadata")
+    OBJECT.read(raw, "metadata")
     ask.metadata = bytes(raw)
 
 
 def _logit_bias(ask: Ask, raw: Raw) -> None:
-    _OBJECT.read(raw, "logit_bias")
+    OBJECT.read(raw, "logit_bias")
     ask.sampling.logit_bias = bytes(raw)
 
 
-# member -> (its type, the field of Ask); "sampling.": a field of Sampling
-_PLAIN: Final[dict[str, tuple[Shape[Any], str]]] = {
-    "model": (_STRING, "model"),
-    "stream": (_BOOL, "stream"),
-    "max_completion_tokens": (_INT, "max_tokens"),
-    "parallel_tool_calls": (_BOOL, "parallel_tools"),
-    "verbosity": (_STRING, "verbosity"),
-    "modalities": (_STRINGS, "modalities"),
-    "user": (_STRING, "user"),
-    "service_tier": (_STRING, "service_tier"),
-    "temperature": (_FLOAT, "sampling.temperature"),
-    "top_p": (_FLOAT, "sampling.top_p"),
-    "top_k": (_INT, "sampling.top_k"),
-    "min_p": (_FLOAT, "sampling.min_p"),
-    "seed": (_INT, "sampling.seed"),
-    "frequency_penalty": (_FLOAT, "sampling.frequency_penalty"),
-    "presence_penalty": (_FLOAT, "sampling.presence_penalty"),
-    "logprobs": (_BOOL, "sampling.logprobs"),
-    "top_logprobs": (_INT, "sampling.top_logprobs"),
-    "n": (_INT, "sampling.n"),
-}
-_SPECIAL: Final[dict[str, Callable[[Ask, Raw], None]]] = {
+_PLAIN: Final = field_readers(
+    {
+        "model": (STRING, "model"),
+        "stream": (BOOL, "stream"),
+        "max_completion_tokens": (INT, "max_tokens"),
+        "parallel_tool_calls": (BOOL, "parallel_tools"),
+        "verbosity": (STRING, "verbosity"),
+        "modalities": (STRINGS, "modalities"),
+        "user": (STRING, "user"),
+        "service_tier": (STRING, "service_tier"),
+        "temperature": (FLOAT, "sampling.temperature"),
+        "top_p": (FLOAT, "sampling.top_p"),
+        "top_k": (INT, "sampling.top_k"),
+        "min_p": (FLOAT, "sampling.min_p"),
+        "seed": (INT, "sampling.seed"),
+        "frequency_penalty": (FLOAT, "sampling.frequency_penalty"),
+        "presence_penalty": (FLOAT, "sampling.presence_penalty"),
+        "logprobs": (BOOL, "sampling.logprobs"),
+        "top_logprobs": (INT, "sampling.top_logprobs"),
+        "n": (INT, "sampling.n"),
+    }
+)
+_SPECIAL: Final[dict[str, Reader]] = {
     "messages": read_messages,
     "tools": _tools,
     "functions": _functions,
@@ -315,10 +325,7 @@ def decode_request(body: bytes) -> Ask:
     if "messages" not in given:
         raise missing("messages")
     for name in [name for name in given if name in _PLAIN]:
-        shape, attribute = _PLAIN[name]
-        value = shape.read(given.pop(name), name)
-        where, _, leaf = attribute.rpartition(".")
-        setattr(ask.sampling if where else ask, leaf, value)
+        _PLAIN[name](ask, given.pop(name))
     for name, read in _SPECIAL.items():
         if name in given:
             read(ask, given.pop(name))

@@ -14,10 +14,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .format import BadAnswer
-from .jsonio import mended
+from .jsonio import ABSENT, encode, mended
 from .usage import ChatUsage
-
-ABSENT: Final = Raw()
 
 
 class Function(Struct, gc=False):
@@ -206,16 +204,24 @@ def _mended(data: bytes) -> Chunk:
 
 
 def _leave_out(value: Any, complaint: str) -> None:
-    """Delete the member that msgspec's *complaint* (``… - at `$.choices[0].index```) names, or raise BadAnswer."""
+    """Delete the member that msgspec's *complaint* (``… - at `$.choices[0].index```) names, or raise BadAnswer.
+
+    An object as ``content`` (Cloudflare, where JSON was asked for) becomes its text.
+    """
     path = complaint.rpartition(" - at `$")[2].rstrip("`") if " - at `$" in complaint else ""
     words = path.replace("[", ".[").lstrip(".").split(".")
     steps = [int(word[1:-1]) if word[:1] == "[" and word[1:-1].isdecimal() else word for word in words]
     last = steps[-1]
-    if not path or isinstance(last, int) or last in _ESSENTIAL:
+    if not path or isinstance(last, int) or (last in _ESSENTIAL and last != "content"):
         raise BadAnswer(f"wrong shape: {complaint}")
     try:
         for step in steps[:-1]:
             value = value[step]
-        del value[last]
+        if last != "content":
+            del value[last]
+        elif isinstance(value[last], dict):
+            value[last] = encode(value[last]).decode()
+        else:
+            raise BadAnswer(f"wrong shape: {complaint}")
     except (KeyError, IndexError, TypeError):
         raise BadAnswer(f"wrong shape: {complaint}") from None

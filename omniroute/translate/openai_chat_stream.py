@@ -29,12 +29,10 @@ from .events import (
     ThinkingDelta,
 )
 from .format import BadAnswer, StreamDecoder
-from .jsonio import Shape, check_text
+from .jsonio import ABSENT, Shape, check_text
 from .openai_chat_calls import Row
 from .openai_chat_error import WIRE, decode_error
-from .openai_chat_media import media_of_url
 from .openai_chat_shapes import (
-    ABSENT,
     Choice,
     Chunk,
     Delta,
@@ -46,6 +44,7 @@ from .openai_chat_shapes import (
     plain_text,
     read_chunk,
 )
+from .openai_media import media_of_url
 from .text_frame import TextFrame, frame_of
 from .usage import from_chat
 
@@ -112,7 +111,7 @@ class ChatDecoder(StreamDecoder):
         self._audio: list[str] = []
         self._transcript: list[str] = []
 
-    # ------------------------------------------------------------------ the protocol
+    # -- the protocol
 
     def feed(self, name: bytes, data: bytes) -> Sequence[Event]:
         if self._ended:
@@ -125,17 +124,17 @@ class ChatDecoder(StreamDecoder):
         if self._started and not name and (text := plain_text(chunk)) and self._row.clear:
             if self._frames:
                 self._frames -= 1
-                self._frame = frame_of(b"", data, _CONTENT, text) or self._frame
+                self._frame = frame_of(data, _CONTENT, text) or self._frame
             return self._piece(text)
         if name == b"error" or ((chunk.error is not ABSENT or chunk.choices is None) and _is_error(chunk)):
             return self.fail(chunk, data)
         return self.take(chunk)
 
-    def run(self, last: tuple[bytes, bytes], data: bytes, at: int) -> tuple[Sequence[str], int]:
-        name, piece = last
-        if self._frame is None or name or not self._frame.text(piece) or not self._row.clear or self._ended:
-            return (), at
-        return self._frame.run(data, at)
+    def frame(self, last: tuple[bytes, bytes]) -> TextFrame | None:
+        name, data = last
+        if self._frame is None or name or not self._frame.text(data) or not self._row.clear or self._ended:
+            return None
+        return self._frame.of_event(b"")
 
     def _piece(self, text: str) -> Sequence[Event]:
         self._usage_last = False
@@ -166,7 +165,7 @@ class ChatDecoder(StreamDecoder):
             out.append(
                 MediaPart(Media("audio", data="".join(self._audio) or None, transcript="".join(self._transcript) or None))
             )
-        if self._row.text_open:
+        if self._row.text_open and not (self._links is ABSENT is self._results):
             self._sources(out)
         out += self._vendor_usage
         out.append(self._failure or self._reason())
@@ -189,7 +188,7 @@ class ChatDecoder(StreamDecoder):
             finish.reason = "tool_calls"
         return finish
 
-    # ------------------------------------------------------------------ chunks
+    # -- chunks
 
     def take(self, chunk: Chunk) -> Sequence[Event]:
         """Return the events of one chunk, or of a whole answer (``message`` in place of ``delta``)."""

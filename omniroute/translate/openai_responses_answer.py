@@ -9,7 +9,7 @@ becomes a custom call again, with the text from its arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain, count
+from functools import cache
 from typing import Any, Final
 
 from msgspec import Raw
@@ -34,7 +34,7 @@ from .events import (
     Usage,
     merged,
 )
-from .fidelity import Lost
+from .fidelity import Losses, Lost, lost_ending, lost_proof
 from .format import Rendered, Stamp, StreamEncoder
 from .jsonio import compact, encode
 from .openai_responses_error import WIRE, failed_error
@@ -51,21 +51,14 @@ from .openai_responses_items import (
     refusal_part,
     search_arguments,
     text_part,
+    tokens_of,
 )
+from .text_frame import literals
 
 _CUT: Final = "The upstream's stream ended before the answer was complete"
 
 
-def _lost_finish(finish: Finish) -> list[Lost]:
-    lost = [Lost.STOP_SEQUENCE] if finish.stop_sequence else []
-    return [*lost, Lost.PAUSE] if finish.reason == "pause" else lost
-
-
-def _lost_proof(redacted: bool) -> Lost:
-    return Lost.REDACTED_THINKING if redacted else Lost.THINKING_SIGNATURE
-
-
-# --------------------------------------------------------------------------- whole answers
+# -- whole answers
 
 
 class _Output:
@@ -74,7 +67,7 @@ class _Output:
     def __init__(self, answer: Answer, stamp: Stamp) -> None:
         self.items = Items(stamp)
         self.out: list[Json | Raw] = []
-        self.dropped: list[str] = []
+        self.lost = Losses()
         self._parts: list[Json | Raw] = []
         self._logprobs = list(answer.logprobs)  # of all texts; written with the first one
 
@@ -95,7 +88,7 @@ class _Output:
         elif isinstance(block, Media):
             self._media(block)
         else:
-            self.dropped.append(Lost.SERVER_BLOCKS)
+            self.lost.add(Lost.SERVER_BLOCKS)
 
     def close(self, finish: Finish) -> list[bytes]:
         self._end_message()
@@ -107,7 +100,7 @@ class _Output:
     def _text(self, block: Text) -> Json:
         found = [annotation(citation) for citation in block.citations]
         if None in found:
-            self.dropped.append(Lost.CITATIONS)
+            self.lost.add(Lost.CITATIONS)
         logprobs, self._logprobs = self._logprobs, []
         return text_part(block.text, [note for note in found if note is not None], logprobs)
 
@@ -119,7 +112,7 @@ class _Output:
     def _thinking(self, block: Thinking) -> None:
         own = block.signature if block.wire == WIRE else None
         if block.signature and not own:
-            self.dropped.append(_lost_proof(block.redacted))
+            self.lost.add(lost_proof(block.redacted))
         if own or not block.redacted:
             self.out.append(reasoning_item(self.items.id("rs", len(self.out), block.id), block.text, own))
 
@@ -138,7 +131,7 @@ class _Output:
         if (item := image_item(self.items.id("ig", len(self.out)), media)) is not None:
             self.out.append(item)
             return
-        self.dropped.append(Lost.MEDIA_OUTPUT)
+        self.lost.add(Lost.MEDIA_OUTPUT)
         if media.transcript:
             self._parts.append(text_part(media.transcript, [], []))
 
@@ -150,18 +143,23 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
         output.add(block)
     finish = answer.finish or Finish("stop")
     _, body = Envelope(stamp, answer.start).finish(finish, output.close(finish), answer.usage)
-    dropped = [*output.dropped, *_lost_finish(finish)]
-    return Rendered(body, tuple(dict.fromkeys(map(str, dropped))))
+    output.lost.update(lost_ending(finish))
+    return Rendered(body, output.lost.names())
 
 
-# --------------------------------------------------------------------------- streams
+# -- streams
 
 _NONE, _MESSAGE, _REASONING, _FUNCTION, _CUSTOM, _WRAPPED, _SEARCH = range(7)
 _NO_PART, _TEXT_PART, _REFUSAL_PART = range(3)
-_EVENT: Final = b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b\n\n'
 _DELTA: Final = b'event: %b\ndata: {"type":"%b","item_id":%b,"output_index":%d,%b"delta":'
 _TEXT_TAIL: Final = b',"logprobs":[],"sequence_number":%d}\n\n'
 _TAIL: Final = b',"sequence_number":%d}\n\n'
+
+
+@cache
+def _opening(name: str) -> bytes:
+    """The beginning of an event; the few names there are stand in this file."""
+    return f'event: {name}\ndata: {{"type":"{name}","sequence_number":'.encode()
 
 
 class ResponsesEncoder(StreamEncoder):
@@ -207,8 +205,10 @@ class ResponsesEncoder(StreamEncoder):
             return super().texts(texts)
         self._texts += texts
         first, self._sequence = self._sequence, self._sequence + len(texts)
-        event = self._prefix.replace(b"%", b"%%") + b"%b" + _TEXT_TAIL
-        return event * len(texts) % tuple(chain.from_iterable(zip(map(encode, texts), count(first), strict=False)))
+        fields: list[Any] = [None] * (2 * len(texts))
+        fields[::2] = literals(texts)
+        fields[1::2] = range(first, self._sequence)
+        return (self._prefix.replace(b"%", b"%%") + b"%b" + _TEXT_TAIL) * len(texts) % tuple(fields)
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure: they were cut off."""
@@ -231,15 +231,14 @@ class ResponsesEncoder(StreamEncoder):
         return b"".join(out)
 
     def _event(self, out: list[bytes], name: str, members: Json) -> None:
-        kind = name.encode()
-        out.append(_EVENT % (kind, kind, self._sequence, encode(members)[1:]))
+        out.append(b"%b%d,%b\n\n" % (_opening(name), self._sequence, encode(members)[1:]))
         self._sequence += 1
 
     def _drop(self, name: str) -> None:
         if name not in self.dropped:
             self.dropped.append(str(name))
 
-    # ------------------------------------------------------------------ items and parts
+    # -- items and parts
 
     def _at(self, **more: object) -> Json:
         return {"item_id": self._item["id"], "output_index": len(self._done), **more}
@@ -346,7 +345,7 @@ class ResponsesEncoder(StreamEncoder):
         self._event(out, "response.custom_tool_call_input.done", self._at(input=text))
         return {**self._item, "status": status, "input": text}
 
-    # ------------------------------------------------------------------ one method per event
+    # -- one method per event
 
     def _on_start(self, event: Start, out: list[bytes]) -> None:
         if self._envelope is None:
@@ -365,7 +364,7 @@ class ResponsesEncoder(StreamEncoder):
             return
         self._texts.append(event.text)
         self._logprobs.append(event.logprobs)
-        tail = b',"logprobs":%b' % compact(event.logprobs) + _TAIL % self._sequence
+        tail = b',"logprobs":%b' % tokens_of(event.logprobs) + _TAIL % self._sequence
         out += (self._prefix, encode(event.text), tail)
         self._sequence += 1
 
@@ -382,7 +381,7 @@ class ResponsesEncoder(StreamEncoder):
 
     def _on_signature(self, event: Signature, out: list[bytes]) -> None:
         if event.wire != WIRE:
-            self._drop(_lost_proof(event.redacted))
+            self._drop(lost_proof(event.redacted))
             return
         self._enter_reasoning(out, event.id)
         self._encrypted += event.signature
@@ -441,7 +440,7 @@ class ResponsesEncoder(StreamEncoder):
         self._usage = merged(self._usage, event)
 
     def _on_finish(self, event: Finish, out: list[bytes]) -> None:
-        for name in _lost_finish(event):
+        for name in lost_ending(event):
             self._drop(name)
         self._close(out, "incomplete" if incomplete_reason(event) else "completed")
         assert self._envelope is not None

@@ -12,11 +12,9 @@ from typing import Final
 from msgspec import Raw, Struct
 
 from .conversation import Ask, Block, Citation, Media, Opaque, Refusal, Text, Thinking, Tool, ToolCall, ToolResult, Turn
-from .jsonio import Shape, bad, join
+from .jsonio import ABSENT, STRING, STRING_OR_ITEMS, Shape, bad, join, missing, present
 from .names import flat
-from .openai_chat_history import missing, said
-from .openai_chat_media import media_of_url
-from .openai_chat_shapes import ABSENT
+from .openai_media import document_of, media_of_url
 from .openai_responses_error import WIRE
 from .openai_responses_shapes import read_annotation, text_of
 from .openai_responses_tools import SEARCH, read_tools, repeated
@@ -89,8 +87,6 @@ class _Url(Struct):
     url: str
 
 
-_STRING: Final[Shape[str]] = Shape(str)
-_INPUT: Final[Shape[str | list[Raw]]] = Shape(str | list[Raw])
 _TYPED: Final[Shape[_Typed]] = Shape(_Typed)
 _MESSAGE: Final[Shape[_Message]] = Shape(_Message)
 _CALL: Final[Shape[_Call]] = Shape(_Call)
@@ -102,7 +98,7 @@ _PART: Final[Shape[_Part]] = Shape(_Part)
 _URL: Final[Shape[str | _Url]] = Shape(str | _Url)
 
 
-# --------------------------------------------------------------------------- content parts
+# -- content parts
 
 
 def _text(part: _Part, path: str) -> Block | None:
@@ -120,7 +116,7 @@ def _refusal(part: _Part, path: str) -> Block | None:
 
 
 def _image(part: _Part, path: str) -> Block | None:
-    if said(part.image_url):
+    if present(part.image_url):
         where = _URL.read(part.image_url, join(path, "image_url"))
         media = media_of_url("image", where if isinstance(where, str) else where.url)
     elif part.file_id:
@@ -133,9 +129,7 @@ def _image(part: _Part, path: str) -> Block | None:
 
 def _file(part: _Part, path: str) -> Block | None:
     if part.file_data is not None:
-        media = media_of_url("document", part.file_data)
-        if media.url is not None and "://" not in media.url[:10]:
-            media.data, media.url = media.url, None  # bare base64
+        media = document_of(part.file_data)
     elif part.file_url is not None:
         media = Media("document", url=part.file_url)
     elif part.file_id is not None:
@@ -176,14 +170,14 @@ def _blocks(content: str | list[Raw] | None, path: str) -> list[Block]:
 
 def _block(raw: Raw, path: str) -> Block:
     if bytes(raw)[:1] == b'"':
-        return Text(_STRING.read(raw, path))
+        return Text(STRING.read(raw, path))
     part = _PART.read(raw, path)
     read = _PARTS.get(part.type or "")
     block = read(part, path) if read is not None else None
     return block or Opaque(WIRE, part.type or "part", bytes(raw))
 
 
-# --------------------------------------------------------------------------- items
+# -- items
 
 
 class _Input:
@@ -258,13 +252,13 @@ class _Input:
         if call.call_id is None or call.execution != "client":  # the search ran at the vendor
             self._did(Opaque(WIRE, "tool_search_call", bytes(raw)))
             return
-        arguments = bytes(call.arguments).decode() if said(call.arguments) else "{}"
+        arguments = bytes(call.arguments).decode() if present(call.arguments) else "{}"
         self._did(ToolCall(call.call_id, SEARCH, arguments, "search", item_id=call.id))
 
     def _found(self, raw: Raw, path: str) -> None:
         """Declare the tools that a search found, from here on, unless they are known already."""
         result = _DECLARES.read(raw, path)
-        found = read_tools(result.tools, join(path, "tools")) if said(result.tools) else []
+        found = read_tools(result.tools, join(path, "tools")) if present(result.tools) else []
         if result.call_id is None or result.execution == "server":
             self._did(Opaque(WIRE, "tool_search_output", bytes(raw)))
         else:
@@ -281,7 +275,7 @@ class _Input:
 
     def _tools(self, raw: Raw, path: str) -> None:
         declared = _DECLARES.read(raw, path).tools
-        if said(declared):
+        if present(declared):
             tools = read_tools(declared, join(path, "tools"), placed=len(self.turns))
             for tool in [repeated(tool) if flat(tool.name, tool.namespace) in self.known else tool for tool in tools]:
                 self._declare(tool)
@@ -311,7 +305,7 @@ _ITEMS: Final[dict[str, Callable[[_Input, Raw, str], None]]] = {
 
 def read_input(ask: Ask, raw: Raw) -> None:
     """Read ``input`` into ``ask.system``, ``ask.turns`` and, for tools declared in it, ``ask.tools`` (already read)."""
-    given = _INPUT.read(raw, "input")
+    given = STRING_OR_ITEMS.read(raw, "input")
     if isinstance(given, str):
         ask.turns.append(Turn("user", [Text(given)]))
         return

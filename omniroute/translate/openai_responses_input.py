@@ -6,22 +6,21 @@ every vendor of the wire accepts; a refusal or citations of this wire need the w
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from msgspec import Raw
 
 from .conversation import Ask, Block, CacheHint, Media, Opaque, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
-from .fidelity import Lost, reject
+from .emulation import as_error
+from .fidelity import Losses, Lost, lost_proof, reject
 from .format import Target
 from .names import Names, SentIds
-from .openai_chat_media import audio_format, url_of_media
+from .openai_media import audio_format, url_of_media
 from .openai_responses_error import WIRE
 from .openai_responses_tools import write_tools
 from .repair import repair
 
 _ID_LIMIT: Final = 64
-_ERROR: Final = re.compile(r"\W*error", re.IGNORECASE)
 _SEARCHED: Final = {"status": "completed", "execution": "client"}
 Item = dict[str, Any] | Raw
 
@@ -29,12 +28,12 @@ Item = dict[str, Any] | Raw
 class Input:
     """Writes the items.  ``lost`` collects the names of what could not be written; ``instructions`` is the system prompt."""
 
-    def __init__(self, ask: Ask, target: Target, names: Names) -> None:
+    def __init__(self, ask: Ask, target: Target, names: Names, lost: Losses) -> None:
         self.ask = ask
         self.own = ask.wire == WIRE
         self.quirks = target.quirks
         self.names = names
-        self.lost: list[str] = []
+        self.lost = lost
         self.out: list[Item] = []
         self.instructions: str | None = None
         self._ids = SentIds(_ID_LIMIT)  # of tool calls
@@ -44,22 +43,22 @@ class Input:
         turns = self.ask.turns
         if not self.own:  # the vendor may keep the rest of a conversation of this wire
             turns, notes = repair(turns)
-            self.lost += notes
+            self.lost.update(notes)
         for number, turn in enumerate(turns):
             self._declared(number)
             if turn.name:
-                self.lost.append(Lost.PARTICIPANT_NAME)
+                self.lost.add(Lost.PARTICIPANT_NAME)
             self._turn(turn)
         self._declared(len(turns))
         if not self.own and turns and turns[-1].role == "assistant":
-            self.lost.append(Lost.PREFILL)
+            self.lost.add(Lost.PREFILL)
         return self.out
 
     def _system_prompt(self) -> None:
         system = self.ask.system
         texts = [block.text for block in system if isinstance(block, Text)]
         if any(isinstance(block, Text) and block.cache for block in system):
-            self.lost.append(Lost.CACHE_CONTROL)
+            self.lost.add(Lost.CACHE_CONTROL)
         if texts:
             self.instructions = "\n".join(texts)
         others: list[Block] = [block for block in system if not isinstance(block, Text)]
@@ -87,7 +86,7 @@ class Input:
             if parts or not turn.blocks:
                 self.out.append({"type": "message", "role": role, "content": _plain(parts)})
 
-    # ------------------------------------------------------------------ content parts
+    # -- content parts
 
     def _parts(self, blocks: list[Block]) -> list[Item]:
         return [part for block in blocks for part in self._part(block)]
@@ -102,12 +101,12 @@ class Input:
             return [{"type": "input_text", "text": block.text}]
         if isinstance(block, Opaque) and block.wire == WIRE:
             return [Raw(block.raw)]
-        self.lost.append(Lost.THINKING if isinstance(block, Thinking) else Lost.SERVER_BLOCKS)
+        self.lost.add(Lost.THINKING if isinstance(block, Thinking) else Lost.SERVER_BLOCKS)
         return []
 
     def _uncached(self, text: str, cache: CacheHint | None) -> str:
         if cache is not None:
-            self.lost.append(Lost.CACHE_CONTROL)
+            self.lost.add(Lost.CACHE_CONTROL)
         return text
 
     def _media(self, media: Media) -> list[Item]:
@@ -123,16 +122,16 @@ class Input:
             sound = {"data": media.data, "format": audio_format(media.mime)}
             return [{"type": "input_audio", "input_audio": sound}]
         if media.kind == "audio" and media.transcript:
-            self.lost.append(Lost.AUDIO_INPUT)
+            self.lost.add(Lost.AUDIO_INPUT)
             return [{"type": "input_text", "text": media.transcript}]
         raise reject(WIRE, Lost.AUDIO_INPUT if media.kind == "audio" else Lost.VIDEO_INPUT, "input")
 
     def _document(self, media: Media) -> list[Item]:
         before: list[Item] = []
         if media.citations:
-            self.lost.append(Lost.DOCUMENT_CITATIONS)
+            self.lost.add(Lost.DOCUMENT_CITATIONS)
         if media.context:
-            self.lost.append(Lost.DOCUMENT_CONTEXT)
+            self.lost.add(Lost.DOCUMENT_CONTEXT)
             before.append({"type": "input_text", "text": media.context})
         if media.text is not None or media.blocks is not None:
             if media.name:
@@ -148,7 +147,7 @@ class Input:
             file |= {"filename": media.name or "document.pdf", "file_data": url_of_media(media)}
         return [*before, file]
 
-    # ------------------------------------------------------------------ the assistant's items
+    # -- the assistant's items
 
     def _assistant(self, block: Block) -> None:
         match block:
@@ -163,15 +162,15 @@ class Input:
             case Opaque() if block.wire == WIRE:
                 self.out.append(Raw(block.raw))
             case Media():
-                self.lost.append(Lost.MEDIA_OUTPUT)
+                self.lost.add(Lost.MEDIA_OUTPUT)
             case _:
-                self.lost.append(Lost.SERVER_BLOCKS)
+                self.lost.add(Lost.SERVER_BLOCKS)
 
     def _said(self, block: Text) -> None:
         self._uncached("", block.cache)
         own = [Raw(c.raw) for c in block.citations if c.wire == WIRE and c.raw is not None]
         if len(own) < len(block.citations):
-            self.lost.append(Lost.CITATIONS)
+            self.lost.add(Lost.CITATIONS)
         if own:
             self._message({"type": "output_text", "text": block.text, "annotations": own})
         elif block.text or self.own:
@@ -191,14 +190,14 @@ class Input:
         elif self.own or "reasoning_content" in self.quirks:
             content = [{"type": "reasoning_text", "text": block.text}] if block.text else []
             if block.signature:
-                self.lost.append(Lost.THINKING_SIGNATURE)
+                self.lost.add(Lost.THINKING_SIGNATURE)
             if content or "id" in item:
                 self.out.append({**item, "summary": [], "content": content} if content else {**item, "summary": []})
         else:
             if block.signature:
-                self.lost.append(Lost.REDACTED_THINKING if block.redacted else Lost.THINKING_SIGNATURE)
+                self.lost.add(lost_proof(block.redacted))
             if not block.redacted:
-                self.lost.append(Lost.THINKING)
+                self.lost.add(Lost.THINKING)
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         self._uncached("", call.cache)
@@ -227,8 +226,8 @@ class Input:
         if len(output) < 2:
             output = _plain(output)  # type: ignore[arg-type]
         if result.is_error:
-            self.lost.append(Lost.TOOL_ERROR)
-            output = _as_error(output)
+            self.lost.add(Lost.TOOL_ERROR)
+            output = _failed(output)
         return {"type": kind, "call_id": self._ids.last(result.id) or result.id, "output": output}
 
 
@@ -244,7 +243,7 @@ def _plain(parts: list[Item]) -> str | list[Item]:
     return only["text"] if len(parts) == 1 and isinstance(only, dict) and only["type"] == "input_text" else parts
 
 
-def _as_error(output: str | list[Item]) -> str | list[Item]:
+def _failed(output: str | list[Item]) -> str | list[Item]:
     if isinstance(output, str):
-        return output if _ERROR.match(output) else f"Error: {output}"
+        return as_error(output)
     return [{"type": "input_text", "text": "Error:"}, *output]

@@ -7,6 +7,7 @@ item's place.  The response echoes the request, as clients expect.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,17 +16,16 @@ from msgspec import Raw
 from .conversation import Ask, Citation, Media, Tool
 from .events import Failure, Finish, FinishReason, Start, Usage
 from .format import Stamp
-from .jsonio import Shape, compact, encode
-from .names import Names, fit, flat
+from .jsonio import OBJECT, STRING, compact, encode, joined
+from .names import CallIds, Names, fit, flat
 from .openai_responses_error import WIRE, failed_error
 from .openai_responses_render import text_settings
 from .openai_responses_tools import NAME_LIMIT, write_choice, write_tools
 
 Json = dict[str, Any]
+_NO_BYTES: Final = re.compile(rb'("bytes"\s*:\s*)null')
 _STEM: Final = 48  # characters of the response's id that the ids of its items repeat
 _ID_LIMIT: Final = 64
-_TEXT_INPUT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
-_STRING: Final[Shape[str]] = Shape(str)
 _REASON: Final[dict[FinishReason, str]] = {
     "length": "max_output_tokens",
     "content_filter": "content_filter",
@@ -33,7 +33,7 @@ _REASON: Final[dict[FinishReason, str]] = {
 }
 
 
-# --------------------------------------------------------------------------- items
+# -- items
 
 
 class Items:
@@ -43,7 +43,7 @@ class Items:
         self._stem = fit(stamp.id.removeprefix("resp_") or "0", _STEM)
         self._names = stamp.names
         self._tools: dict[str, Tool] = {}
-        self._calls: set[str] = set()
+        self.call_id = CallIds(self._stem).next
         for tool in stamp.ask.tools if stamp.ask is not None else ():
             if tool.kind != "server":
                 self._tools.setdefault(flat(tool.name, tool.namespace), tool)
@@ -54,13 +54,6 @@ class Items:
     def tool(self, sent: str) -> Tool | None:
         """Return the client's tool that was sent under this name."""
         return self._tools.get(self._names.get(sent, sent))
-
-    def call_id(self, given: str) -> str:
-        """Return the upstream's call id, or a new one where it gave none or repeated one in this answer."""
-        if not given or given in self._calls:
-            given = f"call_{self._stem}_{len(self._calls)}"
-        self._calls.add(given)
-        return given
 
     def call(self, name: str, kind: str, namespace: str | None, call_id: str, place: int, item_id: str | None) -> Json:
         """Return an empty call.  Its text goes to ``arguments``, or ``input`` of custom tools; a search takes an object."""
@@ -98,14 +91,14 @@ class Items:
 def search_arguments(text: str) -> Raw | Json:
     """Return the arguments of a search as the object that clients expect."""
     raw = text.encode("utf-8", "replace")
-    return Raw(compact(raw)) if _TEXT_INPUT.get(raw) is not None else {}
+    return Raw(compact(raw)) if OBJECT.get(raw) is not None else {}
 
 
 def free_input(arguments: str) -> str:
     """Return a custom tool's text from the arguments of the function that replaced it: ``{"input": text}``."""
-    members = _TEXT_INPUT.get(arguments.encode("utf-8", "replace"))
+    members = OBJECT.get(arguments.encode("utf-8", "replace"))
     if members is not None and len(members) == 1:
-        text = _STRING.get(next(iter(members.values())))
+        text = STRING.get(next(iter(members.values())))
         if text is not None:
             return text
     return arguments
@@ -127,8 +120,13 @@ def annotation(citation: Citation) -> Raw | Json | None:
 
 
 def text_part(text: str | Raw, annotations: list[Raw | Json], logprobs: list[bytes]) -> Json:
-    joined = b",".join([compact(piece)[1:-1] for piece in logprobs])
-    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": Raw(b"[" + joined + b"]")}
+    tokens = Raw(joined(map(tokens_of, logprobs)))
+    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": tokens}
+
+
+def tokens_of(logprobs: bytes) -> bytes:
+    """Return an array of tokens on one line, with a list for ``bytes``, which the chat wire lets be ``null``."""
+    return _NO_BYTES.sub(rb"\1[]", compact(logprobs))
 
 
 def refusal_part(text: str | Raw) -> Json:
@@ -154,7 +152,7 @@ def image_item(id_: str, media: Media) -> Json | None:
     return out | {"output_format": form} if form in ("png", "jpeg", "webp") else out
 
 
-# --------------------------------------------------------------------------- the response
+# -- the response
 
 
 def usage_object(usage: Usage | None) -> Json:

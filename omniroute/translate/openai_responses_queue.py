@@ -13,8 +13,7 @@ from msgspec import Raw, Struct, field
 
 from .events import BlockEnd, Event, MediaPart, OpaquePart, TextDelta, ThinkingDelta, ToolArguments
 from .format import BadAnswer
-from .jsonio import is_json
-from .openai_chat_shapes import ABSENT
+from .jsonio import ABSENT, is_json
 
 CALLS: Final[dict[str, Literal["function", "custom"]]] = {"function_call": "function", "custom_tool_call": "custom"}
 HELD_CHARACTERS: Final = 32 * 1024 * 1024  # limit for one answer; no real one is that long

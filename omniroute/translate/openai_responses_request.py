@@ -6,19 +6,31 @@ Members without a neutral meaning (``store``, ``include``, ``prompt_cache_key``,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw, Struct
 
 from .conversation import Ask, Reasoning, ResponseFormat, Text
 from .fidelity import STATE
-from .jsonio import Shape, encode, members
-from .openai_chat_history import missing, said, sent
-from .openai_chat_shapes import ABSENT
+from .jsonio import (
+    ABSENT,
+    BOOL,
+    FLOAT,
+    INT,
+    OBJECT,
+    STRING,
+    STRINGS,
+    Shape,
+    bytes_or_none,
+    encode,
+    members,
+    missing,
+    present,
+)
 from .openai_responses_error import WIRE
 from .openai_responses_history import read_input
 from .openai_responses_tools import read_choice, read_tools
+from .request_fields import Reader, field_readers
 
 LOGPROBS: Final = "message.output_text.logprobs"
 
@@ -31,12 +43,6 @@ class _Format(Struct):
     strict: bool | None = None
 
 
-_STRING: Final[Shape[str]] = Shape(str)
-_STRINGS: Final[Shape[list[str]]] = Shape(list[str])
-_BOOL: Final[Shape[bool]] = Shape(bool)
-_INT: Final[Shape[int]] = Shape(int)
-_FLOAT: Final[Shape[float]] = Shape(float)
-_OBJECT: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _FORMAT: Final[Shape[_Format]] = Shape(_Format)
 
 
@@ -45,7 +51,7 @@ def _tools(ask: Ask, raw: Raw) -> None:
 
 
 def _instructions(ask: Ask, raw: Raw) -> None:
-    ask.system.append(Text(_STRING.read(raw, "instructions")))
+    ask.system.append(Text(STRING.read(raw, "instructions")))
 
 
 def _tool_choice(ask: Ask, raw: Raw) -> None:
@@ -61,10 +67,10 @@ def _reasoning(ask: Ask, raw: Raw) -> None:
     if effort is not None or show is not None:
         ask.reasoning = Reasoning()
     if effort is not None and ask.reasoning is not None:
-        ask.reasoning.effort = _STRING.read(effort, "reasoning.effort")
+        ask.reasoning.effort = STRING.read(effort, "reasoning.effort")
         ask.reasoning.enabled = False if ask.reasoning.effort == "none" else None
     if show is not None and ask.reasoning is not None:
-        ask.reasoning.show = _STRING.read(show, "reasoning.summary")
+        ask.reasoning.show = STRING.read(show, "reasoning.summary")
     if given:
         ask.extra["reasoning"] = encode(given)
 
@@ -72,7 +78,7 @@ def _reasoning(ask: Ask, raw: Raw) -> None:
 def _text(ask: Ask, raw: Raw) -> None:
     given = members(raw, "text")
     if (verbosity := given.pop("verbosity", None)) is not None:
-        ask.verbosity = _STRING.read(verbosity, "text.verbosity")
+        ask.verbosity = STRING.read(verbosity, "text.verbosity")
     shape = given.get("format")
     if shape is not None and (found := _format(shape)) is not None:
         ask.response_format = found
@@ -89,35 +95,36 @@ def _format(raw: Raw) -> ResponseFormat | None:
         return ResponseFormat("json")
     if shape.type != "json_schema":
         return None
-    if not said(shape.schema):
+    if not present(shape.schema):
         raise missing("text.format.schema")
-    return ResponseFormat("schema", sent(shape.schema), shape.name, shape.description, shape.strict)
+    return ResponseFormat("schema", bytes_or_none(shape.schema), shape.name, shape.description, shape.strict)
 
 
 def _include(ask: Ask, raw: Raw) -> None:
-    if LOGPROBS in _STRINGS.read(raw, "include"):
+    if LOGPROBS in STRINGS.read(raw, "include"):
         ask.sampling.logprobs = True
     ask.extra["include"] = bytes(raw)
 
 
 def _metadata(ask: Ask, raw: Raw) -> None:
-    _OBJECT.read(raw, "metadata")
+    OBJECT.read(raw, "metadata")
     ask.metadata = bytes(raw)
 
 
-# member -> (its type, the field of Ask); "sampling.": a field of Sampling
-_PLAIN: Final[dict[str, tuple[Shape[Any], str]]] = {
-    "model": (_STRING, "model"),
-    "stream": (_BOOL, "stream"),
-    "max_output_tokens": (_INT, "max_tokens"),
-    "parallel_tool_calls": (_BOOL, "parallel_tools"),
-    "user": (_STRING, "user"),
-    "service_tier": (_STRING, "service_tier"),
-    "temperature": (_FLOAT, "sampling.temperature"),
-    "top_p": (_FLOAT, "sampling.top_p"),
-    "top_logprobs": (_INT, "sampling.top_logprobs"),
-}
-_SPECIAL: Final[dict[str, Callable[[Ask, Raw], None]]] = {
+_READERS: Final[dict[str, Reader]] = {
+    **field_readers(
+        {
+            "model": (STRING, "model"),
+            "stream": (BOOL, "stream"),
+            "max_output_tokens": (INT, "max_tokens"),
+            "parallel_tool_calls": (BOOL, "parallel_tools"),
+            "user": (STRING, "user"),
+            "service_tier": (STRING, "service_tier"),
+            "temperature": (FLOAT, "sampling.temperature"),
+            "top_p": (FLOAT, "sampling.top_p"),
+            "top_logprobs": (INT, "sampling.top_logprobs"),
+        }
+    ),
     "tools": _tools,
     "instructions": _instructions,
     "input": read_input,
@@ -135,12 +142,7 @@ def decode_request(body: bytes) -> Ask:
     ask = Ask(wire=WIRE)
     if "input" not in given and not STATE & given.keys():
         raise missing("input")
-    for name, (shape, attribute) in _PLAIN.items():
-        if name in given:
-            value = shape.read(given.pop(name), name)
-            where, _, leaf = attribute.rpartition(".")
-            setattr(ask.sampling if where else ask, leaf, value)
-    for name, read in _SPECIAL.items():
+    for name, read in _READERS.items():
         if name in given:
             read(ask, given.pop(name))
     ask.extra |= {name: bytes(raw) for name, raw in given.items()}

@@ -12,8 +12,7 @@ from msgspec import Raw, Struct
 
 from .conversation import Citation
 from .format import BadAnswer
-from .jsonio import Shape, mended
-from .openai_chat_shapes import ABSENT
+from .jsonio import ABSENT, OBJECT, STRING, Shape, mended, present
 from .openai_responses_error import WIRE
 from .usage import ResponsesUsage
 
@@ -95,9 +94,7 @@ ITEM: Final[Shape[Item]] = Shape(Item)
 PART: Final[Shape[Part]] = Shape(Part)
 PARTS: Final[Shape[list[Part]]] = Shape(list[Part])
 USAGE: Final[Shape[ResponsesUsage]] = Shape(ResponsesUsage)
-STRING: Final[Shape[str]] = Shape(str)
 _ANNOTATION: Final[Shape[_Annotation]] = Shape(_Annotation)
-_LOOSE: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _decode: Final = msgspec.json.Decoder(StreamEvent).decode
 # events that the answer depends on: a member of a wrong type in one of these is an error
 _ESSENTIAL: Final = (
@@ -115,7 +112,7 @@ def read_event(data: bytes) -> StreamEvent:
     try:
         return _decode(data)
     except msgspec.ValidationError as error:
-        event = _LOOSE.get(data)
+        event = OBJECT.get(data)
         kind = STRING.get(event["type"]) if event is not None and "type" in event else None
         if event is None or (kind or "").endswith(_ESSENTIAL):
             raise BadAnswer(f"unreadable event: {error}") from None
@@ -160,4 +157,4 @@ def free_text(raw: Raw) -> str:
     text = STRING.get(raw)
     if text is not None:
         return text
-    return bytes(raw).decode("utf-8", "replace") if bytes(raw) not in (b"", b"null") else ""
+    return bytes(raw).decode("utf-8", "replace") if present(raw) else ""

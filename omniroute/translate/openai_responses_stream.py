@@ -34,15 +34,13 @@ from .events import (
     ToolStart,
 )
 from .format import BadAnswer, StreamDecoder
-from .jsonio import check_text, encode
-from .openai_chat_shapes import ABSENT
+from .jsonio import ABSENT, STRING, check_text, encode, present
 from .openai_responses_error import WIRE, decode_error
 from .openai_responses_queue import CALLS, Open, Queue
 from .openai_responses_shapes import (
     ITEM,
     PART,
     RESPONSE,
-    STRING,
     USAGE,
     Item,
     Part,
@@ -64,11 +62,6 @@ INCOMPLETE: Final[dict[str, FinishReason]] = {
     "content_filter": "content_filter",
 }
 _OURS: Final = frozenset((*CALLS, "message", "reasoning"))
-_SILENT: Final = frozenset((b"", b"null"))
-
-
-def _present(raw: Raw) -> bool:
-    return bytes(raw) not in _SILENT
 
 
 class ResponsesDecoder(StreamDecoder):
@@ -81,7 +74,7 @@ class ResponsesDecoder(StreamDecoder):
         self._kinds: dict[str, int] = {}  # item type -> how many were streamed
         self._ids: set[str] = set()
 
-    # ------------------------------------------------------------------ the protocol
+    # -- the protocol
 
     def feed(self, name: bytes, data: bytes) -> Sequence[Event]:
         if self._ended:
@@ -128,11 +121,11 @@ class ResponsesDecoder(StreamDecoder):
             out: list[Event] = []
             handler(self, event, out)
             return out
-        if event.type == "error" or name == b"error" or (_present(event.error) and not event.type.startswith("response.")):
+        if event.type == "error" or name == b"error" or (present(event.error) and not event.type.startswith("response.")):
             return self._fail(decode_error(0, data))
         return []
 
-    # ------------------------------------------------------------------ the response
+    # -- the response
 
     def _created(self, event: StreamEvent, out: list[Event]) -> None:
         if not self._started and (response := RESPONSE.get(event.response)) is not None:
@@ -178,7 +171,7 @@ class ResponsesDecoder(StreamDecoder):
         self._ended = True
         return [failure]
 
-    # ------------------------------------------------------------------ items
+    # -- items
 
     def _item(self, event: StreamEvent, kind: str) -> Open:
         """Return the item that *event* belongs to; add one of *kind* if it was never announced."""
@@ -250,7 +243,7 @@ class ResponsesDecoder(StreamDecoder):
         if (citation := read_annotation(raw)) is not None:
             self._queue.put(opened, CitationDelta(citation), out)
 
-    # ------------------------------------------------------------------ parts and deltas
+    # -- parts and deltas
 
     def _text_delta(self, event: StreamEvent, out: list[Event]) -> None:
         item = self._item(event, "message")
@@ -351,7 +344,7 @@ _ON: Final[dict[str, Callable[[ResponsesDecoder, StreamEvent, list[Event]], None
 }
 
 
-# --------------------------------------------------------------------------- whole items and answers
+# -- whole items and answers
 
 
 def read_part(part: Part) -> list[Event]:
@@ -387,7 +380,7 @@ def start_of(response: Response) -> Start:
 
 def failure_of(raw: Raw, response: Response) -> Failure:
     """Return the error of a failed response."""
-    body = encode({"error": response.error}) if _present(response.error) else b'{"error":{"message":"The response failed."}}'
+    body = encode({"error": response.error}) if present(response.error) else b'{"error":{"message":"The response failed."}}'
     return decode_error(0, body)
 
 
@@ -410,7 +403,7 @@ def decode_answer(body: bytes) -> list[Event]:
     check_text(data)
     response = RESPONSE.answer(data)
     start = start_of(response)
-    if response.status == "failed" or (response.output is None and _present(response.error)):
+    if response.status == "failed" or (response.output is None and present(response.error)):
         return [start, failure_of(Raw(data), response) if response.status == "failed" else decode_error(0, data)]
     if response.output is None:
         raise BadAnswer("an answer without output")

@@ -14,10 +14,8 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 
 from .conversation import Tool, ToolChoice
-from .jsonio import Shape, encode, join
+from .jsonio import ABSENT, ITEMS, Shape, bytes_or_none, encode, join, missing, present
 from .names import Names, flat, tools_by_name
-from .openai_chat_history import missing, said, sent
-from .openai_chat_shapes import ABSENT
 from .openai_responses_error import WIRE
 from .schema import with_properties
 
@@ -56,7 +54,6 @@ class _Choice(Struct):
         return flat(named, self.namespace) if named else None
 
 
-_ITEMS: Final[Shape[list[Raw]]] = Shape(list[Raw])
 _TOOL: Final[Shape[_Tool]] = Shape(_Tool)
 _GRAMMAR: Final[Shape[_Grammar]] = Shape(_Grammar)
 _CHOICE: Final[Shape[str | _Choice]] = Shape(str | _Choice)
@@ -64,13 +61,13 @@ _PLAIN: Final = {mode: ToolChoice(mode) for mode in ("auto", "none", "required")
 SEARCH: Final = "tool_search"
 
 
-# --------------------------------------------------------------------------- read
+# -- read
 
 
 def read_tools(raw: Raw, path: str, placed: int | None = None) -> list[Tool]:
     """Read declared tools, groups flattened."""
     tools: list[Tool] = []
-    for number, item in enumerate(_ITEMS.read(raw, path)):
+    for number, item in enumerate(ITEMS.read(raw, path)):
         at = join(path, number)
         tool = _TOOL.read(item, at)
         if tool.type == "namespace" and tool.name and tool.tools is not None:
@@ -86,7 +83,7 @@ def read_tools(raw: Raw, path: str, placed: int | None = None) -> list[Tool]:
 def _read_tool(raw: Raw, path: str, placed: int | None) -> Tool:
     tool = _TOOL.read(raw, path)
     if tool.type == SEARCH and tool.execution == "client":
-        schema = sent(tool.parameters)
+        schema = bytes_or_none(tool.parameters)
         return Tool(SEARCH, tool.description, schema, "search", wire=WIRE, raw=bytes(raw), placed=placed)
     if tool.type not in ("function", "custom"):
         return Tool(tool.type, kind="server", wire=WIRE, raw=bytes(raw), placed=placed)
@@ -94,9 +91,11 @@ def _read_tool(raw: Raw, path: str, placed: int | None) -> Tool:
         raise missing(join(path, "name"))
     deferred = bool(tool.defer_loading)
     if tool.type == "custom":
-        grammar = _nested(sent(tool.format))
+        grammar = _nested(bytes_or_none(tool.format))
         return Tool(tool.name, tool.description, kind="custom", grammar=grammar, deferred=deferred, placed=placed)
-    return Tool(tool.name, tool.description, sent(tool.parameters), strict=tool.strict, deferred=deferred, placed=placed)
+    return Tool(
+        tool.name, tool.description, bytes_or_none(tool.parameters), strict=tool.strict, deferred=deferred, placed=placed
+    )
 
 
 def repeated(tool: Tool) -> Tool:
@@ -126,7 +125,7 @@ def read_choice(raw: Raw) -> ToolChoice | None:
     return ToolChoice("tool", (name,)) if name else None
 
 
-# --------------------------------------------------------------------------- written
+# -- written
 
 
 def write_tools(tools: Iterable[Tool], names: Names, own: bool) -> list[Json | Raw]:
@@ -170,7 +169,7 @@ def _write_tool(tool: Tool, names: Names, own: bool) -> Json | Raw | None:
 
 def _flattened(grammar: bytes) -> Raw | Json:
     found = _GRAMMAR.get(grammar)
-    inner = _GRAMMAR_INNER.get(found.grammar) if found is not None and said(found.grammar) else None
+    inner = _GRAMMAR_INNER.get(found.grammar) if found is not None and present(found.grammar) else None
     if inner is None:
         return Raw(grammar)
     return {"type": "grammar", "definition": inner.definition, "syntax": inner.syntax}

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from .events import Event, TextDelta, ThinkingDelta, Usage
+from .events import Event, RefusalDelta, TextDelta, ThinkingDelta, ToolArguments, Usage
 
 TEXT_MEMBERS: Final = frozenset(
     {"content", "text", "input", "output", "system", "instructions", "prompt", "arguments", "response", "parts", "contents",
@@ -106,6 +106,19 @@ def redact(text: str) -> tuple[str, int]:
     return text, found
 
 
+def redact_arguments(text: str) -> tuple[str, int]:
+    """Return a tool call's arguments redacted, and the number of replacements.  JSON stays JSON: only its strings change."""
+    try:
+        value = orjson.loads(text)
+        if isinstance(value, dict):
+            walk = _Walk(frozenset())
+            value = walk.all(value)
+            return (orjson.dumps(value).decode(), walk.found) if walk.found else (text, 0)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
+        pass
+    return redact(text)
+
+
 def redact_body(body: bytes, members: frozenset[str] = TEXT_MEMBERS) -> tuple[bytes, int]:
     """Return a JSON body with its texts redacted, and the number of replacements.
 
@@ -142,16 +155,20 @@ class _Walk:
 
     def _member(self, name: str, value: Any) -> Any:
         if name in _FREE and isinstance(value, dict):
-            return self._all(value)
+            return self.all(value)
+        if name == "arguments" and isinstance(value, str):
+            text, found = redact_arguments(value)
+            self.found += found
+            return text
         return self.value(value, inside=name in self._members)
 
-    def _all(self, value: Any) -> Any:
+    def all(self, value: Any) -> Any:
         """Redact every text in *value*, whatever its members are called."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, list):
-            return [self._all(item) for item in value]
-        return {name: self._all(item) for name, item in value.items()} if isinstance(value, dict) else value
+            return [self.all(item) for item in value]
+        return {name: self.all(item) for name, item in value.items()} if isinstance(value, dict) else value
 
     def _text(self, text: str) -> str:
         if text.startswith("data:"):
@@ -161,11 +178,18 @@ class _Walk:
         return text
 
 
+_Said = TextDelta | ThinkingDelta | RefusalDelta
+
+
 class Redactor:
-    """Redacts the texts of one streamed answer.  It holds back text that may be the beginning of personal data."""
+    """Redacts the texts and the tools' arguments of one answer.
+
+    It holds back text that may be the beginning of personal data, and the arguments of a call until they are complete.
+    """
 
     def __init__(self, on_found: Callable[[int], None] = lambda count: None, *, changes: bool = True) -> None:
-        self._held: TextDelta | ThinkingDelta = TextDelta("")
+        self._held: _Said = TextDelta("")
+        self._arguments: list[str] = []
         self._on_found = on_found
         self._changes = changes
 
@@ -173,8 +197,10 @@ class Redactor:
         """The same events with their texts redacted, or (not *changes*) as they are."""
         out: list[Event] = []
         for event in events:
-            if isinstance(event, (TextDelta, ThinkingDelta)):
+            if isinstance(event, _Said):
                 self._text(event, out)
+            elif isinstance(event, ToolArguments):
+                self._arguments.append(event.text)
             elif isinstance(event, Usage):  # some vendors send usage with each piece of a text, so it does not end the text
                 out.append(event)
             else:
@@ -182,8 +208,8 @@ class Redactor:
                 out.append(event)
         return out if self._changes else events
 
-    def _text(self, event: TextDelta | ThinkingDelta, out: list[Event]) -> None:
-        if type(event) is not type(self._held):
+    def _text(self, event: _Said, out: list[Event]) -> None:
+        if self._arguments or type(event) is not type(self._held):
             self._flush(out)
         held = self._held.text + event.text
         least, end = max(0, len(held) - _LONGEST), max(0, len(held) - _WINDOW)
@@ -198,16 +224,21 @@ class Redactor:
     def _flush(self, out: list[Event]) -> None:
         held, self._held = self._held, TextDelta("")
         self._say(held, out)
+        if self._arguments:
+            text, found = redact_arguments("".join(self._arguments))
+            self._arguments.clear()
+            self._on_found(found)
+            out.append(ToolArguments(text))
 
-    def _say(self, event: TextDelta | ThinkingDelta, out: list[Event]) -> None:
+    def _say(self, event: _Said, out: list[Event]) -> None:
         if event.text:
             event.text, found = redact(event.text)
             self._on_found(found)
             out.append(event)
 
 
-def _like(event: TextDelta | ThinkingDelta, text: str) -> TextDelta | ThinkingDelta:
-    return TextDelta(text) if isinstance(event, TextDelta) else ThinkingDelta(text, event.id)
+def _like(event: _Said, text: str) -> _Said:
+    return ThinkingDelta(text, event.id) if isinstance(event, ThinkingDelta) else type(event)(text)
 
 
 def _between(text: str, end: int) -> int:

@@ -4,9 +4,7 @@ A tap learns the usage and the model, whether the stream has said anything meani
 still hide a failure), whether it reached its end, and whether the upstream reported an error.  It lets only whole SSE events
 through, so that a stream that dies inside an event can still be ended with a well-formed error.
 
-It holds back two things.  A usage chunk that the gateway asked for and the client did not is removed.  And since Anthropic
-clients do not retry after the first ``content_block_stop``, the stop event of a leading thinking block waits until the next
-block starts or the turn ends, so that the client still retries after an error in between.
+Here is what all wires share; each has its own tap in ``relay_<wire>.py``.
 """
 
 from __future__ import annotations
@@ -16,13 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
 
 from .events import Failure, Usage, merged
 from .format import BadAnswer
 from .jsonio import is_json, mended
-from .openai_chat_shapes import is_failure
-from .usage import AnthropicUsage, ChatUsage, from_anthropic, from_chat, with_asides
 
 W = TypeVar("W")
 HELD_BYTES: Final = 64 * 1024  # of one incomplete event; a larger one goes through in parts
@@ -60,14 +55,24 @@ _BOUNDARY: Final = re.compile(rb"\n\n|\r\n\r\n|\r\r|\n\r\n")
 _WITH_CR: Final = (b"\r\n\r\n", b"\r\r", b"\n\r\n")
 _EVENT: Final = re.compile(rb".*?(?:\n\n|\r\n\r\n|\r\r|\n\r\n)|.+\Z", re.DOTALL)
 _DATA: Final = re.compile(rb"^data: ?([^\r\n]*)", re.MULTILINE)
-_ONE_LINE: Final = re.compile(rb"(?:event:[^\r\n]*\n)?data: ?([^\r\n]*)\n*")  # the usual event
+_BARE_ERROR: Final = re.compile(rb'\s*\{\s*(?:"error"\s*:|"type"\s*:\s*"error")')
 
 
 def data_of(event: bytes) -> bytes:
-    """Return the data of one SSE event; several ``data`` lines are joined with LF."""
-    if usual := _ONE_LINE.fullmatch(event):
-        return usual[1]
+    """Return the data of one SSE event; several ``data`` lines are joined with LF.
+
+    A bare error object counts as data: that is how Google and some proxies report an error where a stream is expected.
+    """
+    name, _, line = event.removesuffix(b"\n\n").rpartition(b"\n")
+    if (
+        line.startswith(b"data: ")
+        and b"\r" not in event
+        and (not name or (name.startswith(b"event:") and b"\n" not in name))
+    ):
+        return line[6:]  # the usual event: one data line, perhaps with the event's name before it
     lines = _DATA.findall(event if b"\r" not in event else event.replace(b"\r", b"\n"))
+    if not lines and _BARE_ERROR.match(event):
+        return event
     return lines[0] if len(lines) == 1 else b"\n".join(lines)
 
 
@@ -106,12 +111,12 @@ def events_of(blob: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield (event as sent, its data) for each SSE event of *blob*, which holds whole events."""
     start, plain = 0, b"\r" not in blob
     while start < len(blob):
-        event = _event_at(blob, start, plain)
+        event = event_at(blob, start, plain)
         start += len(event)
         yield event, data_of(event)
 
 
-def _event_at(blob: bytes, start: int, plain: bool) -> bytes:
+def event_at(blob: bytes, start: int, plain: bool) -> bytes:
     """The event that begins at *start*; *plain*: all line ends are LF."""
     if plain:
         end = blob.find(b"\n\n", start) + 2
@@ -125,6 +130,10 @@ def _about(blob: bytes) -> int:
     """Estimate the number of events in *blob* (at least one) by the length of the first; counting is far slower."""
     first = blob.find(b"\n\n") + 2
     return len(blob) // first if first > _SHORT else 1
+
+
+_TEXT: Final = re.compile(rb'"(?:content|reasoning_content|reasoning|text|thinking)": ?"')
+_FRAMES: Final = 8  # events tried as a model at most: some vendors make every one different
 
 
 class Tap:
@@ -147,14 +156,32 @@ class Tap:
         self._gone_size = 0
         self.torn = False
         self.watch: Callable[[bytes], None] | None = None  # called with every whole event that comes in
+        self._front = self._back = b""  # what an event of text begins and ends with, usually always the same
+        self._quotes = -1  # how many quotation marks it then has, if its text has none
+        self._frames = _FRAMES
 
     def feed(self, data: bytes) -> bytes:
+        """See :class:`Pipe`.  The usual read, one event that equals an earlier one but for its text, passes unread."""
+        usual = data.count(b'"') == self._quotes and data.startswith(self._front) and data.endswith(self._back)
+        if usual and not (self._tail or self.torn):
+            self.pieces += 1
+            if self.watch is not None:
+                self.watch(data)
+            return data
         if not (self._tail or self.torn) and data.endswith(b"\n\n"):
             self.pieces += _about(data)
             if self.watch is not None:
                 self.watch(data)
             return self._look(data)
         return self._cut(data)
+
+    def _learn_frame(self, blob: bytes) -> None:
+        """Take *blob*, in which nothing matters but a text, as the model of such events if it is a single one."""
+        self._frames -= 1
+        found = _TEXT.search(blob)
+        end = blob.find(b'"', found.end()) if found is not None else -1
+        if found is not None and end > 0 and blob.find(b"\n\n") + 2 == len(blob):
+            self._front, self._back, self._quotes = blob[: found.end()], blob[end:], blob.count(b'"')
 
     def _cut(self, data: bytes) -> bytes:
         """Let whole events through, keep the rest.  Pieces are joined only at line ends, so byte-wise input stays linear."""
@@ -257,307 +284,6 @@ class Tap:
 
     def _learn(self, usage: Usage) -> None:
         self.usage = merged(self.usage, usage)
-
-
-_ABSENT: Final = Raw()
-
-
-class _ChatDelta(Struct):
-    content: Raw = _ABSENT
-    reasoning: Raw = _ABSENT
-    reasoning_content: Raw = _ABSENT
-    tool_calls: Raw = _ABSENT
-    function_call: Raw = _ABSENT
-    refusal: Raw = _ABSENT
-    audio: Raw = _ABSENT
-    images: Raw = _ABSENT
-
-
-class _ChatChoice(Struct):
-    delta: _ChatDelta | None = None
-    finish_reason: str | None = None
-    usage: ChatUsage | None = None  # Moonshot's place for it
-
-
-class _ChatChunk(Struct):
-    model: str | None = None
-    choices: list[_ChatChoice] | None = None
-    usage: ChatUsage | None = None
-    error: Raw = _ABSENT
-    object: Raw = _ABSENT
-    detail: Raw = _ABSENT  # of error objects in other shapes, which have no choices
-    message: Raw = _ABSENT
-    base_resp: Raw = _ABSENT
-
-    def is_error(self) -> bool:
-        if bytes(self.error) not in _NOTHING:
-            return True
-        if self.choices is not None:
-            return False
-        others = self.detail, self.message
-        return (
-            bytes(self.object) == b'"error"'
-            or is_failure(self.base_resp)
-            or any(bytes(other) not in _NOTHING for other in others)
-        )
-
-
-_chat_chunk = msgspec.json.Decoder(_ChatChunk)
-_NOTHING: Final = (b"", b"null", b'""', b"[]")
-
-
-def _says_something(choice: _ChatChoice) -> bool:
-    delta = choice.delta
-    return delta is not None and any(
-        bytes(value) not in _NOTHING
-        for value in (
-            delta.content,
-            delta.reasoning_content,
-            delta.reasoning,
-            delta.tool_calls,
-            delta.refusal,
-            delta.function_call,
-            delta.audio,
-            delta.images,
-        )
-    )
-
-
-_ENDING: Final = 2048  # bytes; only the end of a long read is searched, since finish reason and usage come last
-_CHAT_WORDS: Final = (b'"usage":{', b'"usage": {', b'finish_reason":"', b'finish_reason": "', b'"error"', b"[DONE]")
-
-
-class ChatTap(Tap):
-    """``chat.completion.chunk`` streams.  ``strip_usage``: remove the usage chunk that the client did not ask for."""
-
-    def __init__(
-        self,
-        encode_failure: Callable[[Failure], bytes],
-        decode_error: Callable[[int, bytes], Failure],
-        strip_usage: bool = False,
-    ) -> None:
-        super().__init__(encode_failure)
-        self._decode_error = decode_error
-        self._strip = strip_usage
-        self._unseen = b""  # the part of the last read that was not searched
-
-    def _look(self, blob: bytes) -> bytes:
-        """Read only the events that may matter: the first ones, then those from the first of ``_CHAT_WORDS`` on."""
-        kept: list[bytes] = []
-        start = 0 if self.meaningful else self._begin(blob, kept)
-        look = max(start, len(blob) - _ENDING)
-        self._unseen = blob[start:look] if look > start else b""
-        hits = [at for word in _CHAT_WORDS if (at := blob.find(word, look)) >= 0]
-        if not hits:
-            return b"".join([*kept, blob[start:]]) if start else blob
-        tail = max(start, boundary_before(blob, min(hits)))
-        rest = [raw for raw, data in events_of(blob[tail:]) if self._keep(data)]
-        return b"".join([*kept, blob[start:tail], *rest])
-
-    def _begin(self, blob: bytes, kept: list[bytes]) -> int:
-        """Read events until one says something; return where that one ends."""
-        end = 0
-        for raw, data in events_of(blob):
-            end += len(raw)
-            if self._keep(data):
-                kept.append(raw)
-            if self.meaningful:
-                break
-        return end
-
-    def _keep(self, data: bytes) -> bool:
-        """Learn from one event; return False if it must be removed."""
-        if not data:
-            return True
-        if data.strip() == b"[DONE]":
-            self.finished = self.ended = True
-            return True
-        try:
-            chunk = _chat_chunk.decode(data)
-        except UNREADABLE:
-            return True
-        self.model = self.model or chunk.model or ""
-        failed = chunk.is_error()
-        if failed and self.failure is None:
-            self.failure = self._decode_error(0, data)
-        choices = chunk.choices or ()
-        ended = not failed and any(choice.finish_reason for choice in choices)
-        if ended or any(map(_says_something, choices)):
-            self.meaningful = True
-            self.finished = self.finished or ended
-        usage = chunk.usage or next((choice.usage for choice in choices if choice.usage is not None), None)
-        if usage is None:
-            return True
-        self._learn(from_chat(usage))
-        return bool(choices) or not self._strip
-
-    def eof(self) -> bytes:
-        if self._unseen and not (self.finished and self.usage is not None):  # the end was not found near the end of a read
-            for _, data in events_of(self._unseen):
-                self._keep(data)
-        out = super().eof()
-        # some vendors send neither a finish reason nor [DONE]; usage is then the only sign of the end
-        self.finished = self.finished or (self.meaningful and self.usage is not None)
-        return out
-
-
-class _Delta(Struct):
-    stop_reason: str | None = None
-
-
-class _Message(Struct):
-    model: str | None = None
-    usage: AnthropicUsage | None = None
-
-
-class _ContentBlock(Struct):
-    type: str = ""
-
-
-class _AnthropicEvent(Struct):
-    type: str = ""
-    message: _Message | None = None
-    content_block: _ContentBlock | None = None
-    delta: _Delta | None = None
-    usage: AnthropicUsage | None = None
-
-
-_anthropic_event = msgspec.json.Decoder(_AnthropicEvent)
-_THINKING: Final = ("thinking", "redacted_thinking")
-_COMMITS: Final = ("content_block_delta", "content_block_stop", "message_delta", "message_stop")
-
-
-_MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-_ANTHROPIC_WORDS: Final = (b"content_block_st", b"message_", b'"error"', b"event: error")
-
-
-class AnthropicTap(Tap):
-    """Anthropic ``message_*`` and ``content_block_*`` streams, with the leading thinking block's stop held back."""
-
-    def __init__(self, encode_failure: Callable[[Failure], bytes], decode_error: Callable[[int, bytes], Failure]) -> None:
-        super().__init__(encode_failure)
-        self._decode_error = decode_error
-        self._leading = True  # only thinking blocks have been closed so far
-        self._thinking = False  # the open block is thinking
-        self._stopped = False
-        self._held: list[bytes] = []
-
-    def _look(self, blob: bytes) -> bytes:
-        """Read events.  Deltas, nearly all of them, pass unread once something was said and nothing is held back."""
-        places = [blob.find(word) for word in _ANTHROPIC_WORDS]
-        if max(places) < 0 and self.meaningful and not self._held:
-            return blob
-        out: list[bytes] = []
-        start, plain, end = 0, b"\r" not in blob, len(blob)
-        while start < end:
-            if self.meaningful and not self._held:
-                first = first_of(_ANTHROPIC_WORDS, blob, start, places)
-                begin = boundary_before(blob, first, start) if first < end else end
-                out.append(blob[start:begin])
-                start = begin
-            if start < end:
-                event = _event_at(blob, start, plain)
-                out.append(self._pass(event, data_of(event)))
-                start += len(event)
-        return b"".join(out)
-
-    def _pass(self, raw: bytes, data: bytes) -> bytes:
-        try:
-            event = _anthropic_event.decode(data)
-        except UNREADABLE:
-            return self._after_held(raw) if not self._held else self._hold(raw)
-        if event.type in _COMMITS:
-            self.meaningful = True
-        if event.type == "error":
-            self.failure = self.failure or self._decode_error(0, data)
-            self._held.clear()
-            return raw
-        self._note(event)
-        if event.type == "content_block_stop" and self._thinking and self._leading:
-            return self._hold(raw)
-        if self._held and event.type in ("ping", ""):
-            return self._hold(raw)
-        if event.type == "content_block_stop":
-            self._leading = False
-        return self._after_held(raw)
-
-    def _note(self, event: _AnthropicEvent) -> None:
-        if event.message is not None:
-            self.model = self.model or event.message.model or ""
-            if event.message.usage is not None:
-                self._learn(from_anthropic(event.message.usage))
-        if event.usage is not None:
-            self._learn(_later(self.usage, event.usage))
-        if event.content_block is not None:
-            self._thinking = event.content_block.type in _THINKING
-        self._stopped = self.ended = self._stopped or event.type == "message_stop"
-        if self._stopped or (event.delta is not None and event.delta.stop_reason):
-            self.finished = True
-
-    def _hold(self, raw: bytes) -> bytes:
-        self._held.append(raw)
-        return b""
-
-    def _flush(self) -> bytes:
-        return self._after_held(b"")
-
-    def _after_held(self, raw: bytes) -> bytes:
-        if not self._held:
-            return raw
-        out = b"".join([*self._held, raw])
-        self._held.clear()
-        return out
-
-    def _close(self) -> bytes:
-        """Return what is still to be written at the end of a turn without an error."""
-        if not self.finished or self._stopped or self.failure is not None:
-            return self._after_held(b"") if self.finished else b""
-        self._stopped = True
-        return self._after_held((b"\n\n" if self.torn else b"") + _MESSAGE_STOP)
-
-
-def _later(known: Usage | None, counts: AnthropicUsage) -> Usage:
-    """Merge the counts of ``message_delta``, which repeats only some; without cache counts the prompt's total stays.
-
-    The result is what the call is charged for, so runs beside the answer are included.
-    """
-    later = from_anthropic(counts)
-    if known is not None and later.input is not None and later.cache_read is None and later.cache_write is None:
-        cached = (known.cache_read or 0) + (known.cache_write or 0)
-        later.input += cached
-    return with_asides(later, counts.iterations)
-
-
-class _ChatWhole(Struct):
-    model: str | None = None
-    usage: ChatUsage | None = None
-
-
-class _AnthropicWhole(Struct):
-    model: str | None = None
-    usage: AnthropicUsage | None = None
-
-
-_chat_whole = msgspec.json.Decoder(_ChatWhole)
-_anthropic_whole = msgspec.json.Decoder(_AnthropicWhole)
-
-
-def chat_usage(body: bytes) -> tuple[str, Usage | None]:
-    """Return (model, usage) of a whole chat completion.  Raises ``BadAnswer`` if the body is not a JSON object."""
-    whole = read_whole(_chat_whole, body)
-    return (
-        (whole.model or "", from_chat(whole.usage) if whole.usage is not None else None) if whole is not None else ("", None)
-    )
-
-
-def anthropic_usage(body: bytes) -> tuple[str, Usage | None]:
-    """Return (model, usage) of a whole message.  Raises ``BadAnswer`` if the body is not a JSON object."""
-    whole = read_whole(_anthropic_whole, body)
-    return (
-        (whole.model or "", _later(None, whole.usage) if whole.usage is not None else None)
-        if whole is not None
-        else ("", None)
-    )
 
 
 def read_whole(decoder: msgspec.json.Decoder[W], body: bytes, starts: tuple[bytes, ...] = (b"{",)) -> W | None:

@@ -15,10 +15,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .events import Failure, Usage
+from .jsonio import ABSENT, present
 from .relay import UNREADABLE, Tap, boundary_before, data_of, events_of, read_whole
 from .usage import ResponsesUsage, from_responses
 
-_ABSENT: Final = Raw()
 _NUMBER: Final = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
 # events that another attempt may repeat without the client noticing
@@ -38,8 +38,8 @@ class _Response(Struct):
 
 class _Event(Struct):
     type: str = ""
-    response: Raw = _ABSENT
-    error: Raw = _ABSENT
+    response: Raw = ABSENT
+    error: Raw = ABSENT
 
 
 _event: Final = msgspec.json.Decoder(_Event)
@@ -78,13 +78,13 @@ class ResponsesTap(Tap):
             return  # an unknown event, or [DONE]
         if event.type in _ENDS:
             self._end(event)
-        elif event.type == "error" or (not event.type.startswith("response.") and bytes(event.error) not in (b"", b"null")):
+        elif event.type == "error" or (not event.type.startswith("response.") and present(event.error)):
             self._error = self._error or self._decode_error(0, data)
             if not self.meaningful:
                 self.failure = self._error
         elif event.type not in _OPENING:
             self.meaningful = True
-        elif event.response is not _ABSENT and not self._begun:
+        elif event.response is not ABSENT and not self._begun:
             self._begun = bytes(event.response)
             self._read(event.response)
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from .jsonio import Shape, encode
+from .jsonio import OBJECT, encode
 from .schema_merge import COUNTS, Node, hashable, merge, numeric, type_names
 
 MOST_NODES: Final = 4000  # in one schema with its references inlined; nodes beyond it accept any value
@@ -47,7 +47,6 @@ _TELLTALE: Final = (
     ("string", {"pattern", "minLength", "maxLength"}),
     ("number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
 )
-_MEMBERS: Final[Shape[dict[str, Raw]]] = Shape(dict[str, Raw])
 _OBJECT: Final = Raw(b'"object"')
 _NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
 _ANY_VALUE: Final = ("string", "number", "boolean", "object")
@@ -98,7 +97,7 @@ def with_properties(schema: bytes | None) -> Raw:
     """Return a function's parameters with ``properties``, if only empty: OpenAI refuses an object schema without."""
     if schema is None:
         return _NO_PARAMETERS
-    found = None if b'"properties"' in schema else _MEMBERS.get(schema)
+    found = None if b'"properties"' in schema else OBJECT.get(schema)
     if found is None or bytes(found.setdefault("type", _OBJECT)) != bytes(_OBJECT):
         return Raw(schema)
     return Raw(encode({**found, "properties": {}}))
@@ -126,7 +125,7 @@ class _Reducer:
         self.copies += _weight({name: value for name, value in node.items() if name not in _SHELVES}, levels)
         return node
 
-    # ------------------------------------------------------------------ one node
+    # -- one node
 
     def node(self, schema: object, path: str, refs: tuple[str, ...]) -> Node:
         self.nodes += 1
@@ -224,7 +223,7 @@ class _Reducer:
         """Return a node for any value but arrays, which would need ``items``."""
         return {"anyOf": [{"type": name.upper(), **texts} for name in _ANY_VALUE]}
 
-    # ------------------------------------------------------------------ a node of one type
+    # -- a node of one type
 
     def _single(self, flat: Node, path: str, refs: tuple[str, ...]) -> Node:
         names = type_names(flat)

@@ -33,7 +33,7 @@ _list: Final = msgspec.json.Decoder(list[Raw]).decode
 _object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _string: Final = msgspec.json.Decoder(str).decode
 
-# ------------------------------------------------------------------ finding
+# -- finding
 
 _COLON: Final = re.compile(rb'\s*:\s*"')
 _LITERAL: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*')
@@ -90,7 +90,7 @@ def _plain(literal: bytes) -> bytes:
         return b""
 
 
-# ----------------------------------------------------------------- removing
+# -- removing
 
 
 class Stripped(NamedTuple):
@@ -153,7 +153,7 @@ def _joined(members: Mapping[str, Any]) -> Raw:
     return Raw(b"{" + b",".join(_encode(name) + b":" + bytes(value) for name, value in members.items()) + b"}")
 
 
-# ---------------------------------------------------------------- anthropic
+# -- anthropic
 
 
 class _Typed(Struct):
@@ -204,7 +204,7 @@ def _without_thinking(members: Mapping[str, Raw]) -> dict[str, bytes | None]:
     return {"thinking": None, **({"context_management": None} if edits else {})}
 
 
-# --------------------------------------------------------- openai-responses
+# -- openai-responses
 
 
 class _Item(Struct):
@@ -244,7 +244,7 @@ def _clean_item(raw: Raw, condemned: Callable[[bytes], bool], closed: bool, scop
     return _joined({name: value for name, value in _object(raw).items() if name not in gone})
 
 
-# ------------------------------------------------------------------- gemini
+# -- gemini
 
 _SIGNATURES: Final = ("thoughtSignature", "thought_signature")
 _CALLS: Final = ("functionCall", "function_call")

@@ -10,23 +10,21 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Final
 
-import msgspec
 from msgspec import Raw, Struct
 
+from .anthropic_render import LEAST_TOP_P
 from .conversation import Ask, Reasoning, Text
+from .emulation import effort_of
+from .jsonio import ABSENT, FLOAT, INT, ITEMS, OBJECT, encode
+from .max_tokens import FEWEST_THOUGHTS
 from .openai_chat_request import DIALECTS, EFFORT
 from .peek import Peek, edited
 
 MOST: Final = 131_072
-FEWEST: Final = 1024  # Anthropic's smallest budget
 ROOM: Final = 1024  # tokens left for the answer itself, where the output limit is raised above the budget
 EFFORT_BUDGETS: Final = {"none": 0, "low": 1024, "medium": 10_240, "high": MOST}
-LEAST_TOP_P: Final = 0.95  # Anthropic's smallest, with thinking
 _LONG_TALK, _MANY_TOOLS, _LONG_MESSAGE = 10, 3, 2000
 _WORDS: Final = ("claude", "o1", "o3", "o4", "gemini", "thinking")
-_object: Final = msgspec.json.Decoder(dict[str, Raw])
-_turns: Final = msgspec.json.Decoder(list[Raw])
-_encode: Final = msgspec.json.encode
 Members = Mapping[str, Raw]
 Changes = dict[str, bytes | None]
 
@@ -57,12 +55,7 @@ def tokens_for(rule: ThinkingRule, ask: Callable[[], Ask]) -> int:
     return min(math.ceil(EFFORT_BUDGETS[rule.effort] * factor), MOST)
 
 
-def effort_of(tokens: int) -> str:
-    """Return the effort that corresponds to a budget."""
-    return "low" if tokens <= EFFORT_BUDGETS["low"] else "medium" if tokens <= EFFORT_BUDGETS["medium"] else "high"
-
-
-# --------------------------------------------------------------------------- across wires
+# -- across wires
 
 
 def ask_without(ask: Ask) -> Ask:
@@ -87,7 +80,7 @@ def _with(ask: Ask, wish: Reasoning | None) -> Ask:
     return twin
 
 
-# --------------------------------------------------------------------------- the same wire
+# -- the same wire
 
 
 def peek_without(wire: str, found: Peek) -> Peek:
@@ -95,7 +88,7 @@ def peek_without(wire: str, found: Peek) -> Peek:
     changes: Changes = {name: None for name in _NAMES.get(wire, ()) if name in found.members}
     if wire == "gemini" and (config := _config(found.members)) is not None:
         name, values = config
-        changes[name] = _encode(_plain(values))
+        changes[name] = encode(_plain(values))
     return edited(found, changes) if changes else found
 
 
@@ -120,31 +113,31 @@ def _chat(members: Members, tokens: int, known: bool) -> Changes:
     for name in ("reasoning_effort", "reasoning"):
         if name in members:
             effort = effort_of(tokens)
-            value = _encode(effort if name == "reasoning_effort" else {"effort": effort})
+            value = encode(effort if name == "reasoning_effort" else {"effort": effort})
             changes[name] = value if tokens else None
     if "thinking" in members:
-        changes["thinking"] = _encode(_anthropic_wish(tokens))
+        changes["thinking"] = encode(_anthropic_wish(tokens))
     return changes
 
 
 def _responses(members: Members, tokens: int, known: bool) -> Changes:
-    given = _members_of(members.get("reasoning"))
+    given = OBJECT.get(members.get("reasoning", ABSENT))
     if given is None:
         return {}
-    return {"reasoning": _encode({**given, "effort": effort_of(tokens)}) if tokens else None}
+    return {"reasoning": encode({**given, "effort": effort_of(tokens)}) if tokens else None}
 
 
 def _anthropic(members: Members, tokens: int, known: bool) -> Changes:
     """Set a budget below ``max_tokens``; where thinking is forbidden, keep what the client sent."""
     if not (known or "thinking" in members) or (tokens and _forbids_thinking(members)):
         return {}
-    changes: Changes = {"thinking": _encode(_anthropic_wish(tokens))}
+    changes: Changes = {"thinking": encode(_anthropic_wish(tokens))}
     if tokens:
-        budget = max(tokens, FEWEST)
-        most = _int(members.get("max_tokens"))
+        budget = max(tokens, FEWEST_THOUGHTS)
+        most = INT.get(members.get("max_tokens", ABSENT))
         if most is not None and most <= budget:
-            changes["max_tokens"] = _encode(budget + max(most, ROOM))
-        top_p = msgspec.json.decode(members.get("top_p", b"null"))
+            changes["max_tokens"] = encode(budget + max(most, ROOM))
+        top_p = FLOAT.get(members.get("top_p", ABSENT))
         refused = ("temperature", "top_k", *(("top_p",) if top_p is not None and top_p < LEAST_TOP_P else ()))
         changes |= {name: None for name in refused if name in members}
     return changes
@@ -152,18 +145,16 @@ def _anthropic(members: Members, tokens: int, known: bool) -> Changes:
 
 def _forbids_thinking(members: Members) -> bool:
     """Whether a tool is forced or the client has begun the answer (Anthropic, "Extended thinking")."""
-    choice = _members_of(members.get("tool_choice")) or {}
+    choice = OBJECT.get(members.get("tool_choice", ABSENT)) or {}
     if bytes(choice.get("type", b"")) in (b'"any"', b'"tool"'):
         return True
-    try:
-        turns = _turns.decode(members.get("messages", b"[]"))
-        return bool(turns) and bytes(_object.decode(turns[-1]).get("role", b"")) == b'"assistant"'
-    except msgspec.MsgspecError:
-        return False
+    turns = ITEMS.get(members.get("messages", ABSENT))
+    last = OBJECT.get(turns[-1]) if turns else None
+    return last is not None and bytes(last.get("role", b"")) == b'"assistant"'
 
 
 def _anthropic_wish(tokens: int) -> dict[str, object]:
-    return {"type": "enabled", "budget_tokens": max(tokens, FEWEST)} if tokens else {"type": "disabled"}
+    return {"type": "enabled", "budget_tokens": max(tokens, FEWEST_THOUGHTS)} if tokens else {"type": "disabled"}
 
 
 def _gemini(members: Members, tokens: int, known: bool) -> Changes:
@@ -171,7 +162,7 @@ def _gemini(members: Members, tokens: int, known: bool) -> Changes:
     name, values = config if config is not None else ("generationConfig", {})
     if not (known or len(_plain(values)) < len(values)):
         return {}
-    return {name: _encode({**_plain(values), "thinkingConfig": {"thinkingBudget": tokens}})}
+    return {name: encode({**_plain(values), "thinkingConfig": {"thinkingBudget": tokens}})}
 
 
 def _ollama(members: Members, tokens: int, known: bool) -> Changes:
@@ -190,24 +181,10 @@ _SET: Final[Mapping[str, Callable[[Members, int, bool], Changes]]] = {
 
 def _config(members: Members) -> tuple[str, dict[str, Raw]] | None:
     for name in ("generationConfig", "generation_config"):
-        if (values := _members_of(members.get(name))) is not None:
+        if (values := OBJECT.get(members.get(name, ABSENT))) is not None:
             return name, values
     return None
 
 
 def _plain(values: Mapping[str, Raw]) -> dict[str, Raw]:
     return {name: value for name, value in values.items() if name not in ("thinkingConfig", "thinking_config")}
-
-
-def _members_of(raw: Raw | None) -> dict[str, Raw] | None:
-    try:
-        return _object.decode(raw) if raw is not None else None
-    except msgspec.MsgspecError:
-        return None
-
-
-def _int(raw: Raw | None) -> int | None:
-    try:
-        return msgspec.json.decode(raw, type=int) if raw is not None else None
-    except msgspec.MsgspecError:
-        return None

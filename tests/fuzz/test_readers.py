@@ -9,10 +9,11 @@ from fakes import FakeClock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from omniroute.proto.h1_client import H1Connection, Origin, TransportError
+from omniroute.proto.h1_client import H1Connection
 from omniroute.proto.headers import Headers
 from omniroute.proto.ndjson import NDJSONReader
 from omniroute.proto.sse import EventTooLarge, SSEReader
+from omniroute.proto.transport import Origin, TransportError
 from omniroute.settings import Limits
 
 SSE_WORDS = [b"data: ", b"data:", b"event: x", b"\n", b"\r\n", b"\r", b"\n\n", b":", b"{}", b"\xef\xbb\xbf", b"\0", b"\xff"]
@@ -69,9 +70,10 @@ class Log:
         assert not self.ending
         self.body += data
 
-    def on_end(self) -> None:
+    def on_end(self, rest: bytes) -> None:
         assert self.status
         assert not self.ending
+        self.body += rest
         self.ending = "end"
 
     def on_error(self, error: TransportError) -> None:

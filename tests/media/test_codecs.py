@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from omniroute.media.codecs import CODECS
-from omniroute.upstream.providers import MEDIA, load_catalog, serves
+from omniroute.upstream.catalog import load_catalog
+from omniroute.upstream.providers import MEDIA, serves
 
 PERHAPS = {"image_edits", "translations"}  # not every vendor that makes pictures or hears also does these
 

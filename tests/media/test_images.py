@@ -48,7 +48,7 @@ def answered(data: Any, one: ImageAsk, **more: Any) -> tuple[Any, Any]:
     ("size", "pixels", "aspect"),
     [(None, None, None), ("auto", None, None), ("1792x1024", (1792, 1024), "7:4"), ("1024x1024", (1024, 1024), "1:1")],
 )
-def test_sizes(size: str | None, pixels: tuple[int, int] | None, aspect: str | None) -> None:
+def test_a_size_is_read_as_pixels_and_aspect(size: str | None, pixels: tuple[int, int] | None, aspect: str | None) -> None:
     one = ask(size=size)
     assert (one.size, one.aspect) == (pixels, aspect)
 

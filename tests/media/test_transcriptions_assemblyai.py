@@ -37,7 +37,7 @@ def test_the_prompt_goes_to_models_that_take_one() -> None:
     assert json.loads(new.body)["speech_models"] == ["universal-3-pro", "universal-2"]
 
 
-def test_the_steps() -> None:
+def test_a_job_is_asked_about_until_it_is_complete_or_has_failed() -> None:
     assert follow({"id": "a/b", "status": "queued"}, ask()) == Next("GET", "./transcript/a%2Fb", b"", 2.0)
     assert follow({"id": "a", "status": "completed"}, ask()) is None
     with pytest.raises(Refused, match="no speech"):

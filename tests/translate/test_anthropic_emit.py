@@ -114,7 +114,7 @@ def test_a_finish_without_a_start_is_still_a_whole_message() -> None:
     assert (found[0]["message"]["id"], found[0]["message"]["model"]) == ("msg_stamp", "stamped")
 
 
-# --------------------------------------------------------------------------- the client's commit point
+# -- the client's commit point
 
 
 def test_the_stop_of_a_leading_thinking_block_waits_for_the_next_block() -> None:
@@ -152,7 +152,7 @@ def test_the_stop_of_a_later_thinking_block_is_not_held_back() -> None:
     assert types(found)[-1] == "content_block_stop"
 
 
-# --------------------------------------------------------------------------- endings
+# -- endings
 
 
 def test_after_the_ending_nothing_is_written() -> None:
@@ -190,7 +190,7 @@ def test_errors_in_the_wires_own_words(failure: Failure, error: Page) -> None:
     assert written(START, failure)[-1] == {"type": "error", "error": error}
 
 
-# --------------------------------------------------------------------------- blocks
+# -- blocks
 
 
 def test_thinking_with_its_signature() -> None:
@@ -271,7 +271,7 @@ def test_what_the_wire_cannot_hold_is_named() -> None:
     assert [delta["text"] for delta in deltas(found)] == ["a", "spoken"]
 
 
-# --------------------------------------------------------------------------- properties
+# -- properties
 
 texts = st.sampled_from(["", "a", '"\\', "é👋", "\n\u2028"])
 events_in_any_order: st.SearchStrategy[Event] = st.one_of(

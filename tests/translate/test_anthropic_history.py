@@ -191,7 +191,7 @@ def test_white_space_inside_the_history_stays() -> None:
     assert messages(user("a"), assistant("b \n"), user("c"))[1] == ("assistant", "b \n")
 
 
-# --------------------------------------------------------------------------- system text in mid-conversation
+# -- system text in mid-conversation
 
 
 def test_a_system_turn_keeps_its_role_where_the_target_has_it() -> None:
@@ -235,7 +235,7 @@ def test_system_turns_before_everything_else_are_the_system_prompt() -> None:
     assert len(found["messages"]) == 1
 
 
-# --------------------------------------------------------------------------- media
+# -- media
 
 
 @pytest.mark.parametrize(

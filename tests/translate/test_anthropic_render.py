@@ -81,7 +81,7 @@ def test_a_request_with_everything_survives_its_own_wire() -> None:
     assert rendered.dropped == ()
 
 
-# --------------------------------------------------------------------------- limits
+# -- limits
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_max_tokens_is_always_sent(asked: int | None, most: int, expected: int) 
     assert body(Target("m", most), max_tokens=asked)["max_tokens"] == expected
 
 
-# --------------------------------------------------------------------------- thinking
+# -- thinking
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_adaptive_thinking_beside_forced_tools_is_what_clients_of_this_wire_may_
     assert "thinking" not in body(PLAIN, wire="anthropic", **{**members, "reasoning": fixed})
 
 
-# --------------------------------------------------------------------------- sampling
+# -- sampling
 
 
 @pytest.mark.parametrize(
@@ -219,14 +219,16 @@ def test_adaptive_thinking_beside_forced_tools_is_what_clients_of_this_wire_may_
         ({"n": 1, "logprobs": False, "seed": None}, None, {}, ()),
     ],
 )
-def test_sampling(said: dict[str, Any], reasoning: str | None, expected: dict[str, Any], lost: tuple[str, ...]) -> None:
+def test_sampling_that_the_api_refuses_is_left_out_and_named(
+    said: dict[str, Any], reasoning: str | None, expected: dict[str, Any], lost: tuple[str, ...]
+) -> None:
     wish = Reasoning(effort=reasoning) if reasoning else None
     found = body(sampling=Sampling(**said), reasoning=wish)
     assert {name: found[name] for name in ("temperature", "top_p", "top_k") if name in found} == expected
     assert dropped(sampling=Sampling(**said), reasoning=wish) == lost
 
 
-# --------------------------------------------------------------------------- tools
+# -- tools
 
 
 def test_tools_are_written_with_a_schema_that_is_an_object() -> None:
@@ -264,8 +266,15 @@ def test_strict_tools_need_a_fit_model_and_a_fit_schema(target: Target, schema: 
         (None, True, {"type": "auto", "disable_parallel_tool_use": False}),
     ],
 )
-def test_tool_choice(choice: ToolChoice | None, parallel: bool | None, expected: dict[str, Any] | None) -> None:
+def test_each_tool_choice_has_its_type(
+    choice: ToolChoice | None, parallel: bool | None, expected: dict[str, Any] | None
+) -> None:
     assert body(tools=[LOOK], tool_choice=choice, parallel_tools=parallel).get("tool_choice") == expected
+
+
+def test_a_tool_chosen_by_its_bare_name_is_named_as_it_is_sent() -> None:
+    found = body(tools=[Tool("smell", namespace="dog")], tool_choice=ToolChoice("tool", ("smell",)))
+    assert found["tool_choice"]["name"] == found["tools"][0]["name"] == "dog__smell"
 
 
 def test_a_choice_without_tools_is_not_sent() -> None:
@@ -285,7 +294,7 @@ def test_a_renamed_tool_is_chosen_by_its_new_name() -> None:
     assert rendered.names == {found["tools"][0]["name"]: "files.read"}
 
 
-# --------------------------------------------------------------------------- structured output
+# -- structured output
 
 
 def test_a_schema_is_native_where_model_and_schema_are_fit() -> None:
@@ -318,7 +327,7 @@ def test_plain_text_needs_nothing() -> None:
     assert "system" not in body(response_format=ResponseFormat("text"))
 
 
-# --------------------------------------------------------------------------- the rest
+# -- the rest
 
 
 def test_the_last_four_breakpoints_are_kept() -> None:
@@ -349,7 +358,7 @@ def test_the_users_id_is_metadata() -> None:
 @pytest.mark.parametrize(
     ("tier", "sent", "lost"), [("auto", "auto", ()), ("default", None, ()), ("flex", None, ("service_tier",))]
 )
-def test_service_tiers(tier: str, sent: str | None, lost: tuple[str, ...]) -> None:
+def test_only_the_vendors_own_service_tiers_are_sent(tier: str, sent: str | None, lost: tuple[str, ...]) -> None:
     assert (body(service_tier=tier).get("service_tier"), dropped(service_tier=tier)) == (sent, lost)
 
 

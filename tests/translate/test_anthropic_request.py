@@ -118,7 +118,7 @@ def test_cache_hints_on_every_kind_of_bearer() -> None:
         ({"type": "tool_use", "id": "t", "name": "look"}, ToolCall("t", "look", "{}")),
     ],
 )
-def test_blocks(members: dict[str, Any], expected: Block) -> None:
+def test_each_kind_of_block_is_read(members: dict[str, Any], expected: Block) -> None:
     assert block(**members) == expected
 
 
@@ -168,7 +168,7 @@ def test_citations_of_earlier_answers_are_kept() -> None:
     assert [(c.text, c.title, json.loads(c.raw or b"")) for c in found.citations] == [("words", "facts", citation)]
 
 
-def test_tools() -> None:
+def test_tools_are_read_and_the_vendors_own_are_kept() -> None:
     schema = {"type": "object", "properties": {}}
     found = ask(
         tools=[
@@ -195,7 +195,7 @@ def test_tools() -> None:
         ({"type": "none"}, ToolChoice("none"), None),
     ],
 )
-def test_tool_choice(choice: dict[str, Any], expected: ToolChoice, parallel: bool | None) -> None:
+def test_each_tool_choice_is_read(choice: dict[str, Any], expected: ToolChoice, parallel: bool | None) -> None:
     found = ask(tool_choice=choice)
     assert (found.tool_choice, found.parallel_tools) == (expected, parallel)
 

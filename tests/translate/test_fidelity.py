@@ -406,9 +406,21 @@ ALWAYS_HELD = {"SEED", "FREQUENCY_PENALTY", "PRESENCE_PENALTY", "LOGPROBS", "N"}
 SHARED_NOTES = {Lost.ORPHAN_TOOL_CALL.name, Lost.ORPHAN_TOOL_RESULT.name}  # repair.py
 
 
+# what encoders call -> what it may name
+HELPERS = {
+    "lost_proof(": {Lost.REDACTED_THINKING.name, Lost.THINKING_SIGNATURE.name},
+    "lost_ending(": {Lost.STOP_SEQUENCE.name, Lost.PAUSE.name},
+}
+
+
 def lost_in(prefix: str) -> Iterator[str]:
-    for path in Path(fidelity.__file__).parent.glob(f"{prefix}*.py"):
-        yield from re.findall(r"\bLost\.([A-Z_]+)", path.read_text(encoding="utf-8"))
+    package = Path(fidelity.__file__).parent
+    shared = [package / "openai_settings.py"] if prefix.startswith("openai") else []
+    for path in (*package.glob(f"{prefix}*.py"), *shared):
+        text = path.read_text(encoding="utf-8")
+        yield from re.findall(r"\bLost\.([A-Z_]+)", text)
+        for call, names in HELPERS.items():
+            yield from names if call in text else ()
 
 
 @pytest.mark.parametrize(
@@ -426,6 +438,14 @@ def test_an_encoder_names_nothing_that_is_not_in_the_table(wire: str, prefix: st
 def test_a_conversation_without_losses_names_none() -> None:
     ask = Ask(turns=[user(), Turn("assistant", [Text("hi")]), user()], wire="other")
     assert [wire.encode_request(ask, PLAIN).dropped for wire in FORMATS.values()] == [()] * len(FORMATS)
+
+
+def test_what_is_lost_twice_is_named_once_in_order_of_appearance() -> None:
+    lost = fidelity.Losses()
+    lost.add(Lost.USER)
+    lost.add(Lost.METADATA, False)
+    lost.update([Lost.STOP, Lost.USER])
+    assert lost.names() == ("user", "stop")
 
 
 def test_names_of_extra_members_are_fit_for_a_header() -> None:

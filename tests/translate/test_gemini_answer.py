@@ -28,6 +28,7 @@ from omniroute.translate.events import (
 )
 from omniroute.translate.format import Stamp
 from omniroute.translate.gemini_answer import ArrayEncoder, Encoder, encode_answer
+from omniroute.translate.gemini_error import ERROR_MARK
 
 STAMP = Stamp("id-1", 1_750_000_000, "model-1", names={"sent_name": "client.name"})
 EVENTS: list[Event] = [
@@ -58,8 +59,11 @@ PARTS = [
 
 
 def sse(raw: bytes) -> list[dict[str, Any]]:
+    """The data of each event; an error must be followed by its mark."""
     assert raw.endswith(b"\n\n")
-    return [json.loads(one.removeprefix(b"data: ")) for one in raw.split(b"\n\n")[:-1]]
+    found = [json.loads(one.removeprefix(b"data: ")) for one in raw.removesuffix(ERROR_MARK).split(b"\n\n")[:-1]]
+    assert raw.endswith(ERROR_MARK) == any("error" in one for one in found)
+    return found
 
 
 def parts(responses: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def blocks(*parts: dict[str, Any]) -> list[Any]:
     return [block for turn in turns({"role": "user", "parts": list(parts)}) for block in turn.blocks]
 
 
-def test_roles() -> None:
+def test_a_content_without_a_role_is_the_users() -> None:
     found = turns(
         {"parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}, {"role": "user", "parts": [{"text": "c"}]}
     )
@@ -56,6 +56,44 @@ def test_the_chunks_of_a_streamed_answer_are_one_turn_again() -> None:
     ]
 
 
+def streamed(more: bool, *values: dict[str, Any], **members: Any) -> dict[str, Any]:
+    return {"functionCall": {**members, "partialArgs": list(values), "willContinue": more}}
+
+
+def test_a_call_whose_arguments_were_streamed_is_one_call_again() -> None:
+    found = turns(
+        model({**streamed(True, name="look"), "thoughtSignature": "c2ln"}),
+        model({"function_call": {"partial_args": [{"json_path": "$.at", "string_value": "Bos"}], "will_continue": True}}),
+        model(streamed(True, {"jsonPath": "$.at", "stringValue": "ton"}, {"jsonPath": "$.dry", "boolValue": True})),
+        model({"functionCall": {}}, {"text": "and"}),
+        model(streamed(False, {"jsonPath": "$.n[0]", "numberValue": 2}, name="count", args={"m": 1})),
+        model(streamed(True, {"jsonPath": "$.x", "nullValue": "NULL_VALUE"}, name="cut")),
+    )
+    assert [turn.blocks for turn in found] == [
+        [
+            ToolCall("", "look", '{"at":"Boston","dry":true}', signature="c2ln"),
+            Text("and"),
+            ToolCall("", "count", '{"m":1,"n":[2]}'),
+            ToolCall("", "cut", '{"x":null}'),
+        ]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "param"),
+    [
+        ({"functionCall": {}}, "contents.0.parts.0.functionCall.name"),
+        (streamed(False, {"jsonPath": "$.a"}), "contents.0.parts.0.functionCall.name"),
+        (streamed(False, {"stringValue": "a"}, name="f"), "contents.0.parts.0.functionCall.partialArgs.0.jsonPath"),
+        (streamed(False, {"jsonPath": "$.a[9999]"}, name="f"), "contents.0.parts.0.functionCall.partialArgs"),
+    ],
+)
+def test_pieces_that_fit_no_call(part: dict[str, Any], param: str) -> None:
+    with pytest.raises(OmniError) as error:
+        turns(model(part))
+    assert error.value.param == param
+
+
 def test_a_text_cut_into_many_contents_is_one_up_to_whatever_follows() -> None:
     call, said = {"functionCall": {"name": "f"}}, {"text": "ab"}
     pieces = [model(said)] * 3000
@@ -82,6 +120,7 @@ def test_results_are_turns_of_their_own() -> None:
         ({"temperature": 20}, '{"temperature": 20}', False),
         ({"output": {"a": 1}}, '{"a": 1}', False),
         ({"content": [{"type": "text", "text": "x"}]}, "x", False),
+        ({"output": [{"type": "text", "text": "x", "id": "lc_1"}]}, "x", False),
         ({"return_value": "Mexico"}, "Mexico", False),
         ({"name": "f", "content": [{"text": "x"}]}, "x", False),
         ({"name": "g", "content": "x"}, '{"name": "g", "content": "x"}', False),

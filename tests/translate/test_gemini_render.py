@@ -64,7 +64,7 @@ def test_schemas_go_as_they_came_where_the_model_takes_them() -> None:
         (ToolChoice("allowed", ("look",)), {"mode": "AUTO"}),
     ],
 )
-def test_tool_choice(choice: ToolChoice, expected: dict[str, Any]) -> None:
+def test_each_tool_choice_has_its_mode(choice: ToolChoice, expected: dict[str, Any]) -> None:
     body, _ = render(ask(tools=[LOOK, WAIT], tool_choice=choice))
     assert body["toolConfig"] == {"functionCallingConfig": expected}
     only = choice.mode == "allowed" and not choice.required
@@ -87,7 +87,7 @@ def test_tool_choice(choice: ToolChoice, expected: dict[str, Any]) -> None:
         (THREE, Reasoning(enabled=False), {"thinkingLevel": "minimal"}),
     ],
 )
-def test_thinking(target: Target, said: Reasoning, expected: dict[str, Any]) -> None:
+def test_thinking_is_set_in_the_way_of_each_generation(target: Target, said: Reasoning, expected: dict[str, Any]) -> None:
     config = render(ask(reasoning=said), target)[0]["generationConfig"]["thinkingConfig"]
     assert config == expected
     types.ThinkingConfig.model_validate(config)

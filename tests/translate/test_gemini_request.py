@@ -112,7 +112,7 @@ def test_tools() -> None:
         ({}, None),
     ],
 )
-def test_tool_choice(given: dict[str, Any], expected: ToolChoice | None) -> None:
+def test_each_tool_choice_is_read(given: dict[str, Any], expected: ToolChoice | None) -> None:
     ask = read(toolConfig={"functionCallingConfig": given})
     assert ask.tool_choice == expected
     assert ("toolConfig" in ask.extra) is (given.get("mode") == "VALIDATED")

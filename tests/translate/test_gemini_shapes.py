@@ -58,7 +58,7 @@ def test_files_of_the_vendors_own_storage_are_ids() -> None:
     assert media_of_file(FileData(None, "https://www.youtube.com/watch?v=x")).kind == "video"
 
 
-def test_media_by_type() -> None:
+def test_the_kind_of_media_follows_from_its_type() -> None:
     kinds = [
         media_of_blob(Blob(mime, "AA==")).kind for mime in ("image/png", "audio/wav", "video/mp4", "application/pdf", None)
     ]

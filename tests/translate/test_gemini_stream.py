@@ -77,6 +77,31 @@ def test_a_call_of_a_tool_that_was_not_offered_is_a_call() -> None:
     assert whole(chunk({"text": "a"}, finish="UNEXPECTED_TOOL_CALL"))[-1] == Finish("error", raw="UNEXPECTED_TOOL_CALL")
 
 
+def test_a_call_whose_arguments_come_in_pieces() -> None:
+    def piece(more: bool, *values: dict[str, Any], **members: Any) -> dict[str, Any]:
+        return {"functionCall": {"partialArgs": list(values), "willContinue": more, **members}}
+
+    events = stream(
+        chunk({"functionCall": {"name": "f"}}),
+        chunk({**piece(True, name="g", id="c1"), "thoughtSignature": "sig"}),
+        chunk(piece(True, {"jsonPath": "$.place", "stringValue": "Bos", "willContinue": True})),
+        chunk(piece(True, {"jsonPath": "$.place", "stringValue": "ton"})),
+        chunk(piece(True, {"jsonPath": "$.days[0]", "numberValue": 2}, {"jsonPath": "$.dry", "boolValue": True})),
+        chunk({"functionCall": {}}),
+        chunk({"functionCall": {}}, piece(False, {"jsonPath": "$.n", "nullValue": "NULL_VALUE"}, name="h")),
+        chunk(piece(True, name="cut"), finish="STOP"),
+    )
+    assert events == [
+        BEGIN,
+        *(ToolStart("", "f"), ToolArguments("{}"), BlockEnd()),
+        ToolStart("c1", "g", signature="sig"),
+        *(ToolArguments('{"place":"Boston","days":[2],"dry":true}'), BlockEnd()),
+        *(ToolStart("", "h"), ToolArguments('{"n":null}'), BlockEnd()),
+        *(ToolStart("", "cut"), ToolArguments("{}"), BlockEnd()),
+        Finish("tool_calls"),
+    ]
+
+
 def test_signatures_follow_what_they_sign() -> None:
     events = stream(
         chunk({"text": "a", "thought": True, "thoughtSignature": "x"}, {"text": "", "thoughtSignature": "y"}, finish="STOP")

@@ -29,7 +29,7 @@ ATTACKS = [text for text, _, _ in FOUND]
 
 
 @pytest.mark.parametrize(("text", "name", "severity"), FOUND)
-def test_what_is_found(text: str, name: str, severity: str) -> None:
+def test_attacks_are_found_with_their_name_and_severity(text: str, name: str, severity: str) -> None:
     assert (name, severity) in detect(text)
 
 

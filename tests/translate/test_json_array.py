@@ -35,12 +35,12 @@ def test_each_object_comes_out_as_soon_as_it_is_whole() -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"\xef\xbb\xbf[{}]", b'{"error":{"code":400}}', b" [ {} , {} ] \n"])
-def test_what_is_complete(body: bytes) -> None:
+def test_a_whole_array_is_complete(body: bytes) -> None:
     assert read([body])[1]
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"[{}", b"[{},", b'[{"a":"]'])
-def test_what_was_cut(body: bytes) -> None:
+def test_an_array_that_was_cut_is_not_complete(body: bytes) -> None:
     assert not read([body])[1]
 
 

@@ -14,6 +14,7 @@ from omniroute.translate.jsonio import (
     is_json,
     is_utf8,
     join,
+    joined,
     members,
     mended,
 )
@@ -115,3 +116,8 @@ def test_broken_utf_8_is_not_passed_on() -> None:
     assert is_utf8(b"x")
     with pytest.raises(BadAnswer):
         check_text(b"\xed\xa0\x80")
+
+
+def test_arrays_are_joined_and_empty_ones_leave_no_comma() -> None:
+    assert joined([b"[1,\n2]", b"[ ]", b"[]", b"[3]"]) == b"[1,2,3]"
+    assert joined([]) == b"[]"

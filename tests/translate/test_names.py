@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.translate.conversation import Tool
+from omniroute.translate.conversation import Tool, ToolChoice
 from omniroute.translate.names import Names, SentIds, chosen, fit, flat, object_text
 
 
@@ -49,6 +49,15 @@ def test_an_id_that_is_used_again_becomes_another_and_results_mean_the_last_call
 def test_tools_are_chosen_by_their_bare_or_their_flat_name() -> None:
     tools = [Tool("look", namespace="crm"), Tool("look"), Tool("tell", namespace="crm"), Tool("run")]
     assert chosen(tools, ["crm__look", "tell", "nothing"]) == [tools[0], tools[2]]
+
+
+def test_a_choice_names_tools_as_they_are_sent() -> None:
+    tools = [Tool("look", namespace="crm"), Tool("run.fast")]
+    names = Names(64)
+    sent = [names.sent(tool.name, tool.namespace) for tool in tools]
+    assert names.sent_for(ToolChoice("allowed", ("look", "run.fast")), tools) == sent
+    assert names.sent_for(ToolChoice("tool", ("crm__look",)), tools) == sent[:1]
+    assert names.sent_for(ToolChoice("tool", ("unknown",)), tools) == ["unknown"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from omniroute.errors import OmniError
 from omniroute.translate.conversation import Ask, Block, Media, Text, Thinking, ToolCall, ToolResult, Turn
+from omniroute.translate.fidelity import Losses
 from omniroute.translate.ollama_messages import Messages
 
 PNG = "iVBORw0KGgo="
@@ -18,7 +19,7 @@ IMAGE = Media("image", "image/png", data=PNG)
 
 def render(*turns: Turn, system: list[Block] | None = None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = msgspec.json.decode(
-        msgspec.json.encode(Messages(Ask(turns=list(turns), system=system or [])).render())
+        msgspec.json.encode(Messages(Ask(turns=list(turns), system=system or []), Losses()).render())
     )
     return found
 

@@ -94,11 +94,11 @@ def test_a_negative_limit_is_none() -> None:
         (None, None),
     ],
 )
-def test_think(think: object, reasoning: Reasoning | None) -> None:
+def test_think_is_a_switch_or_an_effort(think: object, reasoning: Reasoning | None) -> None:
     assert ask(think=think).reasoning == reasoning
 
 
-def test_format() -> None:
+def test_a_format_is_json_or_a_schema() -> None:
     assert ask(format="json").response_format == ResponseFormat("json")
     assert ask(format={"type": "object"}).response_format == ResponseFormat("schema", b'{"type":"object"}')
     assert ask(format="").response_format is None

@@ -14,7 +14,7 @@ STREAM = (
 ).encode()
 
 
-def test_the_record() -> None:
+def test_a_stream_is_server_sent_events() -> None:
     assert (FORMAT.name, FORMAT.framing) == ("openai-chat", "sse")
     assert FORMAT.stream_type.startswith(b"text/event-stream")
 

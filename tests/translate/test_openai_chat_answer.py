@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from playbook import STAMP
 
@@ -76,6 +77,20 @@ def test_every_chunk_is_one_of_the_sdks_own() -> None:
             continue
         parsed = ChatCompletionChunk.model_validate(chunk, strict=True)
         assert (parsed.id, parsed.model, parsed.created, parsed.object) == ("c1", "m", 7, "chat.completion.chunk")
+
+
+def test_the_sdk_can_join_sources_and_images() -> None:
+    """Its stream helper joins the items of a list by their index, and refuses items of a second chunk without one."""
+    sources = [CitationDelta(Citation(f"https://e.com/{n}", "t")) for n in range(3)]
+    images = [MediaPart(Media("image", "image/png", data=data)) for data in ("AAAA", "BBBB")]
+    helper = ChatCompletionStreamState()
+    for chunk in stream([Start(), TextDelta("a"), *sources[:2], TextDelta("b"), sources[2], *images, Finish("stop")])[:-1]:
+        helper.handle_chunk(ChatCompletionChunk.model_validate(chunk))
+    message = helper.get_final_completion().choices[0].message
+    assert message.content == "ab"
+    assert [note.url_citation.url for note in message.annotations or ()] == [f"https://e.com/{n}" for n in range(3)]
+    urls = [image["image_url"]["url"] for image in (message.model_extra or {})["images"]]
+    assert urls == ["data:image/png;base64,AAAA", "data:image/png;base64,BBBB"]
 
 
 def test_a_whole_answer_is_one_of_the_sdks_own_and_says_the_same_as_the_stream() -> None:

@@ -64,7 +64,7 @@ def test_leading_system_texts_are_the_system_prompt_and_later_ones_stay_in_place
         ({"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, Thinking("hm")),
     ],
 )
-def test_parts(fields: dict[str, Any], block: Block) -> None:
+def test_each_kind_of_part_is_read(fields: dict[str, Any], block: Block) -> None:
     assert part(**fields) == block
 
 

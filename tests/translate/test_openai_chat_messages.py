@@ -19,6 +19,7 @@ from omniroute.translate.conversation import (
     ToolResult,
     Turn,
 )
+from omniroute.translate.fidelity import Losses
 from omniroute.translate.format import Target
 from omniroute.translate.names import Names
 from omniroute.translate.openai_chat_messages import Messages
@@ -30,8 +31,9 @@ def write(
     *turns: Turn, quirks: str = "", wire: str = "other", system: list[Block] | None = None
 ) -> tuple[list[Any], list[str]]:
     ask = Ask(turns=list(turns), wire=wire, system=system or [])
-    messages = Messages(ask, Target("m", quirks=frozenset(quirks.split())), Names(64), wire == "openai-chat")
-    return msgspec.json.decode(msgspec.json.encode(messages.render())), [str(name) for name in messages.lost]
+    lost = Losses()
+    messages = Messages(ask, Target("m", quirks=frozenset(quirks.split())), Names(64), wire == "openai-chat", lost)
+    return msgspec.json.decode(msgspec.json.encode(messages.render())), list(lost.names())
 
 
 def content(*blocks: Block, **options: Any) -> Any:
@@ -81,7 +83,7 @@ def test_system_texts_become_one_message_and_mid_conversation_ones_stay() -> Non
         ([Opaque("openai-chat", "odd", b'{"type":"odd"}')], [{"type": "odd"}]),
     ],
 )
-def test_content(blocks: list[Block], expected: Any) -> None:
+def test_each_kind_of_block_has_its_part(blocks: list[Block], expected: Any) -> None:
     assert content(*blocks) == expected
 
 

@@ -41,6 +41,14 @@ def test_streams_always_ask_for_usage_but_where_that_is_refused() -> None:
     assert body(stream=True, quirks="no_stream_options") == {"stream": True}
 
 
+def test_the_seed_and_the_user_are_quirks() -> None:
+    seed = Sampling(seed=7)
+    assert body(sampling=seed, user="u") == {"seed": 7, "user": "u"}
+    assert body(sampling=seed, user="u", quirks="no_user random_seed") == {"random_seed": 7}
+    assert "user" in write(user="u", quirks="no_user").dropped
+    assert body(sampling=seed, user="u", quirks="no_user random_seed", wire="openai-chat") == {"seed": 7, "user": "u"}
+
+
 def test_tools() -> None:
     assert body(tools=[F, G], tool_choice=ToolChoice("required"), parallel_tools=False) == {
         "tools": [
@@ -139,11 +147,30 @@ def test_reasoning_is_an_effort(said: Reasoning, effort: str | None) -> None:
     assert body(reasoning=said).get("reasoning_effort") == effort
 
 
-def test_a_wish_to_think_names_no_effort_to_models_that_do_not_think() -> None:
-    asked = Ask(turns=[Turn("user", [Text("hi")])], reasoning=Reasoning(enabled=True), wire="ollama")
-    done = encode_request(asked, Target("m", abilities=frozenset({"tools"})))
-    assert b"reasoning_effort" not in done.body
-    assert done.dropped == ("reasoning",)
+@pytest.mark.parametrize(
+    ("said", "dull", "stubborn"),
+    [
+        (Reasoning(enabled=True), True, False),
+        (Reasoning(effort="high"), True, True),
+        (Reasoning(enabled=True, budget=5000), True, True),
+        (Reasoning(enabled=True, adaptive=True, effort="high"), True, True),
+        (Reasoning(enabled=True, adaptive=True), False, False),
+        (Reasoning(enabled=False), False, True),
+        (Reasoning(effort="none"), False, True),
+    ],
+)
+def test_no_effort_is_named_to_models_that_do_not_think_or_take_none(said: Reasoning, dull: bool, stubborn: bool) -> None:
+    """Both would refuse the request.  *dull*, *stubborn*: whether the wish is lost."""
+    ask = Ask(turns=[Turn("user", [Text("hi")])], reasoning=said, wire="other")
+    for target, lost in (
+        (Target("m", abilities=frozenset({"tools"})), dull),
+        (Target("m", quirks=frozenset({"no_effort"}), abilities=frozenset({"reasoning"})), stubborn),
+    ):
+        done = encode_request(ask, target)
+        assert b"reasoning_effort" not in done.body
+        assert done.dropped == (("reasoning",) if lost else ())
+    own = Ask(turns=ask.turns, reasoning=Reasoning(effort="high"), wire="openai-chat")
+    assert b'"reasoning_effort":"high"' in encode_request(own, Target("m", abilities=frozenset({"tools"}))).body
 
 
 def test_a_dialect_of_this_wire_is_kept_instead() -> None:

@@ -25,6 +25,13 @@ def test_a_member_of_a_wrong_type_is_left_out_when_the_answer_does_not_depend_on
     assert chunk.choices[0].delta.content == "a"
 
 
+def test_an_object_as_content_is_its_text() -> None:
+    chunk = read_chunk(b'{"choices":[{"index":0,"message":{"content":{"title":"a","tags":[1,{}]},"refusal":null}}]}')
+    assert chunk.choices is not None
+    assert chunk.choices[0].message is not None
+    assert chunk.choices[0].message.content == '{"title":"a","tags":[1,{}]}'
+
+
 @pytest.mark.parametrize(
     "data",
     [

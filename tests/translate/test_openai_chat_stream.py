@@ -114,7 +114,7 @@ def test_azures_first_chunk_does_not_begin_the_answer() -> None:
         ([chunk({"content": "b"}, usage=USAGE)], Failure(502, CUT)),  # usage in every chunk proves nothing
     ],
 )
-def test_endings(last: list[bytes], ending: Event | str) -> None:
+def test_what_ends_an_answer_and_how(last: list[bytes], ending: Event | str) -> None:
     found = play(chunk({"content": "a"}), *last)[-1]
     assert (found.message if isinstance(found, Failure) and isinstance(ending, str) else found) == ending
 
@@ -279,7 +279,7 @@ def test_what_is_no_chunk_is_a_bad_answer(data: bytes) -> None:
         ChatDecoder().feed(b"", data)
 
 
-# --------------------------------------------------------------------------- whole answers
+# -- whole answers
 
 
 def test_an_empty_delta_beside_the_message_of_a_whole_answer_says_nothing() -> None:

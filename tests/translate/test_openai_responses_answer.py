@@ -183,6 +183,17 @@ def test_logprobs_stand_in_delta_and_end() -> None:
     assert len(whole(TextDelta("a", logprobs), TextDelta("b", logprobs))["output"][0]["content"][0]["logprobs"]) == 2
 
 
+def test_tokens_without_bytes_have_an_empty_list_of_them() -> None:
+    """The SDK's type wants a list; on the chat wire ``null`` says that there are none."""
+    other = b'{"token":"<s>","bytes": null,"logprob":-3}'
+    said = TextDelta("a", b'[{"token":"\\"bytes\\":null","bytes":null,"logprob":-0.1,"top_logprobs":[%b]}]' % other)
+    written = [e["logprobs"][0] for e in stream(said) if e.get("logprobs")]
+    written.append(whole(said)["output"][0]["content"][0]["logprobs"][0])
+    assert len(written) == 3
+    for one in written:
+        assert (one["token"], one["bytes"], one["top_logprobs"][0]["bytes"]) == ('"bytes":null', [], [])
+
+
 def test_ids_that_no_other_wire_gives_are_made() -> None:
     value = whole(TextDelta("a"), BlockEnd(), ToolStart("", "look"), ToolArguments("{}"), ToolStart("", "look"))
     assert [item.get("call_id") for item in value["output"]] == [None, "call_abc_0", "call_abc_1"]

@@ -43,11 +43,22 @@ def test_how_much_to_think_and_to_show(wish: Reasoning, sent_as: dict[str, str] 
     assert sent(reasoning=wish).get("reasoning") == sent_as
 
 
-def test_reasoning_is_not_sent_to_models_that_do_not_think() -> None:
-    asked = Ask(turns=[Turn("user", [Text("hi")])], reasoning=Reasoning(enabled=True), wire="ollama")
+@pytest.mark.parametrize(
+    ("wish", "named"),
+    [
+        (Reasoning(enabled=True), True),
+        (Reasoning(budget=1000, enabled=True), True),
+        (Reasoning(effort="high"), True),
+        (Reasoning(enabled=True, adaptive=True, show="summarized"), False),  # the model's own choice
+        (Reasoning(enabled=False), False),
+        (Reasoning(effort="none"), False),
+    ],
+)
+def test_reasoning_is_not_sent_to_models_that_do_not_think(wish: Reasoning, named: bool) -> None:
+    asked = Ask(turns=[Turn("user", [Text("hi")])], reasoning=wish, wire="ollama")
     done = encode_request(asked, Target("m", abilities=frozenset({"tools"})))
     assert b"reasoning" not in done.body
-    assert done.dropped == ("reasoning",)
+    assert done.dropped == (("reasoning",) if named else ())
 
 
 def test_logprobs_are_asked_for_by_an_include() -> None:

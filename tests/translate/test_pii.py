@@ -3,11 +3,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.translate.events import Event, Finish, Signature, Start, TextDelta, ThinkingDelta, ToolStart, Usage
+from omniroute.translate.events import (
+    Event,
+    Finish,
+    RefusalDelta,
+    Signature,
+    Start,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolStart,
+    Usage,
+)
 from omniroute.translate.pii import ANSWER_MEMBERS, Redactor, TooDeep, cnpj, cpf, luhn, redact, redact_body
 
 
@@ -47,7 +59,7 @@ def test_what_only_looks_alike(text: str) -> None:
     assert redact(text) == (text, 0)
 
 
-def test_check_digits() -> None:
+def test_numbers_with_wrong_check_digits_are_not_taken() -> None:
     assert (luhn("4111111111111111"), luhn("4111111111111112")) == (True, False)
     assert (cpf("52998224725"), cpf("52998224726")) == (True, False)
     assert (cnpj("11222333000181"), cnpj("11222333000180")) == (True, False)
@@ -181,3 +193,32 @@ def test_other_events_keep_their_place_and_redactions_are_counted() -> None:
     assert counts == [1]
     assert Redactor(counts.append, changes=False).feed(events) == events
     assert counts == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "after"),
+    [
+        ('{"to":"ann@mail.example.org","n":1}', '{"to":"[EMAIL_REDACTED]","n":1}'),
+        ('{"rows": [{"x": ["ann@mail.example.org"]}]}', '{"rows":[{"x":["[EMAIL_REDACTED]"]}]}'),
+        ('{"card": 4111111111111111}', '{"card": 4111111111111111}'),  # a number: the tool would not take a text
+        ('{"plain":  "text"}', '{"plain":  "text"}'),
+        ("", ""),
+        ("mail ann@mail.example.org", "mail [EMAIL_REDACTED]"),  # a custom tool's free text
+        ('{"to":"ann@mail.example.org","cut', '{"to":"[EMAIL_REDACTED]","cut'),
+    ],
+)
+def test_tool_arguments_are_redacted_and_stay_json_however_they_are_cut(arguments: str, after: str) -> None:
+    for size in (1, 7, 1000):
+        pieces = [ToolArguments(arguments[at : at + size]) for at in range(0, len(arguments), size)]
+        out = Redactor().feed(
+            [ToolStart("a", "send"), *pieces, ToolStart("b", "x"), ToolArguments("{}"), Finish("tool_calls")]
+        )
+        assert "".join(e.text for e in out[1 : 1 + bool(arguments)] if isinstance(e, ToolArguments)) == after
+        assert out[1 + bool(arguments) :] == [ToolStart("b", "x"), ToolArguments("{}"), Finish("tool_calls")]
+    body = orjson.dumps({"tool_calls": [{"function": {"arguments": arguments}}]})
+    assert orjson.loads(redact_body(body)[0])["tool_calls"][0]["function"]["arguments"] == after
+
+
+def test_a_refusal_is_redacted_too() -> None:
+    out = Redactor().feed([RefusalDelta("not to ann@mail"), RefusalDelta(".example.org"), Finish("refusal")])
+    assert out == [RefusalDelta("not to [EMAIL_REDACTED]"), Finish("refusal")]

@@ -149,7 +149,7 @@ def test_an_error_body_is_read_and_given_on_as_it_came(id_: str) -> None:
     assert FORMAT.encode_error(failure) == body
 
 
-# --------------------------------------------------------------------------- requests
+# -- requests
 
 QUIRKS = frozenset({"mid_system", "output_format"})
 SENT = {

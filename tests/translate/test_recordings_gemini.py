@@ -121,7 +121,7 @@ def test_a_stream_means_the_same_as_an_array(recording_id: str) -> None:
     assert [v.name for v in after.well_formed] == ["gemini.json-array-stream"]
 
 
-# --------------------------------------------------------------------------- requests
+# -- requests
 
 
 def asked(recording: dict[str, Any], wire: str, target: Target) -> tuple[Any, Any]:
@@ -195,7 +195,7 @@ def test_what_another_wire_cannot_hold_is_a_clear_error(recording_id: str, wire:
         asked(RECORDINGS[recording_id], wire, Target("the-model", max_output=8192))
 
 
-# --------------------------------------------------------------------------- the other wires, in this one
+# -- the other wires, in this one
 
 OTHERS = {r["id"]: (name, r) for name, kind in WIRES.items() if name != "gemini" for r in recordings(kind)}
 

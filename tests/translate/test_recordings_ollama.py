@@ -127,7 +127,7 @@ def test_an_answer_of_another_wire_means_the_same_in_this_one(recording_id: str,
     assert after.well_formed == []
 
 
-# --------------------------------------------------------------------------- requests
+# -- requests
 
 
 def asked(recording_id: str) -> tuple[dict[str, Any], Ask]:

@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from playbook import cuts
 from wires import (
     ANTHROPIC,
     CHAT,
     CHAT_USAGE,
-    COUNTS,
     DONE,
     MESSAGE_END,
     MESSAGE_START,
@@ -16,39 +17,23 @@ from wires import (
     THINKING_BLOCK,
     WIRES,
     Wire,
-    block,
     chunk,
     event,
-    events,
+    play,
     sse,
+    tap,
 )
 
 from omniroute.translate import relay
-from omniroute.translate.events import Failure, Start, Usage
+from omniroute.translate.events import Failure, Usage
 from omniroute.translate.format import BadAnswer, Stamp
-from omniroute.translate.formats import FORMATS, RELAYS
-from omniroute.translate.relay import (
-    HELD_BYTES,
-    Pipe,
-    anthropic_usage,
-    boundary_before,
-    chat_usage,
-    data_of,
-    events_of,
-    first_of,
-)
+from omniroute.translate.formats import RELAYS
+from omniroute.translate.relay import HELD_BYTES, boundary_before, data_of, events_of, first_of
+from omniroute.translate.relay_anthropic import anthropic_usage
+from omniroute.translate.relay_openai_chat import chat_usage
 
 STAMP = Stamp("id", 0, "m")
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
-
-
-def tap(wire: Wire, strip: bool = False) -> Pipe:
-    form = FORMATS[wire.name]
-    return RELAYS[wire.name].tap(lambda failure: form.stream_encoder(STAMP).fail(failure), strip)
-
-
-def play(pipe: Pipe, *pieces: bytes) -> bytes:
-    return b"".join([*map(pipe.feed, pieces), pipe.eof()])
 
 
 @BOTH
@@ -184,215 +169,7 @@ def test_an_error_in_the_stream_is_noted_and_passed_on(wire: Wire) -> None:
     assert not pipe.meaningful
 
 
-# -- chat
-
-
-def test_the_usage_chunk_that_nobody_asked_for_is_taken_out() -> None:
-    usage = chunk(None, usage=CHAT_USAGE)
-    for pieces in ([*CHAT.stream], [b"".join(CHAT.stream)]):
-        pipe = tap(CHAT, strip=True)
-        assert play(pipe, *pieces) == b"".join(piece for piece in CHAT.stream if piece != usage)
-        assert pipe.usage is not None
-        assert pipe.usage.total == 26
-
-
-def test_a_usage_that_comes_with_choices_is_left_in() -> None:
-    last = chunk({}, "stop", usage=CHAT_USAGE)
-    pipe = tap(CHAT, strip=True)
-    assert play(pipe, CHAT.first, last, DONE) == CHAT.first + last + DONE
-    assert pipe.usage is not None
-
-
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        ({"message": "Slow down", "type": "tokens", "code": "rate_limit_exceeded"}, 429),
-        ({"message": "Slow down", "code": 429}, 429),
-        ({"message": "Too long", "type": "invalid_request_error", "code": "context_length_exceeded"}, 400),
-        ({"message": "Something"}, 502),
-    ],
-)
-def test_an_error_in_a_chat_stream_has_the_status_that_its_words_mean(error: dict[str, object], status: int) -> None:
-    pipe = tap(CHAT)
-    pipe.feed(chunk(None, error=error))
-    assert pipe.failure is not None
-    assert pipe.failure.status == status
-
-
-@pytest.mark.parametrize(
-    ("said", "status", "message"),
-    [
-        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, 402, "insufficient balance"),
-        ({"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail"}}, 401, "login fail"),
-        ({"object": "error", "message": "Too many", "code": 429}, 429, "Too many"),
-        ({"detail": "Not enough credits"}, 502, "Not enough credits"),
-        ({"message": "Loading model", "type": "unavailable_error", "code": 503}, 503, "Loading model"),
-    ],
-)
-def test_an_error_of_another_shape_in_place_of_the_choices_is_noted_too(said: object, status: int, message: str) -> None:
-    pipe = tap(CHAT)
-    play(pipe, sse(said))
-    assert pipe.failure is not None
-    assert (pipe.failure.status, pipe.failure.message, pipe.meaningful) == (status, message, False)
-    decoder = FORMATS["openai-chat"].stream_decoder()
-    assert [type(event) for event in decoder.feed(b"", sse(said)[6:])] == [Start, Failure]
-
-
-def test_a_vendor_that_says_in_every_chunk_that_all_is_well_does_not_fail() -> None:
-    for base_resp in ({"status_code": 0, "status_msg": ""}, None):
-        pipe = tap(CHAT)
-        play(pipe, chunk({"content": "a"}, "stop"), sse({"usage": CHAT_USAGE, "base_resp": base_resp}), DONE)
-        assert (pipe.failure, pipe.finished) == (None, True)
-
-
-def test_a_finish_reason_beside_an_error_neither_says_nor_ends_anything() -> None:
-    failed = chunk({"content": ""}, "error", error={"message": "Provider disconnected", "code": 502})
-    pipe = tap(CHAT)
-    assert pipe.feed(failed) == failed
-    assert pipe.failure is not None
-    assert (pipe.meaningful, pipe.finished) == (False, False)
-
-
-def test_what_is_said_beside_an_error_counts() -> None:
-    pipe = tap(CHAT)
-    pipe.feed(chunk({"content": "half"}, "error", error={"message": "Provider disconnected", "code": 502}))
-    assert (pipe.meaningful, pipe.finished) == (True, False)
-
-
-def test_done_alone_is_not_meaningful() -> None:
-    pipe = tap(CHAT)
-    play(pipe, DONE)
-    assert pipe.finished
-    assert not pipe.meaningful
-
-
-@pytest.mark.parametrize(
-    "delta",
-    [
-        {"content": "x"},
-        {"reasoning_content": "x"},
-        {"reasoning": "x"},
-        {"refusal": "x"},
-        {"tool_calls": [{"index": 0}]},
-        {"function_call": {"name": "f"}},
-        {"audio": {"id": "a"}},
-        {"images": [1]},
-    ],
-)
-def test_each_kind_of_content_is_meaningful(delta: dict[str, object]) -> None:
-    pipe = tap(CHAT)
-    pipe.feed(chunk(delta))
-    assert pipe.meaningful
-
-
-@pytest.mark.parametrize("delta", [{}, {"role": "assistant"}, {"content": ""}, {"content": None}, {"tool_calls": []}])
-def test_events_without_content_are_not_meaningful(delta: dict[str, object]) -> None:
-    pipe = tap(CHAT)
-    pipe.feed(chunk(delta))
-    assert not pipe.meaningful
-
-
-def test_a_vendor_without_finish_and_done_ends_with_its_usage() -> None:
-    pipe = tap(CHAT)
-    play(pipe, CHAT.first, chunk(None, usage=CHAT_USAGE))
-    assert pipe.finished
-    pipe = tap(CHAT)
-    play(pipe, CHAT.first)
-    assert not pipe.finished
-
-
-def test_moonshots_usage_stands_in_the_choice() -> None:
-    pipe = tap(CHAT)
-    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": CHAT_USAGE}]}
-    play(pipe, CHAT.first, sse(last), DONE)
-    assert pipe.usage is not None
-    assert pipe.usage.input == CHAT_USAGE["prompt_tokens"]
-
-
-def test_a_word_inside_the_text_is_not_an_event() -> None:
-    """What looks like a telling word is read, not believed."""
-    for text in ('"usage":{', 'finish_reason":"stop', '"error"', "[DONE]"):
-        piece = chunk({"content": text})
-        pipe = tap(CHAT)
-        assert pipe.feed(CHAT.first) + pipe.feed(piece) == CHAT.first + piece
-        assert (pipe.finished, pipe.failure, pipe.usage) == (False, None, None)
-
-
-# -- anthropic
-
-
-def test_a_leading_thinking_blocks_end_waits_for_the_next_block() -> None:
-    pipe = tap(ANTHROPIC)
-    for piece in (MESSAGE_START, *THINKING_BLOCK[:-1]):
-        assert pipe.feed(piece) == piece
-    assert pipe.feed(THINKING_BLOCK[-1]) == b""
-    assert pipe.feed(event("ping")) == b""
-    begin = block(1, {"type": "text", "text": ""})[0]
-    assert pipe.feed(begin) == THINKING_BLOCK[-1] + event("ping") + begin
-
-
-def test_later_thinking_blocks_are_not_held() -> None:
-    pipe = tap(ANTHROPIC)
-    second = [piece.replace(b'"index": 0', b'"index": 1') for piece in THINKING_BLOCK]
-    for piece in (MESSAGE_START, *TEXT_BLOCK, *second):
-        assert pipe.feed(piece) == piece
-
-
-def test_an_error_forgets_what_was_held() -> None:
-    pipe = tap(ANTHROPIC)
-    out = play(pipe, MESSAGE_START, *THINKING_BLOCK, ANTHROPIC.error_event)
-    assert b"content_block_stop" not in out
-    assert events(out)[-1][0] == "error"
-
-
-def test_a_message_that_lacks_its_stop_event_gets_it() -> None:
-    pipe = tap(ANTHROPIC)
-    out = play(pipe, MESSAGE_START, *TEXT_BLOCK, MESSAGE_END[0])
-    assert events(out)[-1] == ("message_stop", '{"type":"message_stop"}')
-    pipe = tap(ANTHROPIC)
-    pipe.feed(b"".join([MESSAGE_START, *THINKING_BLOCK, MESSAGE_END[0]]))
-    assert events(pipe.fail(Failure(502, "late")))[-1][0] == "message_stop"
-
-
-def test_a_message_that_ended_with_an_error_gets_none() -> None:
-    pipe = tap(ANTHROPIC)
-    out = play(pipe, MESSAGE_START, *TEXT_BLOCK, MESSAGE_END[0], ANTHROPIC.error_event)
-    assert events(out)[-1][0] == "error"
-
-
-def test_a_message_that_was_cut_gets_none() -> None:
-    pipe = tap(ANTHROPIC)
-    assert b"message_stop" not in play(pipe, MESSAGE_START, *TEXT_BLOCK)
-    assert not pipe.finished
-
-
-def test_counts_of_the_first_and_last_event_are_joined() -> None:
-    pipe = tap(ANTHROPIC)
-    end = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"input_tokens": 7, "output_tokens": 9})
-    play(pipe, MESSAGE_START, end)
-    assert pipe.usage is not None
-    assert (pipe.usage.input, pipe.usage.output, pipe.usage.cache_read) == (23, 9, 16)
-
-
-def test_what_compacting_the_context_took_is_paid() -> None:
-    pipe = tap(ANTHROPIC)
-    runs = [{"type": "compaction", "input_tokens": 100, "output_tokens": 10}, {"type": "message"}]
-    counts = {"input_tokens": 7, "output_tokens": 9, "iterations": runs}
-    play(pipe, MESSAGE_START, event("message_delta", delta={"stop_reason": "end_turn"}, usage=counts))
-    assert pipe.usage is not None
-    assert (pipe.usage.input, pipe.usage.output, pipe.usage.cache_read) == (123, 19, 16)
-
-
 # -- whole answers
-
-
-def test_model_and_usage_of_whole_answers() -> None:
-    model, usage = chat_usage(CHAT.whole)
-    assert usage is not None
-    assert (model, usage.input, usage.cache_read) == ("gpt-x", 21, 16)
-    model, usage = anthropic_usage(ANTHROPIC.whole)
-    assert usage is not None
-    assert (model, usage.input, usage.cache_read) == ("claude-x", 21, COUNTS["cache_read_input_tokens"])
 
 
 @pytest.mark.parametrize("read", [chat_usage, anthropic_usage])
@@ -436,6 +213,9 @@ def test_comments_and_other_line_ends_are_one_piece_a_read() -> None:
 def test_the_data_of_an_event() -> None:
     assert data_of(b"event: x\ndata: a\ndata:b\n\n") == b"a\nb"
     assert data_of(b"data: a\r\n\r\n") == b"a"
+    assert data_of(b'{"error": {\n"message": "x"}}\n\n') == b'{"error": {\n"message": "x"}}\n\n'
+    assert data_of(b'{"type": "error", "error": {}}') == b'{"type": "error", "error": {}}'
+    assert data_of(b'{"id": "x", "choices": []}\n\n') == b"", "an answer, but a client of a stream cannot read it"
     assert data_of(b": comment\n\n") == b""
 
 
@@ -474,3 +254,59 @@ def test_a_read_full_of_small_telling_events_takes_time_in_proportion(line_end: 
     events = ANTHROPIC.first + 2000 * (sse({"type": "content_block_stop"}) + sse({"type": "content_block_delta"}))
     blob = events.replace(b"\n", line_end)
     assert tap(ANTHROPIC).feed(blob) == blob
+
+
+def said(kind: str, text: str, index: int) -> bytes:
+    return event("content_block_delta", index=index, delta={"type": f"{kind}_delta", kind: text})
+
+
+SAID = st.sampled_from(["a", "tok", '"', "\\", "\u00fc\n", "", '"usage":{', "[DONE]"])
+CHAT_EVENTS = st.one_of(
+    st.builds(lambda text: chunk({"content": text}), SAID),
+    st.builds(lambda text: chunk({"reasoning": text}), SAID),
+    st.builds(lambda text: chunk({"content": text}, finish_reason="stop"), SAID),
+    st.sampled_from(
+        [b": ping\n\n", b"event: x\n", DONE, chunk({"content": "x"}, usage=CHAT_USAGE), chunk({"content": "x"})[:-9]]
+    ),
+    st.sampled_from([b'data: {"error":{"message":"no"}}\n\n', chunk({"content": "a"}) * 2, chunk({"content": "b"})[:-1]]),
+)
+
+
+ANTHROPIC_EVENTS = st.one_of(
+    st.builds(lambda text: said("text", text, 0), SAID),
+    st.builds(said, st.sampled_from(["text", "thinking"]), SAID, st.integers(0, 1)),
+    st.sampled_from([*THINKING_BLOCK, *TEXT_BLOCK, *MESSAGE_END, event("ping"), b"event: x\n", b": ping\n\n"]),
+    st.sampled_from([event("error", error={"type": "x", "message": "no"}), said("text", "a", 0) * 2]),
+)
+
+
+@pytest.mark.parametrize(("wire", "kinds"), [(CHAT, CHAT_EVENTS), (ANTHROPIC, ANTHROPIC_EVENTS)], ids=["chat", "anthropic"])
+@given(data=st.data())
+def test_a_read_that_differs_in_its_text_alone_passes_as_if_it_were_looked_at(
+    wire: Wire, kinds: st.SearchStrategy[bytes], data: st.DataObject
+) -> None:
+    reads = data.draw(st.lists(kinds, max_size=14))
+    seen: list[object] = []
+    for frames in (relay._FRAMES, 0):
+        pipe = tap(wire)
+        assert isinstance(pipe, relay.Tap)
+        pipe._frames = frames
+        watched: list[bytes] = []
+        pipe.watch = watched.append
+        out = [pipe.feed(read) for read in (*wire.opening, wire.first, *reads)]
+        learned = pipe.usage, pipe.model, pipe.meaningful, pipe.finished, pipe.ended, pipe.failure, pipe.pieces, pipe.torn
+        seen.append((out, pipe.eof(), learned, watched))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize(
+    ("wire", "texts"),
+    [(CHAT, [chunk({"content": text}) for text in ("a", "b")]), (ANTHROPIC, [said("text", text, 0) for text in ("a", "b")])],
+    ids=["chat", "anthropic"],
+)
+def test_the_usual_read_is_not_searched(wire: Wire, texts: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tap(wire)
+    for piece in (*wire.opening, wire.first, texts[0]):
+        pipe.feed(piece)
+    monkeypatch.setattr(type(pipe), "_look", None)
+    assert pipe.feed(texts[1]) == texts[1]

@@ -49,6 +49,16 @@ def test_nothing_is_meaningful_before_the_first_part() -> None:
     assert one.failure.status == 503
 
 
+def test_an_error_that_is_no_event_but_bare_json_is_learnt() -> None:
+    bare = b'{\n  "error": {\n    "code": 503,\n    "message": "overloaded",\n    "status": "UNAVAILABLE"\n  }\n}\n'
+    for before in (b"", TEXT):
+        one = tap()
+        out = one.feed(before) + one.feed(bare) + one.eof()
+        assert out.startswith(before + bare.rstrip())
+        assert one.failure is not None
+        assert (one.failure.status, one.failure.message, one.meaningful) == (503, "overloaded", bool(before))
+
+
 def test_a_blocked_prompt_is_an_end() -> None:
     one = tap()
     one.feed(b'data: {"promptFeedback": {"blockReason": "OTHER"}}\r\n\r\n')

@@ -100,7 +100,7 @@ def test_recorded_requests(wire: str, body: bytes) -> None:
     check(wire, body)
 
 
-# --------------------------------------------------------------------------- the check itself
+# -- the check itself
 
 
 HELLO = {"role": "user", "content": "hi"}

@@ -31,7 +31,9 @@ from omniroute.translate.schema_merge import hashable, merge, numeric, type_name
         ),
     ],
 )
-def test_both_must_hold(first: dict[str, Any], second: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_a_merged_schema_demands_what_both_demand(
+    first: dict[str, Any], second: dict[str, Any], expected: dict[str, Any]
+) -> None:
     lost: list[str] = []
     assert merge(first, second, lost.append) == expected
     assert lost == []

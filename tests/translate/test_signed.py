@@ -58,7 +58,7 @@ def test_finding_is_linear() -> None:
     assert found_in("anthropic", data) == []
 
 
-# ---------------------------------------------------------------- anthropic
+# -- anthropic
 
 
 def thinking(signature: str) -> dict[str, str]:
@@ -151,7 +151,7 @@ def test_adaptive_thinking_stays_on() -> None:
     assert done[1] == (Lost.THINKING_SIGNATURE,)
 
 
-# --------------------------------------------------------- openai-responses
+# -- openai-responses
 
 SAYS = [{"type": "summary_text", "text": "Hm."}]
 FOLLOWS = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look", "arguments": "{}"}
@@ -208,7 +208,7 @@ def test_requests_without_a_list_of_items_are_left_alone(body: dict[str, Any]) -
     assert stripped("openai-responses", body, EVERYTHING) is None
 
 
-# ------------------------------------------------------------------- gemini
+# -- gemini
 
 
 def part(signature: str, **more: Any) -> dict[str, Any]:
@@ -262,7 +262,7 @@ def test_snake_case_is_understood() -> None:
     assert done[0]["contents"][1]["parts"] == [{"text": "Yes."}]
 
 
-# ---------------------------------------------------------------------- all
+# -- all
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def shaped(wire: str, body: dict[str, Any], prompt: str = "P") -> dict[str, Any]
         ([], [{"role": "system", "content": "P"}]),
     ],
 )  # fmt: skip
-def test_messages(wire: str, before: list[Any], after: list[Any]) -> None:
+def test_the_prompt_begins_the_first_system_message(wire: str, before: list[Any], after: list[Any]) -> None:
     assert shaped(wire, {"model": "m", "messages": before})["messages"] == after
 
 

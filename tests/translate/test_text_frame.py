@@ -22,7 +22,7 @@ def chunk(delta: dict[str, Any], **more: Any) -> bytes:
 
 
 def test_a_chunk_with_another_text_is_known_by_what_stands_around_it() -> None:
-    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
+    frame = frame_of(chunk({"content": "one"}), MEMBER, "one")
     assert frame is not None
     assert frame.text(chunk({"content": 'two "\u00fc" \n \U0001f600'})) == 'two "\u00fc" \n \U0001f600'
     assert frame.text(chunk({"content": "one"}).replace(b'"one"', rb'"\u00fc\ud83d\ude00"')) == "\u00fc\U0001f600"
@@ -46,7 +46,7 @@ def test_a_chunk_with_another_text_is_known_by_what_stands_around_it() -> None:
     ],
 )
 def test_other_data_does_not_fit_the_frame(other: bytes) -> None:
-    frame = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
+    frame = frame_of(chunk({"content": "one"}), MEMBER, "one")
     assert frame is not None
     assert frame.text(other) == ""
 
@@ -63,7 +63,7 @@ def test_other_data_does_not_fit_the_frame(other: bytes) -> None:
     ],
 )
 def test_a_text_that_cannot_be_found_for_certain_has_no_frame(data: bytes, text: str) -> None:
-    assert frame_of(b"", data, MEMBER, text) is None
+    assert frame_of(data, MEMBER, text) is None
 
 
 def play(decoder: ChatDecoder, chunks: list[bytes]) -> list[Event] | str:
@@ -98,7 +98,7 @@ def test_a_stream_is_decoded_as_if_each_chunk_were_read(chunks: list[bytes], spo
 
 def test_a_stream_whose_chunks_all_differ_stops_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[bytes] = []
-    monkeypatch.setattr(openai_chat_stream, "frame_of", lambda name, data, member, text: looked.append(data))
+    monkeypatch.setattr(openai_chat_stream, "frame_of", lambda data, member, text: looked.append(data))
     decoder = ChatDecoder()
     for number in range(20):
         decoder.feed(b"", chunk({"content": "a", "role": "assistant"}, obfuscation=str(number)))
@@ -114,13 +114,26 @@ def sse(*chunks: bytes, name: bytes = b"") -> bytes:
 
 HARD = st.sampled_from('a,"\\ \n\x7fn0\u00fc\U0001f600') | st.characters(exclude_categories=["Cs"])
 HARD_TEXTS = st.text(HARD, min_size=1)
-FRAME = frame_of(b"", chunk({"content": "one"}), MEMBER, "one")
+DATA_FRAME = frame_of(chunk({"content": "one"}), MEMBER, "one")
+assert DATA_FRAME is not None
+FRAME = DATA_FRAME.of_event(b"")
+
+
+@given(HARD_TEXTS, st.sampled_from([b"", b"delta"]))
+def test_a_frame_takes_such_events_and_nothing_beside_them(text: str, name: bytes) -> None:
+    frame = DATA_FRAME.of_event(name)
+    event = sse(chunk({"content": text}), name=name)
+    assert frame.text(event) == text
+    assert frame.texts(event * 3) == [text] * 3
+    for other in (event * 2, event[:-1], b": ping\n\n" + event, sse(chunk({"content": text}), name=b"other")):
+        assert frame.text(other) == ""
+    for other in (event[:-1], b": ping\n\n" + event, event + b"\n" + event, event + sse(chunk({"content": ""}), name=name)):
+        assert frame.texts(other) == []
 
 
 @given(st.lists(HARD_TEXTS, min_size=1), st.sampled_from([b"", b"delta"]))
 def test_texts_in_a_row_are_read_and_written_at_once(texts: list[str], name: bytes) -> None:
-    frame = frame_of(name, chunk({"content": "one"}), MEMBER, "one")
-    assert frame is not None
+    frame = DATA_FRAME.of_event(name)
     before, after = b"event: x\ndata: {}\n\n", sse(chunk({"content": "!"}), name=name)
     row = sse(*(chunk({"content": text}) for text in texts), name=name)
     assert frame.run(before + row + after, len(before)) == (texts, len(before + row))
@@ -144,7 +157,6 @@ ONE, TWO = chunk({"content": "one"}), chunk({"content": "two"})
     ],
 )
 def test_a_run_of_texts_ends_at_an_event_with_other_content(other: bytes) -> None:
-    assert FRAME is not None
     three = sse(ONE, TWO, ONE)
     assert FRAME.run(three + other, 0) == (["one", "two"], len(sse(ONE, TWO)))
     assert FRAME.run(sse(ONE) + other, 0) == ([], 0)
@@ -164,7 +176,6 @@ def test_a_run_of_texts_ends_at_an_event_with_other_content(other: bytes) -> Non
     ],
 )
 def test_the_last_of_a_row_is_left_because_its_end_is_not_known(last: bytes) -> None:
-    assert FRAME is not None
     assert FRAME.run(sse(ONE, TWO) + last, 0) == (["one", "two"], len(sse(ONE, TWO)))
 
 
@@ -186,6 +197,5 @@ def test_the_last_of_a_row_is_left_because_its_end_is_not_known(last: bytes) -> 
     ],
 )
 def test_a_row_with_something_else_among_its_texts_is_none(among: bytes) -> None:
-    assert FRAME is not None
     row = sse(ONE, TWO)
     assert FRAME.run(row + among + row, 0) == ([], 0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from omniroute.translate.conversation import Media
-from omniroute.translate.openai_chat_media import audio_format, media_of_url, url_of_media
+from omniroute.translate.openai_media import audio_format, media_of_url, url_of_media
 
 
 @pytest.mark.parametrize(
