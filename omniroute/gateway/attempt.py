@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -23,17 +24,20 @@ from ..translate.peek import Peek
 from ..translate.pii import Redactor
 from ..translate.relay import Pipe
 from ..translate.think import ThinkSplitter
-from ..upstream.send import Call
+from ..translate.thinking_budget import ThinkingRule
+from ..upstream.call import Call
 from . import progress, render, shape, signatures
 from .answer import head, respond
 from .blame import blame, says, secret_bytes, upstream_failure, without_secret
-from .count_tokens import tokens_of
+from .estimate import tokens_of
 from .job import ChatJob, Gateway
 from .resolve import Route
 from .snapshot import Connection
-from .stream import PING, Reader, StreamRelay, Translation, Undecided
+from .stream import PING, StreamRelay
+from .translation import Reader, Translation, Undecided
 
 ERROR_BODY: Final = 1024 * 1024
+QUICK_BODY: Final = 1024 * 1024  # bytes; a body up to this size is always translated within a fraction of a second
 # The first text of an answer, and whether it begins with <think> or with a part of that tag (a piece can end within it).
 _SAYS: Final = re.compile(rb'"content":\s*"[^"]')
 _THINKS: Final = re.compile(rb'"content":\s*"(?:\\n|\s)*(?:<|\\u003[cC])(?:think|(?:t(?:h(?:in?)?)?)?")')
@@ -46,20 +50,37 @@ def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connection) -
     snapshot = gateway.live.snapshot
     door = gateway.doors.find(snapshot, route, account)
     rule = snapshot.settings.thinking
-    relay = route.wire == job.wire
-    if relay:
-        if rule.mode != "passthrough":
-            found = shape.peek_for(rule, job.wire, found, route, partial(read_ask, job, found))
-        known = gateway.live.signatures
-        watch = signatures.watcher(known, job.wire, found, route, account)
-        found, dropped = signatures.keep_own(known, job.wire, found, route, account)
-        prepared = render.same_wire(found, route, job.wire, dropped, watch)
-    else:
-        prepared = render.translated(shape.ask_for(rule, read_ask(job, found), route), route)
-    extra = render.wire_fields(door, job.exchange.request) if relay else []
-    if prepared.watch is None:  # this wire has no signatures
+    if route.wire != job.wire:
+        if len(job.exchange.request.body) > QUICK_BODY:
+            return _send_large(gateway, job, route, door, found, rule)
+        return _send(gateway, job, route, door, _translated(job, route, found, rule), [])
+    if rule.mode != "passthrough":
+        found = shape.peek_for(rule, job.wire, found, route, partial(read_ask, job, found))
+    known = gateway.live.signatures
+    watch = signatures.watcher(known, job.wire, found, route, account)
+    found, dropped = signatures.keep_own(known, job.wire, found, route, account)
+    prepared = render.same_wire(found, route, job.wire, dropped, watch)
+    extra = render.wire_fields(door, job.exchange.request)
+    if watch is None:  # this wire has no signatures
         return _send(gateway, job, route, door, prepared, extra)
     return _signed(gateway, job, route, account, door, found, prepared, extra)
+
+
+def _translated(job: ChatJob, route: Route, found: Peek, rule: ThinkingRule) -> render.Prepared:
+    """The request in the format of *route*, with the owner's rule for reasoning applied."""
+    return render.translated(shape.ask_for(rule, read_ask(job, found), route), route)
+
+
+async def _send_large(
+    gateway: Gateway, job: ChatJob, route: Route, door: render.Door, found: Peek, rule: ThinkingRule
+) -> Failure | None:
+    """Translate in a thread, because a body of very many messages takes seconds, and send."""
+    try:
+        prepared = await asyncio.to_thread(_translated, job, route, found, rule)
+    except asyncio.CancelledError:
+        job.attempts -= 1  # nothing was sent, so nothing is charged
+        raise
+    return await _send(gateway, job, route, door, prepared, [])
 
 
 async def _signed(
@@ -91,10 +112,12 @@ def _send(
 
 def read_ask(job: ChatJob, found: Peek) -> Ask:
     """The request as an ``Ask``, decoded once for all attempts."""
-    if job.ask is None:
-        job.ask = job.format.decode_request(found.raw)
-        job.ask.model, job.ask.stream = found.model, found.stream
-    return job.ask
+    ask = job.ask
+    if ask is None:
+        ask = job.format.decode_request(found.raw)
+        ask.model, ask.stream = found.model, found.stream
+        job.ask = ask  # only now that it is complete, as a thread may be doing this
+    return ask
 
 
 async def _whole(
@@ -102,24 +125,23 @@ async def _whole(
 ) -> Failure | None:
     limit, ends = gateway.limits.answer_bytes, ENDS[route.wire]
     call = await gateway.client.whole_as(door.whole, prepared.body, extra=extra, limit=limit, ends=ends)
-    status, received, body = call.status, call.headers, call.take()
-    if status >= 300:
-        refusal = upstream_failure(gateway, route.wire, status, received, body)
+    if call.status >= 300:
+        refusal = upstream_failure(gateway, route.wire, call.status, call.headers, call.take())
         if not render.streams_only(refusal):
             return refusal
         job.notes += render.STREAMED
         asked = render.as_stream(route, prepared.body)
         call = await gateway.client.whole_as(door.stream, asked, extra=extra, limit=limit, ends=ends)
-        status, received, body = call.status, call.headers, call.take()
-        if status >= 300:
-            return upstream_failure(gateway, route.wire, status, received, body)
+        if call.status >= 300:
+            return upstream_failure(gateway, route.wire, call.status, call.headers, call.take())
+    received, body = call.headers, call.take()
     assert job.account is not None
     fields = render.answer_fields(received)  # including those about rate limits
     if fields:
         gateway.live.limiter.learn(job.account.id, fields)
     if prepared.watch is not None:
         prepared.watch(body)
-    if _is_stream(received):
+    if _is_stream(received) and body.lstrip()[:1] != b"{":  # some report an error as JSON all the same
         try:
             events = fold(route.wire, body)
         except BadAnswer as error:
@@ -134,7 +156,7 @@ async def _whole(
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))
     if gateway.guard.answers:
         body = gateway.guard.answer(body, job.exchange.request.id)
-    respond(gateway, job, status, [render.JSON_TYPE, *fields], body)
+    respond(gateway, job, call.status, [render.JSON_TYPE, *fields], body)
     return None
 
 
@@ -178,7 +200,7 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
     pipe = make_pipe(job, route, prepared, stamp(gateway, job, prepared), redactor)
     if redactor is not None and several_choices(job) and Lost.N not in job.dropped:  # only the first choice is redacted
         job.dropped += (Lost.N,)
-    fields = head(job, [stream_type(job), (b"cache-control", b"no-cache")])
+    fields = head(job, stream_fields(job))
     told: progress.Progress | None = None
     if progress.wanted(job):
         pipe = told = progress.Progress(pipe, job.exchange, gateway.clock)
@@ -205,7 +227,11 @@ async def _relay(gateway: Gateway, job: ChatJob, route: Route, prepared: render.
     finally:
         if told is not None:
             told.close()
-        job.usage, job.upstream_model, job.pieces, job.complete = pipe.usage, pipe.model, pipe.pieces, pipe.finished
+        job.upstream_model, job.pieces, job.complete = pipe.model, pipe.pieces, pipe.finished
+        job.usage = usage = pipe.usage
+        if usage is not None and not pipe.finished and (usage.output or 0) < pipe.pieces:
+            usage.output = pipe.pieces  # vendors count an answer at its end, but charge for a part of it too
+            usage.estimated = True
 
 
 def make_pipe(job: ChatJob, route: Route, prepared: render.Prepared, mark: Stamp, redactor: Redactor | None = None) -> Pipe:
@@ -340,7 +366,7 @@ def _answer_events(
         if progress.wanted(job):
             body = progress.ended(body, 0, gateway.clock.monotonic() - job.began)
             extra = [*extra, progress.FIELD]
-        respond(gateway, job, 200, [stream_type(job), (b"cache-control", b"no-cache"), *extra], body)
+        respond(gateway, job, 200, [*stream_fields(job), *extra], body)
         return None
     rendered = job.format.encode_answer(answer, mark)
     job.dropped += tuple(name for name in rendered.dropped if name not in job.dropped)
@@ -348,6 +374,7 @@ def _answer_events(
     return None
 
 
-def stream_type(job: ChatJob) -> tuple[bytes, bytes]:
-    """The content-type of the client's stream."""
-    return (b"content-type", job.format.stream_type) if not job.line.array else render.JSON_TYPE
+def stream_fields(job: ChatJob) -> Headers:
+    """The header fields of the client's stream."""
+    kind = render.JSON_TYPE if job.line.array else (b"content-type", job.format.stream_type)
+    return [kind, (b"cache-control", b"no-cache")]

@@ -96,7 +96,17 @@ def check_model(key: GatewayKey | None, requested: str, provider: Provider, mode
     if key is None or not key.allowed_models:
         return
     if not model_allowed(key.allowed_models, requested, f"{provider.alias}/{model}", f"{provider.id}/{model}"):
-        raise OmniError("forbidden", f'Model "{requested}" is not allowed for this API key', param="model")
+        raise _not_allowed(requested)
+
+
+def check_name(key: GatewayKey | None, name: str, requested: str) -> None:
+    """The same for what has only a *name*: a combo, or a model that does not exist."""
+    if key is not None and not model_allowed(key.allowed_models, name):
+        raise _not_allowed(requested)
+
+
+def _not_allowed(requested: str) -> OmniError:
+    return OmniError("forbidden", f'Model "{requested}" is not allowed for this API key', param="model")
 
 
 def model_allowed(patterns: tuple[str, ...], *names: str) -> bool:

@@ -7,15 +7,15 @@ from typing import Final
 
 import msgspec
 
-from ..errors import Retry
-from ..proto.h1_client import TransportError
 from ..proto.headers import Headers, get
+from ..proto.transport import TransportError
 from ..translate.events import Failure
 from ..translate.formats import FORMATS
 from . import ratelimit_headers, render, retry
 from .job import Gateway
 from .resolve import Route
-from .snapshot import Connection
+from .retry import Retry
+from .snapshot import Connection, Snapshot
 
 _log = logging.getLogger("omniroute.gateway")
 _BREAKING: Final = frozenset({500, 502, 503, 504, 529})  # statuses that concern the provider, not an account
@@ -104,11 +104,13 @@ def blame(
     ``network``: there was no response, the status is ours.  ``count``: record it for the provider's circuit breaker too.
     """
     live, provider = gateway.live, route.provider
-    live.limiter.learn(account.id, failure.headers)
+    known = not _replaced(live.snapshot, account)
+    if known:
+        live.limiter.learn(account.id, failure.headers)
     if failure.slip:
         return Retry.NEXT_ACCOUNT
     verdict = retry.judge(0 if network else failure.status, failure.message, route.model)
-    if verdict.rule is None:
+    if verdict.rule is None or not known:
         return verdict.retry
     rule = verdict.rule
     if route.aside and failure.status in _NOT_HERE and not any(word in failure.message.lower() for word in _MONEY):
@@ -134,6 +136,15 @@ def blame(
     words = failure.message[:_LONGEST]  # an error within a stream is not truncated yet
     _log.warning("%s/%s failed: %s %s", provider.id, account.id, failure.status, words, extra=about)
     return verdict.retry
+
+
+def _replaced(snapshot: Snapshot, account: Connection) -> bool:
+    """Whether the account has been deleted since the call began, or has got another key or address, which has not failed."""
+    group = snapshot.connections.get(account.provider, ())
+    now = next((other for other in group if other.id == account.id), None)
+    if now is None:
+        return True
+    return account.auth_type == "apikey" and (now.secret, now.base_url) != (account.secret, account.base_url)
 
 
 def profile_of(gateway: Gateway, route: Route) -> retry.Profile:

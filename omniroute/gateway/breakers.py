@@ -140,8 +140,10 @@ class Breakers:
         self._known.clear()
 
     def _wait(self, breaker: Breaker) -> float:
-        wait = (breaker.last_failure or 0.0) + breaker.reset - self._clock.time()
-        return min(wait, breaker.reset)  # a clock that was set back must not prolong it
+        now = self._clock.time()
+        if breaker.last_failure is not None and breaker.last_failure > now:  # the clock was set back: the time begins anew
+            breaker.last_failure = now
+        return (breaker.last_failure or 0.0) + breaker.reset - now
 
     def _changed(self, provider: str, breaker: Breaker) -> None:
         if self.on_change is not None:

@@ -210,7 +210,7 @@ class Budgets:
 
     def _windows(self) -> Windows:
         now = self._clock.time()
-        if not self._since.daily <= now < self._ends.daily:
+        if not self._since.daily - DAY <= now < self._ends.daily:  # a clock set back over midnight begins no second window
             self._since = windows(now)
             self._ends = ends(self._since)
         return self._since

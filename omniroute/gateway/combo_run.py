@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import OmniError, wire_words
-from ..proto.h1_client import Origin, TransportError
+from ..proto.transport import Origin, TransportError
 from ..translate.events import Failure
-from ..upstream.credentials import base_url_of, beside
+from ..upstream.base_url import base_url_of
+from ..upstream.endpoints import beside
 from . import render
 from .answer import nobody
 from .blame import profile_of
@@ -186,7 +187,8 @@ def _too_late(job: Job, target: Target, turn: Turn, seconds: float) -> Failure:
 
 async def _tries(gateway: Gateway, job: Job, route: Route, config: Config, turn: Turn) -> Failure | None:
     """Try the model, and again up to ``config.retries`` times while a retry may help."""
-    for left in range(config.retries, -1, -1):
+    left = config.retries
+    while True:
         before = job.attempts
         failure = await ask(gateway, job, route, turn)
         if failure is None or job.final or not left:
@@ -194,8 +196,8 @@ async def _tries(gateway: Gateway, job: Job, route: Route, config: Config, turn:
         turn.said.append(failure)
         if job.attempts == before or failure.status not in AGAIN or resting(gateway, route):
             return failure
+        left -= 1
         await gateway.clock.sleep(config.retry_delay)
-    raise AssertionError("unreachable")
 
 
 async def within(

@@ -5,31 +5,29 @@ An estimate is marked by ``"estimated": true`` in the body and ``X-OmniRoute-Est
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from ..errors import OmniError
 from ..proto.exchange import Exchange
-from ..proto.h1_client import TransportError
-from ..translate.conversation import Ask, Block, Media, Refusal, Text, Thinking, ToolCall, ToolResult
+from ..proto.headers import Headers
+from ..proto.transport import TransportError
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek, peek
-from ..upstream.credentials import PATHS, base_url_of, call_headers, endpoint, with_login
+from ..upstream.base_url import base_url_of
+from ..upstream.credentials import call_headers, with_login
+from ..upstream.endpoints import PATHS, Endpoint, endpoint
 from ..upstream.send import Times
 from . import accounts, auth, render
 from .answer import challenge
+from .estimate import estimate
 from .job import Gateway
 from .plan import first_route
 from .resolve import Route
 from .shape import prompted
 from .snapshot import Connection
 
-CHARACTERS_A_TOKEN: Final = 4.0  # in English prose and JSON, within 25 % for every vendor's tokenizer
-MEDIA_TOKENS: Final = 1500  # for an image of usual size
-TURN_TOKENS: Final = 4  # overhead of each turn
 PATIENCE: Final = 15.0  # seconds; short, because clients wait for the count before they send the request
 _MOST: Final = 64 * 1024  # bytes of an upstream's response
 _MODEL: Final = "model"  # a path parameter, in Gemini's wire only
@@ -69,27 +67,30 @@ async def _upstream(gateway: Gateway, exchange: Exchange, found: Peek, route: Ro
     if route.wire != wire or "count_tokens" not in PATHS[wire]:
         return None
     choice = accounts.choose(gateway.live.snapshot, gateway.live, route)
+    if not choice.free:
+        return None
+    account = choice.free[0]
+    place, own = _door(route, account)
+    names = {name for name, _ in own}
+    extra = [field for field in render.WIRE_FIELDS.of(exchange.request.headers) if field[0] not in names]
+    body, _ = RELAYS[wire].prepare(found, route.model, route.quirks)
     wait = min(PATIENCE, gateway.limits.first_byte_timeout)
-    times = Times(first_byte=wait, idle=wait)
-    for account in choice.free[:1]:
-        place, headers = _door(route, account)
-        body, _ = RELAYS[wire].prepare(found, route.model, route.quirks)
-        sent = [field for field in exchange.request.headers if field[0].startswith((b"anthropic-",))]
-        names = {name for name, _ in headers}
-        extra = [field for field in sent if field[0] not in names]
-        try:
-            origin, fields = render.origin_of(place, account), [render.JSON_TYPE, *headers, *extra]
-            status, _, answer = await gateway.client.fetch(
-                origin, "POST", place.path, fields, body, limit=_MOST, times=times
-            )
-        except TransportError:
-            return None
-        if status == 200 and answer.lstrip()[:1] == b"{":
-            return answer
-    return None
+    try:
+        status, _, answer = await gateway.client.fetch(
+            render.origin_of(place, account),
+            "POST",
+            place.path,
+            [render.JSON_TYPE, *own, *extra],
+            body,
+            limit=_MOST,
+            times=Times(first_byte=wait, idle=wait),
+        )
+    except TransportError:
+        return None
+    return answer if status == 200 and answer.lstrip()[:1] == b"{" else None
 
 
-def _door(route: Route, account: Connection) -> tuple[Any, Any]:
+def _door(route: Route, account: Connection) -> tuple[Endpoint, Headers]:
     base = base_url_of(route.provider, account.base_url, account.data)
     place = endpoint(route.provider, base, "count_tokens", route.model, wire=route.wire)
     return place, call_headers(with_login(route.provider, account.auth_type), account.secret)
@@ -99,32 +100,3 @@ def _unwrapped(found: Peek) -> bytes:
     """The request to count: Gemini's ``countTokens`` may have it in ``generateContentRequest``."""
     inner = found.members.get("generateContentRequest")
     return bytes(inner) if inner is not None else found.raw
-
-
-def estimate(ask: Ask) -> int:
-    """Estimate the prompt's tokens from its number of characters."""
-    size = sum(map(_size, ask.system))
-    size += sum(len(tool.name) + len(tool.description or "") + len(tool.schema or b"") for tool in ask.tools)
-    frames = 0
-    for turn in ask.turns:
-        frames += TURN_TOKENS
-        size += sum(map(_size, turn.blocks))
-    return math.ceil(size / CHARACTERS_A_TOKEN) + frames
-
-
-def tokens_of(blocks: Iterable[Block]) -> int:
-    """Estimate the tokens of an answer's blocks from their number of characters."""
-    return math.ceil(sum(map(_size, blocks)) / CHARACTERS_A_TOKEN)
-
-
-def _size(block: Block) -> float:
-    """The characters of a block; for media, the equivalent of its tokens in characters."""
-    if isinstance(block, Text | Thinking | Refusal):
-        return len(block.text)
-    if isinstance(block, ToolCall):
-        return len(block.name) + len(block.arguments)
-    if isinstance(block, ToolResult):
-        return sum(map(_size, block.blocks))
-    if isinstance(block, Media):
-        return len(block.text or "") or MEDIA_TOKENS * CHARACTERS_A_TOKEN
-    return 0

@@ -163,7 +163,7 @@ class Edge:
         methods, request.params = found
         entry = methods.get(request.method) or (methods.get("GET") if request.method == "HEAD" else None)
         if entry is None:
-            raise self._no_method(request, methods, origin)
+            raise self._no_method(request, methods)
         if entry.plane.gateway and (self._live.draining or self._live.running >= self._limit):
             raise self._busy(request)
         if b"content-encoding" in named and request.method not in _SAFE:
@@ -241,7 +241,7 @@ class Edge:
             headers = [*request.reply_headers, (b"accept-encoding", b"identity"), _JSON]  # RFC 9110 section 12.5.3
             raise Refusal(415, headers, error_body(request, 415, message, "unsupported_content_encoding"))
 
-    def _no_method(self, request: Request, methods: dict[str, Entry], origin: bytes | None) -> Refusal:
+    def _no_method(self, request: Request, methods: dict[str, Entry]) -> Refusal:
         allow = (b"allow", RouteTable.allow(methods).encode())
         if request.method == "OPTIONS":
             return Refusal(204, [*request.reply_headers, allow])
@@ -271,7 +271,7 @@ def _forwarding(request: Request) -> dict[bytes, str]:
     return found
 
 
-def _client_id(sent: bytes | None) -> str:
+def _client_id(sent: bytes) -> str:
     """The client's own request id if it is safe to echo and log, else ""."""
     if not sent or len(sent) > 128 or not _ID_CHARS.issuperset(sent):
         return ""

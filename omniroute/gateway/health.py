@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..clock import Clock
 from .retry import PROFILES, Profile, Rule, cooldown, lock_time
@@ -107,7 +108,7 @@ class Health:
     def view(self, connection_id: str) -> AccountHealth:
         """A copy of the account's state; the default state when nothing is known."""
         state = self._accounts.get(connection_id)
-        return AccountHealth(**{f: getattr(state, f) for f in AccountHealth.__struct_fields__}) if state else AccountHealth()
+        return replace(state) if state is not None else AccountHealth()
 
     def blocked_until(self, connection_id: str, model: str) -> float | None:
         """The Unix time until which the account must not be used for *model*; None = free."""
@@ -122,9 +123,13 @@ class Health:
         found: Block | None = None
         state = self._accounts.get(connection_id)
         if state is not None and state.rate_limited_until is not None and state.rate_limited_until > now:
+            if state.last_error_at is not None and state.last_error_at > now:  # the clock was set back
+                state.rate_limited_until, state.last_error_at = now + state.rate_limited_until - state.last_error_at, now
             cause = " ".join(filter(None, (state.error_code, state.last_error_type)))
             found = Block(state.rate_limited_until, "cooling", cause or "unknown")
         lock = self._locks.get((connection_id, model))
+        if lock is not None and lock.since > now:
+            _begin_now(lock, now)
         if lock is not None and lock.until > now and (found is None or lock.until > found.until):
             found = Block(lock.until, "model locked", f"{lock.status} {lock.reason}" if lock.status else lock.reason)
         return found
@@ -150,7 +155,10 @@ class Health:
         closed = self.shut.get((provider, model)) if self.shut else None
         if closed is None:
             return None
-        if closed.until > self._clock.time():
+        now = self._clock.time()
+        if closed.since > now:
+            _begin_now(closed, now)
+        if closed.until > now:
             return closed.until
         del self.shut[provider, model]
         return None
@@ -303,3 +311,8 @@ class Health:
             self._troubled.discard(connection_id)
         if self.on_change is not None:
             self.on_change(connection_id, state)
+
+
+def _begin_now(period: ModelLock | Closed, now: float) -> None:
+    """Move a period that begins in the future, because the clock was set back, so that it does not last longer for that."""
+    period.until, period.since = now + period.until - period.since, now

@@ -87,7 +87,8 @@ class InnerExchange(Exchange):
     def write(self, data: bytes | memoryview) -> None:
         self.body += data
 
-    def end(self) -> None:
+    def end(self, data: bytes = b"") -> None:
+        self.body += data
         self.finished = True
 
     def abort(self) -> None:

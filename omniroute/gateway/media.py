@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from ..errors import OmniError
 from ..media import embeddings, moderations, rerank
 from ..media.codec import UNREADABLE, Got, Mark, Refused, Sent
 from ..media.codecs import CODECS
@@ -22,9 +21,11 @@ from ..translate.events import Failure
 from ..translate.format import BadAnswer
 from ..translate.formats import FORMATS
 from ..translate.openai_chat_error import error_in
-from ..upstream.credentials import base_url_of, call_headers, media_endpoint, with_login
+from ..upstream.base_url import base_url_of
+from ..upstream.credentials import call_headers, with_login
+from ..upstream.endpoints import media_endpoint
 from ..upstream.providers import serves
-from ..upstream.send import Template, template
+from ..upstream.request import Template, template
 from . import front, media_plan, render, spend
 from .answer import respond
 from .blame import upstream_failure
@@ -122,9 +123,7 @@ def plan_of(gateway: Gateway, job: MediaJob, model: str) -> Plan:
 
 async def attempt(gateway: Gateway, job: MediaJob, route: Route, account: Connection) -> Failure | None:
     """One call to one account.  None: the client has been answered; a Failure: nothing has been sent to it."""
-    codec = CODECS[job.row.name].get(route.wire)
-    if codec is None:
-        raise OmniError("not_supported", f"{route.provider.name}: unknown format '{route.wire}'")
+    codec = CODECS[job.row.name][route.wire]
     sent = codec.render(job.ask, route.model)
     job.dropped = sent.dropped
     assert isinstance(sent.body, bytes)

@@ -28,7 +28,8 @@ from ..media.operations import (
 from ..proto.exchange import Exchange
 from ..proto.headers import Headers, get
 from ..translate.events import Failure
-from ..upstream.send import Body, Call, Template
+from ..upstream.call import Call
+from ..upstream.request import Body, Template
 from . import front, media_stream, pictures, render
 from .answer import head
 from .blame import says
@@ -107,7 +108,7 @@ def _changed(verb: str) -> Work:
 
 
 async def _attempt_edit(gateway: Gateway, job: FileJob, route: Route, account: Connection) -> Failure | None:
-    codec = codec_of(job, route)
+    codec = CODECS[job.row.name][route.wire]
     if not codec.form and not job.ask.pictures:
         if job.ask.verb != "edits":
             row = job.row._replace(endpoint="image variation")
@@ -188,17 +189,9 @@ async def _whole(exchange: Exchange, limit: int) -> bytes:
 # -- one call to one account
 
 
-def codec_of(job: MediaJob, route: Route) -> Codec:
-    """The codec for the job's operation at the route's provider.  Raises ``OmniError`` when it has no such operation."""
-    codec = CODECS[job.row.name].get(route.wire)
-    if codec is None:
-        raise not_served(job.row, route.provider.id, f"{route.provider.id}/{route.model}")
-    return codec
-
-
 async def attempt(gateway: Gateway, job: FileJob, route: Route, account: Connection) -> Failure | None:
     """One call to one account.  None: the client has been answered; a Failure: nothing has been sent to it."""
-    codec = codec_of(job, route)
+    codec = CODECS[job.row.name][route.wire]
     sent = codec.render(job.ask, route.model)
     job.dropped = sent.dropped
     form = door(job.row.name, route, account, sent)
@@ -232,6 +225,8 @@ async def _streamed(
         events = says(call.headers, b"event-stream")
         if not events and (not codec.raw or says(call.headers, b"json")):
             return await _read(gateway, job, route, account, codec, call, await call.read(gateway.limits.answer_bytes))
+        if not events and says(call.headers, b"text/"):
+            return Failure(502, "The provider answered with text instead of audio")  # some proxies send a page with 200
         job.units = job.ask.units
         kind = get(call.headers, b"content-type") or b""
         if not events and not kind.startswith(b"audio/"):

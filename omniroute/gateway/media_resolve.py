@@ -11,7 +11,7 @@ from ..media.codecs import CODECS
 from ..media.operations import MediaOperation, invalid_model, missing_model, no_credentials, not_served
 from ..upstream.providers import Model, Provider, quirks_of, serves
 from .cost import price_of
-from .resolve import ALIAS_DEPTH, LONGEST_NAME, Route, alias_target, narrowed
+from .resolve import ALIAS_DEPTH, LONGEST_NAME, Route, alias_target, ambiguous, dedicated, narrowed, too_deep
 from .snapshot import Snapshot
 
 _LATEST = ":latest"
@@ -27,7 +27,7 @@ def resolve(snapshot: Snapshot, operation: MediaOperation, name: str, *, only: s
     if len(name) > LONGEST_NAME or not name.isprintable() or "../" in name or "..\\" in name:
         raise OmniError("invalid_request", "Invalid model format", param="model")
     if only:
-        return _dedicated(snapshot, operation, only, name)
+        return _route(snapshot, operation, *dedicated(snapshot, only, name), "dedicated")
     return _resolve(snapshot, operation, name, 0)
 
 
@@ -40,8 +40,7 @@ def _resolve(snapshot: Snapshot, operation: MediaOperation, name: str, depth: in
     target = alias_target(snapshot, name)
     if target is not None and target != name:
         if depth >= ALIAS_DEPTH:
-            message = f"Alias '{name}' leads in a circle or too deep (limit {ALIAS_DEPTH})"
-            raise OmniError("invalid_request", message, param="model")
+            raise too_deep(name)
         return _resolve(snapshot, operation, target, depth + 1)._replace(via=f"alias {name}")
     for model in dict.fromkeys((name, name.removesuffix(_LATEST))):
         if offers := _offers(snapshot, operation, model):
@@ -77,8 +76,7 @@ def _only_one(snapshot: Snapshot, offers: tuple[str, ...], model: str) -> str:
     for provider_id in snapshot.chains.get(model, ()):
         if provider_id in offers:
             return provider_id
-    message = f"Ambiguous model '{model}'. Use provider/model prefix (ex: gh/{model} or cc/{model})."
-    raise OmniError("invalid_request", message, param="model")
+    raise ambiguous(model)
 
 
 def _route(snapshot: Snapshot, operation: MediaOperation, provider_id: str, model: str, via: str) -> Route:
@@ -93,23 +91,8 @@ def _route(snapshot: Snapshot, operation: MediaOperation, provider_id: str, mode
     if served is None or served.codec not in CODECS[operation.name]:
         raise not_served(operation, label, f"{label}/{model}")
     if not snapshot.connections.get(provider_id):
-        raise no_credentials(operation, label)
+        raise no_credentials(operation, label + snapshot.without_account(provider_id))
     known = provider.models.get(model)
     aside = "" if known is not None and _made_for(known, operation) else operation.name
     price, quirks = price_of(snapshot, provider, model), quirks_of(provider, model)
     return Route(provider, model, served.codec, via, price, quirks, aside)
-
-
-def _dedicated(snapshot: Snapshot, operation: MediaOperation, prefix: str, name: str) -> Route:
-    """``/v1/providers/{provider}/…``: the model's prefix may be missing, but must not be another provider's."""
-    provider_id = snapshot.prefixes.get(prefix)
-    if provider_id is None:
-        raise OmniError("invalid_request", f"Unknown provider: {prefix}")
-    provider = snapshot.providers[provider_id]
-    head, slash, rest = name.partition("/")
-    owner = snapshot.prefixes.get(head) if slash and rest and name not in provider.models else None
-    if owner is not None and owner != provider_id:
-        alias = provider.prefix or provider.alias or provider_id
-        message = f'Model "{name}" does not belong to provider "{prefix}". Expected prefix: {alias}/'
-        raise OmniError("invalid_request", message, param="model")
-    return _route(snapshot, operation, provider_id, rest if owner is not None else name, "dedicated")

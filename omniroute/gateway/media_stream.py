@@ -15,8 +15,9 @@ from ..media.codec import UNREADABLE
 from ..proto.exchange import Exchange
 from ..proto.headers import Headers
 from ..translate.events import Failure, Usage
+from ..translate.openai_chat_error import encode_error, error_in
 from ..translate.relay import data_of
-from ..upstream.send import Call
+from ..upstream.call import Call
 from .blame import blame, secret_bytes, without_secret
 from .job import Gateway, Job
 from .resolve import Route
@@ -24,12 +25,14 @@ from .stream import StreamRelay
 
 _TAIL: Final = 64 * 1024  # bytes kept of an event stream: the last event has the whole text, followed by the usage
 _BOUNDARY: Final = re.compile(rb"\r?\n\r?\n")
+_EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n")
 
 
 class RawPipe:
     """A :class:`..translate.relay.Pipe` that changes nothing.
 
-    An audio file cannot carry an error, so the connection is aborted: otherwise the client would take a part for the whole.
+    An error is a last event, in OpenAI's format.  Where none can stand, in an audio file or within an event, the connection
+    is aborted: otherwise the client would take a part for the whole.
     """
 
     def __init__(self, exchange: Exchange, events: bool) -> None:
@@ -46,21 +49,35 @@ class RawPipe:
         self._tail = b""
 
     def feed(self, data: bytes) -> bytes:
-        self.meaningful = self.meaningful or bool(data)
         self.pieces += 1
         if self._events:
             self._tail = (self._tail + data)[-_TAIL:]
+            if b'"error"' in data:
+                self.failure = error_of(self._tail)
+        self.meaningful = self.meaningful or (bool(data) and self.failure is None)
         return data
 
     def eof(self) -> bytes:
-        self.finished = True
         if self._events:
             self.usage = usage_of(self._tail)
+            self.failure = self.failure or error_of(self._tail)
+        self.finished = self.failure is None
         return b""
 
     def fail(self, failure: Failure) -> bytes:
+        if self._events and self._tail.endswith(_EVENT_ENDS):
+            return b"event: error\ndata: %b\n\n" % encode_error(failure)
         self._exchange.abort()
         return b""
+
+
+def error_of(events: bytes) -> Failure | None:
+    """The error that the last event reports; *events* is the end of a stream."""
+    last = _BOUNDARY.split(events.rstrip())[-1]
+    try:
+        return error_in(msgspec.json.decode(data_of(last)))
+    except UNREADABLE:
+        return None
 
 
 def usage_of(events: bytes) -> Usage | None:

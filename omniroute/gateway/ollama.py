@@ -54,7 +54,7 @@ _words: Final = msgspec.json.Decoder(_Words)
 _UNLOAD: Final = (b"0", b'"0"', b'"0s"')
 
 
-# --------------------------------------------------------------------------- models
+# -- models
 
 
 async def tags(gateway: Gateway, exchange: Exchange, row: object) -> None:
@@ -177,7 +177,7 @@ def capabilities(model: Model) -> list[str]:
     return ["completion", *(word for word, has in words if has)]
 
 
-# --------------------------------------------------------------------------- chat
+# -- chat
 
 
 async def chat(gateway: Gateway, exchange: Exchange, row: object) -> None:
@@ -214,7 +214,7 @@ def _only_loads(gateway: Gateway, exchange: Exchange, silence: dict[str, Any]) -
     return True
 
 
-# --------------------------------------------------------------------------- answers
+# -- answers
 
 
 def _answer(exchange: Exchange, body: dict[str, Any], status: int = 200) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct, field
 
 from ..proto.proxy import Proxy
+from ..proto.transport import PORTS
 from ..settings import is_loopback
-from ..upstream.credentials import PORTS
 from ..upstream.providers import Provider
 from .ip_filter import AddressSet, address_of
 

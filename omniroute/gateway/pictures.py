@@ -16,11 +16,10 @@ from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from ..errors import OmniError
-from ..proto.dial import public
-from ..proto.h1_client import Origin, TransportError
+from ..proto.addresses import public
 from ..proto.headers import Headers, get
-from ..upstream.credentials import PORTS
-from ..upstream.send import Client, Times, Whole
+from ..proto.transport import PORTS, Origin, TransportError
+from ..upstream.send import Client, Times
 from .job import Gateway
 from .outbound import Via
 
@@ -69,7 +68,7 @@ async def _fetch(trusted: Client, stranger: Client, url: str, home: Origin, way:
         if status in (301, 302, 303, 307, 308) and target is not None:
             url = _joined(url, target.decode("latin-1"))
             continue
-        return _checked((status, fields, body))
+        return _checked(status, fields, body)
     raise _failure("there are too many redirects")
 
 
@@ -90,8 +89,7 @@ def _by_proxy(origin: Origin, via: Via | None) -> Origin:
     return origin._replace(via=via.proxy)
 
 
-def _checked(answer: Whole) -> bytes:
-    status, fields, body = answer
+def _checked(status: int, fields: Headers, body: bytes) -> bytes:
     if status != 200:
         raise _failure(f"its host answered {status}")
     kind = (get(fields, b"content-type") or b"").lower()

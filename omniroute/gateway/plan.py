@@ -90,9 +90,7 @@ def _plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str, dry: bool) 
         lineup = gateway.lineups.find(snapshot, job.requested)
         if lineup is not None:
             return _combo_plan(gateway.live, snapshot, job, lineup, dry)
-    route = gateway.routes.resolve(snapshot, job.requested, only)
-    auth.check_model(job.key, job.requested, route.provider, route.model)
-    job.route = route
+    job.route = route = _resolve(gateway, snapshot, job.key, job.requested, only)
     if snapshot.chains and not only:
         targets = _chain(gateway, snapshot, job.requested, route)
         if len(targets) > 1:
@@ -100,14 +98,24 @@ def _plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str, dry: bool) 
     return Plan((route,))
 
 
+def _resolve(gateway: Gateway, snapshot: Snapshot, key: GatewayKey | None, name: str, only: str = "") -> Route:
+    """The route of *name*.  Raises ``OmniError``; "forbidden" comes first, so a restricted key learns no more than that."""
+    try:
+        route = gateway.routes.resolve(snapshot, name, only)
+    except OmniError:
+        auth.check_name(key, name, name)
+        raise
+    auth.check_model(key, name, route.provider, route.model)
+    return route
+
+
 def first_route(gateway: Gateway, snapshot: Snapshot, key: GatewayKey | None, name: str) -> Route:
     """The route of *name*; for a combo, that of the first usable model in its list.  Raises ``OmniError``."""
     lineup = gateway.lineups.find(snapshot, name) if snapshot.combos else None
     if lineup is None:
-        route = gateway.routes.resolve(snapshot, name, "")
-        auth.check_model(key, name, route.provider, route.model)
+        route = _resolve(gateway, snapshot, key, name)
         return _first(snapshot, key, name, (route,)) or route
-    check_combo(key, lineup.combo, name)
+    auth.check_name(key, lineup.combo.name, name)
     routes = tuple(member.route for member in lineup.members if member.route is not None)
     if (first := _first(snapshot, key, name, routes)) is not None:
         return first
@@ -126,15 +134,9 @@ def _first(snapshot: Snapshot, key: GatewayKey | None, name: str, routes: tuple[
     raise refusal(barred[0], name)
 
 
-def check_combo(key: GatewayKey | None, combo: Combo, requested: str) -> None:
-    """Raise ``OmniError("forbidden")`` unless *key* allows the combo by its name."""
-    if key is not None and not auth.model_allowed(key.allowed_models, combo.name):
-        raise OmniError("forbidden", f'Model "{requested}" is not allowed for this API key', param="model")
-
-
 def _combo_plan(live: Live, snapshot: Snapshot, job: Job, lineup: Lineup, dry: bool) -> Plan:
     combo = lineup.combo
-    check_combo(job.key, combo, job.requested)
+    auth.check_name(job.key, combo.name, job.requested)
     standing = Standing(
         live.dice,
         live.combos.turn(combo.name, peek=dry) if combo.strategy == "round-robin" else 0,

@@ -39,7 +39,6 @@ _IDENTITY: Final = {
 }
 _ID_START: Final = re.compile(rb'"([a-z]+[-_])')
 _members = msgspec.json.Decoder(dict[str, Raw])
-_wire = render.FieldFilter(b"anthropic-", b"openai-")  # sent upstream, and may change the answer
 
 
 def wanted(gateway: Gateway, job: ChatJob) -> bool:
@@ -135,7 +134,8 @@ def _signature(gateway: Gateway, job: ChatJob, plan: Plan) -> str | None:
     tenant = "" if cache.limits.shared else _key_id(job)
     rule = gateway.live.snapshot.settings.thinking  # changes the request before it is sent
     parts = (tenant, job.wire, _kept_by_vendor(job, plan), job.requested, plan.combo, rule, _targets(gateway, plan))
-    return cache_key.signature(found, parts, _wire.of(request.headers))
+    fields = render.WIRE_FIELDS.of(request.headers)  # sent upstream, and may change the answer
+    return cache_key.signature(found, parts, fields)
 
 
 def _targets(gateway: Gateway, plan: Plan) -> list[Any]:

@@ -20,7 +20,7 @@ def record(gateway: Gateway, job: Job) -> CallRecord:
     request, route, account, key = job.exchange.request, job.route, job.account, job.key
     now = gateway.clock.monotonic()
     usage = job.usage.plausible() if job.usage is not None else None
-    if usage is None and job.units is None and job.status in (200, 499) and job.attempts:
+    if usage is None and job.units is None and job.attempts and (job.pieces or job.status in (200, 499)):
         usage = Usage(input=len(request.body) // 4, output=job.pieces, estimated=True)
     duration = (now - job.began) * 1000
     first_byte = None if job.first_byte is None else (job.first_byte - job.began) * 1000

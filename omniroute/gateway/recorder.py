@@ -61,8 +61,9 @@ class RecordedExchange(Exchange):
         self._keep(data)
         self.inner.write(data)
 
-    def end(self) -> None:
-        self.inner.end()
+    def end(self, data: bytes = b"") -> None:
+        self._keep(data)
+        self.inner.end(data)
 
     def abort(self) -> None:
         self.inner.abort()

@@ -13,16 +13,18 @@ from msgspec import Raw
 
 from ..errors import OmniError, wire_words
 from ..proto.exchange import Request
-from ..proto.h1_client import Origin
 from ..proto.headers import Headers
+from ..proto.transport import Origin
 from ..translate.conversation import Ask
 from ..translate.events import Failure
 from ..translate.format import Target
 from ..translate.formats import FORMATS, RELAYS
 from ..translate.peek import Peek
-from ..upstream.credentials import CHAT_OPERATION, Endpoint, base_url_of, call_headers, endpoint, with_login
+from ..upstream.base_url import base_url_of
+from ..upstream.credentials import call_headers, with_login
+from ..upstream.endpoints import CHAT_OPERATION, Endpoint, endpoint
 from ..upstream.providers import Provider
-from ..upstream.send import Template, template
+from ..upstream.request import Template, template
 from .resolve import Route
 from .snapshot import Connection, Snapshot
 
@@ -171,7 +173,7 @@ class FieldFilter:
 
 
 # Fields of the wire format are relayed on the same wire, fields about limits and retries always to the client.
-_wire = FieldFilter(b"anthropic-", b"openai-")
+WIRE_FIELDS: Final = FieldFilter(b"anthropic-", b"openai-")
 _answer = FieldFilter(b"x-ratelimit-", b"anthropic-", b"openai-", b"request-id", b"retry-after", b"x-should-retry")
 
 
@@ -179,7 +181,7 @@ def wire_fields(door: Door, request: Request) -> Headers:
     """The client's header fields that belong to the wire format, except those that the account sets itself."""
     sent: Headers | None = request.known.get("wire")
     if sent is None:
-        sent = request.known["wire"] = _wire.of(request.headers)
+        sent = request.known["wire"] = WIRE_FIELDS.of(request.headers)
     return [field for field in sent if field[0] not in door.fields] if sent else sent
 
 

@@ -69,7 +69,7 @@ def resolve(snapshot: Snapshot, name: str, *, only: str = "") -> Route:
     if len(name) > LONGEST_NAME or _FORBIDDEN.search(name):
         raise OmniError("invalid_request", "Invalid model format", param="model")
     if only:
-        return _dedicated(snapshot, only, name)
+        return _route(snapshot, *dedicated(snapshot, only, name), "dedicated")
     return _resolve(snapshot, name, 0)
 
 
@@ -82,8 +82,7 @@ def _resolve(snapshot: Snapshot, name: str, depth: int) -> Route:
         via = "wildcard alias"
     if target is not None and target != name:
         if depth >= ALIAS_DEPTH:
-            message = f"Alias '{name}' leads in a circle or too deep (limit {ALIAS_DEPTH})"
-            raise OmniError("invalid_request", message, param="model")
+            raise too_deep(name)
         route = _resolve(snapshot, target, depth + 1)
         return route._replace(via=f"{via} {name}")
     if not slash:
@@ -195,8 +194,7 @@ def _bare(snapshot: Snapshot, name: str) -> Route:
         if name in snapshot.inactive_combos:
             raise OmniError("invalid_request", f"Combo '{name}' is not active", param="model")
         return _unknown(snapshot, snapshot.default_provider, name)
-    message = f"Ambiguous model '{name}'. Use provider/model prefix (ex: gh/{name} or cc/{name})."
-    raise OmniError("invalid_request", message, param="model")
+    raise ambiguous(name)
 
 
 def narrowed(snapshot: Snapshot, offers: tuple[str, ...]) -> tuple[str, ...]:
@@ -229,25 +227,36 @@ def _unknown(snapshot: Snapshot, provider_id: str, model: str) -> Route:
     raise no_credentials(provider_id)
 
 
+def too_deep(alias: str) -> OmniError:
+    """The error for an alias that leads to itself, or through too many others."""
+    message = f"Alias '{alias}' leads in a circle or too deep (limit {ALIAS_DEPTH})"
+    return OmniError("invalid_request", message, param="model")
+
+
+def ambiguous(name: str) -> OmniError:
+    """The error for a bare name that several providers offer."""
+    message = f"Ambiguous model '{name}'. Use provider/model prefix (ex: gh/{name} or cc/{name})."
+    return OmniError("invalid_request", message, param="model")
+
+
 def no_credentials(provider_id: str) -> OmniError:
     """The error for a provider without a connection."""
     return OmniError("invalid_request", f"No credentials for provider: {provider_id}", param="model")
 
 
-def _dedicated(snapshot: Snapshot, prefix: str, name: str) -> Route:
-    """``/v1/providers/{provider}/…``: the model's prefix may be missing, but must not be another provider's."""
+def dedicated(snapshot: Snapshot, prefix: str, name: str) -> tuple[str, str]:
+    """(provider id, model id) for ``/v1/providers/{provider}/…``.
+
+    The model's prefix may be missing, but must not be another provider's: raises ``OmniError``.
+    """
     provider_id = snapshot.prefixes.get(prefix)
     if provider_id is None:
         raise OmniError("invalid_request", f"Unknown provider: {prefix}")
     provider = snapshot.providers[provider_id]
     head, slash, rest = name.partition("/")
-    if not slash or not rest or name in provider.models:
-        return _route(snapshot, provider_id, name, "dedicated")
-    owner = snapshot.prefixes.get(head)
-    if owner == provider_id:
-        return _route(snapshot, provider_id, rest, "dedicated")
-    if owner is not None:
+    owner = snapshot.prefixes.get(head) if slash and rest and name not in provider.models else None
+    if owner is not None and owner != provider_id:
         alias = provider.prefix or provider.alias or provider_id
         message = f'Model "{name}" does not belong to provider "{prefix}". Expected prefix: {alias}/'
         raise OmniError("invalid_request", message, param="model")
-    return _route(snapshot, provider_id, name, "dedicated")
+    return provider_id, rest if owner is not None else name

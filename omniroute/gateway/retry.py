@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from enum import IntEnum
 from math import ceil, isfinite
 from typing import Final, Literal, NamedTuple
 
-from ..errors import Retry
 from ..proto.headers import Headers, get
 
 Reason = Literal["auth_error", "quota_exhausted", "rate_limit_exceeded", "model_capacity", "server_error", "unknown"]
@@ -54,6 +54,13 @@ class Rule(NamedTuple):
     scope: Literal["account", "model"] = "account"
 
 
+class Retry(IntEnum):
+    """Where the next attempt must go."""
+
+    NONE = 0  # nowhere: the same request fails everywhere
+    NEXT_ACCOUNT = 1  # another account of the same provider may succeed
+
+
 class Verdict(NamedTuple):
     """The consequences of one failure; ``rule`` None means that the account is not at fault."""
 
@@ -66,6 +73,7 @@ _CAPACITY: Final = Rule(1.0, True, 120.0, "model_capacity", "model")
 _TRANSIENT: Final = Rule(0.0, True, 60.0, "server_error")
 _OTHER: Final = Rule(5.0, False, 5.0, "unknown")
 _AUTH: Final = Rule(120.0, False, 120.0, "auth_error")
+_QUOTA: Final = Rule(120.0, False, 120.0, "quota_exhausted")
 _BY_TEXT: Final[tuple[tuple[str, Rule], ...]] = (
     ("no credentials", _AUTH),
     ("request not allowed", Rule(5.0, False, 5.0, "rate_limit_exceeded")),
@@ -87,8 +95,8 @@ _REASONS: Final[tuple[tuple[str, Reason], ...]] = (  # words are more reliable t
 )
 _BY_STATUS: Final[dict[int, Rule]] = {
     401: _AUTH,
-    402: Rule(120.0, False, 120.0, "quota_exhausted"),
-    403: Rule(120.0, False, 120.0, "quota_exhausted"),
+    402: _QUOTA,
+    403: _QUOTA,
     404: Rule(120.0, False, 120.0, "unknown", "model"),
     429: _RATE,
     **dict.fromkeys((406, 408, 500, 502, 503, 504), _TRANSIENT),
@@ -96,7 +104,18 @@ _BY_STATUS: Final[dict[int, Rule]] = {
 }
 # The request itself is at fault: every account would refuse it.
 _REQUEST_SCOPED: Final = frozenset({400, 405, 409, 411, 413, 414, 415, 422})
-_DEAD_KEY: Final = ("api key not valid", "api key expired")  # Google reports an invalid key with 400
+# What is wrong with an account, though vendors say it with 400: how their messages begin, so that quoted text cannot match.
+_BY_OPENING: Final[tuple[tuple[str, Rule], ...]] = (
+    ("api key not valid", _AUTH),  # Google, like the next two
+    ("api key not found", _AUTH),
+    ("api key expired", _AUTH),
+    ("incorrect api key provided", _AUTH),  # xAI
+    ("your credit balance is too low", _QUOTA),  # Anthropic, like the next one
+    ("you have reached your specified api usage limits", _QUOTA),
+    ("billing hard limit has been reached", _QUOTA),  # OpenAI, for images
+    ("access denied, please make sure your account is in good standing", _QUOTA),  # DashScope
+)
+_OPENING: Final = 100  # characters; more than the longest of them
 _TEXT_STATUSES: Final = frozenset({401, 402, 403, 408, 429})
 _NAME_CHARS: Final = 3  # shorter model names occur in any text
 MODEL_LOCK_STEPS: Final = (60.0, 120.0, 300.0, 600.0, 1200.0)
@@ -105,9 +124,9 @@ MODEL_LOCK_STEPS: Final = (60.0, 120.0, 300.0, 600.0, 1200.0)
 def judge(status: int, message: str, model: str = "") -> Verdict:
     """The verdict on *status* (0: no response) with *message*.  A rate limit that names *model* affects only that model."""
     if status in _REQUEST_SCOPED:
-        if status == 400 and message.lower().startswith(_DEAD_KEY):
-            return Verdict(Retry.NEXT_ACCOUNT, _AUTH)
-        return Verdict(Retry.NONE, None)
+        text = message[:_OPENING].lower() if status == 400 else ""
+        meant = next((found for words, found in _BY_OPENING if text.startswith(words)), None)
+        return Verdict(Retry.NEXT_ACCOUNT if meant is not None else Retry.NONE, meant)
     rule = _BY_STATUS.get(status, _OTHER)
     if status in _TEXT_STATUSES or status >= 500:
         text = message.lower()

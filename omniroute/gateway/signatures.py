@@ -90,7 +90,7 @@ def _key(signature: bytes) -> bytes:
     return blake2b(signature.rstrip(b"=")[-_TAIL:].translate(_STANDARD), digest_size=16).digest()
 
 
-# ------------------------------------------------------------------- answers
+# -- answers
 
 
 def watcher(known: Signatures, wire: str, found: Peek, route: Route, account: Connection) -> Callable[[bytes], None] | None:
@@ -113,7 +113,7 @@ def watcher(known: Signatures, wire: str, found: Peek, route: Route, account: Co
     return watch
 
 
-# ------------------------------------------------------------------ requests
+# -- requests
 
 
 class Kept(NamedTuple):
@@ -163,7 +163,7 @@ def _stripped(wire: str, found: Peek, route: Route, judge: Judge) -> Kept | None
     return Kept(edited(found, done.changes), done.dropped) if done is not None else None
 
 
-# ------------------------------------------------------------------ identity
+# -- identity
 
 
 class _Thinks(Struct):

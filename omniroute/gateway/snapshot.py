@@ -104,7 +104,8 @@ class Snapshot(Struct, frozen=True, weakref=True):
 
     ``providers``: built-in providers and nodes, by id.  ``prefixes``: each accepted prefix (id, alias, reserved alias, node
     prefix) -> provider id; ``wires``: the prefixes that select another wire format than the provider's.  ``connections``:
-    the *active* ones by provider id, sorted by (priority, newest first).  ``models``: bare model id -> ids of its providers.
+    the *active* ones by provider id, sorted by (priority, newest first), without those whose secret cannot be decrypted.
+    Those are in ``unopened``: provider id -> connection id -> why.  ``models``: bare model id -> ids of its providers.
     """
 
     version: int = 0
@@ -115,6 +116,7 @@ class Snapshot(Struct, frozen=True, weakref=True):
     prefixes: dict[str, str] = field(default_factory=dict)
     wires: dict[str, str] = field(default_factory=dict)
     connections: dict[str, tuple[Connection, ...]] = field(default_factory=dict)
+    unopened: dict[str, dict[str, str]] = field(default_factory=dict)
     models: dict[str, tuple[str, ...]] = field(default_factory=dict)
     custom_models: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by provider id
     aliases: dict[str, str] = field(default_factory=dict)
@@ -127,3 +129,7 @@ class Snapshot(Struct, frozen=True, weakref=True):
     budgets: dict[str, Budget] = field(default_factory=dict)  # by gateway key id
     policies: tuple[Policy, ...] = ()  # the enabled ones, in order of evaluation
     settings: GatewaySettings = field(default_factory=GatewaySettings)
+
+    def without_account(self, provider_id: str) -> str:
+        """What to add to "No credentials for provider": why a stored account cannot be used, or ""."""
+        return next((f". {reason}" for reason in self.unopened.get(provider_id, {}).values()), "")

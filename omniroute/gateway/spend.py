@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ..media.codec import Units
 from ..translate.events import Usage
 from ..translate.max_tokens import wanted
 from .budgets import Purse, Reservation
 from .cost import cost
-from .job import Gateway, Job
+from .job import ChatJob, Gateway, Job
 from .live import Live
 from .plan import Plan
 from .render import printable
@@ -84,7 +84,7 @@ def charge(live: Live, job: Job, row: CallRecord) -> None:
 
 def expected(job: Job, routes: Iterable[Route]) -> Expected | None:
     """The expected cost of the call; None when a route's price is unknown."""
-    found: Any = getattr(job, "peek", None)
+    found = job.peek if isinstance(job, ChatJob) else None
     most, copies = wanted(job.wire, found.members) if found is not None else (None, 1)
     size = len(found.raw) if found is not None else _size(job)
     units = _units(job, size)

@@ -16,7 +16,7 @@ from ..errors import OmniError
 from ..media.forms import HEAD_BYTES, File, Form, Pieces
 from ..proto.exchange import Exchange
 from ..proto.multipart import FormError, FormReader, Part
-from ..upstream.send import Source
+from ..upstream.request import Source
 
 T = TypeVar("T")
 MEMORY_BYTES: Final = 512 * 1024

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Final
 
 from ..clock import Clock
@@ -34,8 +35,8 @@ class Tokens:
         self._clock = clock
         self._snapshot = snapshot
         self._running: dict[str, asyncio.Task[OmniError | None]] = {}
-        self._renewed: dict[str, float] = {}  # connection id -> when, Unix seconds
-        self._paused: dict[str, float] = {}  # connection id -> end of the pause in automatic renewals, Unix seconds
+        self._renewed: dict[str, float] = {}  # connection id -> when, monotonic seconds
+        self._paused: dict[str, float] = {}  # connection id -> end of the pause in automatic renewals, monotonic seconds
 
     def due(self, connection: Connection) -> bool:
         """Whether :meth:`ensure` has to be called before a call to this account."""
@@ -53,7 +54,7 @@ class Tokens:
         current = self._current(connection)
         if current.secret != connection.secret:
             return current
-        if self._clock.time() < self._renewed.get(connection.id, 0.0) + _FRESH:
+        if self._clock.monotonic() < self._renewed.get(connection.id, -inf) + _FRESH:
             return None
         return await self._try(current)
 
@@ -76,7 +77,7 @@ class Tokens:
 
     def paused(self, connection_id: str) -> bool:
         """Whether automatic renewal pauses, because one failed recently."""
-        return self._clock.time() < self._paused.get(connection_id, 0.0)
+        return self._clock.monotonic() < self._paused.get(connection_id, -inf)
 
     def forget(self, connection_id: str) -> None:
         """Forget an account that was deleted or got new tokens by a login."""
@@ -100,14 +101,14 @@ class Tokens:
         except OmniError as error:
             _log.warning("the token of account %s was not renewed: %s", connection_id, error.message)
             pause = _LONG_PAUSE if error.code == REAUTH else _PAUSE
-            self._paused[connection_id] = self._clock.time() + pause
+            self._paused[connection_id] = self._clock.monotonic() + pause
             return error
         except Exception:  # noqa: BLE001 - several callers wait for this task, and each needs a result
             _log.exception("the token of account %s was not renewed", connection_id)
-            self._paused[connection_id] = self._clock.time() + _PAUSE
+            self._paused[connection_id] = self._clock.monotonic() + _PAUSE
             return OmniError("internal", "The token could not be renewed: see the log")
         else:
-            self._renewed[connection_id] = self._clock.time()
+            self._renewed[connection_id] = self._clock.monotonic()
             self._paused.pop(connection_id, None)
             return None
         finally:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
-from ..errors import Retry
-from ..proto.h1_client import TransportError
+from ..proto.transport import TransportError
 from ..translate.events import Failure
 from ..translate.format import BadAnswer
 from . import accounts, proxied, render, retry
@@ -19,6 +18,7 @@ from .health import CLOSED_SECONDS
 from .job import Gateway, Job
 from .limiter import Lane, rules_of
 from .resolve import Route
+from .retry import Retry
 from .snapshot import Connection
 
 Attempt = Callable[[Gateway, Any, Route, Connection], Awaitable[Failure | None]]
@@ -63,8 +63,8 @@ async def _walk(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> F
     if choice.blocked:
         job.trail += accounts.skipped_text(choice.blocked, gateway.clock.time())
     if not choice.free:
-        return nothing_free(gateway, route, choice)
-    if live.health.shut and (failure := closed(gateway, job, route)) is not None:
+        return _nothing_free(gateway, route, choice)
+    if live.health.shut and (failure := _model_closed(gateway, job, route)) is not None:
         return failure
     total = job.attempts + len(choice.free) + job.ahead
     left = list(choice.free)
@@ -75,7 +75,7 @@ async def _walk(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> F
         if live.limiter.lanes or left[0].rate_limit_protection:
             account, lane = await _queue(gateway, job, route, left)
             if lane is None:
-                held = limited(gateway, account)
+                held = _limited(gateway, account)
                 continue
         else:
             account = left.pop(0)
@@ -91,10 +91,10 @@ async def _walk(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> F
     if failures:
         for _ in filter(breaks, failures):
             live.breakers.fail(route.provider.id, profile_of(gateway, route))
-        _close(gateway, route, failures)
+        _close_model(gateway, route, failures)
         return failures[-1]
     again = accounts.choose(live.snapshot, live, route)
-    return held if held is not None and again.free else nothing_free(gateway, route, again)
+    return held if held is not None and again.free else _nothing_free(gateway, route, again)
 
 
 async def _queue(gateway: Gateway, job: Job, route: Route, left: list[Connection]) -> tuple[Connection, Lane | None]:
@@ -161,11 +161,12 @@ async def _once(
     return None
 
 
-def nothing_free(gateway: Gateway, route: Route, choice: accounts.Choice) -> Failure:
+def _nothing_free(gateway: Gateway, route: Route, choice: accounts.Choice) -> Failure:
     """The failure when no account is available: there is none, or all are in cooldown."""
     if not choice.blocked:
         name = route.provider.prefix or route.provider.id
-        return Failure(400, f"No credentials for provider: {name}", code="bad_request", param="model")
+        why = gateway.live.snapshot.without_account(route.provider.id)
+        return Failure(400, f"No credentials for provider: {name}{why}", code="bad_request", param="model")
     health, now = gateway.live.health, gateway.clock.time()
     first = min(choice.blocked, key=lambda blocked: blocked.until)
     until = max(first.until, health.closed_until(route.provider.id, route.kept_as) or 0.0)
@@ -187,14 +188,14 @@ def _last_words(gateway: Gateway, blocked: accounts.Blocked, model: str) -> tupl
     return status or 503, reason or "temporarily unavailable (cooldown)"
 
 
-def limited(gateway: Gateway, account: Connection) -> Failure:
+def _limited(gateway: Gateway, account: Connection) -> Failure:
     """The failure when rate limiting would delay a call for too long.  It does not count against the account."""
     wait = max(1.0, gateway.live.limiter.wait(account.id))
     message = f"Rate limit of account '{account.name}' reached (reset after {retry.span_text(wait)})"
     return Failure(429, message, code="rate_limit_exceeded", retry_after=wait)
 
 
-def closed(gateway: Gateway, job: Job, route: Route) -> Failure | None:
+def _model_closed(gateway: Gateway, job: Job, route: Route) -> Failure | None:
     """The failure when the model is in cooldown at all of the provider's accounts, else None."""
     until = gateway.live.health.closed_until(route.provider.id, route.kept_as)
     if until is None:
@@ -205,7 +206,7 @@ def closed(gateway: Gateway, job: Job, route: Route) -> Failure | None:
     return Failure(503, f"Model {label} is temporarily unavailable (cooldown)", retry_after=wait)
 
 
-def _close(gateway: Gateway, route: Route, failures: list[Failure]) -> None:
+def _close_model(gateway: Gateway, route: Route, failures: list[Failure]) -> None:
     """Start a cooldown of the model when every account of the provider has failed for lack of capacity.
 
     A shorter wait that one of them asked for takes precedence over the default.

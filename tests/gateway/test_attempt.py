@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any, cast
 
 import pytest
@@ -14,14 +15,14 @@ from omniroute.gateway import pipeline
 from omniroute.gateway.attempt import ENDS, attempt, fold, make_pipe, stamp
 from omniroute.gateway.job import ChatJob, Line
 from omniroute.gateway.render import Prepared, same_wire
-from omniroute.gateway.stream import Translation, Undecided
+from omniroute.gateway.translation import Translation, Undecided
 from omniroute.translate.collect import collect
 from omniroute.translate.conversation import Text
 from omniroute.translate.events import Failure
 from omniroute.translate.format import BadAnswer
 from omniroute.translate.formats import RELAYS
 from omniroute.translate.peek import peek
-from omniroute.translate.relay import AnthropicTap
+from omniroute.translate.relay_anthropic import AnthropicTap
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
 
@@ -165,7 +166,7 @@ async def test_what_cannot_be_read_is_a_failure_and_nothing_is_sent(wire: Wire) 
             assert not made.exchange.started
 
 
-async def test_the_request_is_decoded_once_for_all_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_request_is_decoded_once_for_all_attempts() -> None:
     gateway = fake_gateway(one_provider(ANTHROPIC), (500, JSON, b"{}"), (200, JSON, ANTHROPIC.whole))
     made = ready(gateway, CHAT)
     assert (await run(gateway, made)) is not None
@@ -251,16 +252,26 @@ async def test_what_the_other_wire_cannot_hold_is_named() -> None:
     assert "seed" not in json.loads(gateway.upstream.sent[0])
 
 
-async def test_an_event_stream_of_an_error_answer_is_read_to_its_limit_only() -> None:
+async def test_the_body_of_an_error_answer_to_a_stream_is_read_to_its_limit_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[int] = []
+    read = FakeCall.read
+
+    def watched(call: FakeCall, limit: int) -> Any:
+        limits.append(limit)
+        return read(call, limit)
+
+    monkeypatch.setattr(FakeCall, "read", watched)
     gateway = fake_gateway(one_provider(CHAT), (500, SSE, CHAT.error("x", "Broken")))
     made = ready(gateway, CHAT, stream=True)
     failure = await run(gateway, made)
     assert failure is not None
     assert (failure.status, failure.message) == (500, "Broken")
-    assert module.ERROR_BODY <= 1024 * 1024
+    assert limits == [module.ERROR_BODY]
 
 
-async def test_a_stream_that_is_one_json_array_stays_json_while_the_upstream_is_silent() -> None:
+@pytest.mark.parametrize("array", [True, False])
+async def test_googles_clients_can_read_a_stream_in_which_the_upstream_was_silent(array: bool) -> None:
+    """A JSON array has no room for a ping, and not all of Google's SDKs know comments."""
     gateway = fake_gateway(one_provider(CHAT))
     opened = FakeCall(gateway.hands)
 
@@ -270,14 +281,72 @@ async def test_a_stream_that_is_one_json_array_stays_json_while_the_upstream_is_
     cast(Any, gateway.upstream).open_as = open_as
     asked = exchange(CHAT, {"contents": [{"role": "user", "parts": [{"text": "Greet me"}]}]})
     serving = asyncio.create_task(
-        pipeline.serve(gateway, asked, Line("gemini", model=MODEL, stream=True, array=True))  # type: ignore[arg-type]
+        pipeline.serve(gateway, asked, Line("gemini", model=MODEL, stream=True, array=array))  # type: ignore[arg-type]
     )
     while opened._on_data is None:  # noqa: ASYNC110
         await asyncio.sleep(0)
     opened.push(*CHAT.stream[:2])
+    before = asked.text
     gateway.hands.advance(3 * gateway.limits.keepalive_interval)
+    assert (asked.text == before) is array
     opened.push(*CHAT.stream[2:])
     opened.end()
     await serving
-    pages = json.loads(asked.text)
+    lines = asked.text.decode().split("\n\n")
+    pages = json.loads(asked.text) if array else [json.loads(line.removeprefix("data: ")) for line in lines if line]
     assert "".join(part["text"] for page in pages for part in page["candidates"][0]["content"]["parts"]) == SAID
+
+
+@BOTH
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_in_json_where_a_stream_was_announced_is_told(wire: Wire, stream: bool) -> None:
+    for client in WIRES:
+        gateway = fake_gateway(one_provider(wire), (200, SSE, wire.error("overloaded_error", "Too many people")))
+        failure = await run(gateway, ready(gateway, client, stream=stream))
+        assert failure is not None
+        assert failure.status >= 400
+        assert failure.message == "Too many people"
+
+
+@pytest.mark.parametrize("client", WIRES, ids=repr)
+async def test_a_stream_that_was_cut_counts_what_it_said_and_not_what_its_first_event_counted(client: Wire) -> None:
+    gateway = fake_gateway(one_provider(ANTHROPIC), (200, SSE, b"".join([*ANTHROPIC.opening, *[ANTHROPIC.first] * 40])))
+    made = ready(gateway, client, stream=True)
+    assert await run(gateway, made) is None
+    assert made.failure is not None
+    assert made.usage is not None
+    assert made.usage.input
+    assert 10 < (made.usage.output or 0) < 50  # about
+    assert made.usage.estimated
+
+
+async def test_a_large_body_is_translated_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[bool] = []
+    translated = module.render.translated
+
+    def watched(*given: Any) -> Prepared:
+        places.append(threading.current_thread() is threading.main_thread())
+        return translated(*given)
+
+    monkeypatch.setattr(module.render, "translated", watched)
+    for size in (10, module.QUICK_BODY):
+        gateway = fake_gateway(one_provider(ANTHROPIC), (200, JSON, ANTHROPIC.whole))
+        assert await run(gateway, ready(gateway, CHAT, metadata={"x": "x" * size})) is None
+        assert json.loads(gateway.upstream.sent[0])["messages"]
+    assert places == [True, False]
+    made = ready(gateway, CHAT, metadata={"x": "x" * module.QUICK_BODY})
+    made.attempts = 1
+    leaving = asyncio.create_task(run(gateway, made))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert (made.attempts, len(gateway.upstream.sent)) == (0, 1)
+
+
+@BOTH
+async def test_a_whole_answer_called_a_stream_is_not_passed_on_as_one(wire: Wire) -> None:
+    gateway = fake_gateway(one_provider(wire), (200, SSE, wire.whole))
+    failure = await run(gateway, ready(gateway, wire, stream=True))
+    assert failure is not None
+    assert failure.status == 502

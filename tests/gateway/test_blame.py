@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from data_plane import JSON, MODEL
 from fakes_gateway import FakeGateway, fake_gateway, one_provider
 from wires import CHAT, WIRES, Wire
 
-from omniroute.errors import Retry
 from omniroute.gateway.blame import blame, transport_failure, upstream_failure, without_secret
-from omniroute.proto.h1_client import TransportError
+from omniroute.gateway.retry import Retry
+from omniroute.proto.transport import TransportError
 from omniroute.translate.events import Failure
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
@@ -104,6 +105,24 @@ def test_who_is_to_blame() -> None:
     assert blame(gateway, route_of(gateway), account, Failure(429, "Slow down", retry_after=7.0)) is Retry.NEXT_ACCOUNT
     until = gateway.live.health.blocked_until("c1", "m")
     assert until == gateway.hands.time() + 7.0
+
+
+@pytest.mark.parametrize(
+    ("before", "cools"),
+    [
+        ({}, True),
+        ({"secret": "key-0"}, False),
+        ({"base_url": "http://h"}, False),
+        ({"secret": "token-0", "auth_type": "oauth"}, True),
+        ({"id": "deleted"}, False),
+    ],
+)
+def test_a_call_whose_account_was_changed_meanwhile_blames_the_new_one_for_nothing(before: Any, cools: bool) -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    account = msgspec.structs.replace(gateway.live.snapshot.connections["node-up"][0], **before)
+    failure = Failure(401, "Invalid API key", headers=[(b"x-ratelimit-remaining-requests", b"0")])
+    assert blame(gateway, route_of(gateway), account, failure) is Retry.NEXT_ACCOUNT
+    assert (gateway.live.health.calm, not gateway.live.limiter.lanes) == (not cools, not cools)
 
 
 def test_short_keys_are_words_and_stay() -> None:

@@ -159,3 +159,13 @@ def test_emptying_it_is_told_to_nobody_and_a_probe_under_way_ends_in_peace() -> 
     breakers.empty()
     breakers.leave("p", "call", heard=True)
     assert (breakers.calm, told) == (True, [])
+
+
+def test_a_clock_that_is_set_back_lets_the_time_begin_anew_once() -> None:
+    breakers, clock, _ = broken()
+    clock.now -= 900
+    assert breakers.enter("p", KEY, "call") == 30.0
+    clock.advance(20)
+    assert breakers.enter("p", KEY, "call") == 10.0
+    clock.advance(10)
+    assert breakers.enter("p", KEY, "call") is None

@@ -108,6 +108,18 @@ def test_a_new_window_begins_with_nothing_spent() -> None:
     assert budgets.used("k1") == (0.0, 0.0, 0.5)
 
 
+def test_a_clock_that_is_set_back_over_midnight_begins_no_second_window() -> None:
+    clock = clock_at("2026-03-01T00:10")
+    budgets = Budgets(clock)
+    budgets.charge(["k1"], 0.75)
+    clock.now -= 3600
+    assert budgets.used("k1") == (0.75, 0.75, 0.75)
+    clock.now += 3600
+    assert budgets.used("k1") == (0.75, 0.75, 0.75)
+    clock.now -= 3 * 86_400  # it was days ahead
+    assert budgets.used("k1") == (0.0, 0.75, 0.0)
+
+
 def test_a_call_that_ends_after_midnight_is_charged_to_the_new_day() -> None:
     clock = clock_at("2026-02-26T23:59")
     budgets = Budgets(clock)

@@ -18,7 +18,7 @@ from omniroute.gateway.job import Gateway, Job, Line
 from omniroute.gateway.plan import make_plan
 from omniroute.gateway.resolve import Route
 from omniroute.gateway.snapshot import Connection, GatewaySettings, Snapshot
-from omniroute.proto.h1_client import Origin, TransportError
+from omniroute.proto.transport import Origin, TransportError
 from omniroute.tasks import cancel, spawn
 from omniroute.translate.events import Failure
 

@@ -202,3 +202,17 @@ def test_emptying_it_is_told_to_nobody() -> None:
     told.clear()
     health.empty()
     assert (health.calm, health.view("a"), told) == (True, AccountHealth(), [])
+
+
+def test_a_clock_that_is_set_back_does_not_prolong_a_pause() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    fail(health, 429, hint=20)
+    fail(health, 404, account="b")
+    health.close_model("p", "m", clock.now + 30)
+    clock.now -= 3600
+    assert health.blocked_until("a", "m") == clock.now + 20
+    assert health.blocked_until("b", "m") == clock.now + 60
+    assert health.closed_until("p", "m") == clock.now + 30
+    clock.advance(61)
+    assert health.blocked_until("a", "m") is health.blocked_until("b", "m") is health.closed_until("p", "m") is None

@@ -21,10 +21,10 @@ from sounds import SOUNDS, wav
 
 from omniroute.gateway.guard import Guard
 from omniroute.gateway.outbound import Outbound
-from omniroute.proto.h1_client import TransportError
 from omniroute.proto.multipart import FormReader, Part
+from omniroute.proto.transport import TransportError
 from omniroute.settings import GuardSettings
-from omniroute.upstream.send import Source
+from omniroute.upstream.request import Source
 
 JSON = [("content-type", "application/json")]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
@@ -676,9 +676,16 @@ async def test_speech_that_breaks_off_is_broken_off_for_the_client_too() -> None
         assert plane.live.breakers.view("openai").failures == 1
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        reply({"error": {"message": "broken"}}, 500),
+        Answer(200, [b"<html>Sign in</html>"], [("content-type", "text/html; charset=utf-8")]),
+    ],
+)
 @on_each_loop
-async def test_an_error_before_the_first_byte_of_speech_goes_to_the_next_account() -> None:
-    script = [reply({"error": {"message": "broken"}}, 500), Answer(200, [b"\xff\xfb"], [("content-type", "audio/mpeg")])]
+async def test_an_error_before_the_first_byte_of_speech_goes_to_the_next_account(first: Answer) -> None:
+    script = [first, Answer(200, [b"\xff\xfb"], [("content-type", "audio/mpeg")])]
     async with media_plane("openai", *script, secrets=("a", "b")) as (plane, _), sdk(plane) as client:
         got = await client.audio.speech.create(model="openai/tts-1", voice="alloy", input="Hello")
         assert got.content == b"\xff\xfb"

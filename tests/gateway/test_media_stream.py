@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from fakes_exchange import FakeExchange
+from wires import events
 
-from omniroute.gateway.media_stream import RawPipe, usage_of
+from omniroute.gateway.media_stream import RawPipe, error_of, usage_of
 from omniroute.proto.exchange import Request
 from omniroute.translate.events import Failure, Usage
 
@@ -20,6 +23,35 @@ def test_bytes_go_through_and_an_error_breaks_the_connection() -> None:
     assert not pipe.finished
 
 
+@pytest.mark.parametrize(("before", "told"), [(DONE, True), (b"data: {}\n\n", True), (DONE + b'data: {"b64', False)])
+def test_an_error_after_whole_events_is_an_event_too(before: bytes, told: bool) -> None:
+    exchange = FakeExchange(Request("POST", "/"))
+    pipe = RawPipe(exchange, events=True)
+    pipe.feed(before)
+    out = pipe.fail(Failure(502, "broken"))
+    assert exchange.aborted is not told
+    assert [(name, json.loads(data)["error"]["message"]) for name, data in events(out)] == [("error", "broken")] * told
+
+
+def test_an_error_event_is_a_failure() -> None:
+    error = b'event: error\ndata: {"type": "error", "error": {"type": "server_error", "message": "no image"}}\n\n'
+    for before in (b"", DONE):
+        for size in (7, 1000):
+            pipe = RawPipe(FakeExchange(Request("POST", "/")), events=True)
+            sent = before + error
+            assert b"".join(pipe.feed(sent[at : at + size]) for at in range(0, len(sent), size)) + pipe.eof() == sent
+            assert pipe.failure is not None
+            assert (pipe.failure.status, pipe.failure.message, pipe.finished) == (500, "no image", False)
+            assert pipe.meaningful is (size == 7)  # in one read: nothing has been sent, another account may serve
+
+
+@pytest.mark.parametrize("word", ["moderation_blocked", "content_policy_violation"])
+def test_a_prompt_that_the_vendor_blocks_is_the_requests_fault(word: str) -> None:
+    failure = error_of(b'data: {"type": "error", "error": {"type": "x", "code": "%b", "message": "no"}}\n\n' % word.encode())
+    assert failure is not None
+    assert failure.status == 400
+
+
 def test_the_counts_are_in_the_last_events() -> None:
     pipe = RawPipe(FakeExchange(Request("POST", "/")), events=True)
     for at in range(0, len(DONE), 5):
@@ -29,11 +61,11 @@ def test_the_counts_are_in_the_last_events() -> None:
 
 
 @pytest.mark.parametrize(
-    "events", [b"", b"data: [DONE]\n\n", b'data: "usage"\n\n', b'data: {"usage": null}\n\n', b'data: {"usage": {}}\n\n']
+    "last", [b"", b"data: [DONE]\n\n", b'data: "usage"\n\n', b'data: {"usage": null}\n\n', b'data: {"usage": {}}\n\n']
 )
-def test_events_without_counts_have_none(events: bytes) -> None:
-    assert usage_of(events) is None
-    assert usage_of(DONE + events) == Usage(input=3, output=1)
+def test_events_without_counts_have_none(last: bytes) -> None:
+    assert usage_of(last) is None
+    assert usage_of(DONE + last) == Usage(input=3, output=1)
 
 
 def test_the_counts_behind_a_large_picture_are_found() -> None:

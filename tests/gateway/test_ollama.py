@@ -61,7 +61,7 @@ def call(handler: Any, body: bytes = b"", headers: Sequence[tuple[bytes, bytes]]
     return exchange
 
 
-# --------------------------------------------------------------------------- what is there
+# -- what is there
 
 
 def test_every_model_that_can_be_talked_to_is_listed_once() -> None:
@@ -140,7 +140,7 @@ def test_version_and_loaded_models() -> None:
     assert call(ollama.ps).json == {"models": []}
 
 
-# --------------------------------------------------------------------------- requests without words
+# -- requests without words
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_bad_request_is_refused_in_the_wires_own_way(body: bytes) -> None:
     assert isinstance(found.json["error"], str)
 
 
-# --------------------------------------------------------------------------- the official client
+# -- the official client
 
 ROWS = (
     DataRoute("POST", "/api/chat", ollama.chat, "ollama"),

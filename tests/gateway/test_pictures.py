@@ -13,7 +13,7 @@ from omniroute.gateway.job import Gateway
 from omniroute.gateway.live import Live
 from omniroute.gateway.outbound import Via
 from omniroute.gateway.pictures import Way, fetch_all, locate
-from omniroute.proto.h1_client import Origin
+from omniroute.proto.transport import Origin
 from omniroute.settings import Limits
 from omniroute.upstream.send import Client
 

@@ -49,6 +49,13 @@ async def test_a_key_opens_the_models_it_allows(allowed: tuple[str, ...], status
     assert bool(gateway.upstream.sent) == (status == 200)
 
 
+@pytest.mark.parametrize(("allowed", "status"), [("nn/*", 403), ("no-such/*", 400)])
+async def test_a_model_that_does_not_exist_is_forbidden_first(allowed: str, status: int) -> None:
+    known, field = key(allowed_models=(allowed,))
+    gateway = fake_gateway(one_provider(CHAT, key_secret=SECRET, keys={known.digest: known}), good(CHAT), require_key=True)
+    assert (await ask(gateway, CHAT, CHAT.ask("no-such/x"), field)).status == status
+
+
 @BOTH
 async def test_a_dedicated_route_keeps_to_its_provider(wire: Wire) -> None:
     gateway = fake_gateway(one_provider(wire), good(wire))

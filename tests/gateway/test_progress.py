@@ -13,7 +13,7 @@ from omniroute.gateway import pipeline, progress
 from omniroute.gateway.job import ChatJob, Line
 from omniroute.gateway.progress import Progress, count, ended, frame, wanted
 from omniroute.gateway.stream import StreamRelay
-from omniroute.proto.h1_client import TransportError
+from omniroute.proto.transport import TransportError
 from omniroute.settings import Limits
 from omniroute.translate.format import Stamp
 from omniroute.translate.formats import FORMATS, RELAYS

@@ -14,9 +14,9 @@ from omniroute.gateway.job import Line
 from omniroute.gateway.outbound import ProxiedCall, Via
 from omniroute.gateway.render import origin_of
 from omniroute.gateway.snapshot import Snapshot
-from omniroute.proto.h1_client import TransportError
 from omniroute.proto.proxy import Proxy
-from omniroute.upstream.credentials import Endpoint
+from omniroute.proto.transport import TransportError
+from omniroute.upstream.endpoints import Endpoint
 
 VIA = Via(Proxy("http", "p.test", 3128, "me", "s3cret"), "provider", "up")
 

@@ -42,7 +42,7 @@ def test_what_was_used_is_priced() -> None:
     assert not row.estimated
 
 
-@pytest.mark.parametrize("status", [200, 499])
+@pytest.mark.parametrize("status", [200, 499, 503])  # 503: cut off by a shutdown
 def test_missing_counts_are_estimated_and_marked_so(status: int) -> None:
     gateway = fake_gateway(one_provider(CHAT))
     made = finished(gateway, status)

@@ -2,8 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from omniroute.errors import Retry
-from omniroute.gateway.retry import PROFILES, cooldown, judge, lock_time, parse_span, profile_of, retry_hint, span_text
+from omniroute.gateway.retry import (
+    PROFILES,
+    Retry,
+    cooldown,
+    judge,
+    lock_time,
+    parse_span,
+    profile_of,
+    retry_hint,
+    span_text,
+)
 
 NOW = 1_750_000_000.0
 
@@ -141,12 +150,24 @@ def test_a_rate_limit_that_names_the_model_affects_only_that_model(status: int, 
     assert rule.scope == scope
 
 
-@pytest.mark.parametrize("message", ["API key not valid. Please pass a valid API key.", "API key expired. Please renew it."])
-def test_a_dead_key_that_is_reported_as_a_bad_request_is_the_accounts_fault(message: str) -> None:
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("API key not valid. Please pass a valid API key.", "auth_error"),
+        ("API key expired. Please renew it.", "auth_error"),
+        ("API Key not found. Please pass a valid API key.", "auth_error"),
+        ("Incorrect API key provided: xa***bc. You can obtain an API key from https://console.x.ai.", "auth_error"),
+        ("Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.", "quota_exhausted"),
+        ("You have reached your specified API usage limits. You will regain access on 2026-12-01.", "quota_exhausted"),
+        ("Billing hard limit has been reached", "quota_exhausted"),
+        ("Access denied, please make sure your account is in good standing.", "quota_exhausted"),
+    ],
+)
+def test_an_account_that_cannot_be_used_is_at_fault_even_with_a_bad_request(message: str, reason: str) -> None:
     retry, rule = judge(400, message)
     assert retry is Retry.NEXT_ACCOUNT
     assert rule is not None
-    assert rule.reason == "auth_error"
+    assert (rule.reason, rule.scope, cooldown(rule, 0, None, PROFILES["apikey"], 400)) == (reason, "account", (120.0, 0))
     assert judge(400, f"The prompt says: {message}") == (Retry.NONE, None)
 
 

@@ -24,11 +24,13 @@ from omniroute.gateway.live import Live
 from omniroute.gateway.retry import PROFILES
 from omniroute.gateway.snapshot import Combo, ComboEntry, Connection, GatewaySettings, Snapshot
 from omniroute.gateway.usage import CallRecord
-from omniroute.proto.h1_client import TransportError
 from omniroute.proto.headers import Headers
+from omniroute.proto.transport import TransportError
 from omniroute.settings import Limits
 from omniroute.tasks import spawn
-from omniroute.upstream.send import Call, Client, Template
+from omniroute.upstream.call import Call
+from omniroute.upstream.request import Template
+from omniroute.upstream.send import Client
 
 Answer = tuple[int, Headers, bytes] | TransportError
 GOOD: Final[Answer] = (200, JSON, CHAT.whole)
@@ -104,7 +106,7 @@ class World:
             headers = SSE
             raw = b"".join(CHAT.stream) if raw == CHAT.whole else b"data: " + raw + b"\n\n"
         call = FakeCall(self.clock, status, headers, raw)
-        call.attach = lambda on_data, on_end, on_error: (on_data(raw), on_end())  # type: ignore[method-assign, assignment]
+        call.attach = lambda on_data, on_end, on_error: on_end(raw)  # type: ignore[method-assign, assignment]
         return cast(Call, call)
 
     async def call(self, stream: bool = False) -> FakeExchange:

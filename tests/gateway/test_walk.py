@@ -10,7 +10,7 @@ from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, chat_message
 
 from omniroute.gateway.blame import blame
 from omniroute.gateway.snapshot import GatewaySettings, RateDefaults
-from omniroute.proto.h1_client import TransportError
+from omniroute.proto.transport import TransportError
 from omniroute.tasks import spawn
 from omniroute.translate.events import Failure
 
@@ -117,6 +117,9 @@ async def test_without_an_account_the_client_learns_that() -> None:
     empty.connections.clear()
     got = await ask(fake_gateway(empty), CHAT)
     assert CHAT.error_of(got.text)["message"] == "No credentials for provider: up"
+    empty.unopened[next(iter(empty.providers))] = {"acct-1": "It cannot be decrypted"}
+    got = await ask(fake_gateway(empty), CHAT)
+    assert CHAT.error_of(got.text)["message"] == "No credentials for provider: up. It cannot be decrypted"
 
 
 KEY = "sk/very-secret-key-0001"
