@@ -12,8 +12,8 @@ from ipaddress import ip_address
 from ..errors import OmniError
 from ..gateway.auth import find
 from ..gateway.snapshot import GatewayKey
-from .account import find_session, has_password, login_required
 from .call import Access, Actor, Call
+from .gateway_login import find_session, has_password, login_required
 
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"cf-connecting-ip")
 
@@ -78,8 +78,8 @@ def _require_key(call: Call) -> Actor:
 
 
 def _require_sync_token(call: Call) -> Actor:
-    cloud = call.services.cloud
-    if cloud is not None and cloud.admits(_key_text(call)):
+    peer = call.services.peer
+    if peer is not None and peer.admits(_key_text(call)):
         return Actor("peer")
     raise OmniError("unauthenticated", "Invalid sync token")
 
@@ -96,5 +96,5 @@ def _find_key(call: Call) -> GatewayKey | None:
     text = _key_text(call)
     if not text:
         return None
-    key = find(call.services.snapshot, text)
+    key = find(call.snapshot, text)
     return key if key is not None and (key.expires_at is None or key.expires_at > call.now) else None

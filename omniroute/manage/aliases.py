@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from msgspec import Struct
 
-from msgspec import Meta, Struct
-
-from .call import Call, Reply, one_at_a_time
+from .bodies import Text200
+from .call import Call, Reply, Success, one_at_a_time
 from .refusals import Invalid, refused
-
-_Text = Annotated[str, Meta(max_length=200)]
 
 
 class AliasBody(Struct):
-    model: _Text = ""
-    alias: _Text = ""
+    model: Text200 = ""
+    alias: Text200 = ""
 
 
 class AliasList(Struct):
@@ -27,11 +24,8 @@ class AliasSet(Struct):
     alias: str
 
 
-class Success(Struct):
-    success: bool = True
-
-
 async def list_aliases(call: Call) -> Reply:
+    """Return ``{"aliases": {alias: "provider/model"}}``."""
     return Reply(200, AliasList(await call.store.aliases.list()))
 
 
@@ -51,6 +45,7 @@ async def claim(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
+    """Remove the alias in ``?alias=``; one that does not exist is no error.  400 without the parameter."""
     alias = call.query.get("alias", "")
     if not alias:
         raise refused(400, "Alias required")

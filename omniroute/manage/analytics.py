@@ -20,6 +20,10 @@ _WEEK: Final = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
 
 async def read(call: Call) -> Reply:
+    """Return the sums of ``?range=`` for charts: by UTC day, model, account, provider and key.
+
+    Costs are in US dollars.  ``activityMap`` and ``streak`` look at the whole past, whatever the range.
+    """
     chosen = call.query.get("range") or DEFAULT_RANGE
     start = range_start(chosen, call.now)
     since = "" if start is None else iso(start)[:10]
@@ -46,7 +50,7 @@ async def read(call: Call) -> Reply:
 async def _groups(call: Call, since: str) -> dict[str, list[dict[str, Any]]]:
     """Return the lists ``byModel``, ``byAccount``, ``byProvider`` and ``byApiKey``, most used first."""
     totals = call.store.analytics.totals
-    names = {row.id: row.name or row.display_name or row.email or row.id for row in await call.store.connections.list()}
+    names = {row.id: row.label or row.id for row in await call.store.connections.list()}
     models = await _placed(call, "model", since=since)
     accounts = await _placed(call, "connection_id", since=since)
     keys = [key for key in await totals("api_key_id", "api_key_name", since=since) if key.name]

@@ -12,7 +12,6 @@ import msgspec
 
 from .. import __version__
 from ..clock import iso
-from ..store.connections import json_object
 from .call import Call
 from .connection_view import view
 from .settings import safe_settings
@@ -33,15 +32,11 @@ async def archive(call: Call) -> Path:
 
 
 async def _parts(call: Call) -> dict[str, Any]:
-    health = call.services.live.health
-    combos = await call.store.db.fetch("SELECT id, name, data, created_at FROM combos ORDER BY name")
+    health = call.live.health
     keys = await call.store.keys.list()
     parts: dict[str, Any] = {
         "settings.json": await safe_settings(call),
-        "combos.json": [
-            {**json_object(row["data"]), "id": row["id"], "name": row["name"], "createdAt": row["created_at"]}
-            for row in combos
-        ],
+        "combos.json": await call.store.combos.documents(),
         "providers.json": {
             "connections": [view(row, health.view(row.id)) for row in await call.store.connections.list()],
             "nodes": await call.store.nodes.list(),

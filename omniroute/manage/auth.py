@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..errors import OmniError
-from . import account
+from . import gateway_login
 from .access import unauthenticated
-from .call import Call, Reply
+from .call import Call, Reply, Success
 from .refusals import Invalid, refused
 from .sessions import expired_cookie
 
@@ -25,10 +25,6 @@ class RequireLoginBody(Struct, rename="camel"):
     password: Annotated[str, Meta(min_length=4, max_length=200)] | UnsetType | None = UNSET
 
 
-class Success(Struct):
-    success: bool = True
-
-
 class LoginStatus(Struct):
     authenticated: bool
 
@@ -40,36 +36,39 @@ class LoginNeeded(Struct, rename="camel"):
 
 
 async def login(call: Call) -> Reply:
+    """Begin a session: ``Set-Cookie: auth_token``.  401 for a wrong password, 403 when none is set, 429 while locked out."""
     body: LoginBody = call.body
-    if not await account.has_password(call.services):
+    if not await gateway_login.has_password(call.services):
         text = "No password configured. Complete onboarding first."
         return Reply(403, {"error": text, "needsSetup": True})
-    if not await account.try_password(call, body.password):
+    if not await gateway_login.try_password(call, body.password):
         await call.audit("auth.login.failed", "admin")
         raise refused(401, "Invalid password")
     if call.actor.session is not None:
-        await account.revoke(call, call.actor.session)
+        await gateway_login.revoke(call, call.actor.session)
     await call.store.audit.append("auth.login.success", "admin", "admin", None, call.ip)
-    return Reply(200, Success(), [await account.begin_session(call)])
+    return Reply(200, Success(), [await gateway_login.begin_session(call)])
 
 
 async def logout(call: Call) -> Reply:
+    """End the caller's session, if there is one, and clear the cookie."""
     if call.actor.session is not None:
-        await account.revoke(call, call.actor.session)
+        await gateway_login.revoke(call, call.actor.session)
         await call.audit("auth.logout", "admin")
-    return Reply(200, Success(), [(b"set-cookie", expired_cookie(account.secure_request(call)))])
+    return Reply(200, Success(), [(b"set-cookie", expired_cookie(gateway_login.secure_request(call)))])
 
 
 async def status(call: Call) -> Reply:
+    """Return whether the caller is logged in or sent a key that may manage; never 401."""
     return Reply(200, LoginStatus(call.actor.known))
 
 
 async def read_require_login(call: Call) -> Reply:
     """Say whether a login is needed.  Must not fail, since the login page depends on it."""
     try:
-        has_password = await account.has_password(call.services)
+        has_password = await gateway_login.has_password(call.services)
         done = has_password or await call.store.config.get("setupComplete", False) is True
-        return Reply(200, LoginNeeded(await account.login_required(call.services), has_password, done))
+        return Reply(200, LoginNeeded(await gateway_login.login_required(call.services), has_password, done))
     except (OmniError, sqlite3.Error):
         return Reply(200, LoginNeeded(True))
 
@@ -84,11 +83,11 @@ async def write_require_login(call: Call) -> Reply:
         raise Invalid(("", "No valid fields to update"))
     headers = []
     if body.password:
-        if not call.actor.known and await account.has_password(call.services):
+        if not call.actor.known and await gateway_login.has_password(call.services):
             raise unauthenticated()
-        await account.set_password(call.services, body.password)
+        await gateway_login.set_password(call.services, body.password)
         if call.actor.session is not None:
-            headers.append(await account.begin_session(call))
+            headers.append(await gateway_login.begin_session(call))
     if body.require_login is not UNSET:
         await call.store.config.set_many({"requireLogin": body.require_login})
     changed = {"requireLogin": body.require_login, "password": bool(body.password)}

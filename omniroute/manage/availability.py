@@ -37,13 +37,18 @@ class Block(NamedTuple):
     since: float | None
 
 
+class Unavailable(Struct, rename="camel"):
+    unavailable_count: int
+    models: list[dict[str, Any]]
+    providers: dict[str, dict[str, Any]]
+
+
 async def read(call: Call) -> Reply:
+    """Return the models that cannot be used now, with milliseconds until they can, and the state of each provider."""
     models = [_gone(call, provider, model, blocks) for provider, model, blocks in _unavailable(call)]
-    breakers = call.services.live.breakers
-    providers = {
-        id: _state(call, id, ALL) | {"breaker": breakers.view(id).state} for id in call.services.snapshot.connections
-    }
-    return Reply(200, {"unavailableCount": len(models), "models": models, "providers": providers})
+    breakers = call.live.breakers
+    providers = {id: _state(call, id, ALL) | {"breaker": breakers.view(id).state} for id in call.snapshot.connections}
+    return Reply(200, Unavailable(len(models), models, providers))
 
 
 async def write(call: Call) -> Reply:
@@ -59,7 +64,7 @@ async def write(call: Call) -> Reply:
 
 
 async def _clear(call: Call, provider: str, model: str) -> Reply:
-    health, id = call.services.live.health, call.services.snapshot.prefixes.get(provider, provider)
+    health, id = call.live.health, call.provider_id(provider)
     removed = False
     for closed in health.closed():
         if closed.provider == id and model in (closed.model, ALL):
@@ -76,7 +81,7 @@ async def _clear(call: Call, provider: str, model: str) -> Reply:
 
 def _targets(call: Call, name: str) -> list[tuple[str, str]]:
     """Return the (provider id, model) pairs to which a request for *name* could go."""
-    snapshot = call.services.snapshot
+    snapshot = call.snapshot
     try:
         route = resolve(snapshot, name)
     except OmniError:
@@ -93,10 +98,10 @@ def _checked(call: Call, provider: str, model: str) -> dict[str, Any]:
         return state
     if not state["accounts"]:
         return {**state, "reason": "No active connection"}
-    if provider in call.services.snapshot.settings.blocked_providers:
+    if provider in call.snapshot.settings.blocked_providers:
         return {**state, "reason": "Provider is blocked"}
     if first is None or state["accountsAvailable"]:
-        wait = math.ceil(call.services.live.breakers.wait(provider))
+        wait = math.ceil(call.live.breakers.wait(provider))
         return {**state, "reason": "Circuit breaker is open", "retryAfter": wait}
     return {**state, "reason": first.reason, "retryAfter": math.ceil(first.until - call.now)}
 
@@ -104,20 +109,20 @@ def _checked(call: Call, provider: str, model: str) -> dict[str, Any]:
 def _state(call: Call, provider: str, model: str) -> dict[str, Any]:
     accounts = len(_accounts(call, provider))
     free = accounts - len(_blocks(call, provider, model))
-    blocked = provider in call.services.snapshot.settings.blocked_providers
-    open = call.services.live.breakers.wait(provider) > 0
+    blocked = provider in call.snapshot.settings.blocked_providers
+    open = call.live.breakers.wait(provider) > 0
     return {"available": free > 0 and not blocked and not open, "accounts": accounts, "accountsAvailable": free}
 
 
 def _unavailable(call: Call) -> Iterator[tuple[str, str, list[Block]]]:
     locked: dict[str, set[str]] = {}
-    health = call.services.live.health
+    health = call.live.health
     for provider, model in (
         *((lock.provider, lock.model) for lock in health.locks()),
         *((closed.provider, closed.model) for closed in health.closed()),
     ):
         locked.setdefault(provider, set()).add(model)
-    for provider, accounts in call.services.snapshot.connections.items():
+    for provider, accounts in call.snapshot.connections.items():
         for model in (ALL, *sorted(locked.get(provider, ()))):
             blocks = _blocks(call, provider, model)
             if blocks and len(blocks) == len(accounts):
@@ -144,7 +149,7 @@ def _blocks(call: Call, provider: str, model: str) -> list[Block]:
 
 def _block(call: Call, account: Connection, model: str) -> Block | None:
     """Return what blocks *account* for *model* (:data:`ALL`: for every model) the longest; None if nothing does."""
-    health = call.services.live.health
+    health = call.live.health
     found = [
         Block(lock.until, lock.reason, lock.since)
         for lock in health.locks()
@@ -163,4 +168,4 @@ def _block(call: Call, account: Connection, model: str) -> Block | None:
 
 
 def _accounts(call: Call, provider: str) -> tuple[Connection, ...]:
-    return call.services.snapshot.connections.get(provider, ())
+    return call.snapshot.connections.get(provider, ())

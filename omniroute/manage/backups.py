@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final, TypedDict
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..clock import iso
 from ..errors import OmniError
+from ..store.backups import BackupRow
 from ..store.stage import Counts, Unfit
-from . import memory
+from . import gateway_login, memory
 from .archive import archive
 from .call import Call, FileBody, Reply, log
 from .refusals import refused
@@ -28,17 +29,61 @@ class RestoreBody(Struct, rename="camel"):
     backup_id: Annotated[str, Meta(min_length=1)]
 
 
+class BackupList(Struct):
+    backups: list[BackupRow]
+
+
+class BackupMade(Struct):
+    """``message`` alone if nothing has changed since the last backup."""
+
+    created: bool | UnsetType = UNSET
+    filename: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+
+
+class Counted(TypedDict):
+    """The numbers of rows that the database now has."""
+
+    connectionCount: int
+    nodeCount: int
+    comboCount: int
+    apiKeyCount: int
+
+
+class Restored(Counted):
+    restored: bool
+    backupId: str
+
+
+class Imported(Counted):
+    imported: bool
+    filename: str
+
+
+class Storage(Struct, rename="camel"):
+    driver: str
+    db_path: str
+    size_bytes: int
+    last_backup_at: str | None
+    backup_count: int
+    retention_days: int
+    data_dir: str
+
+
 async def list_backups(call: Call) -> Reply:
-    return Reply(200, {"backups": await call.store.backups.list()})
+    """Return all backups, newest first; sizes in bytes."""
+    return Reply(200, BackupList(await call.store.backups.list()))
 
 
 async def create(call: Call) -> Reply:
+    """Make a backup now, unless nothing has changed since the last one."""
     await call.store.usage.flush()
     made = await call.store.backups.create()
     if made is None:
-        return Reply(200, {"message": "No changes since last backup (throttled)"})
+        return Reply(200, BackupMade(message="No changes since last backup (throttled)"))
     await call.audit("backup.create", made.name)
-    return Reply(200, {"created": True, "filename": made.name, "size": made.stat().st_size})
+    return Reply(200, BackupMade(True, made.name, made.stat().st_size))
 
 
 async def restore(call: Call) -> Reply:
@@ -49,10 +94,11 @@ async def restore(call: Call) -> Reply:
     except Unfit as error:
         raise OmniError("invalid_request", str(error), status=500) from error
     await _tell(call, "backup.restore", backup_id, counts)
-    return Reply(200, {"restored": True, "backupId": backup_id, **_counts(counts)})
+    return Reply(200, Restored(restored=True, backupId=backup_id, **_counts(counts)))
 
 
 async def export(call: Call) -> Reply:
+    """Send a consistent copy of the database as a download.  Its credentials stay encrypted.  404 without a file."""
     if not call.store.db.path.is_file():
         raise refused(404, "Database file not found")
     await call.store.usage.flush()
@@ -87,7 +133,7 @@ async def import_file(call: Call) -> Reply:
             raise refused(400, str(error)) from error
     name = upload.filename[-200:]
     await _tell(call, "backup.import", name, counts)
-    return Reply(200, {"imported": True, "filename": name, **_counts(counts)})
+    return Reply(200, Imported(imported=True, filename=name, **_counts(counts)))
 
 
 async def storage(call: Call) -> Reply:
@@ -95,26 +141,27 @@ async def storage(call: Call) -> Reply:
     backups = await call.store.backups.list()
     settings = call.services.settings
     size = await asyncio.to_thread(lambda: call.store.db.path.stat().st_size)
-    return Reply(200, {
-        "driver": "sqlite",
-        "dbPath": str(call.store.db.path),
-        "sizeBytes": size,
-        "lastBackupAt": backups[0].created_at if backups else None,
-        "backupCount": len(backups),
-        "retentionDays": await call.store.config.get("logRetentionDays", settings.log_retention_days),
-        "dataDir": str(settings.data_dir),
-    })  # fmt: skip
+    return Reply(200, Storage(
+        driver="sqlite",
+        db_path=str(call.store.db.path),
+        size_bytes=size,
+        last_backup_at=backups[0].created_at if backups else None,
+        backup_count=len(backups),
+        retention_days=await call.store.config.get("logRetentionDays", settings.log_retention_days),
+        data_dir=str(settings.data_dir),
+    ))  # fmt: skip
 
 
 async def _replace(call: Call, source: Path, reason: str) -> Counts:
     """Replace the database, and reload what memory keeps of it.  Raises ``Unfit``."""
-    services, before = call.services, call.services.snapshot
+    services, before, logins = call.services, call.snapshot, await gateway_login.login_state(call.services)
     services.live.uses.save()
 
     async def then() -> None:
+        await gateway_login.keep_ended(services, logins)
         await memory.reload(services.store, services.live, before)
-        if services.cloud is not None and await services.store.config.get("cloudEnabled"):
-            services.cloud.start()
+        if services.peer is not None and await services.store.config.get("cloudEnabled"):
+            services.peer.start()
 
     return await call.store.restore(source, reason, then)
 
@@ -125,7 +172,7 @@ async def _tell(call: Call, action: str, target: str, counts: Counts) -> None:
     log.warning(text, action, target, call.store.backups.folder.name, extra={"request_id": call.request_id})
 
 
-def _counts(counts: Counts) -> dict[str, Any]:
+def _counts(counts: Counts) -> Counted:
     return {
         "connectionCount": counts.connections,
         "nodeCount": counts.nodes,

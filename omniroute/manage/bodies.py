@@ -22,6 +22,7 @@ T = TypeVar("T", bound=Struct)
 Text50 = Annotated[str, Meta(max_length=50)]
 Text200 = Annotated[str, Meta(max_length=200)]
 Text500 = Annotated[str, Meta(max_length=500)]
+Text10k = Annotated[str, Meta(max_length=10_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
 ShortName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
 Rank = Annotated[int, Meta(ge=1, le=100)]
@@ -39,6 +40,11 @@ _KINDS = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
 def decode(raw: bytes, kind: type[T]) -> T:
     """Decode the body as *kind*.  Raises :class:`Invalid` (400) naming each wrong field."""
     return fit(decode_object(raw), kind)
+
+
+def decode_if_sent(raw: bytes, kind: type[T]) -> T:
+    """:func:`decode`, but an empty body is *kind* with its defaults: for DELETE, where the query may say the same."""
+    return decode(raw, kind) if raw else kind()
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:

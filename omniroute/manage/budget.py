@@ -10,9 +10,9 @@ from ..clock import iso
 from ..gateway.budgets import PERIODS, THRESHOLD, Check, Purse, ends, windows
 from ..store.budgets import BudgetRow
 from ..store.keys import KeyRow
-from .bodies import decode
+from .bodies import decode_if_sent
 from .call import Call, Reply
-from .refusals import refused
+from .refusals import existing, refused
 
 _Dollars = Annotated[float, Meta(ge=0, le=1e9)]
 Period = Literal["daily", "weekly", "monthly"]
@@ -124,7 +124,7 @@ class BudgetRemoved(Struct, rename="camel"):
 async def read(call: Call) -> Reply:
     """Show the budget of one key (``?apiKeyId=``), or of all keys that have one."""
     if key_id := call.query.get("apiKeyId") or call.query.get("keyId"):
-        return Reply(200, await _one(call, await _key(call, key_id)))
+        return Reply(200, await _one(call, existing(await call.store.keys.get(key_id), "Key")))
     names = {key.id: key.name for key in await call.store.keys.list()}
     rows = [row for row in await call.store.budgets.list() if row.key_id in names]
     return Reply(200, BudgetList([_item(call, row, names[row.key_id]) for row in rows], len(rows)))
@@ -137,7 +137,7 @@ async def write(call: Call) -> Reply:
     simple = body.limit is not UNSET and body.period is not UNSET
     if not key_id or not (simple or body.daily_limit_usd is not UNSET):
         raise refused(400, _INCOMPLETE)
-    key = await _key(call, key_id)
+    key = existing(await call.store.keys.get(key_id), "Key")
     row = _row(body, key.id)
     await call.store.budgets.set(row)
     limited = any(row.budget.limits)
@@ -152,22 +152,15 @@ async def write(call: Call) -> Reply:
 
 async def delete(call: Call) -> Reply:
     """Remove a budget; query or body name the key."""
-    sent = decode(call.request.body, KeyBody) if call.request.body else KeyBody()
+    sent = decode_if_sent(call.request.body, KeyBody)
     key_id = call.query.get("apiKeyId") or call.query.get("keyId") or sent.api_key_id or sent.key_id
     if not key_id:
         raise refused(400, "apiKeyId is required")
-    key = await _key(call, key_id)
+    key = existing(await call.store.keys.get(key_id), "Key")
     removed = await call.store.budgets.delete(key.id)
     if removed:
         await call.audit("budget.delete", key.id)
     return Reply(200, BudgetRemoved(True, removed, key.id))
-
-
-async def _key(call: Call, id: str) -> KeyRow:
-    key = await call.store.keys.get(id)
-    if key is None:
-        raise refused(404, "Key not found")
-    return key
 
 
 def _row(body: BudgetBody, key_id: str) -> BudgetRow:
@@ -209,7 +202,7 @@ def _check(row: BudgetRow, used: tuple[float, float, float], checks: list[Check]
 
 async def _one(call: Call, key: KeyRow) -> OneBudget:
     row = await call.store.budgets.get(key.id)
-    budgets = call.services.live.budgets
+    budgets = call.live.budgets
     used = budgets.used(key.id)
     shown = row or BudgetRow(key_id=key.id)
     await call.store.usage.flush()
@@ -226,7 +219,7 @@ async def _one(call: Call, key: KeyRow) -> OneBudget:
 
 
 def _item(call: Call, row: BudgetRow, name: str) -> BudgetItem:
-    budgets = call.services.live.budgets
+    budgets = call.live.budgets
     used = budgets.used(row.key_id)
     check = _check(row, used, budgets.checks(Purse(row.key_id, row.budget)))
     place = PERIODS.index(row.period)

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from ..gateway.cache import Cached, Wanted
 from ..gateway.replay import WINDOW
-from .call import Call, Reply
+from .call import Call, Done, Reply
 from .refusals import refused
 
 
@@ -67,14 +67,9 @@ class Cleared(Struct, rename="camel"):
     cleared: int | UnsetType = UNSET
 
 
-class Done(Struct):
-    success: bool
-    message: str
-
-
 async def semantic_view(call: Call) -> SemanticView:
     """Return the current statistics of the semantic cache."""
-    cache, shelf = call.services.live.cache, call.services.live.cache.shelf
+    cache, shelf = call.live.cache, call.live.cache.shelf
     kept, rate = await call.store.semantic_cache.size(), _rate(cache.hits, cache.misses)
     size = len(shelf)
     return SemanticView(
@@ -85,7 +80,8 @@ async def semantic_view(call: Call) -> SemanticView:
 
 
 async def read(call: Call) -> Reply:
-    live = call.services.live
+    """Return sizes and hit rates of the stored answers; times in milliseconds, ``hitRate`` from 0 to 1."""
+    live = call.live
     cache, semantic = live.cache, await semantic_view(call)
     replays = IdempotencyView(live.replays.active, round(WINDOW * 1000))
     config = ConfigView(cache.on, round(cache.limits.ttl * 1000), cache.limits.shared)
@@ -96,11 +92,11 @@ async def clear(call: Call) -> Reply:
     """Empty the cache, or remove what one filter selects: ``model``, ``signature`` or ``staleMs`` (minimum age)."""
     scope = next((name for name in ("model", "signature", "staleMs") if call.query.get(name)), "")
     text = call.query.get(scope, "")
-    before = call.services.clock.time() - _millis(text) / 1000 if scope == "staleMs" else None
+    before = call.now - _millis(text) / 1000 if scope == "staleMs" else None
     kept = await call.store.semantic_cache.delete(
         model=text if scope == "model" else None, signature=text if scope == "signature" else None, before=before
     )
-    count = len(kept | call.services.live.cache.forget(_fits(scope, text, before)))
+    count = len(kept | call.live.cache.forget(_fits(scope, text, before)))
     await call.audit("cache.clear", text or "all", {"removed": count})
     if scope:
         return Reply(200, Cleared(True, scope.removesuffix("Ms"), invalidated=count))
@@ -108,7 +104,8 @@ async def clear(call: Call) -> Reply:
 
 
 async def read_stats(call: Call) -> Reply:
-    shelf = call.services.live.cache.private
+    """Return the statistics of the cache in memory for no-log keys."""
+    shelf = call.live.cache.private
     size = len(shelf)
     return Reply(200, PromptCacheView(
         size, shelf.most, shelf.bytes, shelf.most_bytes, shelf.hits, shelf.misses, shelf.evictions,
@@ -117,7 +114,8 @@ async def read_stats(call: Call) -> Reply:
 
 
 async def clear_stats(call: Call) -> Reply:
-    call.services.live.cache.private.clear()
+    """Empty the cache in memory for no-log keys."""
+    call.live.cache.private.clear()
     await call.audit("cache.clear", "prompt")
     return Reply(200, Done(True, "Cache cleared"))
 

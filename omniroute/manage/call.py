@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from ..clock import Clock
 from ..gateway.job import Gateway
@@ -22,14 +24,12 @@ from ..settings import Settings
 from ..store.store import Store
 from ..upstream.probe import Validation
 from ..upstream.providers import Catalog, Provider
-from .logins import Logins
+from .cli_setup import CliSetup
+from .eval_runs import Evals
+from .login_lockout import LoginLockout
 from .oauth_pending import OAuth
 from .sessions import Session
-
-if TYPE_CHECKING:
-    from .cli_setup import CliSetup
-    from .cloud import CloudSync
-    from .eval_runs import Evals
+from .sync_peer import PeerSync
 
 log = logging.getLogger("omniroute.manage")
 
@@ -44,15 +44,18 @@ ErrorForm = Literal["", "text", "typed"]
 class Probe(Protocol):
     """The part of ``upstream/probe.py`` that the handlers need."""
 
-    def by(self, proxy: Proxy) -> Probe: ...
+    def by(self, proxy: Proxy) -> Probe:
+        """The same probe with *proxy* for all its requests."""
 
     async def validate(
         self, provider: Provider, secret: str, base_url: str = "", data: Mapping[str, Any] | None = None
-    ) -> Validation: ...
+    ) -> Validation:
+        """Test a key.  A failure is returned, never raised."""
 
     async def list_models(
         self, provider: Provider, secret: str, base_url: str = "", data: Mapping[str, Any] | None = None
-    ) -> list[dict[str, Any]]: ...
+    ) -> list[dict[str, Any]]:
+        """The provider's models.  Raises OmniError."""
 
 
 @dataclass(slots=True)
@@ -75,16 +78,17 @@ class Services:
     oauth: OAuth
     local_token: str = ""  # authenticates the command line on this machine; see cli/backend.py
     gateway: Gateway | None = None  # the data plane, if there is one: for calls that the gateway makes to itself
-    logins: Logins = field(default_factory=Logins)
+    lockout: LoginLockout = field(default_factory=LoginLockout)
     metrics: Metrics = field(default_factory=lambda: Metrics(lambda _: None))
     cli: CliSetup | None = None  # made when first needed
-    cloud: CloudSync | None = None
+    peer: PeerSync | None = None
     evals: Evals | None = None  # made when first needed
     editing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by ``one_at_a_time``
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     @property
     def snapshot(self) -> Snapshot:
+        """The configuration in force."""
         return self.store.snapshot
 
 
@@ -96,6 +100,7 @@ class Actor(NamedTuple):
 
     @property
     def known(self) -> bool:
+        """Whether the caller has proved who it is."""
         return self.name != "anonymous"
 
 
@@ -111,10 +116,12 @@ class Call:
 
     @property
     def request(self) -> Request:
+        """The request as it was received."""
         return self.exchange.request
 
     @property
     def params(self) -> dict[str, str]:
+        """The variable parts of the path."""
         return self.exchange.request.params
 
     @property
@@ -124,15 +131,32 @@ class Call:
 
     @property
     def request_id(self) -> str:
+        """The id in ``X-Request-Id``, for logs and errors."""
         return self.exchange.request.id
 
     @property
     def store(self) -> Store:
+        """The persistent data."""
         return self.services.store
 
     @property
+    def live(self) -> Live:
+        """The state of the data plane."""
+        return self.services.live
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The configuration in force."""
+        return self.services.snapshot
+
+    @property
     def now(self) -> float:
+        """The current time in Unix seconds."""
         return self.services.clock.time()
+
+    def provider_id(self, name: str) -> str:
+        """Return the id of the provider with this id, alias or prefix; an unknown name as it is."""
+        return self.snapshot.prefixes.get(name, name)
 
     async def audit(self, action: str, target: str | None = None, details: Mapping[str, object] | None = None) -> None:
         """Write an audit row.  *details* must not hold a secret."""
@@ -153,6 +177,25 @@ class Reply:
     status: int = 200
     body: object = b""
     headers: Headers = field(default_factory=list)
+
+
+class Success(Struct):
+    """The reply of an action that has nothing more to say."""
+
+    success: bool = True
+
+
+class Done(Struct):
+    """The reply of an action that succeeded, for programs and for people."""
+
+    success: bool
+    message: str
+
+
+class Message(Struct):
+    """The reply of an action that succeeded, for people."""
+
+    message: str
 
 
 Handler = Callable[[Call], Awaitable[Reply]]

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from .bodies import decode
+from .bodies import decode_if_sent
 from .call import Call, Reply
 from .refusals import Invalid, refused
 
@@ -42,6 +42,7 @@ class ChainRemoved(Struct):
 
 
 async def read(call: Call) -> Reply:
+    """Return ``{model: [{provider, priority, enabled}]}``, each chain in the order in which it is tried."""
     return Reply(200, await call.store.chains.list())
 
 
@@ -60,8 +61,7 @@ async def write(call: Call) -> Reply:
 
 async def delete(call: Call) -> Reply:
     """Remove a chain; body or query name the model."""
-    sent = decode(call.request.body, ModelBody).model if call.request.body else ""
-    model = (sent or call.query.get("model", "")).strip()
+    model = (decode_if_sent(call.request.body, ModelBody).model or call.query.get("model", "")).strip()
     if not model:
         raise refused(400, "model is required")
     removed = await call.store.chains.delete(model)

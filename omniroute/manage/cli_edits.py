@@ -95,7 +95,7 @@ def _put_back(parent: Document, name: str, before: Any) -> None:
         parent[name] = before
 
 
-# ------------------------------------------------------------------------------------------------------------- claude
+# -- claude
 
 
 def _claude_apply(docs: Documents, wanted: Wanted) -> None:
@@ -117,7 +117,7 @@ def _claude_ours(docs: Documents) -> bool:
     return bool(_get(docs[_SETTINGS], "env", CLAUDE_URL))
 
 
-# -------------------------------------------------------------------------------------------------------------- codex
+# -- codex
 
 
 def _codex_apply(docs: Documents, wanted: Wanted) -> None:
@@ -173,7 +173,7 @@ def _codex_ours(docs: Documents) -> bool:
     return _get(docs[_TOML], "model_providers", NAME) is not None
 
 
-# -------------------------------------------------------------------------------------------------------------- droid
+# -- droid
 
 
 def _droid_apply(docs: Documents, wanted: Wanted) -> None:
@@ -209,7 +209,7 @@ def _droid_mine(item: Any) -> bool:
     return str(_get(item, "id") or "").startswith(_DROID_OURS)
 
 
-# ----------------------------------------------------------------------------------------------------------- openclaw
+# -- openclaw
 
 _CLAW_MODEL: Final = ("agents", "defaults", "model")
 
@@ -252,7 +252,7 @@ def _claw_ours(docs: Documents) -> bool:
     return _get(docs[_CLAW], "models", "providers", NAME) is not None
 
 
-# ----------------------------------------------------------------------------------------------------------- continue
+# -- continue
 
 
 def _continue_apply(docs: Documents, wanted: Wanted) -> None:

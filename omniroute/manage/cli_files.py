@@ -44,6 +44,7 @@ class Home:
         self.backups = backups
 
     def path(self, file: File) -> Path:
+        """Where a tool's file is in this home folder."""
         return self.folder.joinpath(*file.parts)
 
     def read(self, file: File) -> str | None:

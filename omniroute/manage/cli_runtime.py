@@ -44,6 +44,7 @@ class Detector:
         self._known: dict[tuple[str, int, int], tuple[float, bool]] = {}
 
     async def find(self, tool: Tool) -> Presence:
+        """Look for the tool's program and run it once to see that it works; never raises."""
         given = self._settings.cli_bins.get(tool.id)
         commands = (given,) if given else tool.commands
         mode = self._settings.cli_mode

@@ -6,14 +6,16 @@ import asyncio
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType, field, to_builtins
+from msgspec.structs import asdict
 
 from ..errors import OmniError
-from ..upstream.credentials import check_base_url
+from ..upstream.base_url import check_base_url
 from .access import is_local
-from .bodies import Text200, Text500, clean_key, decode
-from .call import Call, Reply
+from .bodies import Text200, Text500, clean_key, decode_if_sent
+from .call import Call, Done, Reply, flag
 from .cli_edits import CLAUDE_RESET, CLAUDE_URL, Wanted, with_version
 from .cli_files import CopyRow
+from .cli_runtime import Presence
 from .cli_setup import CliSetup
 from .cli_tools import TOOLS, Tool
 from .refusals import Invalid, refused
@@ -35,13 +37,7 @@ class ToolBody(Struct, rename="camel"):
     model: Text200 = ""
 
 
-class Runtime(Struct, rename="camel"):
-    installed: bool
-    runnable: bool
-    command: str | None
-    command_path: str | None
-    runtime_mode: str
-    reason: str | None
+class Runtime(Presence, rename="camel", kw_only=True, frozen=True):
     requires_binary: bool
     tool_id: str
     config_path: str
@@ -78,21 +74,19 @@ class CopyList(Struct):
     backups: list[CopyRow]
 
 
-class Message(Struct):
-    success: bool
-    message: str
-
-
 async def runtime(call: Call) -> Reply:
+    """Return whether the tool's program was found and runs, and where its configuration is.  404 for an unknown tool."""
     tool = _tool(call.params["toolId"])
     setup = _setup(call)
     found = await setup.detector.find(tool)
-    path = str(setup.home.path(tool.files[0]))
-    return Reply(200, {**to_builtins(found), "requiresBinary": tool.requires_binary, "toolId": tool.id, "configPath": path,
-                       "message": _MESSAGES.get(found.reason or "", "CLI detected")})  # fmt: skip
+    return Reply(200, Runtime(
+        **asdict(found), requires_binary=tool.requires_binary, tool_id=tool.id,
+        config_path=str(setup.home.path(tool.files[0])), message=_MESSAGES.get(found.reason or "", "CLI detected"),
+    ))  # fmt: skip
 
 
 async def status(call: Call) -> Reply:
+    """Return the state of all tools, by id; they are examined at the same time."""
     setup = _setup(call)
     moments = await setup.configured_at()
     states = await asyncio.gather(*(_state(setup, tool, moments) for tool in TOOLS.values()))
@@ -142,7 +136,8 @@ async def guide(call: Call) -> Reply:
 
 
 async def _configure(call: Call, tool: Tool) -> Reply:
-    preview = _check_writable(call)
+    preview = bool(flag(call.query.get("preview")))
+    _check_writable(call, preview=preview)
     wanted = _wanted(call, tool)
     diff = await _setup(call).configure(tool, wanted, preview=preview)
     if not preview:
@@ -156,11 +151,13 @@ async def reset(call: Call) -> Reply:
 
 
 async def guide_reset(call: Call) -> Reply:
+    """Remove what the gateway wrote for a tool that is set up by hand.  404 for any other tool."""
     return await _reset(call, _tool(call.params["toolId"], _GUIDED))
 
 
 async def _reset(call: Call, tool: Tool) -> Reply:
-    preview = _check_writable(call)
+    preview = bool(flag(call.query.get("preview")))
+    _check_writable(call, preview=preview)
     diff = await _setup(call).reset(tool, preview=preview)
     if not preview:
         await call.audit("cli.reset", tool.id)
@@ -168,28 +165,30 @@ async def _reset(call: Call, tool: Tool) -> Reply:
 
 
 async def list_copies(call: Call) -> Reply:
+    """Return the copies of the configuration files of ``?tool=``, or of all tools; sizes in bytes."""
     name = call.query.get("tool", "")
     tool = _tool(name) if name else None
     return Reply(200, CopyList(name or None, await _setup(call).copies(tool)))
 
 
 async def restore_copy(call: Call) -> Reply:
+    """Put a copy back in place of the configuration file.  403 when writing is disabled, 404 for an unknown copy."""
     tool, copy_id = _copy(call.body)
     _check_writable(call)
     path = await _setup(call).restore(tool, copy_id)
     await call.audit("cli.restore", tool.id, {"backup": copy_id})
-    return Reply(200, Message(True, f"{path} was restored"))
+    return Reply(200, Done(True, f"{path} was restored"))
 
 
 async def delete_copy(call: Call) -> Reply:
     """Delete a backup; body or query name it."""
-    sent = decode(call.request.body, CopyBody) if call.request.body else CopyBody()
+    sent = decode_if_sent(call.request.body, CopyBody)
     asked = CopyBody(sent.tool or call.query.get("tool", ""), sent.backup_id or call.query.get("backupId", ""))
     tool, copy_id = _copy(asked)
     _check_writable(call)
     await _setup(call).forget(tool, copy_id)
     await call.audit("cli.backup_delete", tool.id, {"backup": copy_id})
-    return Reply(200, Message(True, "Backup deleted"))
+    return Reply(200, Done(True, "Backup deleted"))
 
 
 async def unsupported(call: Call) -> Reply:
@@ -224,14 +223,12 @@ def _written(call: Call, tool: Tool, what: str, diff: str) -> Written:
     return Written(True, f"{tool.label} settings {what}", UNSET if toml else path, path if toml else UNSET, diff)
 
 
-def _check_writable(call: Call) -> bool:
-    """Return whether only a preview is asked for.  Raises OmniError 403 if writing is not allowed."""
-    preview = call.query.get("preview") in ("1", "true")
+def _check_writable(call: Call, *, preview: bool = False) -> None:
+    """Raise OmniError 403 if writing is not allowed; a *preview* writes nothing, but shows what is in the files."""
     if not preview and not call.services.settings.cli_writes:
         raise refused(403, "CLI config writes are disabled (CLI_ALLOW_CONFIG_WRITES=false)")
     if not (call.actor.known or is_local(call)):
         raise refused(403, "CLI config writes need a login, or a caller on this machine")
-    return preview
 
 
 def _wanted(call: Call, tool: Tool) -> Wanted:

@@ -46,6 +46,7 @@ class CliSetup:
         self._turn = asyncio.Lock()
 
     async def show(self, tool: Tool) -> Shown:
+        """What the tool's configuration says, and whether it leads to the gateway."""
         return await asyncio.to_thread(self._show, tool)
 
     def _show(self, tool: Tool) -> Shown:
@@ -126,9 +127,11 @@ class CliSetup:
             await asyncio.to_thread(self.home.write, tool, change.file, change.text, self._clock.time())
 
     async def configured_at(self) -> dict[str, str]:
+        """Tool id -> when the gateway last configured it (ISO 8601)."""
         return await self._state.configured_at()
 
     async def copies(self, tool: Tool | None) -> list[CopyRow]:
+        """The copies of the files of one tool, or of all."""
         tools = [tool] if tool else [*TOOLS.values()]
         return await asyncio.to_thread(lambda: [row for one in tools for row in self.home.copies(one)])
 
@@ -138,5 +141,6 @@ class CliSetup:
             return str(await asyncio.to_thread(self.home.restore, tool, copy_id, self._clock.time()))
 
     async def forget(self, tool: Tool, copy_id: str) -> None:
+        """Delete a copy.  Raises OmniError when there is no such copy."""
         async with self._turn:
             await asyncio.to_thread(self.home.forget, tool, copy_id)

@@ -10,11 +10,10 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from ..log import redact
+from ..log import MASK, redact
 from .cli_edits import Document
 from .cli_tools import File
 
-MASK: Final = "****"
 _LOGIN: Final = re.compile(r"//[^/\s@:]*:[^/\s@]*@")  # user and password in a URL
 _SECRET: Final = re.compile(
     r"(?i)token(?!s)|secret|passw|api[_-]?key|credential|authorization|cookie|private|(?<!env)_key$|_pat$"
@@ -63,6 +62,7 @@ def _toml(text: str) -> Document:
 
 
 def render(file: File, document: Document) -> str:
+    """The text of *document* in the file's format."""
     if file.format == "toml":
         import tomlkit
 

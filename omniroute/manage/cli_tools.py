@@ -20,6 +20,7 @@ class File(NamedTuple):
 
     @property
     def name(self) -> str:
+        """The name without folders."""
         return self.parts[-1]
 
 
@@ -34,6 +35,7 @@ class Tool(NamedTuple):
 
     @property
     def requires_binary(self) -> bool:
+        """Whether the tool has a program of its own to look for."""
         return bool(self.commands)
 
 

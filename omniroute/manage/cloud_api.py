@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from ..clock import iso
+from ..log import MASK
 from ..store.connections import ConnectionRow
 from . import aliases
 from .bodies import Text200, clean_key
-from .call import Call, Reply
-from .refusals import Invalid, refused
+from .call import Call, Done, Reply
+from .refusals import Invalid, existing, refused
 from .tokens import recover
 
-_MASK: Final = "****"
 _Token = Annotated[str, Meta(max_length=20_000)]
 
 
@@ -66,12 +66,8 @@ class CloudAliasSet(Struct):
     message: str
 
 
-class Message(Struct):
-    success: bool
-    message: str
-
-
 async def auth(call: Call) -> Reply:
+    """Return the active accounts, with masked keys, and the model aliases, for a client with a gateway key."""
     rows = await call.store.connections.list()
     return Reply(200, CloudAuth([_view(row) for row in rows if row.is_active], await call.store.aliases.list()))
 
@@ -83,7 +79,7 @@ def _view(row: ConnectionRow) -> CloudConnection:
         has_api_key=row.has_api_key,
         has_access_token=row.has_access_token,
         has_refresh_token=row.has_refresh_token,
-        masked_api_key=_MASK if row.has_api_key else None,
+        masked_api_key=MASK if row.has_api_key else None,
         project_id=row.project_id,
         expires_at=row.expires_at,
         priority=row.priority,
@@ -108,32 +104,32 @@ async def update_credentials(call: Call) -> Reply:
     if tokens.expires_in is not None:
         changes["expires_in"] = tokens.expires_in
         changes["expires_at"] = iso(call.now + tokens.expires_in)
-    rows = await call.store.connections.list(call.services.snapshot.prefixes.get(provider, provider), is_active=True)
+    rows = await call.store.connections.list(call.provider_id(provider), is_active=True)
     if not rows:
         raise refused(404, f"No active connection found for provider: {provider}")
     await call.store.connections.update(rows[0].id, **changes)
     if "access_token" in changes:
-        call.services.live.tokens.forget(rows[0].id)
-        recover(call.services.live.health, rows[0].id)
+        call.live.tokens.forget(rows[0].id)
+        recover(call.live.health, rows[0].id)
     await call.audit("provider.credentials", rows[0].id, {"changed": sorted(changes)})
-    return Reply(200, Message(True, f"Credentials updated for provider: {provider}"))
+    return Reply(200, Done(True, f"Credentials updated for provider: {provider}"))
 
 
 async def resolve(call: Call) -> Reply:
+    """Return the provider and model of an alias.  400 without one, 404 for one that does not exist."""
     alias = call.body.alias.strip()
     if not alias:
         raise refused(400, "Missing alias")
-    target = call.services.snapshot.aliases.get(alias)
-    if target is None:
-        raise refused(404, "Alias not found")
+    target = existing(call.snapshot.aliases.get(alias), "Alias")
     provider, slash, model = target.partition("/")
     if not slash:
-        offering = call.services.snapshot.models.get(target, ())
-        provider, model = offering[0] if offering else call.services.snapshot.default_provider, target
+        offering = call.snapshot.models.get(target, ())
+        provider, model = offering[0] if offering else call.snapshot.default_provider, target
     return Reply(200, Resolved(alias, provider, model))
 
 
 async def list_aliases(call: Call) -> Reply:
+    """Return the model aliases, for a client with a gateway key."""
     return await aliases.list_aliases(call)
 
 

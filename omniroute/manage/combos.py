@@ -17,7 +17,7 @@ from ..store.combos import ComboRow, as_json
 from ..store.config import sound
 from .bodies import given, given_json
 from .call import Call, Reply, one_at_a_time
-from .refusals import refused
+from .refusals import existing, refused
 
 TEST_SECONDS: Final = 15.0
 _MOST_MODELS: Final = 200
@@ -124,15 +124,18 @@ class Defaults(Struct, rename="camel"):
 
 
 async def list_combos(call: Call) -> Reply:
+    """Return all combos, sorted by name, inactive ones too."""
     return Reply(200, {"combos": [as_json(row) for row in await call.store.combos.list()]})
 
 
 async def read(call: Call) -> Reply:
+    """Return one combo.  404 for an unknown id."""
     return Reply(200, as_json(await _found(call)))
 
 
 @one_at_a_time
 async def create(call: Call) -> Reply:
+    """Add a combo and return it, unwrapped.  400 for a name in use, a cycle, or combos nested too deeply."""
     body: ComboBody = call.body
     fields = given(body) | {"models": msgspec.to_builtins(body.models), "config": kept(body.config)}
     await _check(call, ComboRow(**{**fields, "id": ""}))
@@ -154,7 +157,7 @@ async def change(call: Call) -> Reply:
     await _check(call, row)
     row = await call.store.combos.update(row)
     if row.name != before:
-        call.services.live.combos.forget(before)
+        call.live.combos.forget(before)
     await call.audit("combo.update", row.name, {"changed": sorted(given_json(call.body))})
     return Reply(200, as_json(row))
 
@@ -163,20 +166,15 @@ async def change(call: Call) -> Reply:
 async def delete(call: Call) -> Reply:
     """Delete a combo, also from the combos that contain it; ``removedFrom`` names those."""
     row = await _found(call)
-    others = await call.store.combos.delete(row.id)
-    if others is None:
-        raise refused(404, "Combo not found")
-    call.services.live.combos.forget(row.name)
+    others = existing(await call.store.combos.delete(row.id), "Combo")
+    call.live.combos.forget(row.name)
     more = {"removedFrom": others} if others else {}
     await call.audit("combo.delete", row.name, more)
     return Reply(200, {"success": True, **more})
 
 
 async def _found(call: Call) -> ComboRow:
-    row = await call.store.combos.get(call.params["id"])
-    if row is None:
-        raise refused(404, "Combo not found")
-    return row
+    return existing(await call.store.combos.get(call.params["id"]), "Combo")
 
 
 def kept(config: Struct) -> dict[str, Any]:
@@ -219,7 +217,7 @@ def _reach(combos: Mapping[str, ComboRow], name: str, seen: set[str]) -> set[str
 
 async def metrics(call: Call) -> Reply:
     """Show the metrics of one combo (``?combo=``), or of all."""
-    found = call.services.live.combos.metrics()
+    found = call.live.combos.metrics()
     name = call.query.get("combo")
     if not name:
         return Reply(200, {"metrics": found})
@@ -229,8 +227,9 @@ async def metrics(call: Call) -> Reply:
 
 
 async def reset_metrics(call: Call) -> Reply:
+    """Set one combo's metrics (``?combo=``) back to zero, or all of them."""
     name = call.query.get("combo", "")
-    call.services.live.combos.reset(name)
+    call.live.combos.reset(name)
     await call.audit("combo.metrics.reset", name or None)
     return Reply(
         200, {"success": True, "message": f'Metrics reset for combo "{name}"' if name else "All combo metrics reset"}
@@ -242,11 +241,9 @@ async def test(call: Call) -> Reply:
     name = call.body.combo_name.strip()
     if not name:
         raise refused(400, "comboName is required")
-    row = next((row for row in await call.store.combos.list() if row.name == name), None)
-    if row is None:
-        raise refused(404, "Combo not found")
+    row = existing(next((row for row in await call.store.combos.list() if row.name == name), None), "Combo")
     entries = tuple(ComboEntry(model, weight) for model, weight in row.entries)
-    snapshot = call.services.live.snapshot
+    snapshot = call.snapshot
     lineup = make_lineup(snapshot, find_combo(snapshot, name) or Combo(row.id, name, entries, row.strategy))
     if not lineup.members:
         raise refused(400, "Combo has no models")
@@ -278,6 +275,7 @@ async def _try(call: Call, name: str, provider: str, model: str) -> TestRow:
 
 
 async def read_defaults(call: Call) -> Reply:
+    """Return the defaults of all combos and what overrides them by provider; times in milliseconds."""
     stored = sound(await call.store.config.all())
     overrides = stored.get("providerOverrides", {})
     return Reply(200, Defaults({**DEFAULTS, **stored.get("comboDefaults", {})}, overrides))

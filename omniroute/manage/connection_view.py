@@ -6,12 +6,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from ..clock import iso, parse_iso
+from ..clock import iso
 from ..gateway.health import AccountHealth
 from ..gateway.uses import NEVER, Use
 from ..store.connections import ConnectionRow
-
-_SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "cookie", "credential")
+from ..store.private_fields import without_secrets
 
 
 class ConnectionView(Struct, rename="camel", kw_only=True, omit_defaults=True):
@@ -71,10 +70,13 @@ _SAME: Final = frozenset(ConnectionView.__struct_fields__) - {"provider_specific
 _TIMES: Final = frozenset({"last_error_at", "rate_limited_until", "last_used_at"})
 
 
-def view(row: ConnectionRow, live: AccountHealth, use: Use = NEVER, last_call: str | None = None) -> ConnectionView:
+def view(
+    row: ConnectionRow, live: AccountHealth, use: Use = NEVER, last_call: str | None = None, unopened: str | None = None
+) -> ConnectionView:
     """Show *row* with the health and last use in memory, which are newer than the stored ones.
 
-    *last_call* is the time of the last logged call (ISO 8601): only some strategies record the last use.
+    *last_call* is the time of the last logged call (ISO 8601): only some strategies record the last use.  *unopened* is the
+    reason why its secret cannot be decrypted, which no call has found out: such an account is never called.
     """
     values: dict[str, Any] = {name: getattr(row, name) for name in _SAME}
     if live.test_status != "unknown" or live.troubled:
@@ -84,22 +86,10 @@ def view(row: ConnectionRow, live: AccountHealth, use: Use = NEVER, last_call: s
     for name in _TIMES:
         if isinstance(values[name], float):
             values[name] = iso(values[name])
+    if unopened is not None:
+        values |= {
+            "test_status": "error", "last_error": unopened, "last_error_type": "auth_missing", "last_error_source": "local",
+        }  # fmt: skip
     values["last_used_at"] = max(values["last_used_at"] or "", last_call or "") or None
-    data = {name: value for name, value in row.provider_specific_data.items() if value is not None and not is_secret(name)}
+    data = {name: value for name, value in without_secrets(row.provider_specific_data).items() if value is not None}
     return ConnectionView(**values, provider_specific_data=data or None)
-
-
-def is_secret(name: str) -> bool:
-    """Whether the name of a ``providerSpecificData`` field suggests a credential."""
-    return name.lower().endswith(_SECRET_WORDS)
-
-
-def unix(text: str | None) -> float | None:
-    """Convert an ISO 8601 time to Unix seconds; None if it is malformed or outside what :func:`iso` can show."""
-    try:
-        moment = parse_iso(text) if text else None
-        if moment is not None:
-            iso(moment)
-    except (ValueError, OverflowError):
-        return None
-    return moment

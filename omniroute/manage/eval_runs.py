@@ -63,6 +63,7 @@ class Run:
         return report(self.suite, (result for result in ordered if result is not None), self.model)
 
     def view(self, *, whole: bool = True) -> RunView:
+        """The run as the API shows it; without its single results unless *whole*."""
         return RunView(
             run_id=self.id,
             suite_id=self.suite.id,
@@ -86,9 +87,11 @@ class Runs:
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     def list(self) -> list[Run]:
+        """All runs that are kept, oldest first."""
         return [*self._runs.values()]
 
     def get(self, run_id: str) -> Run | None:
+        """One run; None for an unknown id."""
         return self._runs.get(run_id)
 
     def start(self, gateway: Gateway, suite: Suite, model: str) -> Run:

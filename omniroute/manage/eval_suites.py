@@ -115,6 +115,7 @@ def failed(case: Case, error: str, duration_ms: int) -> Result:
 
 
 def report(suite: Suite, results: Iterable[Result], model: str = "") -> Report:
+    """Add up *results*; ``pass_rate`` is in whole percent."""
     listed = [*results]
     passed, total = sum(result.passed for result in listed), len(listed)
     summary = Summary(total, passed, total - passed, round(100 * passed / total) if total else 0)
@@ -192,4 +193,4 @@ def _compiles(case: Case) -> None:
     try:
         regex.compile(case.expected.value)
     except (regex.error, RecursionError) as error:
-        raise ValueError(f"case {case.id}: the pattern is none: {error}") from None
+        raise ValueError(f"case {case.id}: invalid pattern: {error}") from None

@@ -10,7 +10,7 @@ from .bodies import Name
 from .call import Call, Reply
 from .eval_runs import Evals, Run, RunView
 from .eval_suites import CaseView, Report, Suite, judge, report
-from .refusals import Invalid, refused
+from .refusals import Invalid, existing, refused
 
 
 class EvalBody(Struct, rename="camel", kw_only=True):
@@ -52,11 +52,13 @@ class Stopped(Struct, rename="camel"):
 
 
 async def list_suites(call: Call) -> Reply:
+    """Return all suites, the built-in ones and those in the data directory, without what is expected."""
     suites = await asyncio.to_thread(_evals(call).suites.all)
     return Reply(200, [_view(suite) for suite in suites.values()])
 
 
 async def read(call: Call) -> Reply:
+    """Return one suite with what is expected of each answer.  404 for an unknown id."""
     return Reply(200, await _suite(call, call.params["suiteId"]))
 
 
@@ -78,10 +80,12 @@ async def run(call: Call) -> Reply:
 
 
 async def list_runs(call: Call) -> Reply:
+    """Return the runs, newest first, without their single results."""
     return Reply(200, RunList([run.view(whole=False) for run in reversed(_evals(call).runs.list())]))
 
 
 async def read_run(call: Call) -> Reply:
+    """Return one run with its results so far.  404 for an unknown id."""
     return Reply(200, _run(call).view())
 
 
@@ -111,10 +115,7 @@ async def _suite(call: Call, suite_id: str) -> Suite:
 
 
 def _run(call: Call) -> Run:
-    found = _evals(call).runs.get(call.params["runId"])
-    if found is None:
-        raise refused(404, "Run not found")
-    return found
+    return existing(_evals(call).runs.get(call.params["runId"]), "Run")
 
 
 def _judge_all(suite: Suite, outputs: dict[str, str]) -> Report:

@@ -10,7 +10,7 @@ from ..gateway.explain import Explanation
 from ..gateway.explain import explain as told
 from ..gateway.snapshot import GatewayKey
 from .call import Call, Reply
-from .refusals import Invalid, refused
+from .refusals import Invalid, existing
 
 _Text = Annotated[str, Meta(max_length=512)]
 Operation = Literal[
@@ -28,6 +28,7 @@ class ExplainBody(Struct, rename="camel"):
 
 
 async def explain(call: Call) -> Reply:
+    """Return how a call would be routed now, without sending it.  400 without a model, 404 for an unknown key."""
     body: ExplainBody = call.body
     if not body.model:
         raise Invalid(("model", "Model is required"))
@@ -41,7 +42,4 @@ async def explain(call: Call) -> Reply:
 def _key(call: Call, wanted: str | None) -> GatewayKey | None:
     if wanted is None:
         return None
-    found = next((key for key in call.services.snapshot.keys.values() if key.id == wanted), None)
-    if found is None:
-        raise refused(404, "Key not found")
-    return found
+    return existing(next((key for key in call.snapshot.keys.values() if key.id == wanted), None), "Key")

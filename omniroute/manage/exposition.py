@@ -43,6 +43,7 @@ class _One:
         self._family = family
 
     def collect(self) -> list[Metric]:
+        """What the exporter asks for: the one family."""
         return [self._family]
 
 

@@ -60,6 +60,7 @@ class FilterView(Struct, rename="camel"):
 
 
 async def read(call: Call) -> Reply:
+    """Return mode and lists, and the temporary bans that still last, in milliseconds."""
     return Reply(200, _view(await _stored(call), call.now))
 
 

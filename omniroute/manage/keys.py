@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -10,8 +11,8 @@ from ..clock import iso, parse_iso
 from ..store.keys import DEFAULT_SCOPES, KeyRow
 from ..store.publish import expiry
 from .bodies import Name, given
-from .call import Call, Reply, whole
-from .refusals import Invalid, refused
+from .call import Call, Message, Reply, whole
+from .refusals import Invalid, existing, refused
 
 Scope = Literal["inference", "manage"]
 Scopes = Annotated[list[Scope], Meta(min_length=1)]
@@ -69,6 +70,15 @@ class NewKey(Struct, rename="camel", kw_only=True):
     expires_at: str | None
 
 
+class KeyChanged(Struct, rename="camel", kw_only=True):
+    message: str
+    allowed_models: list[str]
+    no_log: bool
+    scopes: list[str]
+    name: str
+    expires_at: str | None
+
+
 def _view(call: Call, row: KeyRow) -> KeyView:
     ends = expiry(row.expires_at)
     return KeyView(
@@ -86,6 +96,7 @@ def _view(call: Call, row: KeyRow) -> KeyView:
 
 
 async def list_keys(call: Call) -> Reply:
+    """Return the keys, masked, from ``?offset=``, at most ``?limit=``; ``total`` counts all of them."""
     rows = await call.store.keys.list()
     start = whole(call.query.get("offset"), 0, 0, len(rows))
     end = start + whole(call.query.get("limit"), len(rows), 0, len(rows))
@@ -93,13 +104,13 @@ async def list_keys(call: Call) -> Reply:
 
 
 async def read(call: Call) -> Reply:
-    row = await call.store.keys.get(call.params["id"])
-    if row is None:
-        raise refused(404, "Key not found")
+    """Return one key, masked and unwrapped.  404 for an unknown id."""
+    row = existing(await call.store.keys.get(call.params["id"]), "Key")
     return Reply(200, _view(call, row))
 
 
 async def create(call: Call) -> Reply:
+    """Make a key.  Its text is in this answer and nowhere else."""
     body: KeyBody = call.body
     name = body.name or body.label
     if name is None:
@@ -108,7 +119,7 @@ async def create(call: Call) -> Reply:
         name.strip(),
         allowed_models=body.allowed_models,
         no_log=body.no_log,
-        scopes=list(dict.fromkeys(body.scopes or DEFAULT_SCOPES)),
+        scopes=_distinct(body.scopes or DEFAULT_SCOPES),
         expires_at=_moment(body.expires_at),
     )
     await call.audit("key.create", row.id, {"name": row.name, "scopes": row.scopes})
@@ -120,6 +131,7 @@ async def create(call: Call) -> Reply:
 
 
 async def change(call: Call) -> Reply:
+    """Set the given fields of a key, from the next request on.  404 for an unknown id."""
     changes = given(call.body)
     if not changes:
         raise Invalid(("allowedModels", _TEXTS["allowedModels"]))
@@ -127,22 +139,27 @@ async def change(call: Call) -> Reply:
         changes["expires_at"] = _moment(changes["expires_at"])
     if "name" in changes:
         changes["name"] = changes["name"].strip()
-    row = await call.store.keys.update(call.params["id"], **changes)
-    if row is None:
-        raise refused(404, "Key not found")
+    if "scopes" in changes:
+        changes["scopes"] = _distinct(changes["scopes"])
+    row = existing(await call.store.keys.update(call.params["id"], **changes), "Key")
     await call.audit("key.update", row.id, {"changed": sorted(changes)})
     shown = _view(call, row)
-    return Reply(200, {
-        "message": "Permissions updated successfully", "allowedModels": shown.allowed_models, "noLog": shown.no_log,
-        "scopes": shown.scopes, "name": shown.name, "expiresAt": shown.expires_at,
-    })  # fmt: skip
+    return Reply(200, KeyChanged(
+        message="Permissions updated successfully", allowed_models=shown.allowed_models, no_log=shown.no_log,
+        scopes=shown.scopes, name=shown.name, expires_at=shown.expires_at,
+    ))  # fmt: skip
 
 
 async def delete(call: Call) -> Reply:
+    """Revoke a key at once; its budget goes with it.  404 for an unknown id."""
     if not await call.store.keys.delete(call.params["id"]):
         raise refused(404, "Key not found")
     await call.audit("key.delete", call.params["id"])
-    return Reply(200, {"message": "Key deleted successfully"})
+    return Reply(200, Message("Key deleted successfully"))
+
+
+def _distinct(scopes: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(scopes))
 
 
 def _moment(text: str | None) -> str | None:

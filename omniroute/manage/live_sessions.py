@@ -24,6 +24,7 @@ class SessionList(Struct):
 
 
 async def read(call: Call) -> Reply:
+    """Return the conversations of the last half hour; times in Unix milliseconds, ages in milliseconds."""
     views = [
         SessionView(
             session.id,
@@ -33,6 +34,6 @@ async def read(call: Call) -> Reply:
             session.connection_id or None,
             round((call.now - session.created_at) * 1000),
         )
-        for session in call.services.live.sessions.list()
+        for session in call.live.sessions.list()
     ]
     return Reply(200, SessionList(len(views), views))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..clock import unix_time
 from ..gateway.live import Live
 from ..gateway.snapshot import Snapshot
 from ..store.connections import ConnectionRow
 from ..store.store import Store
-from .connection_view import unix
-from .providers import health_of
+from .connection_health import health_of
 
 
 async def load(store: Store, live: Live) -> None:
@@ -52,7 +52,7 @@ async def reload(store: Store, live: Live, before: Snapshot) -> None:
 
 def _load_account(live: Live, row: ConnectionRow) -> None:
     live.health.restore(row.id, health_of(row))
-    if (used := unix(row.last_used_at)) is not None:
+    if (used := unix_time(row.last_used_at)) is not None:
         live.uses.restore(row.provider, row.id, used, row.consecutive_use_count)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from ..gateway.snapshot import Snapshot
 from ..store.custom_models import CustomModel
 from ..upstream.providers import Provider
@@ -21,9 +23,18 @@ class Offer(NamedTuple):
     source: str
 
 
+class Models(Struct):
+    models: list[dict[str, Any]]
+
+
+class ModelCatalog(Struct):
+    catalog: dict[str, Any]
+    remapped: dict[str, str]
+
+
 async def catalog(call: Call) -> Reply:
     """List every provider, under the alias that addresses it, with its models."""
-    snapshot, custom = call.services.snapshot, await call.store.custom_models.all()
+    snapshot, custom = call.snapshot, await call.store.custom_models.all()
     found: dict[str, Any] = {}
     for provider in snapshot.providers.values():
         alias = alias_of(provider)
@@ -33,12 +44,12 @@ async def catalog(call: Call) -> Reply:
         ]
         active = is_active(snapshot, provider.id)
         found[alias] = {"provider": provider.name, "active": active, "models": models}
-    return Reply(200, {"catalog": found, "remapped": _remapped(call)})
+    return Reply(200, ModelCatalog(found, _remapped(call)))
 
 
 async def list_models(call: Call) -> Reply:
     """List the models of active providers; with ``?all=true`` those of inactive ones too."""
-    snapshot, custom = call.services.snapshot, await call.store.custom_models.all()
+    snapshot, custom = call.snapshot, await call.store.custom_models.all()
     aliases = {target: alias for alias, target in reversed(snapshot.aliases.items())}
     rows = []
     for provider in snapshot.providers.values():
@@ -50,7 +61,7 @@ async def list_models(call: Call) -> Reply:
             name = aliases.get(full) or aliases.get(f"{provider.id}/{offer.id}") or offer.id
             row = {"provider": alias, "model": offer.id, "name": offer.name, "fullModel": full, "alias": name}
             rows.append({**row, "available": available})
-    return Reply(200, {"models": rows})
+    return Reply(200, Models(rows))
 
 
 def offers(snapshot: Snapshot, provider: Provider, custom: dict[str, list[CustomModel]]) -> Iterator[Offer]:
@@ -80,5 +91,5 @@ def is_active(snapshot: Snapshot, provider_id: str) -> bool:
 
 def _remapped(call: Call) -> dict[str, str]:
     """Return the prefixes of subscription logins, each with the provider that serves it now."""
-    prefixes = call.services.snapshot.prefixes
+    prefixes = call.snapshot.prefixes
     return {prefix: prefixes[prefix] for prefix in call.services.catalog.reserved_ids if prefix in prefixes}

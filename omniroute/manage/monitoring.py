@@ -8,7 +8,9 @@ import platform
 import sqlite3
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
+
+from msgspec import Struct
 
 from .. import __version__
 from ..clock import iso
@@ -16,6 +18,30 @@ from ..errors import OmniError
 from ..gateway.ratelimit_headers import Quota
 from .access import open_to
 from .call import Call, Reply, log
+
+
+class HealthReport(TypedDict):
+    """The health; an unknown caller gets only the first three fields."""
+
+    status: str
+    timestamp: str
+    version: str
+    system: NotRequired[dict[str, Any]]
+    uptime: NotRequired[float]
+    memoryUsage: NotRequired[dict[str, int]]
+    activeConnections: NotRequired[int]
+    inFlight: NotRequired[int]
+    providerHealth: NotRequired[dict[str, dict[str, Any]]]
+    circuitBreakers: NotRequired[dict[str, int]]
+    rateLimitStatus: NotRequired[dict[str, Any]]
+    lockouts: NotRequired[list[dict[str, Any]]]
+    setupComplete: NotRequired[bool]
+
+
+class HealthReset(Struct, rename="camel"):
+    success: bool
+    message: str
+    reset_count: int
 
 
 async def health(call: Call) -> Reply:
@@ -30,17 +56,16 @@ async def health(call: Call) -> Reply:
 async def reset(call: Call) -> Reply:
     """Close every breaker, lift every cooldown and lock."""
     count = await lift_all(call)
-    message = f"Reset {count} circuit breaker(s) to healthy state"
-    return Reply(200, {"success": True, "message": message, "resetCount": count})
+    return Reply(200, HealthReset(True, f"Reset {count} circuit breaker(s) to healthy state", count))
 
 
 async def lift_all(call: Call) -> int:
     """Close every breaker, lift every cooldown and lock; return how many providers had any of these."""
-    live = call.services.live
+    live = call.live
     cooling = live.health.cooling()
     troubled = {
         provider
-        for provider, accounts in call.services.snapshot.connections.items()
+        for provider, accounts in call.snapshot.connections.items()
         if any(account.id in cooling or live.health.view(account.id).troubled for account in accounts)
     }
     troubled |= {lock.provider for lock in live.health.locks()} | {closed.provider for closed in live.health.closed()}
@@ -52,13 +77,14 @@ async def lift_all(call: Call) -> int:
     return len(troubled)
 
 
-async def _report(call: Call) -> dict[str, Any]:
-    report: dict[str, Any] = {"status": "healthy", "timestamp": iso(call.now), "version": __version__}
+async def _report(call: Call) -> HealthReport:
+    report: HealthReport = {"status": "healthy", "timestamp": iso(call.now), "version": __version__}
     if not call.actor.known and not await open_to(call):
         return report
-    live = call.services.live
+    live = call.live
     uptime, memory = max(0.0, call.now - call.services.started_at), {"rss": resident_bytes()}
-    return report | {
+    return {
+        **report,
         "system": {
             "version": __version__,
             "nodeVersion": None,
@@ -70,21 +96,21 @@ async def _report(call: Call) -> dict[str, Any]:
         },
         "uptime": uptime,
         "memoryUsage": memory,
-        "activeConnections": sum(map(len, call.services.snapshot.connections.values())),
+        "activeConnections": sum(map(len, call.snapshot.connections.values())),
         "inFlight": sum(live.in_flight.values()),
-        "providerHealth": {name: _provider(call, name) for name in call.services.snapshot.connections},
+        "providerHealth": {name: _provider(call, name) for name in call.snapshot.connections},
         "circuitBreakers": _breakers(call),
         "rateLimitStatus": rate_limit_status(call),
         "lockouts": lockouts(call),
-        "setupComplete": call.services.snapshot.settings.setup_complete or bool(call.services.settings.initial_password),
+        "setupComplete": call.snapshot.settings.setup_complete or bool(call.services.settings.initial_password),
     }
 
 
 def _provider(call: Call, name: str) -> dict[str, Any]:
     """Show one provider's breaker and accounts; ``failures`` are the breaker's, or the number of troubled accounts."""
-    live = call.services.live
+    live = call.live
     breaker = live.breakers.view(name)
-    states = [live.health.view(row.id) for row in call.services.snapshot.connections[name]]
+    states = [live.health.view(row.id) for row in call.snapshot.connections[name]]
     failures = [state.last_error_at for state in states if state.troubled]
     last = max((at for at in (*failures, breaker.last_failure) if at is not None), default=None)
     return {
@@ -96,15 +122,15 @@ def _provider(call: Call, name: str) -> dict[str, Any]:
 
 
 def _breakers(call: Call) -> dict[str, int]:
-    states = [call.services.live.breakers.view(name).state for name in call.services.snapshot.connections]
+    states = [call.live.breakers.view(name).state for name in call.snapshot.connections]
     counts = {"open": states.count("OPEN"), "halfOpen": states.count("HALF_OPEN"), "closed": states.count("CLOSED")}
     return counts | {"total": len(states)}
 
 
 def rate_limit_status(call: Call) -> dict[str, Any]:
     """Return the limits that providers reported, and how long a call would wait, by ``provider:connection``."""
-    limiter, status = call.services.live.limiter, {}
-    for provider, accounts in call.services.snapshot.connections.items():
+    limiter, status = call.live.limiter, {}
+    for provider, accounts in call.snapshot.connections.items():
         for account in accounts:
             said, wait = limiter.said(account.id), limiter.wait(account.id)
             if said or wait:
@@ -127,7 +153,7 @@ def lockouts(call: Call) -> list[dict[str, Any]]:
             "reason": lock.reason,
             "remainingMs": max(0, int((lock.until - call.now) * 1000)),
         }
-        for lock in call.services.live.health.locks()
+        for lock in call.live.health.locks()
     ]
 
 

@@ -8,14 +8,14 @@ from typing import Annotated, ClassVar, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..store.nodes import API_TYPES, TYPES, NodeRow
-from ..upstream.credentials import check_base_url
+from ..upstream.base_url import check_base_url
 from ..upstream.providers import node_provider
 from .bodies import Name, ShortName, clean_key
-from .call import Call, Reply, log
+from .call import Call, Reply, Success, log
+from .connection_health import start_afresh
 from .connection_view import Validity
-from .providers import start_afresh
-from .proxies import probe_of
-from .refusals import Invalid, refused
+from .probes import probe_for_new
+from .refusals import Invalid, existing, refused
 
 _PREFIX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _URL = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"\S")]
@@ -83,11 +83,8 @@ class NodeList(Struct):
     nodes: list[NodeView]
 
 
-class Deleted(Struct):
-    success: bool = True
-
-
 def view(row: NodeRow) -> NodeView:
+    """The row as the API shows it."""
     return NodeView(
         id=row.id, type=row.type, name=row.name, prefix=row.prefix, api_type=row.api_type, base_url=row.base_url,
         created_at=row.created_at, updated_at=row.updated_at,
@@ -95,10 +92,12 @@ def view(row: NodeRow) -> NodeView:
 
 
 async def list_nodes(call: Call) -> Reply:
+    """Return all nodes, oldest first."""
     return Reply(200, NodeList([view(row) for row in await call.store.nodes.list()]))
 
 
 async def create(call: Call) -> Reply:
+    """Add a node; ``warning`` says when another one has the same prefix.  400 for an unusable type, prefix or address."""
     body: NodeBody = call.body
     _check_type(body.type, body.api_type)
     _check_prefix(call, body.prefix)
@@ -115,9 +114,7 @@ async def create(call: Call) -> Reply:
 async def change(call: Call) -> Reply:
     """PUT and PATCH: change a node, and with it its connections."""
     body: NodeChange | NodePatch = call.body
-    before = await call.store.nodes.get(call.params["id"])
-    if before is None:
-        raise refused(404, "Provider node not found")
+    before = existing(await call.store.nodes.get(call.params["id"]), "Provider node")
     if body.prefix is not UNSET and body.prefix.strip() != before.prefix:
         _check_prefix(call, body.prefix)
     if body.base_url is not UNSET:
@@ -125,15 +122,14 @@ async def change(call: Call) -> Reply:
     api_type = body.api_type if before.type == "openai-compatible" and body.api_type is not UNSET else None
     if api_type is not None:
         _check_type(before.type, api_type)
-    row = await call.store.nodes.update(
+    after = await call.store.nodes.update(
         before.id,
         name=body.name.strip() if body.name is not UNSET else None,
         prefix=body.prefix.strip() if body.prefix is not UNSET else None,
         base_url=body.base_url.strip() if body.base_url is not UNSET else None,
         api_type=api_type,
     )
-    if row is None:
-        raise refused(404, "Provider node not found")
+    row = existing(after, "Provider node")
     if (row.base_url, row.api_type) != (before.base_url, before.api_type):
         for connection in await call.store.connections.list(provider=row.id):
             await start_afresh(call, connection, moved=True)
@@ -144,7 +140,7 @@ async def change(call: Call) -> Reply:
 async def _shared_prefix(call: Call, row: NodeRow) -> str:
     """Return a warning, also logged, if another node has the same prefix; else ""."""
     others = [node.name for node in await call.store.nodes.list() if node.prefix == row.prefix and node.id != row.id]
-    snapshot = call.services.snapshot
+    snapshot = call.snapshot
     leads_to = snapshot.prefixes.get(row.prefix)
     if not others or leads_to is None:
         return ""
@@ -155,14 +151,15 @@ async def _shared_prefix(call: Call, row: NodeRow) -> str:
 
 
 async def delete(call: Call) -> Reply:
+    """Delete a node with its accounts and custom models.  404 for an unknown id."""
     id_ = call.params["id"]
     connections = await call.store.connections.list(provider=id_)
     if not await call.store.nodes.delete(id_):
         raise refused(404, "Provider node not found")
     for row in connections:
-        call.services.live.forget(row.id)
+        call.live.forget(row.id)
     await call.audit("node.delete", id_, {"connections": len(connections)})
-    return Reply(200, Deleted())
+    return Reply(200, Success())
 
 
 async def validate(call: Call) -> Reply:
@@ -171,7 +168,7 @@ async def validate(call: Call) -> Reply:
     _check_type(body.type, body.api_type or "chat")
     check_base_url(body.base_url.strip(), call.services.settings.allow_private_urls)
     provider = node_provider("node", body.type, "node", "node", body.base_url, body.api_type or "chat")
-    outcome = await probe_of(call, provider).validate(provider, clean_key(body.api_key))
+    outcome = await probe_for_new(call, provider).validate(provider, clean_key(body.api_key))
     return Reply(200, Validity(outcome.valid, outcome.error))
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from ..upstream.oauth import DeviceCodes, Flow, OAuthClient, Refused, authorize_url, challenge_of
+from .bodies import Text10k
 from .call import Call, Reply
 from .oauth_grants import configured, keep
 from .oauth_pending import CALLBACK_PATH
 from .refusals import Invalid, refused
 
 DEFAULT_REDIRECT: Final = "http://localhost:8080/callback"
-_Text = Annotated[str, Meta(max_length=10_000)]
 _LONGEST_URI: Final = 500
 
 
@@ -33,10 +33,10 @@ class LoginStart(Struct, rename="camel"):
 
 
 class ExchangeBody(Struct, rename="camel", kw_only=True):
-    code: _Text = ""
-    redirect_uri: _Text = ""
-    code_verifier: _Text = ""
-    state: _Text | None = None
+    code: Text10k = ""
+    redirect_uri: Text10k = ""
+    code_verifier: Text10k = ""
+    state: Text10k | None = None
 
 
 class DeviceLogin(DeviceCodes, kw_only=True):
@@ -48,8 +48,8 @@ class DeviceLogin(DeviceCodes, kw_only=True):
 class PollBody(Struct, rename="camel", kw_only=True):
     """``extraData`` is accepted and ignored: a device login needs no further data."""
 
-    device_code: _Text = ""
-    code_verifier: _Text | None = None
+    device_code: Text10k = ""
+    code_verifier: Text10k | None = None
     extra_data: Any = None
 
 
@@ -62,7 +62,8 @@ class NotYet(Struct, rename="camel", kw_only=True):
     pending: bool
 
 
-async def _authorize(call: Call, client: OAuthClient) -> Reply:
+@configured
+async def authorize(call: Call, client: OAuthClient) -> Reply:
     """Return where to send the user, and what to pass on to ``exchange``."""
     redirect = call.query.get("redirect_uri") or _home(call, client.provider)
     _check_redirect(redirect)
@@ -72,7 +73,8 @@ async def _authorize(call: Call, client: OAuthClient) -> Reply:
     return Reply(200, start)
 
 
-async def _exchange(call: Call, client: OAuthClient) -> Reply:
+@configured
+async def exchange(call: Call, client: OAuthClient) -> Reply:
     """Exchange the code from the redirect for tokens, and store the connection."""
     body: ExchangeBody = call.body
     if not body.code or not body.redirect_uri or (client.pkce and not body.code_verifier):
@@ -93,7 +95,8 @@ async def _exchange(call: Call, client: OAuthClient) -> Reply:
     return await keep(call, client.provider, grant, "exchange")
 
 
-async def _device_code(call: Call, client: OAuthClient) -> Reply:
+@configured
+async def device_code(call: Call, client: OAuthClient) -> Reply:
     """Start a login on another device (RFC 8628)."""
     if not client.device_url:
         raise refused(400, "Provider does not support device code flow")
@@ -105,7 +108,8 @@ async def _device_code(call: Call, client: OAuthClient) -> Reply:
     return Reply(200, DeviceLogin(**msgspec.structs.asdict(codes), code_verifier=verifier))
 
 
-async def _poll(call: Call, client: OAuthClient) -> Reply:
+@configured
+async def poll(call: Call, client: OAuthClient) -> Reply:
     """Check whether the user has approved the login on the other device.
 
     A server error is not a refusal: the client may poll again, less often (``slow_down``, RFC 8628 section 3.5).
@@ -122,12 +126,6 @@ async def _poll(call: Call, client: OAuthClient) -> Reply:
         await call.audit("oauth.login.failed", client.provider, {"error": error.error})
         return Reply(200, NotYet(error=error.error, error_description=error.description, pending=False))
     return await keep(call, client.provider, grant, "device")
-
-
-authorize = configured(_authorize)
-exchange = configured(_exchange)
-device_code = configured(_device_code)
-poll = configured(_poll)
 
 
 async def unknown(call: Call) -> Reply:

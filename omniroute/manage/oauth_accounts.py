@@ -12,18 +12,17 @@ from ..errors import OmniError
 from ..gateway.tokens import REAUTH
 from ..upstream.oauth import URLS, ClientFields, Grant, OAuthClient
 from ..upstream.token_endpoint import check_url
-from .bodies import clean_key, given
+from .bodies import Text10k, clean_key, given
 from .call import Call, Reply
 from .oauth_grants import configured, keep, known_provider
 from .refusals import Invalid, refused
 from .tokens import report
 
-_Text = Annotated[str, Meta(max_length=10_000)]
 _MILLIS: Final = 10**11  # larger Unix times are milliseconds
 
 
 class RefreshBody(Struct, rename="camel"):
-    connection_id: _Text = ""
+    connection_id: Text10k = ""
 
 
 class Refreshed(Struct, rename="camel"):
@@ -41,7 +40,7 @@ class ImportBody(Struct, rename="camel", kw_only=True):
     """``expiresAt``: ISO 8601, or Unix seconds or milliseconds."""
 
     access_token: Annotated[str, Meta(min_length=1, max_length=10_000)]
-    refresh_token: _Text | None = None
+    refresh_token: Text10k | None = None
     expires_at: str | int | float | None = None
 
 
@@ -68,7 +67,8 @@ class OneClient(Struct):
     client: ClientView
 
 
-async def _refresh(call: Call, client: OAuthClient) -> Reply:
+@configured
+async def refresh(call: Call, client: OAuthClient) -> Reply:
     """Refresh one account's tokens now."""
     body: RefreshBody = call.body
     row = await call.store.connections.get(body.connection_id)
@@ -78,14 +78,11 @@ async def _refresh(call: Call, client: OAuthClient) -> Reply:
         raise refused(400, "Connection has no refresh token")
     await call.audit("oauth.refresh", row.id, {"provider": row.provider, "name": row.name})
     try:
-        await call.services.live.tokens.refresh(row.id)
+        await call.live.tokens.refresh(row.id)
     except OmniError as error:
         raise refused(400 if error.code == REAUTH else 502, error.message) from None
     after = await call.store.connections.get(row.id)
     return Reply(200, Refreshed(True, after.expires_at if after is not None else None))
-
-
-refresh = configured(_refresh)
 
 
 async def status(call: Call) -> Reply:
@@ -138,15 +135,17 @@ def _moment(given_at: str | int | float | None) -> float | None:
 
 
 async def token_health(call: Call) -> Reply:
+    """Return how many accounts' tokens are fine, expiring or refused, and when they were last checked."""
     rows = await call.store.connections.list()
     checked = call.services.oauth.keeper.last_check_at
-    return Reply(200, report(rows, call.services.live.health, call.now, checked))
+    return Reply(200, report(rows, call.live.health, call.now, checked))
 
 
-# ------------------------------------------------------------------------------------------------ the operator's clients
+# -- the operator's clients
 
 
 async def read_client(call: Call) -> Reply:
+    """Return the provider's OAuth client without its secret.  404 for an unknown provider."""
     return Reply(200, await _shown(call, await known_provider(call)))
 
 

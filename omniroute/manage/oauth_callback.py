@@ -36,7 +36,8 @@ class NotHere(Struct, rename="camel", kw_only=True):
     error_description: str | UnsetType = UNSET
 
 
-async def _start_server(call: Call, client: OAuthClient) -> Reply:
+@configured
+async def start_server(call: Call, client: OAuthClient) -> Reply:
     """Open a loopback port for one login; it closes after 5 minutes."""
     if not client.authorize_url:
         raise refused(400, "Provider does not support the authorization code flow")
@@ -52,7 +53,8 @@ async def _start_server(call: Call, client: OAuthClient) -> Reply:
     return Reply(200, CallbackServer(url, window.verifier, window.redirect_uri, window.port))
 
 
-async def _poll_server(call: Call, client: OAuthClient) -> Reply:
+@configured
+async def poll_server(call: Call, client: OAuthClient) -> Reply:
     """Check whether the redirect has arrived; if so, complete the login."""
     window = call.services.oauth.windows.get(client.provider)
     if window is None:
@@ -70,10 +72,6 @@ async def _poll_server(call: Call, client: OAuthClient) -> Reply:
         await call.audit("oauth.login.failed", client.provider, {"error": error.error})
         return Reply(200, NotHere(error=error.error, error_description=error.description))
     return await keep(call, client.provider, grant, "callback server")
-
-
-start_server = configured(_start_server)
-poll_server = configured(_poll_server)
 
 
 async def callback(call: Call) -> Reply:

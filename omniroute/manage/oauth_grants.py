@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 
 from msgspec import Struct
 
@@ -11,7 +12,8 @@ from ..store.connections import ConnectionRow
 from ..upstream.oauth import URLS, Grant, OAuthClient
 from ..upstream.token_endpoint import check_url
 from .call import Call, Handler, Reply
-from .providers import find_provider, start_afresh
+from .connection_health import start_afresh
+from .providers import find_provider
 from .refusals import refused
 from .tokens import token_columns
 
@@ -49,8 +51,9 @@ async def known_provider(call: Call) -> str:
 
 
 def configured(step: Step) -> Handler:
-    """Return a handler that calls *step*; 404 for unknown providers and 400 for those without an OAuth client."""
+    """Make *step* a handler: 404 for an unknown provider, 400 for one without an OAuth client."""
 
+    @wraps(step)
     async def handler(call: Call) -> Reply:
         provider = await known_provider(call)
         client = await call.store.oauth_clients.get(provider)
@@ -102,7 +105,7 @@ async def _keep_tokens(call: Call, provider: str, grant: Grant) -> ConnectionRow
 
 
 def _label(call: Call, provider: str) -> str:
-    known = call.services.snapshot.providers.get(provider)
+    known = call.snapshot.providers.get(provider)
     return f"{known.name if known is not None else provider} login"
 
 

@@ -34,7 +34,7 @@ class Login(NamedTuple):
     until: float
 
 
-class Logins:
+class PendingLogins:
     """Pending logins by ``state``; each can be taken once, within 10 minutes."""
 
     def __init__(self, clock: Clock) -> None:
@@ -86,6 +86,7 @@ class Window:
 
     @property
     def port(self) -> int:
+        """The port that the vendor redirects to."""
         return self._listener.port
 
     @property
@@ -107,6 +108,7 @@ class Window:
     stream_body = False
 
     def admit(self, request: Request) -> Window:
+        """Refuse everything but the redirect to this machine."""
         if request.method != "GET" or request.path != CALLBACK_PATH:
             raise Refusal(404, page_headers(), page("Not found", "There is nothing here."))
         name = (get(request.headers, b"host") or b"").rpartition(b":")[0]
@@ -115,6 +117,7 @@ class Window:
         return self
 
     async def handle(self, exchange: Exchange) -> None:
+        """Take the code of the redirect, if its ``state`` is the one of this login, and show a page."""
         query = query_of(exchange.request.query)
         if not secrets.compare_digest(query.get("state", "").encode(), self.state.encode()):
             exchange.respond(400, page_headers(), page("Login failed", "This is not the login that was started here."))
@@ -125,6 +128,7 @@ class Window:
         exchange.respond(200, page_headers(), page("Login failed" if self.answer.error else "Login received", text))
 
     def refuse(self, request: Request | None, status: int, message: str) -> tuple[Headers, bytes]:
+        """The page for a request that cannot be read."""
         return page_headers(), page("Not possible", message)
 
 
@@ -135,7 +139,7 @@ class OAuth:
         self.clock = clock
         self.endpoint = endpoint
         self.keeper = keeper
-        self.logins = Logins(clock)
+        self.logins = PendingLogins(clock)
         self.windows: dict[str, Window] = {}  # by provider id
 
     def put_window(self, provider: str, window: Window) -> None:

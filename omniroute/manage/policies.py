@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..gateway.policies import Actions, Conditions, Policy, purse_id
-from .bodies import Name, decode
+from .bodies import Name, decode_if_sent
 from .call import Call, Reply
 from .refusals import Invalid, refused
 from .resilience import circuit_breakers
@@ -89,7 +89,7 @@ async def read(call: Call) -> Reply:
     clock = call.services.clock
     locked = [
         {"identifier": address, "lockedUntil": round((call.now + left) * 1000), "remainingMs": round(left * 1000)}
-        for address, left in call.services.logins.locks(clock.monotonic())
+        for address, left in call.services.lockout.locks(clock.monotonic())
     ]
     return Reply(200, {
         "circuitBreakers": circuit_breakers(call),
@@ -130,12 +130,12 @@ async def write(call: Call) -> Reply:
 
 async def delete(call: Call) -> Reply:
     """Delete a policy; query or body give its id."""
-    id = call.query.get("id") or (decode(call.request.body, IdBody).id if call.request.body else "")
+    id = call.query.get("id") or decode_if_sent(call.request.body, IdBody).id
     if not id:
         raise refused(400, "id is required")
     removed = await call.store.policies.delete(id)
     if removed:
-        call.services.live.budgets.forget(purse_id(id))
+        call.live.budgets.forget(purse_id(id))
         await call.audit("policy.delete", id)
     return Reply(200, PolicyRemoved(True, removed))
 
@@ -146,7 +146,7 @@ async def _unlock(call: Call, body: PolicyBody) -> Reply:
     identifier = body.identifier.strip()
     if not identifier:
         raise refused(400, "identifier is required")
-    if call.services.logins.unlock(identifier):
+    if call.services.lockout.unlock(identifier):
         await call.audit("login.unlock", identifier)
     return Reply(200, Unlocked(True, "unlocked", identifier))
 

@@ -11,6 +11,9 @@ from .call import Call, Reply
 from .models import alias_of, offers
 from .refusals import refused
 
+Prices = dict[str, dict[str, dict[str, Any]]]
+"""Provider id -> model -> prices in US dollars per million tokens."""
+
 
 async def read(call: Call) -> Reply:
     """Show the built-in prices, overridden field by field with the user's."""
@@ -18,6 +21,7 @@ async def read(call: Call) -> Reply:
 
 
 async def defaults(call: Call) -> Reply:
+    """Return the catalogue's prices, in US dollars per million tokens, without the user's."""
     return Reply(200, call.store.pricing.defaults())
 
 
@@ -40,7 +44,7 @@ async def delete(call: Call) -> Reply:
 
 async def models(call: Call) -> Reply:
     """List every provider with the models that can have a price."""
-    snapshot, custom = call.services.snapshot, await call.store.custom_models.all()
+    snapshot, custom = call.snapshot, await call.store.custom_models.all()
     found = {}
     for provider in snapshot.providers.values():
         listed = [{"id": o.id, "name": o.name, "custom": bool(o.source)} for o in offers(snapshot, provider, custom)]

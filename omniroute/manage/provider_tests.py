@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 from uuid import uuid4
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from ..clock import iso
 from ..errors import OmniError
@@ -14,22 +14,23 @@ from ..gateway.tokens import REAUTH
 from ..gateway.usage import CallRecord
 from ..store.call_rows import TEST_MODEL
 from ..store.connections import ConnectionRow
-from ..upstream.credentials import check_base_url, needs_secret, with_login
+from ..upstream.base_url import check_base_url
+from ..upstream.credentials import needs_secret, with_login
 from ..upstream.probe import Validation
 from ..upstream.providers import Provider
 from ..upstream.verdict import Diagnosis, DiagnosisType
-from .bodies import ShortName, Text500, clean_key
+from .bodies import ShortName, Text10k, Text500, clean_key
 from .call import Call, Reply
 from .connection_view import Validity
+from .probes import probe_for, probe_for_new
 from .providers import find_connection, find_provider
-from .proxies import probe_for, probe_of
 from .refusals import Invalid, refused
 
 
 class ValidateBody(Struct, rename="camel", kw_only=True):
     TEXTS: ClassVar = {"provider": "Provider and API key required", "apiKey": "Provider and API key required"}
     provider: ShortName
-    api_key: Annotated[str, Meta(max_length=10_000)] = ""
+    api_key: Text10k = ""
     base_url: Text500 | None = None
 
 
@@ -87,6 +88,7 @@ class Batch(Struct, rename="camel", kw_only=True):
 
 
 async def test_one(call: Call) -> Reply:
+    """Test one account.  A failed test is a 200 with ``valid: false``; 404 for an unknown id."""
     return Reply(200, await _test(call, await find_connection(call)))
 
 
@@ -116,7 +118,7 @@ def _in_mode(call: Call, row: ConnectionRow, body: BatchBody) -> bool:
     if body.mode == "provider":
         return row.provider == body.provider_id
     if body.mode == "compatible":
-        provider = call.services.snapshot.providers.get(row.provider)
+        provider = call.snapshot.providers.get(row.provider)
         return provider is not None and provider.node
     return body.mode in ("all", row.auth_type)
 
@@ -141,7 +143,7 @@ async def validate(call: Call) -> Reply:
     key = clean_key(body.api_key)
     if not key and needs_secret(provider):
         raise Invalid(("apiKey", "Provider and API key required"))
-    outcome = await probe_of(call, provider, body.base_url or "").validate(provider, key, body.base_url or "")
+    outcome = await probe_for_new(call, provider, body.base_url or "").validate(provider, key, body.base_url or "")
     if outcome.diagnosis.type == "unsupported":
         raise refused(400, _NO_VALIDATION)
     return Reply(200, Validity(outcome.valid, outcome.error))
@@ -150,7 +152,7 @@ async def validate(call: Call) -> Reply:
 async def models(call: Call) -> Reply:
     """Return the provider's own list of models, items unchanged."""
     row = await find_connection(call)
-    provider = call.services.snapshot.providers.get(row.provider)
+    provider = call.snapshot.providers.get(row.provider)
     if provider is None:
         raise refused(400, f"Provider {row.provider} does not support models listing")
     stale = row.renew_at <= call.now
@@ -173,19 +175,19 @@ async def _listed(call: Call, row: ConnectionRow, provider: Provider) -> list[di
 
 async def _test(call: Call, row: ConnectionRow) -> TestResult:
     """Test a connection, and record the result in memory, in its row and in the call log."""
-    provider = call.services.snapshot.providers.get(row.provider)
+    provider = call.snapshot.providers.get(row.provider)
     started = call.now
     outcome, refreshed = await _outcome(call, row, provider)
     found, now = outcome.diagnosis, call.now
-    call.services.live.health.tested(
-        row.id,
-        ok=outcome.valid,
-        message=outcome.error or "",
-        kind=found.type,
-        source=found.source,
-        status=outcome.status or 0,
-    )
-    await call.store.connections.update(row.id, last_tested=iso(now), **_marks(outcome, now))
+    if await call.store.connections.update(row.id, last_tested=iso(now), **_marks(outcome, now)) is not None:
+        call.live.health.tested(
+            row.id,
+            ok=outcome.valid,
+            message=outcome.error or "",
+            kind=found.type,
+            source=found.source,
+            status=outcome.status or 0,
+        )
     call.store.usage.put(_record(call, row, outcome, started))
     return TestResult(
         valid=outcome.valid,
@@ -223,7 +225,10 @@ async def _outcome(call: Call, row: ConnectionRow, provider: Provider | None) ->
 
 
 async def _ask(call: Call, row: ConnectionRow, provider: Provider) -> Validation:
-    secret = await call.store.connections.secret(row.id)
+    try:
+        secret = await call.store.connections.secret(row.id)
+    except OmniError as error:  # it cannot be decrypted
+        return _local(Diagnosis("auth_missing", "local", error.message, "undecryptable"))
     proven = with_login(provider, row.auth_type)
     return await probe_for(call, row).validate(proven, secret, row.base_url, row.provider_specific_data)
 
@@ -234,7 +239,7 @@ async def _renew(call: Call, row: ConnectionRow) -> Diagnosis | None:
         text = "The access token has expired and there is no refresh token. Log in again"
         return Diagnosis("token_expired", "oauth", text, "token_expired")
     try:
-        await call.services.live.tokens.refresh(row.id)
+        await call.live.tokens.refresh(row.id)
     except OmniError as error:
         kind: DiagnosisType = "reauth_required" if error.code == REAUTH else "token_refresh_failed"
         return Diagnosis(kind, "oauth", error.message, kind)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ..gateway.health import AccountHealth, Health
+from ..clock import unix_time
+from ..log import MASK
 from ..store.connections import HEALTH, ConnectionRow
-from ..upstream.credentials import check_base_url, needs_secret
+from ..store.private_fields import is_secret
+from ..upstream.base_url import check_base_url
+from ..upstream.credentials import needs_secret
 from ..upstream.providers import Provider
-from .bodies import Name, Rank, ShortName, Text50, Text200, Text500, clean_key, given
-from .call import Call, Reply, flag, one_at_a_time
-from .connection_view import ConnectionList, ConnectionView, OneConnection, is_secret, unix, view
-from .refusals import Invalid, refused
+from .bodies import Name, Rank, ShortName, Text10k, Text50, Text200, Text500, clean_key, given
+from .call import Call, Message, Reply, flag, one_at_a_time
+from .connection_health import apply_sent, start_afresh
+from .connection_view import ConnectionList, ConnectionView, OneConnection, view
+from .refusals import Invalid, existing, refused
 
-_ApiKey = Annotated[str, Meta(max_length=10_000)]
 _Data = Annotated[dict[str, str | int | float | bool | None], Meta(max_length=50)]
 _Short = Text50 | None | UnsetType
 
@@ -25,7 +28,7 @@ _Short = Text50 | None | UnsetType
 class ConnectionBody(Struct, rename="camel", kw_only=True):
     provider: ShortName
     name: Name
-    api_key: _ApiKey | None = None
+    api_key: Text10k | None = None
     priority: Rank | None = None
     global_priority: Rank | None = None
     default_model: Text200 | None = None
@@ -43,7 +46,7 @@ class ConnectionChange(Struct, rename="camel", kw_only=True):
     default_model: Text200 | UnsetType | None = UNSET
     display_name: Text200 | UnsetType | None = UNSET
     is_active: bool | UnsetType = UNSET
-    api_key: _ApiKey | UnsetType = UNSET
+    api_key: Text10k | UnsetType = UNSET
     base_url: Text500 | UnsetType | None = UNSET
     provider_specific_data: _Data | UnsetType = UNSET
     test_status: Text50 | UnsetType = UNSET
@@ -60,20 +63,23 @@ class ConnectionChange(Struct, rename="camel", kw_only=True):
 _TIMES: Final = {"last_error_at": "lastErrorAt", "rate_limited_until": "rateLimitedUntil", "last_tested": "lastTested"}
 
 
-class Message(Struct):
-    message: str
-
-
 async def list_connections(call: Call) -> Reply:
+    """Return the accounts by priority, without secrets; ``?provider=`` and ``?isActive=`` filter."""
     rows = await call.store.connections.list(call.query.get("provider") or None, flag(call.query.get("isActive")))
     return Reply(200, ConnectionList(await _shown(call, rows)))
 
 
 async def _shown(call: Call, rows: Sequence[ConnectionRow]) -> list[ConnectionView]:
-    live, usage = call.services.live, call.store.usage
+    live, usage = call.live, call.store.usage
     await usage.flush()
     last = await usage.last_used(rows[0].id if len(rows) == 1 else None)
-    return [view(row, live.health.view(row.id), live.uses.of(row.id), last.get(row.id)) for row in rows]
+    unopened = call.snapshot.unopened
+    return [
+        view(
+            row, live.health.view(row.id), live.uses.of(row.id), last.get(row.id), unopened.get(row.provider, {}).get(row.id)
+        )
+        for row in rows
+    ]
 
 
 async def _one(call: Call, row: ConnectionRow) -> OneConnection:
@@ -83,6 +89,11 @@ async def _one(call: Call, row: ConnectionRow) -> OneConnection:
 
 @one_at_a_time
 async def create(call: Call) -> Reply:
+    """Add an account, or change the one with the same provider and name (201 too).
+
+    400 for an unknown provider, a key that is missing or only a masked preview, or an address that must not be called; 404
+    for an unknown node.
+    """
     body: ConnectionBody = call.body
     provider = await find_provider(call, body.provider)
     _check_place(call, body.base_url, body.provider_specific_data)
@@ -91,8 +102,8 @@ async def create(call: Call) -> Reply:
     twin = next((row for row in twins if row.name == body.name.strip() and row.auth_type != "oauth"), None)
     if provider.node and twins and twin is None and not call.services.settings.multi_connections_per_node:
         raise refused(400, f"Only one connection is allowed for this {_node_kind(provider.id)} node")
-    kept = twin is not None and twin.has_api_key and "****" in api_key
-    if "****" in api_key and not kept:
+    kept = twin is not None and twin.has_api_key and MASK in api_key
+    if MASK in api_key and not kept:
         raise Invalid(("apiKey", "API key is a masked preview"))
     if not api_key and needs_secret(provider):
         raise Invalid(("apiKey", "API key is required"))
@@ -106,6 +117,7 @@ async def create(call: Call) -> Reply:
 
 
 async def read(call: Call) -> Reply:
+    """Return one account, without secrets.  404 for an unknown id."""
     row = await find_connection(call)
     return Reply(200, await _one(call, row))
 
@@ -116,7 +128,7 @@ async def change(call: Call) -> Reply:
     before = await find_connection(call)
     changes = given(call.body)
     key = clean_key(changes.pop("api_key", ""))
-    if key and "****" not in key and before.auth_type == "apikey":
+    if key and MASK not in key and before.auth_type == "apikey":
         changes["api_key"] = key
     _check_place(call, changes.get("base_url"), changes.get("provider_specific_data"))
     if "provider_specific_data" in changes:
@@ -126,16 +138,14 @@ async def change(call: Call) -> Reply:
     if isinstance(changes.get("error_code"), int):
         changes["error_code"] = str(changes["error_code"])
     for name, shown in _TIMES.items():
-        if changes.get(name) and unix(changes[name]) is None:
+        if changes.get(name) and unix_time(changes[name]) is None:
             raise Invalid((shown, "Invalid ISO 8601 date-time"))
     health = {name: changes[name] for name in changes.keys() & HEALTH}
-    row = await call.store.connections.update(before.id, **changes) if changes else before
-    if row is None:
-        raise refused(404, "Connection not found")
+    row = existing(await call.store.connections.update(before.id, **changes) if changes else before, "Connection")
     if "api_key" in changes or _place(row) != _place(before):
         row = await start_afresh(call, row, moved=_place(row) != _place(before), **health)
     elif health:
-        _set_health(call.services.live.health, row, health.keys())
+        apply_sent(call.live.health, row, health.keys())
     await call.audit("provider.update", row.id, {**_named(row), "changed": sorted(changes)})
     return Reply(200, await _one(call, row))
 
@@ -145,66 +155,19 @@ def _place(row: ConnectionRow) -> dict[str, Any]:
     return {name: value for name, value in row.provider_specific_data.items() if value}
 
 
-async def start_afresh(call: Call, row: ConnectionRow, *, moved: bool = False, **health: Any) -> ConnectionRow:
-    """Reset the health, in memory and in the row, after new credentials or (*moved*) another address.
-
-    *health* are the health columns that were sent with the change.
-    """
-    live = call.services.live
-    live.forget(row.id)
-    if moved:
-        live.breakers.succeed(row.provider)
-        live.health.reopen(row.provider)
-    row = await call.store.connections.update(row.id, **{**_FRESH, **health}) or row
-    live.health.restore(row.id, health_of(row))
-    return row
-
-
-_FRESH: Final = {
-    "test_status": "unknown", "last_error": None, "last_error_at": None, "last_error_type": None, "last_error_source": None,
-    "error_code": None, "backoff_level": 0, "rate_limited_until": None, "last_tested": None,
-}  # fmt: skip
-
-
-def _set_health(live: Health, row: ConnectionRow, sent: Collection[str]) -> None:
-    """Apply the *sent* columns of *row* in memory, where the other ones are newer, if known at all."""
-    state, known = health_of(row), live.view(row.id)
-    if known != AccountHealth():
-        for name in AccountHealth.__struct_fields__:
-            if name not in sent:
-                setattr(state, name, getattr(known, name))
-    live.restore(row.id, state)
-
-
-def health_of(row: ConnectionRow) -> AccountHealth:
-    """Return the stored health of a connection in the data plane's form."""
-    return AccountHealth(
-        test_status=row.test_status,
-        last_error=row.last_error,
-        last_error_at=unix(row.last_error_at),
-        last_error_type=row.last_error_type,
-        last_error_source=row.last_error_source,
-        error_code=row.error_code,
-        backoff_level=row.backoff_level,
-        rate_limited_until=unix(row.rate_limited_until),
-    )
-
-
 async def delete(call: Call) -> Reply:
+    """Delete an account and what is known of it; calls in progress continue.  404 for an unknown id."""
     row = await find_connection(call)
     if not await call.store.connections.delete(row.id):
         raise refused(404, "Connection not found")
-    call.services.live.forget(row.id)
+    call.live.forget(row.id)
     await call.audit("provider.delete", row.id, _named(row))
     return Reply(200, Message("Connection deleted successfully"))
 
 
 async def find_connection(call: Call) -> ConnectionRow:
     """Return the connection named in the path.  Raises 404."""
-    row = await call.store.connections.get(call.params["id"])
-    if row is None:
-        raise refused(404, "Connection not found")
-    return row
+    return existing(await call.store.connections.get(call.params["id"]), "Connection")
 
 
 async def find_provider(call: Call, provider_id: str, refusal: str = "Invalid provider") -> Provider:
@@ -212,7 +175,7 @@ async def find_provider(call: Call, provider_id: str, refusal: str = "Invalid pr
 
     Raises 404 for an unknown node, 400 *refusal* for anything else.
     """
-    provider = call.services.snapshot.providers.get(provider_id)
+    provider = call.snapshot.providers.get(provider_id)
     if provider is not None:
         return provider
     catalog = call.services.catalog

@@ -13,19 +13,18 @@ from msgspec import UNSET, Struct
 
 from ..errors import OmniError
 from ..gateway.ip_filter import address_of
-from ..gateway.outbound import Via
-from ..proto.h1_client import Origin, TransportError
+from ..log import MASK
 from ..proto.proxy import PORTS, Proxy, Scheme
+from ..proto.transport import PORTS as TARGET_PORTS
+from ..proto.transport import Origin, TransportError
 from ..store.connections import ConnectionRow
 from ..store.proxies import EVERYWHERE, MAPS, ProxyConfig
-from ..upstream.credentials import PORTS as TARGET_PORTS
-from ..upstream.credentials import base_url_of
-from ..upstream.providers import Provider
 from .bodies import given
-from .call import Call, Probe, Reply, one_at_a_time
+from .call import Call, Reply, one_at_a_time
+from .connection_health import clear_failures
+from .probes import via_for
 from .refusals import refused
 
-MASK: Final = "****"
 _LEVELS: Final = (EVERYWHERE, *MAPS)
 _TEST_SECONDS: Final = 10.0
 _TEST_BYTES: Final = 64 * 1024
@@ -106,6 +105,7 @@ async def write(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
+    """Remove the proxy of ``?level=`` and ``?id=`` and return all that remain.  400 without a level."""
     if not call.query.get("level"):
         raise refused(400, "level is required")
     return Reply(200, await _apply(call, {_place(call.query["level"], call.query.get("id")): None}))
@@ -182,15 +182,20 @@ async def _changes(call: Call, body: Mapping[str, Any], stored: ProxyConfig) -> 
 
 async def _apply(call: Call, changes: Mapping[tuple[str, str], Proxy | None]) -> ConfigView:
     troubled = await _troubled(call)
-    before = {row.id: via_of(call, row) for row in troubled}
+    before = {row.id: _proxy_for(call, row) for row in troubled}
     stored = await call.store.proxies.change(changes)
     for row in troubled:
-        if _proxy_of(via_of(call, row)) != _proxy_of(before[row.id]):
-            _start_afresh(call, row)
+        if _proxy_for(call, row) != before[row.id]:
+            clear_failures(call.live, row)
     for (level, id), proxy in changes.items():
         target = f"{level}:{id}" if id else level
         await call.audit("settings.proxy", target, {"proxy": proxy.url if proxy is not None else None})
     return _view(stored)
+
+
+def _proxy_for(call: Call, row: ConnectionRow) -> Proxy | None:
+    via = via_for(call, row)
+    return via.proxy if via is not None else None
 
 
 async def _troubled(call: Call) -> list[ConnectionRow]:
@@ -198,24 +203,12 @@ async def _troubled(call: Call) -> list[ConnectionRow]:
 
     The list is empty while no account and no breaker is in trouble.
     """
-    live = call.services.live
+    live = call.live
     if live.health.calm and live.breakers.calm:
         return []
     return [
         row for row in await call.store.connections.list() if not (live.health.view(row.id).error_code or "").startswith("4")
     ]
-
-
-def _proxy_of(via: Via | None) -> Proxy | None:
-    return via.proxy if via is not None else None
-
-
-def _start_afresh(call: Call, row: ConnectionRow) -> None:
-    """Clear the failures of an account whose proxy has changed."""
-    live = call.services.live
-    live.health.clear(row.id)
-    live.breakers.succeed(row.provider)
-    live.health.reopen(row.provider)
 
 
 def _place(level: object, id: object) -> tuple[str, str]:
@@ -296,34 +289,11 @@ def _unmasked(proxy: Proxy, stored: ProxyConfig) -> Proxy:
 
 async def _resolved(call: Call, connection_id: str) -> Resolved:
     row = await call.store.connections.get(connection_id)
-    via = via_of(call, row) if row is not None else None
+    via = via_for(call, row) if row is not None else None
     if via is None:
         return Resolved(None, "direct", None)
     proxy = via.proxy._replace(scheme="socks5") if via.proxy.scheme == "disabled" else via.proxy
     return Resolved(_shown(proxy), via.level, via.level_id)
-
-
-def via_of(call: Call, row: ConnectionRow) -> Via | None:
-    """Return the proxy that a stored connection's calls use, even while the connection is inactive."""
-    snapshot = call.services.snapshot
-    provider = snapshot.providers.get(row.provider)
-    try:
-        base = base_url_of(provider, row.base_url, row.provider_specific_data) if provider is not None else ""
-    except OmniError:  # the connection is not complete yet
-        base = ""
-    return snapshot.outbound.choose(provider, row.provider, row.id, base)
-
-
-def probe_for(call: Call, row: ConnectionRow) -> Probe:
-    """Return a probe that uses the same proxy as the connection's calls."""
-    via = via_of(call, row)
-    return call.services.probe if via is None else call.services.probe.by(via.proxy)
-
-
-def probe_of(call: Call, provider: Provider, base_url: str = "") -> Probe:
-    """Return a probe for an account that is not stored yet."""
-    via = call.services.snapshot.outbound.choose(provider, provider.id, "", base_url)
-    return call.services.probe if via is None else call.services.probe.by(via.proxy)
 
 
 def _view(stored: ProxyConfig) -> ConfigView:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ..errors import OmniError
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+from ..errors import Kind, OmniError
+
+_KIND_OF_STATUS: Final[Mapping[int, Kind]] = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 500: "internal"}
+
+T = TypeVar("T")
 
 
 class Invalid(OmniError):
@@ -15,5 +22,11 @@ class Invalid(OmniError):
 
 def refused(status: int, message: str) -> OmniError:
     """Return an error whose body is ``{"error": message}``."""
-    kind = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 500: "internal"}.get(status, "invalid_request")
-    return OmniError(kind, message, status=status)
+    return OmniError(_KIND_OF_STATUS.get(status, "invalid_request"), message, status=status)
+
+
+def existing(thing: T | None, what: str) -> T:
+    """Return *thing*; if it is None, raise a 404 that says which kind (*what*) was not found."""
+    if thing is None:
+        raise refused(404, f"{what} not found")
+    return thing

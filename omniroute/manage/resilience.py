@@ -44,6 +44,7 @@ class ResilienceReset(TypedDict):
 
 
 async def read(call: Call) -> Reply:
+    """Return the resilience profiles (milliseconds), the limits of protected accounts, and the circuit breakers."""
     return Reply(200, {
         "profiles": _profiles(call),
         "defaults": rate_limits.defaults(call),
@@ -84,9 +85,9 @@ async def reset(call: Call) -> Reply:
 
 def circuit_breakers(call: Call) -> list[dict[str, Any]]:
     """Return the breakers of providers with accounts or recent failures; ``lastFailureTime`` is in Unix milliseconds."""
-    breakers = call.services.live.breakers
+    breakers = call.live.breakers
     shown = []
-    for name in dict.fromkeys((*call.services.snapshot.connections, *breakers.known())):
+    for name in dict.fromkeys((*call.snapshot.connections, *breakers.known())):
         breaker = breakers.view(name)
         last = None if breaker.last_failure is None else int(breaker.last_failure * 1000)
         shown.append({
@@ -97,14 +98,14 @@ def circuit_breakers(call: Call) -> list[dict[str, Any]]:
 
 
 def _adjust_breakers(call: Call) -> None:
-    snapshot, breakers = call.services.snapshot, call.services.live.breakers
+    snapshot, breakers = call.snapshot, call.live.breakers
     for name in breakers.known():
         if (provider := snapshot.providers.get(name)) is not None:
             breakers.adjust(name, profile_of(snapshot.settings.profiles, provider_profile(provider)))
 
 
 def _profiles(call: Call) -> dict[str, dict[str, int]]:
-    stored = call.services.snapshot.settings.profiles
+    stored = call.snapshot.settings.profiles
     return {name: _shown(profile_of(stored, name)._asdict()) for name in PROFILES}
 
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..proto.headers import Headers
 from ..store.config import FIELDS, Field
-from . import account
+from . import gateway_login
 from .bodies import given_json
 from .call import Call, Reply
 from .refusals import refused
@@ -41,10 +41,11 @@ _WRITABLE: Final = {name: _type(field) for name, field in FIELDS.items() if fiel
 SettingsBody: Final[type[Struct]] = msgspec.defstruct(
     "SettingsBody", [(name, kind | UnsetType, UNSET) for name, kind in (_PASSWORDS | _WRITABLE).items()], module=__name__
 )
-_SECRET: Final = account.HIDDEN | {"oauthClients"}
+_SECRET: Final = gateway_login.HIDDEN | {"oauthClients"}
 
 
 async def read(call: Call) -> Reply:
+    """Return the stored settings over the defaults, without the password."""
     return Reply(200, await safe_settings(call))
 
 
@@ -63,17 +64,17 @@ async def write(call: Call) -> Reply:
 async def safe_settings(call: Call) -> dict[str, Any]:
     """Return all settings without the secret ones."""
     stored = {name: value for name, value in (await call.store.config.all()).items() if name not in _SECRET}
-    has_password = await account.has_password(call.services)
+    has_password = await gateway_login.has_password(call.services)
     logs = call.services.settings.log_bodies
     return {"enableRequestLogs": logs, "setupComplete": has_password, **stored, "hasPassword": has_password}
 
 
 async def _change_password(call: Call, new: str, current: str) -> Headers:
     """Set the password, which ends all sessions; a caller who had one gets the cookie of a new one."""
-    if await account.has_password(call.services):
+    if await gateway_login.has_password(call.services):
         if not current:
             raise refused(400, "Current password required")
-        if not await account.try_password(call, current):
+        if not await gateway_login.try_password(call, current):
             raise refused(401, "Invalid current password")
-    await account.set_password(call.services, new)
-    return [await account.begin_session(call)] if call.actor.session is not None else []
+    await gateway_login.set_password(call.services, new)
+    return [await gateway_login.begin_session(call)] if call.actor.session is not None else []

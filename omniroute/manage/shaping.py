@@ -40,6 +40,7 @@ class Prompt(Struct):
 
 
 async def read_thinking(call: Call) -> Reply:
+    """Return the rule for thinking budgets; ``customBudget`` in tokens."""
     return Reply(200, THINKING | await _stored(call, "thinkingBudget", THINKING))
 
 
@@ -60,6 +61,7 @@ async def write_thinking(call: Call) -> Reply:
 
 
 async def read_prompt(call: Call) -> Reply:
+    """Return the system prompt that is added to all requests, and whether it is."""
     return Reply(200, PROMPT | await _stored(call, "systemPrompt", PROMPT))
 
 

@@ -17,8 +17,8 @@ from ..proto.headers import get_all
 from ..upstream.credentials import needs_secret
 from ..upstream.providers import Provider
 from .access import open_to
-from .account import begin_session
 from .call import Call, Reply
+from .gateway_login import begin_session
 from .sessions import RENEW_BELOW
 
 TYPES: Final = {
@@ -112,6 +112,7 @@ def _matches(conditions: list[bytes], etag: bytes) -> bool:
 
 
 async def home(call: Call) -> Reply:
+    """Redirect to the admin page."""
     return _redirect(b"/dashboard")
 
 
@@ -127,6 +128,7 @@ async def dashboard(call: Call) -> Reply:
 
 
 async def login_page(call: Call) -> Reply:
+    """Send the login page."""
     return _reply(call, assets().get("login.html") or assets().get("index.html"))
 
 
@@ -159,6 +161,7 @@ def _shown(provider: Provider) -> dict[str, Any]:
 
 
 async def icon(call: Call) -> Reply:
+    """Send the icon that browsers ask for."""
     return _reply(call, assets().get("favicon.ico") or assets().get("icon.svg"))
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
 from ..errors import OmniError
 from .bodies import Text50, decode_object
 from .call import Call, Reply
-from .cloud import CloudSync
 from .refusals import Invalid, refused
+from .sync_peer import PeerSync
 
 _MACHINE: Final = re.compile(r"[0-9a-f]{16}")
 
@@ -50,16 +50,17 @@ async def state(call: Call) -> Reply:
     """Show whether sync is enabled and, if so, whether the other gateway is reachable."""
     if not await call.store.config.get("cloudEnabled"):
         return Reply(200, SyncState(False))
-    cloud = _cloud(call)
+    peer = _peer(call)
     try:
-        await cloud.verify()
+        await peer.verify()
         connected = True
     except OmniError:
         connected = False
-    return Reply(200, SyncState(True, connected, await cloud.last_sync() or UNSET))
+    return Reply(200, SyncState(True, connected, await peer.last_sync() or UNSET))
 
 
 async def act(call: Call) -> Reply:
+    """Enable, run or disable sync with the other gateway.  400 for another action, 502 when the other one fails."""
     action: str = call.body.action
     if action not in ("enable", "sync", "disable"):
         raise refused(400, "Invalid action")
@@ -67,15 +68,15 @@ async def act(call: Call) -> Reply:
 
 
 async def _sync(call: Call, action: str) -> Reply:
-    cloud = _cloud(call)
-    changes = await cloud.sync()
+    peer = _peer(call)
+    changes = await peer.sync()
     if action == "enable":
         await call.store.config.set_many({"cloudEnabled": True})
-        cloud.start()
-    await call.audit(f"sync.{action}", await cloud.url(), changes)
+        peer.start()
+    await call.audit(f"sync.{action}", await peer.url(), changes)
     done = SyncDone(True, "Synced successfully", changes, True)
     try:
-        await cloud.verify()
+        await peer.verify()
     except OmniError as error:
         done.verified, done.verify_error = False, error.message
     return Reply(200, done)
@@ -88,7 +89,7 @@ async def _disable(call: Call) -> Reply:
         await call.store.config.set_many({"cloudEnabled": False})
         await call.audit("sync.disable")
         try:
-            await _cloud(call).leave()
+            await _peer(call).leave()
         except OmniError as error:
             done.warning = f"What came from here is still there: {error.message}"
     return Reply(200, done)
@@ -96,25 +97,27 @@ async def _disable(call: Call) -> Reply:
 
 async def initialize(call: Call) -> Reply:
     """Start the periodic sync, which does nothing while sync is disabled."""
-    cloud = _cloud(call)
-    if cloud.running:
+    peer = _peer(call)
+    if peer.running:
         return Reply(200, Initialized("Cloud sync already initialized"))
-    cloud.start()
+    peer.start()
     return Reply(200, Initialized("Cloud sync initialized successfully", success=True))
 
 
 async def initialized(call: Call) -> Reply:
-    running = _cloud(call).running
+    """Return whether the regular sync is running."""
+    running = _peer(call).running
     return Reply(200, Initialized(f"Cloud sync is {'' if running else 'not '}initialized", initialized=running))
 
 
-# --------------------------------------------------------------------------------------- called by the other gateway
+# -- called by the other gateway
 
 
 async def meet(call: Call) -> Reply:
+    """The other gateway's side of a sync: take its records, return ours.  400 names what is wrong with them."""
     machine = _machine(call)
     try:
-        answer = await _cloud(call).meet(machine, decode_object(call.request.body))
+        answer = await _peer(call).meet(machine, decode_object(call.request.body))
     except ValueError as error:
         raise Invalid(("body", str(error))) from None
     counts = {name: answer[name] for name in ("received", "deleted")}
@@ -124,15 +127,17 @@ async def meet(call: Call) -> Reply:
 
 
 async def verify(call: Call) -> Reply:
-    found = await _cloud(call).known(_machine(call))
+    """Return what is known of the other gateway.  404 when it has never synced."""
+    found = await _peer(call).known(_machine(call))
     if found is None:
         raise refused(404, "Unknown machine")
     return Reply(200, Met(True, found))
 
 
 async def part(call: Call) -> Reply:
+    """Delete the records that came from the other gateway and have not changed since; return their number."""
     machine = _machine(call)
-    count = await _cloud(call).part(machine)
+    count = await _peer(call).part(machine)
     await call.audit("sync.part", machine, {"deleted": count})
     return Reply(200, {"success": True, "deleted": count})
 
@@ -144,9 +149,7 @@ def _machine(call: Call) -> str:
     return machine
 
 
-def _cloud(call: Call) -> CloudSync:
-    cloud: Any = call.services.cloud
-    if cloud is None:
+def _peer(call: Call) -> PeerSync:
+    if call.services.peer is None:
         raise refused(500, "Cloud sync failed: it is not part of this gateway")
-    assert isinstance(cloud, CloudSync)
-    return cloud
+    return call.services.peer

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from ..clock import Clock, iso
+from ..clock import Clock, iso, unix_time
 from ..errors import OmniError
 from ..gateway.health import Health
 from ..gateway.live import Live
@@ -17,7 +17,6 @@ from ..store.connections import ConnectionRow
 from ..store.store import Store
 from ..upstream.oauth import SPENT, Grant, Refused
 from ..upstream.token_endpoint import TokenEndpoint
-from .connection_view import unix
 
 _log = logging.getLogger("omniroute.manage")
 FAILED: Final = "token_refresh_failed"
@@ -101,7 +100,7 @@ def is_due(row: ConnectionRow, now: float) -> bool:
     minutes = DEFAULT_MINUTES if row.health_check_interval is None else row.health_check_interval
     if not row.refreshable or minutes <= 0:
         return False
-    seen = unix(row.last_health_check_at) or unix(row.updated_at) or 0.0
+    seen = unix_time(row.last_health_check_at) or unix_time(row.updated_at) or 0.0
     return seen + minutes * 60 <= now or row.renew_at <= now
 
 

@@ -54,6 +54,7 @@ class Form:
             raise OmniError("invalid_request", message) from error
 
     def feed(self, data: bytes) -> None:
+        """Take the next piece of the body.  Raises OmniError ``invalid_request`` when it is malformed."""
         try:
             self._reader.feed(data)
         except FormError as error:

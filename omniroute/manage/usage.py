@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from ..clock import iso
+from msgspec import Struct
+
+from ..clock import iso, unix_time
 from ..store.usage import CallRow, UsageGroup
 from .call import Call, Reply, whole
-from .connection_view import unix
-from .refusals import Invalid, refused
+from .call_logs import call_object
+from .refusals import Invalid, existing
 
 _DAY: Final = 86_400.0
 _RANGES: Final = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
@@ -19,35 +21,56 @@ _LINES: Final = 200
 _COUNTED: Final = ("requests", "promptTokens", "completionTokens", "cost")
 
 
+class History(Struct, rename="camel", kw_only=True):
+    """Usage by provider, model, account and key.  The costs exclude the ``unpricedRequests``, whose price is unknown."""
+
+    total_requests: int
+    total_prompt_tokens: int
+    total_completion_tokens: int
+    total_cost: float
+    unpriced_requests: int
+    by_provider: dict[str, dict[str, Any]]
+    by_model: dict[str, dict[str, Any]]
+    by_account: dict[str, dict[str, Any]]
+    by_api_key: dict[str, dict[str, Any]]
+    last10_minutes: list[dict[str, Any]]
+    pending: dict[str, Any]
+    active_requests: list[dict[str, Any]]
+
+
 async def history(call: Call) -> Reply:
+    """Return the sums of ``?range=`` (default: all) by provider, model, account and key, in tokens and US dollars.
+
+    Also the last ten minutes one by one, and the calls in progress.
+    """
     await call.store.usage.flush()
     since = range_start(call.query.get("range") or "all", call.now)
     groups = await call.store.usage.history(since)
     unpriced = await call.store.usage.unpriced("" if since is None else iso(since))
-    names = {row.id: row.name or row.display_name or row.email or row.id for row in await call.store.connections.list()}
+    names = {row.id: row.label or row.id for row in await call.store.connections.list()}
     minutes = await call.store.usage.minutes(10)
     everything = _sum(groups)
     placed = [group for group in groups if group.provider]  # without calls that ended before a provider was chosen
-    return Reply(200, {
-        "totalRequests": everything["requests"],
-        "totalPromptTokens": everything["promptTokens"],
-        "totalCompletionTokens": everything["completionTokens"],
-        "totalCost": everything["cost"],
-        "unpricedRequests": sum(unpriced.values()),
-        "byProvider": {name: _sum(part) for name, part in _split(placed, lambda group: group.provider).items()},
-        "byModel": {
+    return Reply(200, History(
+        total_requests=everything["requests"],
+        total_prompt_tokens=everything["promptTokens"],
+        total_completion_tokens=everything["completionTokens"],
+        total_cost=everything["cost"],
+        unpriced_requests=sum(unpriced.values()),
+        by_provider={name: _sum(part) for name, part in _split(placed, lambda group: group.provider).items()},
+        by_model={
             name: group | {"unpricedRequests": unpriced.get((group["provider"], group["rawModel"]), 0)}
             for name, group in _by_model(placed).items()
         },
-        "byAccount": _by_account(placed, names),
-        "byApiKey": _by_key(groups),
-        "last10Minutes": [_counts(m.requests, m.prompt_tokens, m.completion_tokens, m.cost) for m in minutes],
-        "pending": _pending(call.services.live.in_flight),
-        "activeRequests": [
+        by_account=_by_account(placed, names),
+        by_api_key=_by_key(groups),
+        last10_minutes=[_counts(m.requests, m.prompt_tokens, m.completion_tokens, m.cost) for m in minutes],
+        pending=_pending(call.live.in_flight),
+        active_requests=[
             {"model": model, "provider": provider, "account": names.get(connection, connection), "count": count}
-            for (provider, model, connection), count in call.services.live.in_flight.items()
+            for (provider, model, connection), count in call.live.in_flight.items()
         ],
-    })  # fmt: skip
+    ))  # fmt: skip
 
 
 async def logs(call: Call) -> Reply:
@@ -59,13 +82,14 @@ async def logs(call: Call) -> Reply:
     stamp = _stamp(call.now)
     running = [
         f"{stamp} | {model} | {provider.upper()} | {names.get(connection) or '-'} | 0 | 0 | PENDING"
-        for (provider, model, connection), count in call.services.live.in_flight.items()
+        for (provider, model, connection), count in call.live.in_flight.items()
         for _ in range(count)
     ]
     return Reply(200, [*running, *map(_line, rows)][:limit])
 
 
 async def request_logs(call: Call) -> Reply:
+    """Return the newest calls as lines of text, or with ``?format=json`` as objects; ``?limit=`` up to 500."""
     if call.query.get("format") != "json":
         return await logs(call)
     await call.store.usage.flush()
@@ -75,44 +99,13 @@ async def request_logs(call: Call) -> Reply:
 
 async def connection(call: Call) -> Reply:
     """Show the usage of one connection as the gateway counted it; the provider's own quota is not available."""
-    row = await call.store.connections.get(call.params["connectionId"])
-    if row is None:
-        raise refused(404, "Connection not found")
+    row = existing(await call.store.connections.get(call.params["connectionId"]), "Connection")
     await call.store.usage.flush()
     groups = await call.store.usage.history(None, row.id)
     kind = "API key" if row.auth_type == "apikey" else row.auth_type
     last = max((group.last_used for group in groups), default=None)
     local = _sum(groups) | {"byModel": _by_model(groups), "lastUsed": last}
     return Reply(200, {"message": f"Usage not available for {kind} connections", "local": local})
-
-
-def call_object(row: CallRow) -> dict[str, Any]:
-    """Return one call of the log as a JSON object."""
-    return {
-        "id": row.id,
-        "requestId": row.request_id,
-        "timestamp": row.timestamp,
-        "method": row.method,
-        "path": row.path,
-        "status": row.status,
-        "model": row.model,
-        "requestedModel": row.requested_model,
-        "provider": row.provider,
-        "account": row.account,
-        "connectionId": row.connection_id,
-        "duration": round(row.duration),
-        "tokens": {"in": row.tokens_in, "out": row.tokens_out},
-        "sourceFormat": row.source_format,
-        "targetFormat": row.target_format,
-        "error": row.error,
-        "comboName": row.combo_name,
-        "apiKeyId": row.api_key_id,
-        "apiKeyName": row.api_key_name,
-        "route": row.route,
-        "cost": row.cost,
-        "hasRequestBody": row.has_request_body,
-        "hasResponseBody": row.has_response_body,
-    }
 
 
 def range_start(text: str, now: float) -> float | None:
@@ -191,7 +184,7 @@ def _pending(in_flight: Mapping[tuple[str, str, str], int]) -> dict[str, Any]:
 
 
 def _line(row: CallRow) -> str:
-    at = unix(row.timestamp)
+    at = unix_time(row.timestamp)
     stamp = "-" if at is None else _stamp(at)
     status = f"FAILED {row.status}" if row.status >= 400 else f"{row.status} {_phrase(row.status)}".strip()
     fields = (stamp, row.model, row.provider.upper(), row.account or "-", row.tokens_in or 0, row.tokens_out or 0, status)

@@ -21,13 +21,16 @@ class Aliases:
         return only_texts(await keyvalue.read(self._db, NAMESPACE))
 
     async def set(self, alias: str, model: str) -> None:
+        """Add or replace an alias; *model* is ``provider/model``, another alias, or a bare model name."""
         async with self._db.change() as tx:
             await keyvalue.write(tx, NAMESPACE, alias, model)
 
     async def delete(self, alias: str) -> bool:
+        """Remove an alias; returns whether it existed."""
         async with self._db.change() as tx:
             return await keyvalue.write(tx, NAMESPACE, alias, None)
 
 
 def only_texts(values: dict[str, object]) -> dict[str, str]:
+    """*values* without those that are not text, which another program may have stored."""
     return {key: value for key, value in values.items() if isinstance(value, str)}

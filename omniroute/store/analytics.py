@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from .db import Database
+from .db import Database, text_of
 
 GROUPS: Final = frozenset({"day", "provider", "model", "connection_id", "api_key_id", "api_key_name"})
 
@@ -29,10 +29,12 @@ class Total(Struct, kw_only=True):
 
     @property
     def name(self) -> str:
+        """The first value of the key."""
         return self.key[0]
 
     @property
     def tokens(self) -> int:
+        """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
 
 
@@ -61,4 +63,6 @@ class Analytics:
 
 def _total(values: tuple[object, ...], width: int) -> Total:
     names = Total.__struct_fields__[1:]
-    return Total(key=values[:width], **dict(zip(names, values[width:], strict=True)))  # type: ignore[arg-type]
+    sums = dict(zip(names, values[width:], strict=True))
+    texts = {name: text_of(sums[name]) for name in ("first_used", "last_used")}
+    return Total(key=tuple(map(text_of, values[:width])), **{**sums, **texts})  # type: ignore[arg-type]

@@ -15,8 +15,8 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,8 +24,8 @@ from msgspec import Struct
 
 from ..clock import Clock, iso
 from ..errors import OmniError
-from .backup import FOLDER, online_backup
 from .db import Database
+from .online_backup import FOLDER, online_backup
 from .stage import Counts, Unfit, count, overwrite, prepare, reading
 
 _log = logging.getLogger("omniroute.store")
@@ -67,10 +67,10 @@ class Backups:
 
     async def list(self) -> list[BackupRow]:
         """All backups, newest first."""
-        return await asyncio.to_thread(lambda: [_row(path) for path in self._files()])
+        return await asyncio.to_thread(lambda: [row for path in self._files() if (row := _row(path)) is not None])
 
     async def create(self, reason: str = "manual") -> Path | None:
-        """Back up the committed content and return the file; only the newest :data:`KEPT` backups are kept.
+        """Back up the committed content and return the file; :data:`KEPT` backups are kept, see :func:`surplus`.
 
         Returns None, for the reasons ``manual`` and ``auto``, when nothing has changed since the last backup.
         """
@@ -89,8 +89,8 @@ class Backups:
         Skipped when nothing has changed, when the newest backup is less than an hour old, or when the database is less than
         half the size of the newest backup and so may be damaged.
         """
-        newest = next(iter(await asyncio.to_thread(self._files)), None)
-        if newest is not None and _created(newest) > iso(self._clock.time() - _AUTO_SECONDS):
+        newest, now = next(iter(await asyncio.to_thread(self._files)), None), self._clock.time()
+        if newest is not None and iso(now - _AUTO_SECONDS) < _created(newest) <= iso(now):  # later: the clock was set back
             return
         size = await self._size()
         if size < _SMALLEST or (newest is not None and size < newest.stat().st_size / 2):
@@ -116,7 +116,7 @@ class Backups:
         async with self._one, self.workplace() as folder:
             staged = await asyncio.to_thread(prepare, source, folder, self._db.path, self._clock)
             async with self._db.standstill():
-                before = await self._copy(reason)
+                before = await self._copy(reason, source)
                 await asyncio.to_thread(overwrite, staged, self._db.path)
             self._seen = None
             return Restored(await asyncio.to_thread(count, staged), before)
@@ -153,9 +153,10 @@ class Backups:
         for folder in self._db.path.parent.glob(f"{_WORK}*"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    async def _copy(self, reason: str) -> Path:
+    async def _copy(self, reason: str, source: Path | None = None) -> Path:
+        """Make a backup, then delete the surplus ones, but not *source*, which is being restored."""
         path = await asyncio.to_thread(self._online, self.folder, reason)
-        for old in (await asyncio.to_thread(self._files))[KEPT:]:
+        for old in surplus(await asyncio.to_thread(self._files), (path, source)):
             await asyncio.to_thread(old.unlink, missing_ok=True)
         return path
 
@@ -182,6 +183,15 @@ class Backups:
         return self._db.changes, row[0] if row else 0
 
 
+def surplus(files: Sequence[Path], spared: Collection[Path | None] = ()) -> list[Path]:
+    """Which of *files*, newest first, must go so that :data:`KEPT` remain.
+
+    The oldest go first; those made by hand only when there are no others.  *spared* ones are never among them.
+    """
+    oldest = [path for path in reversed(files) if path not in spared]
+    return sorted(oldest, key=lambda path: path.stem.endswith("_manual"))[: max(0, len(files) - KEPT)]
+
+
 def _order(path: Path) -> tuple[str, str]:
     return _created(path), path.name
 
@@ -192,16 +202,18 @@ def _created(path: Path) -> str:
     return f"{found[1]}{found[2]}:{found[3]}:{found[4]}.{found[5]}Z"
 
 
-def _row(path: Path) -> BackupRow:
+def _row(path: Path) -> BackupRow | None:
+    """The backup as the API shows it; None when it has been deleted meanwhile."""
     found = _NAME.fullmatch(path.name)
     assert found is not None
     try:
+        size, connections = path.stat().st_size, 0
+    except FileNotFoundError:
+        return None
+    with suppress(sqlite3.Error, Unfit):  # damaged: listed anyway; restoring it reports the damage
         connections = count(path).connections
-    except (sqlite3.Error, Unfit):  # damaged: listed anyway; restoring it reports the damage
-        connections = 0
     return BackupRow(
-        id=path.name, filename=path.name, created_at=_created(path), size=path.stat().st_size, reason=found[6],
-        connection_count=connections,
+        id=path.name, filename=path.name, created_at=_created(path), size=size, reason=found[6], connection_count=connections
     )  # fmt: skip
 
 

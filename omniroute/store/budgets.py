@@ -49,6 +49,7 @@ class BudgetRow(Struct, kw_only=True):
 
     @property
     def budget(self) -> Budget:
+        """The limits in the data plane's form."""
         return Budget(self.daily, self.weekly, self.monthly, self.threshold)
 
     @property
@@ -119,9 +120,11 @@ class Budgets:
         self._clock = clock
 
     async def list(self) -> builtins.list[BudgetRow]:
+        """All budgets."""
         return rows_of(await self._db.fetch(SELECT))
 
     async def get(self, key_id: str) -> BudgetRow | None:
+        """A key's budget; None when it has none."""
         return next((row for row in await self.list() if row.key_id == key_id), None)
 
     async def set(self, row: BudgetRow) -> None:
@@ -134,6 +137,7 @@ class Budgets:
             await tx.execute(_SET, values)
 
     async def delete(self, key_id: str) -> bool:
+        """Remove a key's budget; returns whether it had one."""
         async with self._db.change() as tx:
             return await tx.execute("DELETE FROM domain_budgets WHERE api_key_id = ?", (key_id,)) > 0
 

@@ -110,6 +110,7 @@ def _new_id() -> str:
 
 
 def usage_rows(entries: Iterable[Entry]) -> Iterator[Row]:
+    """The rows for ``usage_history``: all entries but connection tests."""
     for r, _, _ in entries:
         if r.model == TEST_MODEL:
             continue
@@ -121,6 +122,7 @@ def usage_rows(entries: Iterable[Entry]) -> Iterator[Row]:
 
 
 def log_rows(entries: Iterable[Entry]) -> Iterator[Row]:
+    """The rows for ``call_logs``; bodies and errors are redacted."""
     for r, request, response in entries:
         yield (
             _new_id(), iso(r.at), r.method, r.path, r.status, r.model, r.provider, r.account, r.connection_id or None,

@@ -73,9 +73,11 @@ class Chains:
         return of_records(await self._db.fetch(SELECT))
 
     async def set(self, model: str, chain: Sequence[Link]) -> None:
+        """Add or replace a model's chain."""
         async with self._db.change() as tx:
             await put(tx, model, chain)
 
     async def delete(self, model: str) -> bool:
+        """Remove a model's chain; returns whether it had one."""
         async with self._db.change() as tx:
             return await put(tx, model, None)

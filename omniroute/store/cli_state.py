@@ -48,12 +48,14 @@ class CliState:
         return found if isinstance(found, dict) else {}
 
     async def save(self, tool: str, moment: str, before: dict[str, Any]) -> None:
+        """Remember when a tool was configured (ISO 8601) and, encrypted, which values that replaced."""
         sealed = self._vault.seal(orjson.dumps(before).decode())
         async with self._db.transaction() as tx:
             await keyvalue.write(tx, _LAST, tool, {"configuredAt": moment})
             await keyvalue.write(tx, _INITIAL, tool, {"sealed": sealed})
 
     async def forget(self, tool: str) -> None:
+        """Remove what is remembered of a tool."""
         async with self._db.transaction() as tx:
             await keyvalue.write(tx, _LAST, tool, None)
             await keyvalue.write(tx, _INITIAL, tool, None)

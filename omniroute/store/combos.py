@@ -5,6 +5,7 @@ Column ``data`` holds the combo as the API shows it; unknown fields of imported 
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import uuid4
@@ -15,13 +16,9 @@ from msgspec import Struct, field
 from ..clock import Clock, iso
 from ..gateway.combos import sound
 from ..gateway.snapshot import Combo, ComboEntry
-from .connections import json_object
-from .db import Database, Row, Transaction
+from .db import Database, Row, Transaction, json_object
 
 SELECT: Final = "SELECT id, name, data, created_at, updated_at FROM combos"
-
-
-Names = list[str]
 
 
 class ComboRow(Struct, kw_only=True):
@@ -109,7 +106,15 @@ class Combos:
         """All combos, sorted by name."""
         return [row_of(record) for record in await self._db.fetch(SELECT + " ORDER BY name")]
 
+    async def documents(self) -> builtins.list[dict[str, Any]]:
+        """All combos, sorted by name, with everything that is stored, be it unknown or malformed."""
+        return [
+            {**json_object(record["data"]), "id": record["id"], "name": record["name"], "createdAt": record["created_at"]}
+            for record in await self._db.fetch(SELECT + " ORDER BY name")
+        ]
+
     async def get(self, id: str) -> ComboRow | None:
+        """One combo, active or not; None for an unknown id."""
         record = await self._db.fetch_one(SELECT + " WHERE id = ?", (id,))
         return row_of(record) if record else None
 
@@ -131,7 +136,7 @@ class Combos:
                 await self._rename(tx, before[0]["name"], row.name)
         return row
 
-    async def delete(self, id: str) -> Names | None:
+    async def delete(self, id: str) -> builtins.list[str] | None:
         """Delete a combo, also from the combos that contain it.  Returns their names; None when there is no such combo."""
         async with self._db.change() as tx:
             found = await tx.fetch(SELECT + " WHERE id = ?", (id,))
@@ -140,7 +145,7 @@ class Combos:
             await tx.execute("DELETE FROM combos WHERE id = ?", (id,))
             return await self._rename(tx, found[0]["name"], None)
 
-    async def _rename(self, tx: Transaction, old: str, new: str | None) -> Names:
+    async def _rename(self, tx: Transaction, old: str, new: str | None) -> builtins.list[str]:
         changed = []
         for record in await tx.fetch(SELECT + " ORDER BY name"):
             row = row_of(record)
@@ -152,8 +157,7 @@ class Combos:
         return changed
 
     async def _write(self, tx: Transaction, row: ComboRow) -> None:
-        values = (row.name, _data(row), row.updated_at, row.id)
-        await tx.execute("UPDATE combos SET name = ?, data = ?, updated_at = ? WHERE id = ?", values)
+        await tx.update("combos", row.id, {"name": row.name, "data": _data(row), "updated_at": row.updated_at})
 
 
 def _renamed(item: str | dict[str, Any], old: str, new: str | None) -> str | dict[str, Any] | None:

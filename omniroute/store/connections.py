@@ -15,9 +15,10 @@ from uuid import uuid4
 import orjson
 from msgspec import Struct, field
 
-from ..clock import Clock, iso, parse_iso
+from ..clock import Clock, iso, unix_time
 from .batch import Batch
-from .db import Database, Row, Transaction
+from .db import Database, Row, Transaction, json_object
+from .private_fields import with_sealed
 from .vault import Vault
 
 
@@ -62,6 +63,11 @@ class ConnectionRow(Struct, kw_only=True):
     has_refresh_token: bool = False
 
     @property
+    def label(self) -> str:
+        """What people call the account; ``""`` if it has no name of any kind."""
+        return self.name or self.display_name or self.email or ""
+
+    @property
     def base_url(self) -> str:
         """The connection's own base URL or ``""``; for the connections of a node, a copy of the node's."""
         return str(self.provider_specific_data.get("baseUrl") or "")
@@ -74,11 +80,7 @@ class ConnectionRow(Struct, kw_only=True):
     @property
     def ends_at(self) -> float | None:
         """Unix time at which the access token expires; None when unknown."""
-        text = self.expires_at or self.token_expires_at
-        try:
-            return parse_iso(text) if text else None
-        except (ValueError, OverflowError):
-            return None
+        return unix_time(self.expires_at or self.token_expires_at)
 
     @property
     def renew_at(self) -> float:
@@ -132,15 +134,6 @@ def row_of(record: Row) -> ConnectionRow:
     return ConnectionRow(**values)
 
 
-def json_object(text: str | None) -> dict[str, Any]:
-    """The object in a JSON column; an empty one for anything else, including malformed text."""
-    try:
-        value = orjson.loads(text) if text else {}
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 class Connections:
     """Table ``provider_connections``."""
 
@@ -156,6 +149,7 @@ class Connections:
         return [row_of(record) for record in await self._db.fetch(SELECT + where + ORDER, (provider, is_active))]
 
     async def get(self, id: str) -> ConnectionRow | None:
+        """One connection, active or not; None for an unknown id."""
         record = await self._db.fetch_one(SELECT + " WHERE id = ?", (id,))
         return row_of(record) if record else None
 
@@ -219,6 +213,7 @@ class Connections:
         return row_of(record)
 
     async def delete(self, id: str) -> bool:
+        """Delete a connection and renumber its provider's others; returns whether it existed."""
         async with self._db.change() as tx:
             record = await tx.fetch_one("DELETE FROM provider_connections WHERE id = ? RETURNING provider", (id,))
             if record is not None:
@@ -241,34 +236,33 @@ class Connections:
 
     async def seal_clear_texts(self) -> int:
         """Encrypt keys and tokens that an adopted database holds in clear text; returns the number of such connections."""
-        records = await self._db.fetch(f"SELECT id, {', '.join(SEALED)} FROM provider_connections")
-        clear = {
-            record["id"]: found
-            for record in records
-            if (found := {name: record[name] for name in SEALED if record[name] and not self._vault.sealed(record[name])})
-        }
+        records = await self._db.fetch(f"SELECT id, provider_specific_data, {', '.join(SEALED)} FROM provider_connections")
+        clear = {record["id"]: found for record in records if (found := self._clear(record))}
         if clear:
             async with self._db.change() as tx:
                 for id, values in clear.items():
-                    row = self._sealed(values)
-                    sets = ", ".join(f"{key} = ?" for key in row)
-                    await tx.execute(f"UPDATE provider_connections SET {sets} WHERE id = ?", [*row.values(), id])
+                    await tx.update("provider_connections", id, self._sealed(values))
         return len(clear)
+
+    def _clear(self, record: Row) -> dict[str, Any]:
+        """The columns of a row that hold a credential in clear text."""
+        secrets = {name: record[name] for name in SEALED if record[name]}
+        found: dict[str, Any] = {name: text for name, text in secrets.items() if not self._vault.sealed(text)}
+        data = json_object(record["provider_specific_data"])
+        sealed = with_sealed(data, self._vault)
+        return found if sealed == data else {**found, "provider_specific_data": sealed}
 
     async def _insert(self, tx: Transaction, provider: str, values: dict[str, Any]) -> str:
         id, now = str(uuid4()), iso(self._clock.time())
         last = await tx.fetch_one(_LAST, (provider,))
         assert last is not None
         row = self._sealed({"priority": last["priority"] + 1, **values})
-        row = {**row, "id": id, "provider": provider, "created_at": now, "updated_at": now}
-        marks = ", ".join("?" * len(row))
-        await tx.execute(f"INSERT INTO provider_connections ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+        row |= {"id": id, "provider": provider, "created_at": now, "updated_at": now}
+        await tx.insert_one("provider_connections", row)
         return id
 
     async def _write(self, tx: Transaction, id: str, values: dict[str, Any]) -> None:
-        row = self._sealed({**values, "updated_at": iso(self._clock.time())})
-        sets = ", ".join(f"{key} = ?" for key in row)
-        await tx.execute(f"UPDATE provider_connections SET {sets} WHERE id = ?", [*row.values(), id])
+        await tx.update("provider_connections", id, self._sealed({**values, "updated_at": iso(self._clock.time())}))
 
     def _sealed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         stored = {key: _stored(key, value) for key, value in values.items()}

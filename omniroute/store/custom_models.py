@@ -32,6 +32,7 @@ class CustomModels:
         return of_values(await keyvalue.read(self._db, NAMESPACE))
 
     async def list(self, provider: str) -> builtins.list[CustomModel]:
+        """A provider's custom models, oldest first."""
         return (await self.all()).get(provider, [])
 
     async def add(self, provider: str, id: str, name: str = "", source: str = "manual") -> CustomModel:
@@ -45,6 +46,7 @@ class CustomModels:
         return model
 
     async def delete(self, provider: str, id: str) -> bool:
+        """Remove a custom model; returns whether it existed."""
         async with self._db.change() as tx:
             models = of_values(await keyvalue.read(tx, NAMESPACE)).get(provider, [])
             rest = [_json(model) for model in models if model.id != id]

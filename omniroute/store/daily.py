@@ -10,15 +10,14 @@ import msgspec
 from ..clock import iso
 from ..gateway.budgets import DAY
 from ..gateway.usage import CallRecord
-from .db import Transaction
+from .db import Transaction, insertion
 
 DAY_CHARS: Final = 10  # of an ISO 8601 time: YYYY-MM-DD
 _KEYS: Final = ("day", "provider", "model", "connection_id", "api_key_id", "api_key_name")
 _SUMS: Final = ("requests", "successes", "tokens_input", "tokens_output", "cost", "duration_ms", "unpriced")
 _COLUMNS: Final = (*_KEYS, *_SUMS, "first_used", "last_used")
-_VALUES: Final = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(_COLUMNS)))
 _ADD: Final = f"""
-INSERT INTO usage_daily ({", ".join(_COLUMNS)}) SELECT {_VALUES} FROM json_each(?) WHERE true
+{insertion("usage_daily", _COLUMNS)} WHERE true
 ON CONFLICT ({", ".join(_KEYS)}) DO UPDATE SET {", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)},
   first_used = min(first_used, excluded.first_used), last_used = max(last_used, excluded.last_used)
 """

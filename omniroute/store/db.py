@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache
 from itertools import chain
@@ -22,19 +22,21 @@ from typing import Any, Final
 
 import aiosqlite
 import msgspec
+import orjson
 
 from ..clock import Clock
 from ..errors import OmniError
 from ..tasks import spawn
-from . import backup, migrate
+from . import migrate
+from .online_backup import FOLDER
 
 Prepare = Callable[["Transaction"], Awaitable[Callable[[], None]]]
 Row = sqlite3.Row
 
 BLOCK: Final = 64  # rows of one statement
 _BUSY_SECONDS: Final = 5.0
-_RUNNING, _CLEAN = "running", "clean"
-_STATE: Final = "INSERT INTO db_meta VALUES ('state', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+RUNNING, CLEAN = "running", "clean"
+SET_STATE: Final = "INSERT INTO db_meta VALUES ('state', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 # https://www.sqlite.org/rescode.html, primary codes
 _REMEDIES: Final[dict[int, str]] = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space",
@@ -66,7 +68,7 @@ def explained(path: Path, *, in_full: bool = False) -> Iterator[None]:
         remedy = _REMEDIES.get(code & 0xFF) if code is not None else None
         if remedy is None:
             raise
-        remedy = remedy.format(copies=path.absolute().parent / backup.FOLDER if in_full else backup.FOLDER)
+        remedy = remedy.format(copies=path.absolute().parent / FOLDER if in_full else FOLDER)
         raise OmniError("internal", f"Database {path.absolute() if in_full else path.name}: {remedy}") from error
     except OSError as error:
         name = path.absolute() if in_full else path.name
@@ -79,7 +81,8 @@ def containing(text: str) -> str:
 
 
 @cache
-def _insertion(table: str, columns: tuple[str, ...]) -> str:
+def insertion(table: str, columns: tuple[str, ...]) -> str:
+    """A statement that inserts any number of rows, given as one JSON text: an array of arrays."""
     values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(columns)))
     return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM json_each(?)"
 
@@ -88,6 +91,22 @@ def _insertion(table: str, columns: tuple[str, ...]) -> str:
 def _block(table: str, columns: tuple[str, ...]) -> str:
     row = f"({', '.join('?' * len(columns))})"
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * BLOCK)}"
+
+
+def text_of(value: object) -> str:
+    """The text in a column for text, which in a file that others have written to may hold a BLOB, a number or NULL."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return "" if value is None else str(value)
+
+
+def json_object(text: str | None) -> dict[str, Any]:
+    """The object in a JSON column; an empty one for anything else, including malformed text."""
+    try:
+        value = orjson.loads(text) if text else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 class Transaction:
@@ -114,13 +133,31 @@ class Transaction:
         for start in range(0, whole, BLOCK):
             await self.execute(_block(table, columns), [*chain.from_iterable(rows[start : start + BLOCK])])
         if whole < len(rows):
-            await self.execute(_insertion(table, columns), (msgspec.json.encode(rows[whole:]).decode(),))
+            await self.execute(insertion(table, columns), (msgspec.json.encode(rows[whole:]).decode(),))
+
+    async def insert_one(self, table: str, row: Mapping[str, Any]) -> None:
+        """Insert a row, given as column -> value."""
+        marks = ", ".join("?" * len(row))
+        await self.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+
+    async def update(self, table: str, id: str, row: Mapping[str, Any], *, key: str = "id") -> int:
+        """Set the columns in *row* where column *key* is *id*; returns the number of changed rows."""
+        sets = ", ".join(f"{name} = ?" for name in row)
+        return await self.execute(f"UPDATE {table} SET {sets} WHERE {key} = ?", [*row.values(), id])
 
     async def fetch(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+        """All rows of a query.  In text that is not UTF-8, from another program, U+FFFD replaces what is wrong."""
         with explained(self._path):
+            try:
+                return list(await self._connection.execute_fetchall(sql, parameters))
+            except sqlite3.OperationalError as error:
+                if not str(error).startswith("Could not decode to UTF-8"):
+                    raise
+            self._connection.text_factory = text_of  # from now on: it is slower, so not before there is need
             return list(await self._connection.execute_fetchall(sql, parameters))
 
     async def fetch_one(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Row | None:
+        """The first row of a query, or None."""
         rows = await self.fetch(sql, parameters)
         return rows[0] if rows else None
 
@@ -226,6 +263,7 @@ class Database:
         return await self._reader.fetch(sql, parameters)
 
     async def fetch_one(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Row | None:
+        """The first row of committed data, or None."""
         return await self._reader.fetch_one(sql, parameters)
 
     async def close(self) -> None:
@@ -235,7 +273,7 @@ class Database:
         if self._owner:
             with suppress(OmniError, sqlite3.Error):
                 async with self.transaction() as tx:
-                    await tx.execute(_STATE, (_CLEAN,))
+                    await tx.execute(SET_STATE, (CLEAN,))
         async with self._lock:
             self._closed = True
             for connection in self._connections:
@@ -257,11 +295,11 @@ def _make_ready(path: Path, clock: Clock, owner: bool) -> None:
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        if owner and _state(connection) == _RUNNING:
+        if owner and _state(connection) == RUNNING:
             _check(connection, path)
         migrate.apply(connection, path, clock)
         if owner:
-            connection.execute(_STATE, (_RUNNING,))
+            connection.execute(SET_STATE, (RUNNING,))
     finally:
         connection.close()
 
@@ -276,5 +314,5 @@ def _state(connection: sqlite3.Connection) -> str:
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
-        remedy = _REMEDIES[sqlite3.SQLITE_CORRUPT].format(copies=path.absolute().parent / backup.FOLDER)
+        remedy = _REMEDIES[sqlite3.SQLITE_CORRUPT].format(copies=path.absolute().parent / FOLDER)
         raise OmniError("internal", f"Database {path.absolute()}: {remedy} ({found})")

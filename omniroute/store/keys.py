@@ -17,6 +17,7 @@ import orjson
 from msgspec import UNSET, Struct, UnsetType, field
 
 from ..clock import Clock, iso
+from ..log import MASK
 from .db import Database, Row
 
 DIGEST_PREFIX: Final = "hmac-sha256:"
@@ -46,10 +47,6 @@ SELECT: Final = (
     "SELECT id, name, key, machine_id, allowed_models, no_log, scopes, expires_at, key_head, key_tail, created_at"
     " FROM api_keys"
 )
-_INSERT: Final = (
-    "INSERT INTO api_keys (id, name, key, machine_id, allowed_models, no_log, scopes, expires_at, key_head, key_tail,"
-    " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
 
 
 def key_text(machine_id: str, secret: bytes) -> str:
@@ -70,10 +67,11 @@ def mask_ends(text: str) -> tuple[str, str]:
 
 
 def row_of(record: Row) -> KeyRow:
+    """A table row as a :class:`KeyRow`, which has no more of the key than its masked ends."""
     return KeyRow(
         id=record["id"],
         name=record["name"],
-        masked=f"{record['key_head']}****{record['key_tail']}",
+        masked=f"{record['key_head']}{MASK}{record['key_tail']}",
         machine_id=record["machine_id"] or "",
         allowed_models=_strings(record["allowed_models"]),
         no_log=bool(record["no_log"]),
@@ -105,6 +103,7 @@ class Keys:
         return [row_of(record) for record in await self._db.fetch(SELECT + " ORDER BY created_at, rowid")]
 
     async def get(self, id: str) -> KeyRow | None:
+        """One key, expired or not; None for an unknown id."""
         record = await self._db.fetch_one(SELECT + " WHERE id = ?", (id,))
         return row_of(record) if record else None
 
@@ -118,13 +117,20 @@ class Keys:
     ) -> tuple[KeyRow, str]:
         """Create a key; returns its row and its full text, which is not available later.  *expires_at* is ISO 8601."""
         text = key_text(self.machine_id, self.secret)
-        id, now = str(uuid4()), iso(self._clock.time())
-        values = (
-            id, name, stored_key(text, self.secret), self.machine_id, _json(allowed_models), int(no_log), _json(scopes),
-            expires_at, *mask_ends(text), now,
-        )  # fmt: skip
+        id = str(uuid4())
+        row = {
+            "id": id,
+            "name": name,
+            "machine_id": self.machine_id,
+            "allowed_models": _json(allowed_models),
+            "no_log": int(no_log),
+            "scopes": _json(scopes),
+            "expires_at": expires_at,
+            "created_at": iso(self._clock.time()),
+            **_key_columns(text, self.secret),
+        }
         async with self._db.change() as tx:
-            await tx.execute(_INSERT, values)
+            await tx.insert_one("api_keys", row)
             record = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
         assert record is not None
         return row_of(record), text
@@ -151,13 +157,13 @@ class Keys:
             row["expires_at"] = expires_at
         if not row:
             return await self.get(id)
-        sets = ", ".join(f"{key} = ?" for key in row)
         async with self._db.change() as tx:
-            await tx.execute(f"UPDATE api_keys SET {sets} WHERE id = ?", [*row.values(), id])
+            await tx.update("api_keys", id, row)
             record = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
         return row_of(record) if record else None
 
     async def delete(self, id: str) -> bool:
+        """Delete a key and its budget; returns whether it existed."""
         async with self._db.change() as tx:
             await tx.execute("DELETE FROM domain_budgets WHERE api_key_id = ?", (id,))
             return await tx.execute("DELETE FROM api_keys WHERE id = ?", (id,)) > 0
@@ -170,14 +176,14 @@ class Keys:
             return 0
         async with self._db.change() as tx:
             for id, text in found:
-                await tx.execute("UPDATE api_keys SET key = ?, key_head = ?, key_tail = ? WHERE id = ?",
-                                 (stored_key(text, self.secret), *mask_ends(text), id))  # fmt: skip
+                await tx.update("api_keys", id, _key_columns(text, self.secret))
         return len(found)
 
 
-def stored_key(text: str, secret: bytes) -> str:
-    """The value of column ``key`` for the key *text*."""
-    return DIGEST_PREFIX + digest(text, secret).hex()
+def _key_columns(text: str, secret: bytes) -> dict[str, str]:
+    """What is stored of a key's text."""
+    head, tail = mask_ends(text)
+    return {"key": DIGEST_PREFIX + digest(text, secret).hex(), "key_head": head, "key_tail": tail}
 
 
 def _json(items: Sequence[str]) -> str:

@@ -19,7 +19,8 @@ _DELETE: Final = "DELETE FROM key_value WHERE namespace = ? AND key = ?"
 class Reader(Protocol):
     """A database or a transaction."""
 
-    async def fetch(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Row]: ...
+    async def fetch(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Row]:
+        """All rows of a query."""
 
 
 async def read(source: Reader, namespace: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from ..clock import Clock
 from ..errors import OmniError
 from .audit_chain import CHAINED, chain_all
-from .backup import FOLDER, online_backup
+from .online_backup import FOLDER, online_backup
 
 
 class Migration(NamedTuple):

@@ -8,15 +8,16 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import uuid4
 
+import msgspec
 import orjson
 from msgspec import Struct
 
 from ..clock import Clock, iso
 from ..upstream.providers import NODE_TYPES, node_base_url
 from . import keyvalue
-from .connections import json_object, node_copy
+from .connections import node_copy
 from .custom_models import NAMESPACE as CUSTOM_MODELS
-from .db import Database, Row, Transaction
+from .db import Database, Row, Transaction, json_object
 
 TYPES: Final[dict[str, str]] = {name: kind.base_url for name, kind in NODE_TYPES.items()}  # type -> default base URL
 API_TYPES: Final = ("chat", "responses")  # the first is the default
@@ -40,6 +41,7 @@ SELECT: Final = f"SELECT {', '.join(NodeRow.__struct_fields__)} FROM provider_no
 
 
 def row_of(record: Row) -> NodeRow:
+    """A table row as a :class:`NodeRow`; what an adopted row lacks becomes the default of its type."""
     values = {name: record[name] for name in NodeRow.__struct_fields__}
     values["base_url"] = values["base_url"] or TYPES.get(values["type"], "")
     values["prefix"] = values["prefix"] or ""
@@ -60,6 +62,7 @@ class Nodes:
         return [row_of(record) for record in await self._db.fetch(SELECT + " ORDER BY created_at, rowid")]
 
     async def get(self, id: str) -> NodeRow | None:
+        """One node; None for an unknown id."""
         record = await self._db.fetch_one(SELECT + " WHERE id = ?", (id,))
         return row_of(record) if record else None
 
@@ -81,10 +84,8 @@ class Nodes:
             created_at=now,
             updated_at=now,
         )
-        values = [getattr(row, column) for column in NodeRow.__struct_fields__]
-        columns, marks = ", ".join(NodeRow.__struct_fields__), ", ".join("?" * len(values))
         async with self._db.change() as tx:
-            await tx.execute(f"INSERT INTO provider_nodes ({columns}) VALUES ({marks})", values)
+            await tx.insert_one("provider_nodes", msgspec.structs.asdict(row))
         return row
 
     async def update(
@@ -104,8 +105,7 @@ class Nodes:
             given: dict[str, Any] = {"name": name, "prefix": prefix, "api_type": api_type}
             given["base_url"] = node_base_url(before["type"], base_url) if base_url else None
             row = {key: value for key, value in given.items() if value is not None} | {"updated_at": iso(self._clock.time())}
-            sets = ", ".join(f"{key} = ?" for key in row)
-            await tx.execute(f"UPDATE provider_nodes SET {sets} WHERE id = ?", [*row.values(), id])
+            await tx.update("provider_nodes", id, row)
             await refresh_connections(tx, id)
             after = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
         assert after is not None
@@ -124,5 +124,4 @@ async def refresh_connections(tx: Transaction, id: str) -> None:
     copy = await node_copy(tx, id)
     for record in await tx.fetch("SELECT id, provider_specific_data FROM provider_connections WHERE provider = ?", (id,)):
         data = {**json_object(record["provider_specific_data"]), **copy}
-        await tx.execute("UPDATE provider_connections SET provider_specific_data = ? WHERE id = ?",
-                         (orjson.dumps(data).decode(), record["id"]))  # fmt: skip
+        await tx.update("provider_connections", record["id"], {"provider_specific_data": orjson.dumps(data).decode()})

@@ -49,5 +49,6 @@ class Policies:
         return not known
 
     async def delete(self, id: str) -> bool:
+        """Remove a policy; returns whether it existed."""
         async with self._db.change() as tx:
             return await keyvalue.write(tx, NAMESPACE, id, None)

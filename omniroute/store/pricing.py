@@ -26,6 +26,7 @@ class Pricing:
         return self._defaults
 
     async def user(self) -> Table:
+        """The user's own prices, in US dollars per million tokens."""
         return of_values(await keyvalue.read(self._db, NAMESPACE))
 
     async def merged(self) -> Table:
@@ -86,4 +87,5 @@ def _catalogue_table(catalog: Catalog) -> Table:
 
 
 def as_fields(price: Price) -> dict[str, float]:
+    """The known prices by field name."""
     return {field: value for field in FIELDS if (value := getattr(price, field)) is not None}

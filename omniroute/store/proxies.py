@@ -30,6 +30,7 @@ class ProxyConfig(Struct):
     maps: dict[str, dict[str, Proxy]] = field(default_factory=lambda: {level: {} for level in MAPS})
 
     def get(self, level: str, id: str = "") -> Proxy | None:
+        """The proxy at one place; None: none is set there."""
         return self.everywhere if level == EVERYWHERE else self.maps[level].get(id)
 
 
@@ -77,6 +78,7 @@ class Proxies:
         self._vault = vault
 
     async def read(self) -> ProxyConfig:
+        """The stored proxies, with decrypted passwords."""
         return of_values(await keyvalue.read(self._db, NAMESPACE), self._vault)
 
     async def change(self, changes: Changes) -> ProxyConfig:
@@ -96,16 +98,19 @@ class Proxies:
         return of_values(values, self._vault)
 
     async def seal_clear_texts(self) -> None:
-        """Encrypt clear-text passwords of an imported configuration."""
+        """Encrypt clear-text passwords of an imported configuration; the others are not touched, readable or not."""
         values = await keyvalue.read(self._db, NAMESPACE)
         found = of_values(values, self._vault)
-        if not _has_clear_text(values, self._vault):
-            return
-        maps = ((level, id, proxy) for level, entries in found.maps.items() for id, proxy in entries.items())
-        changes: dict[tuple[str, str], Proxy | None] = {(level, id): proxy for level, id, proxy in maps}
-        if found.everywhere is not None:
+        changes: dict[tuple[str, str], Proxy | None] = {
+            (level, id): proxy
+            for level, entries in found.maps.items()
+            for id, proxy in entries.items()
+            if _has_clear_text(values[MAPS[level]][id], self._vault)
+        }
+        if found.everywhere is not None and _has_clear_text(values[EVERYWHERE], self._vault):
             changes[EVERYWHERE, ""] = found.everywhere
-        await self.change(changes)
+        if changes:
+            await self.change(changes)
 
 
 def _has_clear_text(value: Any, vault: Vault) -> bool:

@@ -64,6 +64,7 @@ class ProxyLogRow(Struct, rename="camel"):
 
 
 def row_of(record: Row) -> ProxyLogRow:
+    """A table row as a :class:`ProxyLogRow`; ``proxy`` is None for a direct call."""
     proxy = None
     if record["proxy_host"]:
         proxy = {"type": record["proxy_type"], "host": record["proxy_host"], "port": record["proxy_port"]}
@@ -121,6 +122,7 @@ class ProxyLogs:
         return [row_of(record) for record in await self._db.fetch(sql, (*values, limit))]
 
     async def clear(self) -> None:
+        """Delete all rows, queued ones too."""
         await self._batch.flush()
         async with self._db.log() as tx:
             await tx.execute("DELETE FROM proxy_logs", ())

@@ -12,17 +12,17 @@ from typing import Any, Final
 
 import msgspec
 
-from ..clock import parse_iso
+from ..clock import unix_time
 from ..errors import OmniError
 from ..gateway.combos import sound
 from ..gateway.ip_filter import compiled
-from ..gateway.outbound import Environment, Names, Outbound, by_provider
+from ..gateway.outbound import Environment, Names, Outbound, Via, by_provider
 from ..gateway.retry import PROFILES
 from ..gateway.snapshot import Combo, Connection, GatewayKey, GatewaySettings, RateDefaults, Snapshot
 from ..proto.proxy import Proxy, parse_proxy
 from ..settings import Settings
 from ..translate.thinking_budget import ThinkingRule
-from ..upstream.credentials import base_url_of
+from ..upstream.base_url import base_url_of
 from ..upstream.providers import NODE_TYPES, Catalog, Price, Provider, node_provider
 from . import (
     aliases,
@@ -48,22 +48,26 @@ _NODE_ORDER: Final = {name: place for place, name in enumerate(NODE_TYPES)}  # p
 
 
 class Publisher:
-    """Builds snapshots.  It remembers which secrets could not be decrypted, to log each of them only once."""
+    """Builds snapshots.  It remembers which rows it had to leave out, to log each of them only once."""
 
     def __init__(self, catalog: Catalog, vault: Vault, settings: Settings, key_secret: bytes) -> None:
         self._catalog = catalog
         self._vault = vault
         self._settings = settings
         self._key_secret = key_secret
-        self._unopened: set[str] = set()
+        self._told: set[str] = set()
 
     async def build(self, source: Reader, version: int) -> Snapshot:
         """The snapshot of the content of *source*, a database or an open transaction."""
         values = await keyvalue.read_several(source, _NAMESPACES)
-        accounts = self._connections(await source.fetch(connections.SELECT + " WHERE is_active = 1" + connections.ORDER))
+        active_rows = await source.fetch(connections.SELECT + " WHERE is_active = 1" + connections.ORDER)
+        accounts, unopened = self._connections(active_rows)
         endpoints = [nodes.row_of(record) for record in await source.fetch(nodes.SELECT + " ORDER BY created_at, rowid")]
         custom = custom_models.of_values(values[custom_models.NAMESPACE])
-        providers, prefixes = routable(self._catalog, endpoints, accounts.keys())
+        with_accounts = accounts.keys() | unopened.keys()
+        providers, prefixes, left_out = routable(self._catalog, endpoints, with_accounts)
+        for id, reason in left_out.items():
+            self._tell_once(id, "node %s is left out: %s", id, reason)
         active, inactive = combos.in_force(await source.fetch(combos.SELECT))
         links = chains.of_records(await source.fetch(chains.SELECT))
         offered, shortcuts = offers(self._catalog.models_by_id, custom), aliases.only_texts(values[aliases.NAMESPACE])
@@ -77,6 +81,7 @@ class Publisher:
             prefixes=prefixes,
             wires=remapped(self._catalog, prefixes),
             connections=with_proxies(accounts, ways, providers),
+            unopened=unopened,
             models=offered,
             custom_models={provider: tuple(model.id for model in models) for provider, models in custom.items()},
             aliases=shortcuts,
@@ -113,26 +118,34 @@ class Publisher:
             ),
         )
 
-    def _connections(self, records: Iterable[Row]) -> dict[str, tuple[Connection, ...]]:
+    def _connections(self, records: Iterable[Row]) -> tuple[dict[str, tuple[Connection, ...]], dict[str, dict[str, str]]]:
+        """``Snapshot.connections`` and ``Snapshot.unopened``."""
         found: dict[str, list[Connection]] = {}
+        unopened: dict[str, dict[str, str]] = {}
         for record in records:
-            if (connection := self._connection(record)) is not None:
-                found.setdefault(connection.provider, []).append(connection)
-        return {provider: tuple(group) for provider, group in found.items()}
+            try:
+                connection = self._connection(record)
+            except OmniError as error:
+                unopened.setdefault(record["provider"], {})[record["id"]] = error.message
+                text = "connection %s (%s) is left out: %s"
+                self._tell_once(record["id"], text, record["id"], record["provider"], error.message)
+                continue
+            found.setdefault(connection.provider, []).append(connection)
+        return {provider: tuple(group) for provider, group in found.items()}, unopened
 
-    def _connection(self, record: Row) -> Connection | None:
+    def _tell_once(self, id: str, text: str, *values: str) -> None:
+        if id not in self._told:
+            self._told.add(id)
+            _log.error(text, *values)
+
+    def _connection(self, record: Row) -> Connection:
+        """A row in the data plane's form.  Raises OmniError when its secret cannot be decrypted."""
         row = connections.row_of(record)
-        try:
-            secret = self._vault.open(record["api_key"] or record["access_token"] or "")
-        except OmniError as error:
-            if row.id not in self._unopened:
-                self._unopened.add(row.id)
-                _log.error("connection %s (%s) is left out: %s", row.id, row.provider, error.message)
-            return None
+        secret = self._vault.open(record["api_key"] or record["access_token"] or "")
         return Connection(
             id=row.id,
             provider=row.provider,
-            name=row.name or row.display_name or row.email or "",
+            name=row.label,
             secret=secret,
             auth_type=row.auth_type,
             priority=row.priority,
@@ -175,23 +188,21 @@ def with_proxies(
         return accounts
 
     def through(connection: Connection) -> Connection:
-        provider = providers.get(connection.provider)
-        try:
-            base = base_url_of(provider, connection.base_url, connection.data) if provider is not None else ""
-        except OmniError:  # a value that the base URL needs is missing
-            base = ""
-        via = ways.choose(provider, connection.provider, connection.id, base)
+        via = via_of(ways, providers.get(connection.provider), connection, connection.data)
         return msgspec.structs.replace(connection, proxy=via) if via is not None else connection
 
     return {provider: tuple(map(through, group)) for provider, group in accounts.items()}
 
 
-def unix_time(text: str | None) -> float | None:
-    """ISO 8601 text as Unix seconds; None when it is empty or malformed."""
+def via_of(
+    ways: Outbound, provider: Provider | None, account: Connection | connections.ConnectionRow, data: Mapping[str, Any]
+) -> Via | None:
+    """The proxy that *ways* selects for an account with this *data*; None: a direct connection."""
     try:
-        return parse_iso(text) if text else None
-    except ValueError:
-        return None
+        base = base_url_of(provider, account.base_url, data) if provider is not None else ""
+    except OmniError:  # a value that the base URL needs is missing
+        base = ""
+    return ways.choose(provider, account.provider, account.id, base)
 
 
 def expiry(text: str | None) -> float | None:
@@ -202,8 +213,8 @@ def expiry(text: str | None) -> float | None:
 
 def routable(
     catalog: Catalog, endpoints: Collection[nodes.NodeRow], with_accounts: Collection[str]
-) -> tuple[dict[str, Provider], dict[str, str]]:
-    """Provider id -> provider, and prefix -> provider id.
+) -> tuple[dict[str, Provider], dict[str, str], dict[str, str]]:
+    """Provider id -> provider; prefix -> provider id; id of each node that cannot be used -> why.
 
     In ascending precedence of prefixes: the catalogue's providers, reserved ids with accounts of their own, nodes; among
     nodes, one with an account wins.
@@ -215,17 +226,18 @@ def routable(
             providers[id] = msgspec.structs.replace(base, id=id, alias=prefix, wire=wire)
             prefixes[prefix] = prefixes[id] = id
     mine: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     order = {node.id: (node.id not in with_accounts, _NODE_ORDER.get(node.type, len(_NODE_ORDER))) for node in endpoints}
     for node in sorted(endpoints, key=lambda node: order[node.id]):
         try:
             providers[node.id] = node_provider(node.id, node.type, node.name, node.prefix, node.base_url, node.api_type)
         except OmniError as error:  # a row of an adopted database with an unknown type
-            _log.warning("node %s is left out: %s", node.id, error.message)
+            left_out[node.id] = error.message
             continue
         mine[node.id] = node.id
         if node.prefix:
             mine.setdefault(node.prefix, node.id)
-    return providers, {**prefixes, **mine}
+    return providers, {**prefixes, **mine}, left_out
 
 
 def remapped(catalog: Catalog, prefixes: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from ..clock import Clock, Timer, iso, parse_iso
 from ..errors import OmniError
 from ..gateway.cache import Cached
 from ..tasks import spawn
-from .db import Database
+from .db import Database, insertion
 
 FLUSH_SECONDS: Final = 0.5
 SWEEP_SECONDS: Final = 300.0
@@ -24,8 +24,7 @@ ROWS: Final = 10_000
 _log = logging.getLogger("omniroute.store")
 _COLUMNS: Final = ("id", "signature", "model", "prompt_hash", "response", "tokens_saved", "created_at", "expires_at")
 _PUT: Final = f"""
-INSERT INTO semantic_cache ({", ".join(_COLUMNS)})
-SELECT {", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(_COLUMNS)))} FROM json_each(?) WHERE true
+{insertion("semantic_cache", _COLUMNS)} WHERE true
 ON CONFLICT (signature) DO UPDATE SET response = excluded.response, tokens_saved = excluded.tokens_saved,
   created_at = excluded.created_at, expires_at = excluded.expires_at, model = excluded.model
 """

@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 from ..clock import Clock
 from ..errors import OmniError
 from . import migrate
+from .db import RUNNING, SET_STATE
 
 REQUIRED: Final = ("provider_connections", "provider_nodes", "combos", "api_keys")
 STAGED: Final = "staged.sqlite"
 _BUSY_SECONDS: Final = 30.0
 _NAMED: Final = 5  # missing columns that an error message names
-_RUNNING: Final = "INSERT INTO db_meta VALUES ('state', 'running') ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
 class Unfit(Exception):
@@ -55,7 +55,7 @@ def prepare(source: Path, folder: Path, live: Path, clock: Clock) -> Path:
             if missing := migrate.missing_columns(copy):  # its user_version was wrong
                 raise Unfit(f"Invalid OmniRoute database. Missing columns: {', '.join(missing[:_NAMED])}")
             migrate.restore_triggers(copy)
-            copy.execute(_RUNNING)
+            copy.execute(SET_STATE, (RUNNING,))
             _fit_pages(copy, live)
     except sqlite3.DatabaseError as error:
         raise Unfit(f"Invalid database file: {error}") from error

@@ -113,9 +113,7 @@ class Store:
         return store
 
     async def _begin(self, owner: bool) -> None:
-        await self.keys.hash_clear_texts()
-        await self.connections.seal_clear_texts()
-        await self.proxies.seal_clear_texts()
+        await self._protect()
         if owner:
             await asyncio.to_thread(self.backups.sweep)  # not later: a restore may have begun, in such a folder
             await self._seed()
@@ -162,13 +160,17 @@ class Store:
 
     async def _take_up(self, then: Callable[[], Awaitable[None]] | None) -> None:
         """Continue with the current content of the database: protect secrets, publish, price usage, await *then*."""
-        await self.keys.hash_clear_texts()
-        await self.connections.seal_clear_texts()
-        await self.proxies.seal_clear_texts()
+        await self._protect()
         await self.publish()
         await price_usage(self.db, self.snapshot)
         if then is not None:
             await then()
+
+    async def _protect(self) -> None:
+        """Hash or encrypt the secrets that a database from elsewhere may hold in clear text."""
+        await self.keys.hash_clear_texts()
+        await self.connections.seal_clear_texts()
+        await self.proxies.seal_clear_texts()
 
     async def _prepare(self, tx: Transaction) -> Callable[[], None]:
         snapshot = await self._publisher.build(tx, self.snapshot.version + 1)

@@ -19,11 +19,12 @@ import orjson
 from ..clock import iso, parse_iso
 from ..errors import OmniError
 from . import keyvalue
-from .connections import SEALED, json_object
-from .db import Database, Row, Transaction
+from .connections import SEALED
+from .db import Database, Row, Transaction, json_object
 from .keys import DIGEST_PREFIX
 from .keyvalue import Reader
 from .nodes import refresh_connections
+from .private_fields import without_secrets
 from .sync_values import NAME, VALUES
 from .vault import Vault
 
@@ -36,7 +37,6 @@ _NEVER_NULL: Final = frozenset({
     "provider", "auth_type", "name", "type", "priority", "is_active", "rate_limit_protection", "no_log", "created_at",
     "data", "allowed_models", "scopes", "key_head", "key_tail",
 })  # fmt: skip
-_SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "cookie", "credential")
 _SKEW_SECONDS: Final = 300.0
 _DIGEST: Final = re.compile(re.escape(DIGEST_PREFIX) + r"[0-9a-f]{64}")
 
@@ -56,6 +56,7 @@ class Table(NamedTuple):
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The columns that are synchronized."""
         return (*self.texts, *self.numbers)
 
 
@@ -96,10 +97,12 @@ Versions = dict[str, dict[str, str]]  # kind -> id -> version
 
 
 def digest(data: Mapping[str, Any]) -> str:
+    """A hash of a record by content, for records without a time of change."""
     return hashlib.sha256(orjson.dumps(dict(data), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
 def versions(records: Records) -> Versions:
+    """The version of each record, by kind and id."""
     return {kind: {id: record.version for id, record in group.items()} for kind, group in records.items()}
 
 
@@ -133,7 +136,7 @@ class Sync:
     def _record(self, table: Table, row: Row) -> Record:
         data = {name: row[name] for name in table.columns}
         if _FIELDS in data:
-            data[_FIELDS] = _dump(_without_secrets(json_object(data[_FIELDS])))
+            data[_FIELDS] = _dump(without_secrets(json_object(data[_FIELDS])))
         secrets = {name: row[name] for name in table.secrets if row[name]}
         version = (row["updated_at"] or "") if table.timed else digest(data)
         return Record(version, data, secrets if self._shared else {}, table.timed, bool(secrets))
@@ -247,8 +250,7 @@ class Sync:
         row |= {name: self._vault.seal(text) if seal else text for name, text in record.secrets.items()}
         if table.timed:
             row["updated_at"] = record.version
-        sets = ", ".join(f"{name} = ?" for name in row)
-        if not await tx.execute(f"UPDATE {table.name} SET {sets} WHERE {table.key} = ?", [*row.values(), id]):
+        if not await tx.update(table.name, id, row, key=table.key):
             row[table.key] = id
             names, marks = ", ".join(row), ", ".join("?" * len(row))
             await tx.execute(f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})", [*row.values()])
@@ -258,10 +260,12 @@ class Sync:
     # -- state between two synchronizations
 
     async def state(self, name: str) -> dict[str, Any]:
+        """What is remembered under *name*, or an empty object."""
         found = await keyvalue.get(self._db, _STATE, name)
         return found if isinstance(found, dict) else {}
 
     async def remember(self, name: str, state: dict[str, Any] | None) -> None:
+        """Replace what is remembered under *name*; None removes it."""
         async with self._db.transaction() as tx:
             await keyvalue.write(tx, _STATE, name, state)
 
@@ -317,10 +321,6 @@ def _moment(kind: str, text: Any, now: float) -> str:
     return iso(moment) if text else ""
 
 
-def _without_secrets(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if not name.lower().endswith(_SECRET_WORDS)}
-
-
 def _dump(value: Mapping[str, Any]) -> str:
     return orjson.dumps(dict(value), option=orjson.OPT_SORT_KEYS).decode()
 
@@ -329,8 +329,8 @@ async def _with_own_secrets(tx: Transaction, id: str, record: Record) -> dict[st
     """The columns that depend on the stored row: unsynchronized secrets are kept, an account without a key is disabled."""
     found = await tx.fetch_one(f"SELECT {_FIELDS}, {', '.join(SEALED)} FROM provider_connections WHERE id = ?", (id,))
     own = json_object(found[_FIELDS]) if found else {}
-    kept = {name: value for name, value in own.items() if name not in _without_secrets(own)}
-    columns: dict[str, Any] = {_FIELDS: _dump({**_without_secrets(json_object(record.data[_FIELDS])), **kept})}
+    kept = {name: value for name, value in own.items() if name not in without_secrets(own)}
+    columns: dict[str, Any] = {_FIELDS: _dump({**without_secrets(json_object(record.data[_FIELDS])), **kept})}
     if record.secretive and not record.secrets and not (found and any(found[name] for name in SEALED)):
         columns["is_active"] = 0
     return columns

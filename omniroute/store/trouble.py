@@ -73,7 +73,7 @@ class Trouble:
 
     def put_lock(self, lock: ModelLock, lifted: bool) -> None:
         """Queue one lock for writing, or for removal when it was *lifted*."""
-        key = f"{lock.provider}:{lock.connection_id}:{lock.model}"
+        key = _key(lock)
         try:
             key.encode()
             statement = keyvalue.statement(NAMESPACE, key, None if lifted else msgspec.to_builtins(lock))
@@ -87,7 +87,11 @@ class Trouble:
         if old:
             async with self._db.log() as tx:
                 for lock in old:
-                    await keyvalue.write(tx, NAMESPACE, f"{lock.provider}:{lock.connection_id}:{lock.model}", None)
+                    await keyvalue.write(tx, NAMESPACE, _key(lock), None)
+
+
+def _key(lock: ModelLock) -> str:
+    return f"{lock.provider}:{lock.connection_id}:{lock.model}"
 
 
 def _options(text: str | None) -> _Options:

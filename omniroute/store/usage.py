@@ -14,7 +14,7 @@ from ..gateway.usage import CallRecord
 from .batch import Batch
 from .call_rows import LOG_ROWS
 from .daily import DAY_CHARS
-from .db import Database, Row, containing
+from .db import Database, Row, containing, text_of
 
 _SECONDS_A_DAY: Final = 86_400
 _CHUNK: Final = 5000  # rows deleted in one transaction
@@ -179,7 +179,7 @@ class Usage:
 
     async def last_used(self, connection_id: str | None = None) -> dict[str, str]:
         """Connection id -> start of its last call (ISO 8601), for all connections or one."""
-        return {row[0]: row[1] for row in await self._db.fetch(_LAST_USED, (connection_id,))}
+        return {row[0]: text_of(row[1]) for row in await self._db.fetch(_LAST_USED, (connection_id,))}
 
     async def unpriced(self, since: str = "") -> dict[tuple[str, str], int]:
         """(provider, model) -> number of calls without a known cost since a time or a day (ISO 8601; "" is the beginning).
@@ -247,9 +247,13 @@ class Usage:
 
 def _values(record: Row) -> dict[str, Any]:
     values = {name: record[name] for name in _STORED if record[name] is not None}  # adopted rows may have NULL anywhere
+    blobs = {name: text_of(value) for name, value in values.items() if isinstance(value, bytes)}
     status, duration = values.get("status"), values.get("duration")
     return {
+        "id": "",
+        "timestamp": "",
         **values,
+        **blobs,
         "status": int(status) if isinstance(status, int | float) else 0,  # text in one adopted row must not break the list
         "duration": duration if isinstance(duration, int | float) else 0.0,
         "has_request_body": bool(record["has_request_body"]),

@@ -26,6 +26,9 @@ _PREFIX: Final = "enc:v1:"
 _FORM: Final = re.compile(r"enc:v1:([0-9a-f]{32}):((?:[0-9a-f]{2})*):([0-9a-f]{32})")
 _SALT: Final = b"omniroute-field-encryption-v1"
 _TAG_BYTES: Final = 16
+_OTHER_KEY: Final = (
+    "A stored secret was sealed with another STORAGE_ENCRYPTION_KEY or storage.key: put that back, or enter the secret again"
+)
 
 
 class Vault:
@@ -58,10 +61,11 @@ class Vault:
         for index in range(len(self._passphrases)):
             with suppress(InvalidTag):
                 return self._cipher(index).decrypt(iv, data + tag, None).decode()
-        raise OmniError("internal", "A stored secret was sealed with another STORAGE_ENCRYPTION_KEY or storage.key")
+        raise OmniError("internal", _OTHER_KEY)
 
     @staticmethod
     def sealed(text: str) -> bool:
+        """Whether *text* has the form of encrypted text."""
         return _FORM.fullmatch(text) is not None
 
     def _cipher(self, index: int) -> AESGCM:

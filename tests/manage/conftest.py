@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes_manage import PASSWORD, Admin
+from fakes_scrypt import cheap_scrypt
 
-_scrypt = hashlib.scrypt
-
-
-@pytest.fixture(autouse=True)
-def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cheap(text: bytes, **parameters: Any) -> bytes:
-        return _scrypt(text, **{**parameters, "n": 2, "r": 1, "p": 1})
-
-    monkeypatch.setattr(hashlib, "scrypt", cheap)
+__all__ = ["admin", "cheap_scrypt", "guarded", "make_admin"]
 
 
 @pytest.fixture

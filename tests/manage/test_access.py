@@ -1,4 +1,4 @@
-"""Contract section 1.2: who may call."""
+"""Who may call a route of which class."""
 
 from __future__ import annotations
 

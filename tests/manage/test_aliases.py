@@ -1,4 +1,4 @@
-"""Contract section 5.1, and ``PUT /api/models`` of 5.2."""
+"""Model aliases, and ``PUT /api/models``, which claims one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 6: use over time."""
+"""Usage over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 12: the audit log."""
+"""The audit log as the API shows it."""
 
 from __future__ import annotations
 

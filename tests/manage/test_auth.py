@@ -1,4 +1,4 @@
-"""Contract section 2, row by row."""
+"""Login, logout and the switch of the login."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 5.3."""
+"""Which models cannot be used now, checking one, and lifting what blocks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 9."""
+"""Backups: made, listed, restored, exported, imported."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fakes_exchange import FakeExchange
 from fakes_manage import Admin, fields_of
 from fakes_store import a_call
 
+from omniroute.manage import gateway_login
 from omniroute.store.migrate import migrations
 
 PATH = "/api/db-backups"
@@ -88,6 +89,32 @@ def test_a_restore_is_in_force_at_once_and_can_itself_be_undone(admin: Admin) ->
     assert sorted(_names(admin)) == ["kept", "later"]
     assert admin.audit()[-1] == "backup.restore"
     assert _leftovers(admin) == []
+
+
+def test_a_restore_revives_no_session(guarded: Admin) -> None:
+    def ended(cookie: str) -> bool:
+        current, guarded.cookie = guarded.cookie, cookie
+        status = guarded.send("GET", PATH).status
+        guarded.cookie = current
+        return status == 401
+
+    guarded.login()
+    first = guarded.cookie
+    guarded.connection()
+    name = _backup(guarded)
+    guarded.send("POST", "/api/auth/logout")
+    guarded.login()
+    assert guarded.send("POST", PATH, {"backupId": name}).status == 200
+    assert (ended(first), ended(guarded.cookie)) == (True, False)
+    guarded.run(gateway_login.set_password(guarded.services, "second"))
+    guarded.login("second")
+    second = guarded.cookie
+    guarded.advance(1)
+    assert guarded.send("POST", PATH, {"backupId": name}).status == 200
+    assert ended(second)  # the password is the one of the backup
+    guarded.login()
+    guarded.run(gateway_login.set_password(guarded.services, "third"))
+    assert all(map(ended, (first, second)))
 
 
 def test_calls_that_end_during_a_restore_are_not_lost(admin: Admin) -> None:

@@ -11,12 +11,16 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from omniroute.manage.bodies import Name, Rank, clean_key, decode, given, given_json
+from omniroute.manage.bodies import Name, Rank, clean_key, decode, decode_if_sent, given, given_json
 from omniroute.manage.refusals import Invalid
 
 
 class Item(Struct):
     pattern: Annotated[str, Meta(min_length=1)]
+
+
+class Choice(Struct):
+    id: str = ""
 
 
 class Body(Struct, rename="camel", kw_only=True):
@@ -103,6 +107,13 @@ def test_what_is_wrong_with_a_field(fields: dict[str, object], expected: tuple[s
 def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert decode(b'{"name":"n","baseUrl":"u","priority":7.0}', Body).priority == 7
     assert decode(b'{"name":"n","baseUrl":"u","priority":1e2}', Body).priority == 100
+
+
+def test_an_empty_body_stands_for_the_defaults_and_any_other_is_read() -> None:
+    assert decode_if_sent(b"", Choice) == Choice()
+    assert decode_if_sent(b'{"id":"p"}', Choice).id == "p"
+    with pytest.raises(Invalid):
+        decode_if_sent(b" ", Choice)
 
 
 def test_null_and_absent_are_told_apart() -> None:

@@ -1,4 +1,4 @@
-"""Contract section 6.1."""
+"""Budgets of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 8: the cache of answers."""
+"""The cache of answers: figures, and emptying it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from omniroute.manage.call import Actor, Reply, flag, one_at_a_time, whole
 @pytest.mark.parametrize(
     ("text", "value"), [("true", True), ("1", True), ("FALSE", False), ("0", False), ("x", None), (None, None)]
 )
-def test_flag(text: str | None, value: bool | None) -> None:
+def test_a_flag_is_true_false_or_not_said(text: str | None, value: bool | None) -> None:
     assert flag(text) is value
 
 

@@ -1,4 +1,4 @@
-"""Contract section 6: the call log and its bodies."""
+"""The call log and its bodies."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_call_in_the_contracts_form(admin: Admin) -> None:
         ("?status=all", 3), ("?status=", 3), ("?status=201", 0), ("?provider=openai&status=error", 1),
     ],
 )  # fmt: skip
-def test_filters(admin: Admin, query: str, count: int) -> None:
+def test_the_list_can_be_filtered(admin: Admin, query: str, count: int) -> None:
     admin.store.usage.put(a_call("a"))
     admin.store.usage.put(a_call("b", status=429, model="o1", error="slow down", combo="mix"))
     admin.store.usage.put(a_call("c", provider="deepseek", account="home", key_id="key-2"))

@@ -1,4 +1,4 @@
-"""Contract section 12, fallback chains."""
+"""Fallback chains."""
 
 from __future__ import annotations
 

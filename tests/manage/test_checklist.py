@@ -25,7 +25,7 @@ from omniroute.log import redact
 from omniroute.manage.plane import ControlPlane
 from omniroute.manage.routes import MANAGE_ROUTES
 from omniroute.manage.static import SECURITY
-from omniroute.proto.dial import allowed
+from omniroute.proto.addresses import allowed
 from omniroute.proto.exchange import Refusal, Request
 from omniroute.proto.routes import RouteTable
 from omniroute.settings import Limits, Settings, SettingsError

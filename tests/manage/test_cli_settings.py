@@ -1,4 +1,4 @@
-"""Contract section 11: the endpoints."""
+"""The endpoints that configure command line tools."""
 
 from __future__ import annotations
 
@@ -164,7 +164,9 @@ def test_writing_can_be_switched_off(make_admin: Callable[..., Admin], home: Pat
         ("DELETE", "claude-settings", None),
         ("POST", "guide-settings/continue", MODEL),
         ("POST", "backups", {"tool": "claude", "backupId": "x"}),
+        ("POST", "backups?preview=true", {"tool": "claude", "backupId": "x"}),  # nothing can only be shown here
         ("DELETE", "backups?tool=claude&backupId=x", None),
+        ("DELETE", "backups?tool=claude&backupId=x&preview=true", None),
     ):
         answer = admin.send(method, f"{ROOT}/{path}", body)
         assert (answer.status, answer.json) == (403, refusal), path

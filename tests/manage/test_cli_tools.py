@@ -1,4 +1,4 @@
-"""Contract section 11, the table."""
+"""The table of the tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 10, the rows of class B."""
+"""The routes for programs with a gateway key: accounts, tokens, aliases."""
 
 from __future__ import annotations
 

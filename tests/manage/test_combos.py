@@ -1,4 +1,4 @@
-"""Contract section 5.4."""
+"""Combos: the resource, its metrics and tests, and the defaults."""
 
 from __future__ import annotations
 

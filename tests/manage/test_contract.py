@@ -41,7 +41,7 @@ from fakes_manage import catalog
 from shared import SHARED, needs_shared
 
 from omniroute.app import App
-from omniroute.proto.h1_client import Origin
+from omniroute.proto.transport import Origin
 from omniroute.settings import Limits, Settings
 
 ROWS: Final[tuple[Row, ...]] = (
@@ -212,7 +212,7 @@ def check_method(house: House, method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "row"), CASES, ids=[f"{method} {row.path}" for method, row in CASES])
-def test_row(build: Build, monkeypatch: pytest.MonkeyPatch, method: str, row: Row) -> None:
+def test_a_row_is_answered_as_promised(build: Build, monkeypatch: pytest.MonkeyPatch, method: str, row: Row) -> None:
     house = build(dict(row.settings), *row.given)
     path = re.sub(r"\{\w+\}", "x1", house.filled(row.path))
     if not row.delivered:
@@ -228,7 +228,7 @@ def test_row(build: Build, monkeypatch: pytest.MonkeyPatch, method: str, row: Ro
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=[fact.name for fact in FACTS])
-def test_fact(build: Build, monkeypatch: pytest.MonkeyPatch, fact: Fact) -> None:
+def test_a_fact_is_as_promised(build: Build, monkeypatch: pytest.MonkeyPatch, fact: Fact) -> None:
     house = build(dict(fact.settings), *fact.given)
     assert fact.asks
     for ask in fact.asks:

@@ -1,4 +1,4 @@
-"""Contract section 3.2."""
+"""Models that the user adds to a provider."""
 
 from __future__ import annotations
 

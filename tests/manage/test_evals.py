@@ -1,4 +1,4 @@
-"""Contract section 12, evaluations."""
+"""Evaluations: suites, judged answers, runs."""
 
 from __future__ import annotations
 

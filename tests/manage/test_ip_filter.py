@@ -1,4 +1,4 @@
-"""Contract section 7.2."""
+"""The IP filter: its lists, its temporary bans, and that no change locks its caller out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 5.5, row by row."""
+"""Gateway keys: shown once, then masked; changed; revoked."""
 
 from __future__ import annotations
 
@@ -86,6 +86,13 @@ def test_permissions_are_changed(admin: Admin, method: str) -> None:
     assert answer.json["noLog"] is True
     assert admin.send("GET", f"{PATH}/{made['id']}").json["allowedModels"] == ["a", "b/*"]
     assert admin.audit()[-1] == "key.update"
+
+
+def test_a_scope_that_is_named_twice_counts_once(admin: Admin) -> None:
+    made = _make(admin, scopes=["inference", "inference"])
+    assert made["scopes"] == ["inference"]
+    after = admin.send("PATCH", f"{PATH}/{made['id']}", {"scopes": ["manage", "inference", "manage"]}).json
+    assert after["scopes"] == ["manage", "inference"]
 
 
 def test_permissions_can_be_emptied_again(admin: Admin) -> None:

@@ -1,4 +1,4 @@
-"""Contract section 8: GET /api/sessions."""
+"""The conversations that are active now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 5.2."""
+"""The models that the gateway offers."""
 
 from __future__ import annotations
 

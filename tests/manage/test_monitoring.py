@@ -1,4 +1,4 @@
-"""Contract section 8: health."""
+"""The gateway's health, and clearing failure state."""
 
 from __future__ import annotations
 

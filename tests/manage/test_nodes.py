@@ -1,4 +1,4 @@
-"""Contract section 3.1, row by row."""
+"""Custom endpoints: created, changed with their connections, deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 4: authorization code and device grant, against a real authorization server."""
+"""Logins by authorization code and device grant, against a real authorization server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renewing and importing tokens, the state of a provider, and the operator's own clients (contract section 4)."""
+"""Renewing and importing tokens, the state of a provider, and the operator's own clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way back of a login: the gateway's own route, and the temporary server on the loopback (contract section 4)."""
+"""The way back of a login: the gateway's own route, and the temporary server on the loopback."""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ import http.client
 from fakes import FakeClock
 from fakes_manage import Admin
 
-from omniroute.manage.oauth_pending import LIFETIME, WINDOW, Logins, OAuth, Window
+from omniroute.manage.oauth_pending import LIFETIME, WINDOW, OAuth, PendingLogins, Window
 from omniroute.tasks import drain
 
 
 def test_a_login_is_taken_once_by_its_state_and_provider() -> None:
-    logins = Logins(FakeClock())
+    logins = PendingLogins(FakeClock())
     state, login = logins.begin("p", "http://x")
     assert logins.take(state, "q") is None
     assert logins.take(state + "x", "p") is None
@@ -24,14 +24,14 @@ def test_a_login_is_taken_once_by_its_state_and_provider() -> None:
 
 def test_a_login_ends() -> None:
     clock = FakeClock()
-    logins = Logins(clock)
+    logins = PendingLogins(clock)
     state, _ = logins.begin("p", "http://x")
     clock.advance(LIFETIME)
     assert logins.take(state, "p") is None
 
 
 def test_the_oldest_logins_make_room() -> None:
-    logins = Logins(FakeClock())
+    logins = PendingLogins(FakeClock())
     states = [logins.begin("p", "http://x")[0] for _ in range(101)]
     assert logins.take(states[0], "p") is None
     assert logins.take(states[1], "p") is not None

@@ -1,4 +1,4 @@
-"""Contract section 12, policies."""
+"""Routing policies, and unlocking an address."""
 
 from __future__ import annotations
 

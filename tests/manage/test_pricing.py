@@ -1,4 +1,4 @@
-"""Contract section 5.6."""
+"""Prices: the catalogue's, the user's over them, and what no price may be."""
 
 from __future__ import annotations
 

@@ -1,14 +1,17 @@
-"""Contract section 3: testing connections, validating keys, listing models."""
+"""Testing connections, validating keys, listing models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fakes_manage import Admin, fields_of
 from oauth_server import AuthServer, auth_server
 
 from omniroute.errors import OmniError
+from omniroute.store.vault import Vault
+from omniroute.upstream.probe import Validation
 
 _OK = {"type": "ok", "source": "upstream", "message": None, "code": None}
 
@@ -44,6 +47,34 @@ def test_a_bad_key_fails_its_test_and_is_noted(admin: Admin) -> None:
     assert after["lastErrorType"] == "upstream_auth_error"
     assert after["lastErrorSource"] == "upstream"
     assert after["errorCode"] == "401"
+
+
+def test_a_key_that_cannot_be_decrypted_fails_its_test_and_no_other(admin: Admin) -> None:
+    lost = admin.connection("groq", apiKey=Vault(["another"]).seal("sk-1"))["id"]
+    fine = admin.connection()["id"]
+    batch = admin.send("POST", "/api/providers/test-batch", {"mode": "all"}).json
+    found = {item["connectionId"]: item for item in batch["results"]}
+    assert (found[fine]["valid"], found[lost]["valid"], found[lost]["statusCode"]) == (True, False, None)
+    assert found[lost]["diagnosis"]["type"] == "auth_missing"
+    assert "STORAGE_ENCRYPTION_KEY" in found[lost]["error"]
+    listed = {row["id"]: row for row in admin.send("GET", "/api/providers").json["connections"]}
+    assert (listed[lost]["lastError"], listed[lost]["testStatus"]) == (found[lost]["error"], "error")
+    admin.send("PUT", f"/api/providers/{lost}", {"apiKey": "sk-good-2"})
+    assert "lastError" not in admin.send("GET", f"/api/providers/{lost}").json["connection"]
+
+
+def test_nothing_is_kept_of_an_account_that_is_deleted_during_its_test(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, validate = admin.connection(apiKey="bad"), admin.probe.validate
+
+    async def slowly(*asked: Any) -> Validation:
+        await admin.store.connections.delete(made["id"])
+        return await validate(*asked)
+
+    monkeypatch.setattr(admin.probe, "validate", slowly)
+    assert admin.send("POST", f"/api/providers/{made['id']}/test").json["valid"] is False
+    assert admin.live.health.calm
 
 
 def test_a_test_is_logged_as_a_call(admin: Admin) -> None:

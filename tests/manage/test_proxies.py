@@ -1,4 +1,4 @@
-"""Contract section 7.1."""
+"""Outbound proxies: their levels, their masked passwords, and testing one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from fakes_manage import Admin
 from proxies import AProxy
 from scripted_upstream import Answer, ScriptedUpstream
 
-from omniroute.gateway.outbound import Via
 from omniroute.gateway.retry import PROFILES
 from omniroute.proto.proxy import Proxy
 
@@ -153,20 +152,6 @@ def test_what_the_calls_of_a_connection_take(admin: Admin) -> None:
     admin.send("PUT", PATH, {"level": "key", "id": connection, "proxy": P})
     assert admin.send("GET", f"{PATH}?resolve={connection}").json == {"proxy": P, "level": "key", "levelId": connection}
     assert admin.send("GET", f"{PATH}?resolve=unknown").json == direct
-
-
-def test_connections_are_tested_in_the_way_of_their_calls(admin: Admin) -> None:
-    connection = admin.connection()["id"]
-    admin.send("POST", f"/api/providers/{connection}/test")
-    assert admin.probe.proxies == []
-    admin.send("PUT", PATH, {"global": P, "keys": {connection: {**P, "port": 9}}})
-    admin.send("POST", f"/api/providers/{connection}/test")
-    admin.send("GET", f"/api/providers/{connection}/models")
-    admin.send("POST", "/api/providers/validate", {"provider": "openai", "apiKey": "sk-good"})
-    node = {"type": "openai-compatible", "baseUrl": "https://h.test/v1", "apiKey": "sk-good"}
-    assert admin.send("POST", "/api/provider-nodes/validate", node).status == 200
-    assert [proxy.port for proxy in admin.probe.proxies] == [9, 9, 3128, 3128]
-    assert admin.store.snapshot.connections["openai"][0].proxy == Via(Proxy("http", "p.test", 9), "key", connection)
 
 
 def outcome(make_admin: Callable[..., Admin], answer: Answer, **user: str) -> Any:

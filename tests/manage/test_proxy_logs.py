@@ -1,4 +1,4 @@
-"""Contract section 6."""
+"""The proxy log: filters, and clearing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 8: rate limits, under both paths."""
+"""Load and protection of connections, under both paths."""
 
 from __future__ import annotations
 

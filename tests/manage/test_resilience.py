@@ -1,4 +1,4 @@
-"""Contract section 12: resilience."""
+"""Resilience profiles, limits and breakers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 7, the main table."""
+"""The main settings, and the password among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract sections 7.3 (thinking budget) and 7.4 (system prompt)."""
+"""The thinking budget and the system prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 10: switching sync on and off, and the side that the other gateway calls."""
+"""Switching sync on and off, and the side that the other gateway calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MACHINE = "0123456789abcdef"
 def pair(make_admin: Callable[..., Admin]) -> Iterator[Pair]:
     made = a_pair(make_admin)
     yield made
-    made.near.run(made.cloud.stop())
+    made.near.run(made.peer.stop())
 
 
 def act(pair: Pair, action: str) -> Any:
@@ -46,8 +46,8 @@ def test_a_peer_that_is_gone_is_not_connected(pair: Pair) -> None:
 def test_verification_that_fails_is_said(pair: Pair) -> None:
     async def forgetful(machine: str) -> None: ...
 
-    assert pair.far.services.cloud is not None
-    pair.far.services.cloud.known = forgetful  # type: ignore[method-assign]
+    assert pair.far.services.peer is not None
+    pair.far.services.peer.known = forgetful  # type: ignore[method-assign]
     found = act(pair, "sync").json
     assert (found["success"], found["verified"]) == (True, False)
     assert found["verifyError"] == "Cloud sync failed: the peer answered 404"
@@ -100,7 +100,7 @@ def test_it_is_initialized_once(pair: Pair) -> None:
     assert pair.near.send("GET", path).json == {"initialized": True, "message": "Cloud sync is initialized"}
 
 
-# ------------------------------------------------------------------------------------------ what the other gateway calls
+# -- what the other gateway calls
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Contract section 13: the process itself."""
+"""The process itself: init, restart, shutdown."""
 
 from __future__ import annotations
 

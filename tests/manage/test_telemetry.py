@@ -1,4 +1,4 @@
-"""Contract sections 8 (telemetry) and 13 (provider metrics)."""
+"""Latencies of the newest calls, and figures by provider."""
 
 from __future__ import annotations
 

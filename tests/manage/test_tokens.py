@@ -1,4 +1,4 @@
-"""Renewing tokens at a real authorization server, the round over idle accounts, and how the tokens fare (section 13)."""
+"""Renewing tokens at a real authorization server, the round over idle accounts, and how the tokens fare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 6, the part built so far."""
+"""Sums of usage, and the newest calls as lines of text."""
 
 from __future__ import annotations
 

@@ -33,3 +33,17 @@ async def test_only_columns_of_the_table(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
         with pytest.raises(ValueError, match="not columns"):
             await store.analytics.totals("day; DROP TABLE usage_daily")
+
+
+async def test_values_that_are_no_text_are_shown_and_break_nothing(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        store.usage.put(a_call())
+        await store.usage.flush()
+        async with store.db.log() as tx:
+            await tx.execute("UPDATE usage_daily SET day = x'ff61', last_used = x'ff61', provider = CAST(x'ff62' AS TEXT)")
+            await tx.execute("UPDATE call_logs SET id = NULL, timestamp = x'ff61', provider = CAST(x'ff62' AS TEXT)")
+        [total] = await store.analytics.totals("day", "provider")
+        assert (total.key, total.last_used) == (("\ufffda", "\ufffdb"), "\ufffda")
+        assert set((await store.usage.last_used()).values()) == {"\ufffda"}
+        [call] = await store.usage.recent()
+        assert (call.id, call.timestamp, call.provider) == ("", "\ufffda", "\ufffdb")

@@ -10,7 +10,7 @@ import pytest
 from fakes import FakeClock
 from fakes_store import a_call, a_store
 
-from omniroute.store.backups import KEPT
+from omniroute.store.backups import KEPT, surplus
 from omniroute.store.stage import Unfit
 
 
@@ -25,6 +25,29 @@ async def test_the_newest_copies_are_kept(tmp_path: Path) -> None:
         assert len(rows) == KEPT
         assert rows == sorted(rows, key=lambda row: row.created_at, reverse=True)
         assert rows[0].created_at == "2025-06-15T15:07:03.000Z"
+
+
+def test_copies_made_by_hand_and_those_in_use_are_the_last_to_go() -> None:
+    auto = [Path(f"db_2026-01-01T{hour:02}-00-00-000Z_auto.sqlite") for hour in reversed(range(KEPT - 1))]
+    first, second = (Path(f"db_2025-01-0{day}T00-00-00-000Z_manual.sqlite") for day in (1, 2))
+    assert surplus(auto) == surplus([*auto, second]) == []
+    assert surplus([*auto, second, first]) == [auto[-1]]
+    assert surplus([*auto, second, first], [auto[-1]]) == [auto[-2]]
+    assert surplus([*[second] * KEPT, first]) == [first]
+
+
+async def test_the_copy_before_a_restore_removes_neither_the_restored_one_nor_one_made_by_hand(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with a_store(tmp_path, clock) as store:
+        mine = await store.backups.create()
+        assert mine is not None
+        restored = mine.with_name(mine.name.replace("manual", "pre-import"))
+        shutil.copy(mine, restored)
+        for hour in range(KEPT - 2):
+            (mine.parent / f"db_2025-06-16T{hour:02}-00-00-000Z_auto.sqlite").touch()
+        clock.now += 1
+        await store.restore(restored)
+        assert (mine.exists(), restored.exists(), len(await store.backups.list())) == (True, True, KEPT)
 
 
 async def test_files_of_other_names_are_neither_listed_nor_removed(tmp_path: Path) -> None:
@@ -48,6 +71,14 @@ async def test_a_damaged_copy_is_listed_all_the_same(tmp_path: Path) -> None:
         assert (row.size, row.connection_count) == (4, 0)
 
 
+async def test_a_copy_that_is_deleted_while_they_are_listed_is_not_listed(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        path = await store.backups.create()
+        assert path is not None
+        store.backups._files = lambda: [path.with_name("db_2025-01-01T00-00-00-000Z_auto.sqlite"), path]  # type: ignore[method-assign]
+        assert [row.id for row in await store.backups.list()] == [path.name]
+
+
 async def test_automatic_copies_come_at_most_once_an_hour_and_only_after_a_change(tmp_path: Path) -> None:
     clock = FakeClock()
     async with a_store(tmp_path, clock) as store:
@@ -66,6 +97,8 @@ async def test_automatic_copies_come_at_most_once_an_hour_and_only_after_a_chang
         await store.usage.flush()
         assert await count_after(1) == 3
         assert (await store.backups.list())[0].reason == "auto"
+        await store.aliases.set("a", "openai/o1")
+        assert await count_after(-2 * 86_400) == 4  # the clock has been set back: no gap of two days
 
 
 async def test_what_is_still_in_the_write_ahead_log_counts_as_the_database(tmp_path: Path) -> None:

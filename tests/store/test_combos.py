@@ -33,6 +33,17 @@ async def test_a_combo_is_in_force_until_it_is_deleted(tmp_path: Path) -> None:
         assert store.snapshot.combos == {}
 
 
+async def test_a_document_has_all_that_is_stored(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        async with store.db.change() as tx:
+            await tx.execute("""INSERT INTO combos VALUES ('c2', 'old', '{"models": 5, "colour": "red"}', 'then', 'now')""")
+        row = await store.combos.create(FIELDS)
+        assert await store.combos.documents() == [
+            as_json(row),
+            {"models": 5, "colour": "red", "id": "c2", "name": "old", "createdAt": "then"},
+        ]
+
+
 async def test_what_is_switched_off_is_known_but_not_in_force(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
         row = await store.combos.create(FIELDS)

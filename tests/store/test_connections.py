@@ -201,11 +201,20 @@ async def test_clear_texts_of_an_adopted_database_are_sealed_at_the_next_open(tm
         row = await store.connections.create("openai", name="work", api_key="k")
         async with store.db.change() as tx:
             await tx.execute("UPDATE provider_connections SET api_key = 'sk-clear', provider_specific_data = 'no json'")
+            await tx.execute(
+                "INSERT INTO provider_connections (id, provider, provider_specific_data, created_at, updated_at)"
+                """ VALUES ('2', 'github', '{"copilotToken": "t-clear", "plan": "pro"}', '', '')"""
+            )
         assert await store.connections.secret(row.id) == "sk-clear"
     async with a_store(tmp_path) as store:
         record = await store.db.fetch_one("SELECT api_key FROM provider_connections")
         assert record is not None
         assert store.vault.sealed(record["api_key"])
+        adopted = await store.connections.get("2")
+        assert adopted is not None
+        assert adopted.provider_specific_data["plan"] == "pro"
+        assert store.vault.open(adopted.provider_specific_data["copilotToken"]) == "t-clear"
+        assert store.vault.sealed(adopted.provider_specific_data["copilotToken"])
         assert await store.connections.secret(row.id) == "sk-clear"
         assert store.snapshot.connections["openai"][0].secret == "sk-clear"
         assert await store.connections.seal_clear_texts() == 0

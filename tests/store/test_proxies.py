@@ -7,6 +7,7 @@ from fakes_store import a_store
 from omniroute.gateway.outbound import Via
 from omniroute.proto.proxy import Proxy
 from omniroute.store.store import Store
+from omniroute.store.vault import Vault
 
 A, B = Proxy("http", "a.test", 3128, "me", "s3cret"), Proxy("socks5", "b.test", 1080)
 
@@ -76,6 +77,21 @@ async def test_an_adopted_configuration_is_understood_and_its_passwords_are_seal
         assert "s3cret" not in before
         await store.proxies.seal_clear_texts()
         assert await raw(store) == before
+
+
+async def test_sealing_a_clear_text_leaves_a_password_that_cannot_be_decrypted_as_it_is(tmp_path: Path) -> None:
+    other = Vault(["another key"]).seal("s3cret")
+    stored = {
+        "global": f'{{"type": "http", "host": "h", "password": "{other}"}}',
+        "providers": f'{{"x": {{"host": "h", "password": "clear"}}, "y": {{"host": "h", "password": "{other}"}}}}',
+    }
+    async with a_store(tmp_path) as store:
+        async with store.db.change() as tx:
+            for key, value in stored.items():
+                await tx.execute("INSERT INTO key_value VALUES ('proxyConfig', ?, ?)", (key, value))
+        await store.proxies.seal_clear_texts()
+        kept = await raw(store)
+        assert (kept.count(other), "clear" in kept) == (2, False)
 
 
 async def test_the_environments_proxy_is_the_last_choice(tmp_path: Path) -> None:

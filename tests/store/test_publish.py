@@ -12,7 +12,7 @@ from omniroute.gateway.retry import PROFILES, Profile
 from omniroute.gateway.snapshot import GatewaySettings
 from omniroute.settings import Settings
 from omniroute.store.nodes import NodeRow
-from omniroute.store.publish import expiry, gateway_settings, offers, profiles, remapped, routable, unix_time, user_prices
+from omniroute.store.publish import expiry, gateway_settings, offers, profiles, remapped, routable, user_prices
 from omniroute.upstream.providers import Price
 
 
@@ -62,6 +62,8 @@ async def test_a_secret_that_cannot_be_opened_leaves_its_connection_out_and_is_r
             await store.connections.create("openai", name="fine", api_key="sk-2")
             assert [connection.name for connection in store.snapshot.connections["openai"]] == ["fine"]
             assert [row.name for row in await store.connections.list("openai")] == ["lost", "fine"]
+            assert "STORAGE_ENCRYPTION_KEY" in store.snapshot.unopened["openai"][lost.id]
+            assert store.snapshot.without_account("groq") == ""
     [record] = caplog.records
     assert lost.id in record.getMessage()
 
@@ -81,28 +83,37 @@ def test_node_prefixes_win_over_the_catalogue_and_among_nodes_openai_wins() -> N
         node("openai-compatible-chat-2", "openai-compatible", "ds"),
         node("openai-compatible-chat-3", "openai-compatible", ""),
     ]
-    providers, prefixes = routable(small_catalog(), nodes, ())
+    providers, prefixes, _ = routable(small_catalog(), nodes, ())
     assert prefixes["mine"] == "openai-compatible-chat-1"
     assert prefixes["ds"] == "openai-compatible-chat-2"
     assert prefixes["deepseek"] == "deepseek"
     assert prefixes["anthropic-compatible-1"] == "anthropic-compatible-1"
     assert "" not in prefixes
     assert {row.id for row in nodes} <= providers.keys()
-    _, prefixes = routable(small_catalog(), nodes, {"anthropic-compatible-1"})
+    _, prefixes, _ = routable(small_catalog(), nodes, {"anthropic-compatible-1"})
     assert prefixes["mine"] == "anthropic-compatible-1"  # the other one has no account
 
 
-def test_a_node_of_an_unknown_kind_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    providers, prefixes = routable(small_catalog(), [node("odd-1", "odd-compatible", "odd")], ())
+def test_a_node_of_an_unknown_kind_is_left_out() -> None:
+    providers, prefixes, left_out = routable(small_catalog(), [node("odd-1", "odd-compatible", "odd")], ())
     assert "odd-1" not in providers
     assert "odd" not in prefixes
+    assert left_out == {"odd-1": "Invalid provider node type"}
+
+
+async def test_a_row_that_is_left_out_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with a_store(tmp_path) as store:
+        async with store.db.change() as tx:
+            await tx.execute("INSERT INTO provider_nodes (id, type, name, prefix) VALUES ('odd-1', 'odd', 'Odd', 'odd')")
+        await store.publish()
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["node odd-1 is left out"]
 
 
 def test_a_reserved_id_with_an_account_of_its_own_wins_over_its_stand_in() -> None:
-    providers, prefixes = routable(small_catalog(), [], ())
+    providers, prefixes, _ = routable(small_catalog(), [], ())
     assert (prefixes["cx"], prefixes["codex"], prefixes["cc"]) == ("openai", "openai", "anthropic")
     assert remapped(small_catalog(), prefixes) == {"cx": "openai-responses", "codex": "openai-responses"}
-    providers, prefixes = routable(small_catalog(), [], {"codex"})
+    providers, prefixes, _ = routable(small_catalog(), [], {"codex"})
     assert remapped(small_catalog(), prefixes) == {}
     assert (prefixes["cx"], prefixes["codex"], prefixes["cc"]) == ("codex", "codex", "anthropic")
     codex = providers["codex"]
@@ -192,9 +203,7 @@ def test_profiles_are_complete_and_in_seconds() -> None:
     assert found.keys() == PROFILES.keys()
 
 
-def test_times_that_cannot_be_read() -> None:
-    assert unix_time("2025-06-15T15:06:40.000Z") == 1_750_000_000.0
-    assert [unix_time(text) for text in (None, "", "soon")] == [None, None, None]
+def test_an_expiry_that_cannot_be_read_is_over() -> None:
     assert [expiry(text) for text in (None, "", "soon")] == [None, None, 0.0]
 
 

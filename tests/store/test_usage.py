@@ -94,7 +94,7 @@ async def test_only_the_newest_500_calls_are_logged_and_all_are_counted(tmp_path
         ({"search": "b", "status": "error"}, "eb"),
     ],
 )
-async def test_filters(tmp_path: Path, filters: dict[str, Any], expected: str) -> None:
+async def test_the_newest_calls_can_be_filtered(tmp_path: Path, filters: dict[str, Any], expected: str) -> None:
     async with a_store(tmp_path) as store:
         for call in (
             a_call("a"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from omniroute.manage.cloud_merge import deleted, merge
+from omniroute.manage.sync_merge import deleted, merge
 from omniroute.store.sync import Record
 
 OLD, NEW = "2026-01-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z"

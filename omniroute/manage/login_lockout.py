@@ -33,7 +33,7 @@ def _network(address: str) -> str:
     return str(ip)
 
 
-class Logins:
+class LoginLockout:
     """The failed attempts by address; times are monotonic seconds.  Memory is bounded: the oldest address is dropped."""
 
     __slots__ = ("_records",)
@@ -79,5 +79,6 @@ class Logins:
         return bool(known)
 
     def locked(self, address: str, now: float) -> bool:
+        """Whether *address* is locked out at monotonic time *now*."""
         record = self._records.get(_network(address))
         return record is not None and record.locked_until > now

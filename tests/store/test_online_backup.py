@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omniroute.store.backup import backup_name, online_backup
+from omniroute.store.online_backup import backup_name, online_backup
 
 
 def test_names_say_when_and_why() -> None:

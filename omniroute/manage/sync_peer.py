@@ -1,6 +1,6 @@
-"""Sync between two gateways: the client side (:meth:`CloudSync.sync`) and the server side (:meth:`CloudSync.meet`).
+"""Sync between two gateways: the client side (:meth:`PeerSync.sync`) and the server side (:meth:`PeerSync.meet`).
 
-Both sides run this program.  ``docs/sync.md`` describes what is exchanged, ``cloud_merge.py`` how it is merged.
+Both sides run this program.  ``docs/sync.md`` describes what is exchanged, ``sync_merge.py`` how it is merged.
 """
 
 from __future__ import annotations
@@ -9,21 +9,23 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from hmac import compare_digest
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
 from ..clock import Clock, iso
 from ..errors import OmniError
-from ..proto.h1_client import Origin, TransportError
 from ..proto.headers import Headers
+from ..proto.transport import TransportError
 from ..settings import Settings
 from ..store.store import Store
 from ..store.sync import KINDS, Records, address, versions
 from ..tasks import cancel, spawn
-from ..upstream.credentials import beside, check_base_url
-from .cloud_merge import Merge, deleted, merge
+from ..upstream.base_url import check_base_url
+from ..upstream.endpoints import beside
+from ..upstream.fetcher import Fetcher
 from .refusals import refused
+from .sync_merge import Merge, deleted, merge
 
 _log = logging.getLogger("omniroute.sync")
 _OURS: Final = "peer"  # name of the stored state of exchanges that this gateway started
@@ -32,15 +34,7 @@ _EVERY_SECONDS: Final = 900.0
 _MOST: Final = 16 * 1024 * 1024  # bytes of an answer
 
 
-class Fetcher(Protocol):
-    """The part of ``upstream/send.py`` that this module needs.  Raises TransportError; follows no redirect."""
-
-    async def fetch(
-        self, origin: Origin, method: str, path: bytes, headers: Headers, body: bytes = b"", *, limit: int
-    ) -> tuple[int, Headers, bytes]: ...
-
-
-class CloudSync:
+class PeerSync:
     """One gateway's side of the sync.  Only one exchange at a time changes data here.
 
     ``_asking`` serializes our requests, ``_turn`` the changes here.  During a request only ``_asking`` is held, because the
@@ -58,6 +52,7 @@ class CloudSync:
 
     @property
     def machine_id(self) -> str:
+        """The id by which the other gateway knows this one."""
         return self._store.keys.machine_id
 
     # -- client
@@ -110,6 +105,7 @@ class CloudSync:
             await self._ask("DELETE", await self.url(), f"sync/{self.machine_id}")
 
     async def last_sync(self) -> str | None:
+        """When the last sync succeeded (ISO 8601); None: never."""
         found = (await self._store.sync.state(_OURS)).get("lastSync")
         return found if isinstance(found, str) else None
 
@@ -235,6 +231,7 @@ class CloudSync:
 
     @property
     def running(self) -> bool:
+        """Whether the regular sync is switched on."""
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
@@ -243,6 +240,7 @@ class CloudSync:
             self._task = spawn(self._keep_in_step(), "cloud sync")
 
     async def stop(self) -> None:
+        """End the regular sync; one in progress is cancelled."""
         if self._task is not None:
             await cancel(self._task)
 

@@ -1,4 +1,4 @@
-"""The one account of a gateway: its password and its sessions.
+"""The login of the gateway itself: its one password and its sessions.
 
 Both are stored among the settings, under names that no answer ever shows (:data:`HIDDEN`).
 """
@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ..errors import OmniError
 from ..store import passwords
+from ..store.config import PASSWORD
 from . import sessions
 from .call import Call, Services
 from .sessions import Session
 
-PASSWORD: Final = "password"
 EPOCH: Final = "sessionEpoch"
 REVOKED: Final = "revokedSessions"
 HIDDEN: Final = frozenset({PASSWORD, EPOCH, REVOKED})
@@ -49,13 +50,13 @@ async def check_password(services: Services, text: str) -> bool:
 
 async def try_password(call: Call, text: str) -> bool:
     """Like :func:`check_password`, but raises 429 with ``Retry-After`` while the caller's address is locked out."""
-    logins, clock = call.services.logins, call.services.clock
-    if wait := logins.begin(call.ip, clock.monotonic()):
-        if logins.first_refusal(call.ip):
+    lockout, clock = call.services.lockout, call.services.clock
+    if wait := lockout.begin(call.ip, clock.monotonic()):
+        if lockout.first_refusal(call.ip):
             await call.audit("auth.login.locked", "admin", {"retryAfter": round(wait)})
         raise OmniError("forbidden", "Too many failed attempts. Try again later.", status=429, retry_after=wait)
     if await check_password(call.services, text):
-        logins.succeed(call.ip)
+        lockout.succeed(call.ip)
         return True
     return False
 
@@ -101,6 +102,28 @@ async def revoke(call: Call, session: Session) -> None:
     revoked: dict[str, int] = await call.store.config.get(REVOKED, {}) or {}
     alive = {jti: exp for jti, exp in revoked.items() if exp > call.now}
     await call.store.config.set_many({REVOKED: {**alive, session.jti: session.exp}})
+
+
+async def login_state(services: Services) -> dict[str, Any]:
+    """Return the stored password, epoch and revoked sessions, for :func:`keep_ended`."""
+    return {name: await services.store.config.get(name) for name in HIDDEN}
+
+
+async def keep_ended(services: Services, before: Mapping[str, Any]) -> None:
+    """Keep the sessions ended that had ended *before* the database was replaced; if the password is another, end all.
+
+    Otherwise an older copy would revive sessions from before a logout or a new password.
+    """
+    now = await login_state(services)
+    epoch = max((value for values in (before, now) if isinstance(value := values[EPOCH], int)), default=0)
+    revoked: dict[str, Any] = {}
+    if now[PASSWORD] != before[PASSWORD]:
+        epoch += 1
+    else:
+        for values in (now, before):
+            revoked |= values[REVOKED] if isinstance(values[REVOKED], dict) else {}
+    if (epoch, revoked) != (now[EPOCH] or 0, now[REVOKED] or {}):
+        await services.store.config.set_many({EPOCH: epoch, REVOKED: revoked})
 
 
 def secure_request(call: Call) -> bool:

@@ -12,8 +12,8 @@ from fakes_manage import Admin
 from fakes_sync import TOKEN, Pair, a_pair
 
 from omniroute.errors import OmniError
-from omniroute.manage.cloud import CloudSync
-from omniroute.proto.h1_client import Origin, TransportError
+from omniroute.manage.sync_peer import PeerSync
+from omniroute.proto.transport import Origin, TransportError
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_no_secret_is_on_the_wire(pair: Pair) -> None:
     pair.far.connection(name="other", apiKey="sk-good-planted-2")
     pair.sync()
     ((method, path, fields, body),) = pair.wire.seen
-    assert (method, path) == ("POST", f"/sync/{pair.cloud.machine_id}")
+    assert (method, path) == ("POST", f"/sync/{pair.peer.machine_id}")
     assert fields[b"authorization"] == f"Bearer {TOKEN}".encode()
     for text in (body, *pair.wire.replies):
         assert b"planted" not in text
@@ -174,7 +174,7 @@ def test_at_the_first_meeting_the_settings_of_who_asks_count_and_at_parting_what
     pair.sync()
     settings = pair.far.store.snapshot.settings
     assert (settings.fallback_strategy, settings.sticky_limit) == ("random", 7)
-    pair.near.run(pair.cloud.leave())
+    pair.near.run(pair.peer.leave())
     settings = pair.far.store.snapshot.settings
     assert (settings.fallback_strategy, settings.sticky_limit) == ("random", 3)
 
@@ -238,12 +238,12 @@ def test_parting_deletes_what_came_from_here_and_was_not_changed_there(pair: Pai
     pair.sync()
     pair.far.advance(5)
     pair.far.send("PUT", f"/api/providers/{kept['id']}", {"name": "changed there"})
-    pair.near.run(pair.cloud.leave())
+    pair.near.run(pair.peer.leave())
     assert names(pair.far) == {"far-own", "changed there"}
     assert aliases(pair.far) == {}
     assert names(pair.near) >= {"kept", "gone", "far-own"}
     with pytest.raises(OmniError, match="the peer answered 404"):
-        pair.near.run(pair.cloud.verify())
+        pair.near.run(pair.peer.verify())
     assert gone["id"] not in str(pair.far.run(pair.far.store.connections.list()))
 
 
@@ -251,11 +251,11 @@ def test_another_peer_begins_from_nothing(pair: Pair) -> None:
     alias(pair.near, "a")
     pair.sync()
     pair.far.run(pair.far.store.aliases.delete("a"))
-    pair.far.run(pair.far.store.sync.remember(f"machine:{pair.cloud.machine_id}", None))
+    pair.far.run(pair.far.store.sync.remember(f"machine:{pair.peer.machine_id}", None))
     pair.near.run(pair.near.store.config.set_many({"cloudUrl": "http://127.0.0.1:20130/"}))
     pair.sync()
     assert aliases(pair.far) == {"a": "openai/gpt-4o"}
-    assert pair.wire.seen[-1][1] == f"/sync/{pair.cloud.machine_id}"
+    assert pair.wire.seen[-1][1] == f"/sync/{pair.peer.machine_id}"
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_a_peer_that_fails_is_a_502_and_nothing_has_changed(pair: Pair, answer: 
     assert caught.value.status == 502
     assert caught.value.message.startswith("Cloud sync failed: ")
     assert aliases(pair.near) == {"a": "openai/gpt-4o"}
-    assert pair.near.run(pair.cloud.last_sync()) is None
+    assert pair.near.run(pair.peer.last_sync()) is None
 
 
 def test_a_peer_that_is_silent_is_a_502_when_time_is_up(make_admin: Callable[..., Admin]) -> None:
@@ -313,11 +313,11 @@ def test_a_peer_that_is_silent_is_a_502_when_time_is_up(make_admin: Callable[...
 
 
 def test_the_token_is_compared_whole(pair: Pair, make_admin: Callable[..., Admin]) -> None:
-    assert pair.cloud.admits(TOKEN)
+    assert pair.peer.admits(TOKEN)
     for wrong in ("", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "ü"):
-        assert not pair.cloud.admits(wrong)
+        assert not pair.peer.admits(wrong)
     closed = a_pair(make_admin, near={"cloud_sync_token": ""})
-    assert not closed.cloud.admits("")
+    assert not closed.peer.admits("")
 
 
 class Pace(FakeClock):
@@ -335,15 +335,15 @@ class Pace(FakeClock):
 def test_it_meets_by_itself_while_it_is_switched_on(pair: Pair) -> None:
     async def quarter_hours(count: int) -> int:
         clock = Pace()
-        cloud = CloudSync(pair.near.store, pair.near.settings, clock, pair.wire)  # type: ignore[arg-type]
-        cloud.start()
-        cloud.start()
+        peer = PeerSync(pair.near.store, pair.near.settings, clock, pair.wire)  # type: ignore[arg-type]
+        peer.start()
+        peer.start()
         for _ in range(count):
             await clock.waiting.acquire()
             clock.advance(900)
         await clock.waiting.acquire()
-        await cloud.stop()
-        assert not cloud.running
+        await peer.stop()
+        assert not peer.running
         return len(pair.wire.seen)
 
     assert pair.near.run(quarter_hours(1)) == 0
@@ -354,11 +354,11 @@ def test_it_meets_by_itself_while_it_is_switched_on(pair: Pair) -> None:
 
 
 def test_who_asks_can_be_asked_at_the_same_moment(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    fetch, cloud = pair.wire.fetch, pair.cloud
+    fetch, peer = pair.wire.fetch, pair.peer
 
     async def asked_meanwhile(*arguments: Any, **more: Any) -> Any:
         async with asyncio.timeout(5):
-            await cloud.meet("0123456789abcdef", {})
+            await peer.meet("0123456789abcdef", {})
         return await fetch(*arguments, **more)
 
     monkeypatch.setattr(pair.wire, "fetch", asked_meanwhile)
@@ -375,14 +375,14 @@ def test_a_meeting_that_breaks_is_not_the_last(
 
     async def quarter_hours(count: int) -> None:
         clock = Pace()
-        cloud = CloudSync(pair.near.store, pair.near.settings, clock, pair.wire)  # type: ignore[arg-type]
-        cloud.start()
+        peer = PeerSync(pair.near.store, pair.near.settings, clock, pair.wire)  # type: ignore[arg-type]
+        peer.start()
         for _ in range(count):
             await clock.waiting.acquire()
             clock.advance(900)
         await clock.waiting.acquire()
-        assert cloud.running
-        await cloud.stop()
+        assert peer.running
+        await peer.stop()
 
     monkeypatch.setattr(pair.near.store.config, "get", unreadable)
     pair.near.run(quarter_hours(2))
@@ -401,10 +401,10 @@ def test_the_other_gateway_is_reached_by_the_proxy_for_everything_unless_it_is_o
 
     for url in ("https://desktop.example:20128", "http://127.0.0.1:20129"):
         admin = make_admin(cloud_url=url, cloud_sync_token=TOKEN)
-        cloud = CloudSync(admin.store, admin.settings, admin.clock, Client())
+        peer = PeerSync(admin.store, admin.settings, admin.clock, Client())
         for proxy in ({"type": "http", "host": "proxy.test", "port": 3128}, None):
             admin.send("PUT", "/api/settings/proxy", {"level": "global", "proxy": proxy})
-            for work in (cloud.sync, cloud.verify, cloud.leave):
+            for work in (peer.sync, peer.verify, peer.leave):
                 with pytest.raises(OmniError):
                     admin.run(work())
     hosts = [origin.via.host if origin.via is not None else "" for origin in origins]
