@@ -17,11 +17,12 @@ import uvloop
 from omniroute.app import settle
 from omniroute.clock import Clock
 from omniroute.proto.exchange import Exchange, Request
-from omniroute.proto.h1_client import Origin
 from omniroute.proto.headers import Headers
 from omniroute.proto.listener import Listener
+from omniroute.proto.transport import Origin
 from omniroute.settings import Limits
-from omniroute.upstream.send import Client, template
+from omniroute.upstream.request import template
+from omniroute.upstream.send import Client
 
 _JSON = [(b"content-type", b"application/json")]
 _PATH = b"/v1/chat/completions"

@@ -31,32 +31,31 @@ from .gateway.routes import DATA_ROUTES, DataPlane
 from .gateway.snapshot import Connection, Snapshot
 from .gateway.uses import Use
 from .manage import memory
-from .manage.account import check_password, has_password
 from .manage.call import Services
-from .manage.cloud import CloudSync
+from .manage.gateway_login import check_password, has_password
 from .manage.oauth_pending import OAuth
 from .manage.plane import ControlPlane
 from .manage.routes import MANAGE_ROUTES
+from .manage.sync_peer import PeerSync
 from .manage.tokens import TokenKeeper
 from .proto.listener import Listener
 from .proto.proxy import Proxy
-from .settings import Settings, SettingsError, environment, is_loopback
+from .settings import FIRST_PASSED, WILDCARDS, Settings, SettingsError, environment, is_loopback, url_host
 from .store.store import Store
 from .tasks import cancel, drain, spawn
+from .upstream.catalog import load_catalog
 from .upstream.echo import Echo
 from .upstream.probe import Prober
-from .upstream.providers import Catalog, Provider, load_catalog
+from .upstream.providers import Catalog, Provider
 from .upstream.send import Client
 from .upstream.token_endpoint import TokenEndpoint
 
 T = TypeVar("T")
 _log = logging.getLogger("omniroute.app")
 _RENEWAL_SECONDS: Final = 5.0  # how long a shutdown waits for token refreshes in progress
-DEMO = "demo"
-WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared; binding to one requires a password
-WEAK_PASSWORDS = frozenset({"changeme", "change-me", "123456", "password", "admin"})  # from sample files; lower case
-FIRST_PASSED = 3  # sd_listen_fds(3)
-SWITCH_SECONDS = 0.0005  # see settle(); a request takes about a fifth of that
+DEMO: Final = "demo"
+WEAK_PASSWORDS: Final = frozenset({"changeme", "change-me", "123456", "password", "admin"})  # from sample files; lower case
+SWITCH_SECONDS: Final = 0.0005  # see settle(); a request takes about a fifth of that
 
 
 class App:
@@ -73,11 +72,11 @@ class App:
         self.client = Client(settings.limits, clock, allow_private=settings.allow_private_urls)
         self.gateway = Gateway(self.live, self.client, settings.limits, clock, require_key=settings.require_api_key)
         self.gateway.guard = Guard(settings.guard)
-        endpoint = TokenEndpoint(self.client, allow_private=settings.allow_private_urls, way=self._way)
+        endpoint = TokenEndpoint(self.client, allow_private=settings.allow_private_urls, proxy_for=self._proxy_for)
         self.oauth = OAuth(clock, endpoint, TokenKeeper(store, self.live, clock, endpoint))
         self.live.tokens.refresher = self.oauth.keeper.refresh
         self.live.on_proxied = store.proxy_logs.put
-        self.cloud = CloudSync(store, settings, clock, self.client)
+        self.peer = PeerSync(store, settings, clock, self.client)
         self.services = Services(
             store=store,
             live=self.live,
@@ -92,7 +91,7 @@ class App:
             metrics=self.metrics,
             oauth=self.oauth,
             local_token=secrets.token_urlsafe(32),
-            cloud=self.cloud,
+            peer=self.peer,
         )
         self.edge = Edge(
             [
@@ -142,7 +141,7 @@ class App:
         settings = self.settings
         self._sweeping = spawn(self.oauth.keeper.watch(), "token sweep")
         if await self.store.config.get("cloudEnabled"):
-            self.cloud.start()
+            self.peer.start()
         self.listener = Listener(
             self.edge, settings.limits, self.clock, strict=settings.strict_http, tls=tls_context(settings)
         )
@@ -172,7 +171,7 @@ class App:
         if initial.lower() in WEAK_PASSWORDS and await check_password(self.services, initial):
             raise SettingsError(f"{exposed}, and INITIAL_PASSWORD is one that everybody tries first: choose another")
 
-    def _way(self, provider: str, connection_id: str, url: str) -> Proxy | None:
+    def _proxy_for(self, provider: str, connection_id: str, url: str) -> Proxy | None:
         """The proxy for a call to an authorization server, if any."""
         snapshot = self.store.snapshot
         via = snapshot.outbound.choose(snapshot.providers.get(provider), provider, connection_id, url)
@@ -254,7 +253,7 @@ class App:
         if self._sweeping is not None:
             await cancel(self._sweeping)
         await self.live.tokens.finish(min(self.settings.limits.shutdown_timeout, _RENEWAL_SECONDS))
-        await self.cloud.stop()
+        await self.peer.stop()
         if self.services.evals is not None:
             await self.services.evals.runs.close()
         await self.oauth.close()
@@ -278,12 +277,12 @@ def with_demo(snapshot: Snapshot, provider: Provider, port: int) -> Snapshot:
 
 def known_hosts(settings: Settings) -> list[str]:
     """The hosts, in addition to the loopback ones, that requests may name in ``Host``; see ``Edge``."""
-    names = [f"[{settings.host}]" if ":" in settings.host else settings.host]
+    names = [url_host(settings.host)]
     if settings.host in WILDCARDS:
         names.append("*")
     if settings.base_url:
         name = urlsplit(settings.base_url if "//" in settings.base_url else f"//{settings.base_url}").hostname or ""
-        names.append(f"[{name}]" if ":" in name else name)
+        names.append(url_host(name))
     return names
 
 

@@ -53,3 +53,14 @@ def parse_iso(text: str) -> float:
     """Parse an ISO 8601 time, UTC unless it has an offset, into Unix seconds.  Raises ``ValueError``."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def unix_time(text: str | None) -> float | None:
+    """:func:`parse_iso`, but None without a text, and for one that is no time or one that :func:`iso` cannot show."""
+    try:
+        moment = parse_iso(text) if text else None
+        if moment is not None:
+            iso(moment)
+    except (ValueError, OverflowError):
+        return None
+    return moment

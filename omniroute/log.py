@@ -26,6 +26,9 @@ LEVELS: Final = {
     "fatal": logging.CRITICAL,
 }
 OLD_FILES: Final = 2
+MASK: Final = "****"
+"""What is shown in place of a secret."""
+
 # The value after the name of a secret, up to the closing quote if it is quoted.  The pattern must begin with the name
 # itself: an optional prefix before it would take quadratic time, which is seconds in a long text without spaces.
 _NAMED: Final = re.compile(
@@ -41,10 +44,10 @@ _QUERY_KEY: Final = re.compile(r"(?i)([?&](?:key|api_key|access_token|token)=)[^
 
 def redact(text: str) -> str:
     """*text* with credentials replaced by ``****``: values after a secret's name, bearer tokens, keys in known formats."""
-    text = _BEARER.sub("Bearer ****", text)
-    text = _QUERY_KEY.sub(r"\1****", text)
-    text = _NAMED.sub(r"\1****", text)
-    return _KEY_TEXT.sub("****", text)
+    text = _BEARER.sub(f"Bearer {MASK}", text)
+    text = _QUERY_KEY.sub(rf"\1{MASK}", text)
+    text = _NAMED.sub(rf"\1{MASK}", text)
+    return _KEY_TEXT.sub(MASK, text)
 
 
 class _Text(logging.Formatter):
@@ -130,7 +133,7 @@ def set_up(level: str, form: str, file: Path | None = None, max_bytes: int = 50 
     if file is not None:
         handlers.append(_File(file, max_bytes))
     root = logging.getLogger("omniroute")
-    root.setLevel(LEVELS.get(level, logging.INFO))
+    root.setLevel(LEVELS[level])
     root.propagate = False
     for old in list(root.handlers):
         root.removeHandler(old)

@@ -127,7 +127,7 @@ class Browser:
         self.until(f"!!{find}")
         self.run(
             f"(() => {{ const c = document.getElementById({find}.htmlFor); c.focus(); c.value = {json.dumps(value)}; "
-            "c.dispatchEvent(new Event('change', {bubbles: true})); })()"
+            "for (const kind of ['input', 'change']) c.dispatchEvent(new Event(kind, {bubbles: true})); })()"
         )
 
     def screenshot(self, path: Path, whole: bool = False) -> None:

@@ -19,12 +19,13 @@ from omniroute.gateway.live import Live
 from omniroute.gateway.routes import DATA_ROUTES, DataPlane
 from omniroute.gateway.snapshot import Connection, GatewaySettings, Snapshot
 from omniroute.gateway.usage import CallRecord
-from omniroute.proto.h1_client import Origin
 from omniroute.proto.headers import Headers
 from omniroute.proto.listener import Listener
+from omniroute.proto.transport import Origin
 from omniroute.settings import Limits
+from omniroute.upstream.call import Call
 from omniroute.upstream.providers import Model, Price, Provider
-from omniroute.upstream.send import Call, Client
+from omniroute.upstream.send import Client
 
 # deadlines short enough for tests
 HASTY = Limits(

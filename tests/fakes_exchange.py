@@ -37,7 +37,8 @@ class FakeExchange(Exchange):
         if data:
             self.pieces.append(bytes(data))
 
-    def end(self) -> None:
+    def end(self, data: bytes = b"") -> None:
+        self.write(data)
         self.finished = True
 
     def abort(self) -> None:

@@ -17,10 +17,11 @@ from omniroute.gateway.live import Live
 from omniroute.gateway.snapshot import GatewayKey, Snapshot
 from omniroute.gateway.usage import CallRecord
 from omniroute.proto.exchange import Request
-from omniroute.proto.h1_client import TransportError
 from omniroute.proto.headers import Headers
+from omniroute.proto.transport import TransportError
 from omniroute.settings import Limits
-from omniroute.upstream.send import Call, Client
+from omniroute.upstream.call import Call
+from omniroute.upstream.send import Client
 
 JSON: Headers = [(b"content-type", b"application/json")]
 SSE: Headers = [(b"content-type", b"text/event-stream")]
@@ -35,11 +36,11 @@ class FakeCall:
         self.last_activity = clock.monotonic()
         self.paused = self.cancelled = False
         self._on_data: Callable[[bytes], None] | None = None
-        self._on_end: Callable[[], None] | None = None
+        self._on_end: Callable[[bytes], None] | None = None
         self._on_error: Callable[[TransportError], None] | None = None
 
     def attach(
-        self, on_data: Callable[[bytes], None], on_end: Callable[[], None], on_error: Callable[[TransportError], None]
+        self, on_data: Callable[[bytes], None], on_end: Callable[[bytes], None], on_error: Callable[[TransportError], None]
     ) -> None:
         self._on_data, self._on_end, self._on_error = on_data, on_end, on_error
         if self.body:
@@ -55,9 +56,9 @@ class FakeCall:
             if not self.cancelled:
                 self._on_data(piece)
 
-    def end(self) -> None:
+    def end(self, rest: bytes = b"") -> None:
         assert self._on_end is not None
-        self._on_end()
+        self._on_end(rest)
 
     def fail(self, error: TransportError) -> None:
         assert self._on_error is not None
@@ -106,7 +107,7 @@ class FakeClient:
         status, headers, raw = self._next(body, extra)
         call = FakeCall(self.clock, status, headers, raw)
         if raw:
-            call.attach = lambda on_data, on_end, on_error: (on_data(raw), on_end())  # type: ignore[method-assign, assignment]
+            call.attach = lambda on_data, on_end, on_error: on_end(raw)  # type: ignore[method-assign, assignment]
         return cast(Call, call)
 
 

@@ -24,8 +24,9 @@ from omniroute.proto.proxy import Proxy
 from omniroute.proto.routes import RouteTable
 from omniroute.settings import Settings
 from omniroute.store.store import Store
+from omniroute.upstream.catalog import load_catalog
 from omniroute.upstream.probe import Validation
-from omniroute.upstream.providers import Catalog, Provider, load_catalog
+from omniroute.upstream.providers import Catalog, Provider
 from omniroute.upstream.send import Client
 from omniroute.upstream.token_endpoint import TokenEndpoint
 from omniroute.upstream.verdict import Diagnosis

@@ -13,7 +13,8 @@ from fakes import FakeClock
 from omniroute.gateway.usage import CallRecord
 from omniroute.settings import Settings
 from omniroute.store.store import Store
-from omniroute.upstream.providers import Catalog, parse_catalog
+from omniroute.upstream.catalog import parse_catalog
+from omniroute.upstream.providers import Catalog
 
 CATALOG = """
 [quirks]

@@ -8,9 +8,9 @@ from typing import Any
 
 from fakes_manage import Admin
 
-from omniroute.manage.cloud import CloudSync
-from omniroute.proto.h1_client import Origin, TransportError
+from omniroute.manage.sync_peer import PeerSync
 from omniroute.proto.headers import Headers
+from omniroute.proto.transport import Origin, TransportError
 
 TOKEN = "the token of both gateways"
 URL = "http://127.0.0.1:20129"
@@ -48,18 +48,18 @@ class Pair:
         self.near, self.far = make_admin(**near), make_admin(**far)
         self.wire = Wire(self.far)
         for admin, client in ((self.near, self.wire), (self.far, Wire(self.near))):
-            admin.services.cloud = CloudSync(admin.store, admin.settings, admin.clock, client)  # type: ignore[arg-type]
+            admin.services.peer = PeerSync(admin.store, admin.settings, admin.clock, client)  # type: ignore[arg-type]
 
     @property
-    def cloud(self) -> CloudSync:
-        assert self.near.services.cloud is not None
-        return self.near.services.cloud
+    def peer(self) -> PeerSync:
+        assert self.near.services.peer is not None
+        return self.near.services.peer
 
     def sync(self) -> dict[str, int]:
         """Sync once, a minute after the last time."""
         for admin in (self.near, self.far):
             admin.advance(60)
-        return self.near.run(self.cloud.sync())
+        return self.near.run(self.peer.sync())
 
 
 def a_pair(

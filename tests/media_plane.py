@@ -14,7 +14,8 @@ from scripted_upstream import ScriptedUpstream, Step
 from omniroute.clock import Clock
 from omniroute.gateway.snapshot import Connection, Snapshot
 from omniroute.settings import Limits
-from omniroute.upstream.providers import Catalog, load_catalog
+from omniroute.upstream.catalog import load_catalog
+from omniroute.upstream.providers import Catalog
 
 
 class QuickClock(Clock):

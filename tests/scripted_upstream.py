@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from omniroute.proto.h1_client import Origin
+from omniroute.proto.transport import Origin
 
 
 class End(Enum):

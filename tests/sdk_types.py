@@ -33,7 +33,7 @@ def _errors(adapter: TypeAdapter[Any], data: Any, place: str = "") -> list[str]:
     return []
 
 
-# --------------------------------------------------------------------------- TypedDicts, made strict
+# -- TypedDicts, made strict
 
 
 @cache
@@ -67,7 +67,7 @@ def _strict_members(kind: Any) -> Any:
     return made
 
 
-# --------------------------------------------------------------------------- the five wires
+# -- the five wires
 
 
 @cache

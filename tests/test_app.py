@@ -27,7 +27,7 @@ from omniroute.gateway.health import AccountHealth
 from omniroute.gateway.retry import PROFILES, judge
 from omniroute.gateway.snapshot import Snapshot
 from omniroute.gateway.usage import CallRecord
-from omniroute.proto.h1_client import Origin
+from omniroute.proto.transport import Origin
 from omniroute.settings import Settings, SettingsError
 from omniroute.store.budgets import BudgetRow
 from omniroute.tasks import cancel, spawn
@@ -67,12 +67,12 @@ async def chat(app: App, key: str) -> int:
         ({"base_url": "http://[fd00::1]:1"}, ["127.0.0.1", "[fd00::1]"]),
     ],
 )
-def test_hosts_under_which_the_gateway_is_called(settings: dict[str, str], hosts: list[str]) -> None:
+def test_the_bound_address_and_the_base_url_are_known_hosts(settings: dict[str, str], hosts: list[str]) -> None:
     assert known_hosts(Settings(**settings)) == hosts  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("given", [{"tls_cert": "/nowhere.pem"}, {"tls_key": "/nowhere.pem"}])
-def test_a_certificate_that_cannot_be_used_is_said(given: dict[str, str]) -> None:
+def test_a_certificate_that_cannot_be_used_is_an_error(given: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="TLS"):
         tls_context(Settings(**given))  # type: ignore[arg-type]
     assert tls_context(Settings()) is None
@@ -126,7 +126,7 @@ async def test_an_address_that_others_reach_needs_a_password(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("password", ["123456", "ChangeMe"])
-async def test_and_not_the_password_of_a_sample_file(tmp_path: Path, password: str) -> None:
+async def test_an_address_that_others_reach_refuses_the_password_of_a_sample_file(tmp_path: Path, password: str) -> None:
     async with an_app(tmp_path, host="0.0.0.0", initial_password=password) as app:
         with pytest.raises(SettingsError, match="everybody tries first"):
             await app.listen()

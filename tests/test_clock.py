@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from omniroute.clock import Clock, iso, parse_iso
+from omniroute.clock import Clock, iso, parse_iso, unix_time
 
 
 def test_iso_has_milliseconds_and_is_utc() -> None:
@@ -26,6 +26,11 @@ def test_what_is_no_time_is_a_value_error() -> None:
         parse_iso("tomorrow")
 
 
+def test_a_time_that_cannot_be_read_or_shown_is_none() -> None:
+    assert unix_time("1970-01-01T00:00:01.500Z") == 1.5
+    assert [unix_time(text) for text in (None, "", "soon", "9999-12-31T23:59:59-01:00")] == [None] * 4
+
+
 async def test_timers_run_unless_cancelled_and_sleep_yields() -> None:
     clock = Clock()
     ran: list[str] = []
@@ -36,7 +41,7 @@ async def test_timers_run_unless_cancelled_and_sleep_yields() -> None:
     assert ran == ["kept"]
 
 
-def test_the_two_hands_of_the_clock_go_forward() -> None:
+def test_the_monotonic_and_the_wall_clock_go_forward() -> None:
     clock = Clock()
     assert clock.monotonic() <= clock.monotonic()
     assert iso(clock.time()) > "2025"

@@ -1,17 +1,38 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
-from omniroute.errors import KINDS, WIRE_WORDS, OmniError, Retry, wire_words
+from omniroute import errors
+from omniroute.errors import KINDS, WIRE_WORDS, Kind, OmniError, wire_words
+
+PACKAGE = Path(errors.__file__).parent
 
 
-def test_what_the_client_did_wrong_is_never_retried() -> None:
-    assert {kind for kind, row in KINDS.items() if row.fault == "client" and row.retry is not Retry.NONE} == set()
+def test_every_kind_has_a_row() -> None:
+    assert get_args(Kind) == tuple(KINDS)
 
 
-def test_what_an_account_or_the_network_did_is_retried_with_the_next_account() -> None:
-    faults = {row.retry for row in KINDS.values() if row.fault in ("account", "network")}
-    assert faults == {Retry.NEXT_ACCOUNT}
+def test_the_drawn_hierarchy_is_the_real_one() -> None:
+    places: set[tuple[str, str, str]] = set()  # (class, its base, its file)
+    for path in PACKAGE.rglob("*.py"):
+        for name, base in re.findall(r"^class (\w+)\((\w+)\):", path.read_text("utf-8"), re.MULTILINE):
+            places.add((name, base, path.relative_to(PACKAGE).as_posix()))
+    raised = {"Exception", "ValueError"}
+    while found := {name for name, base, _ in places if base in raised} - raised:
+        raised |= found
+    drawn: set[tuple[str, str, str]] = set()
+    above: list[str] = []
+    for line in re.findall(r"^    ((?:Exception|[├└│ ]).*)$", errors.__doc__ or "", re.MULTILINE):
+        depth, name = len(re.match(r"[├└│─ ]*", line)[0]) // 4, re.search(r"\w+", line)[0]  # type: ignore[index]
+        above[depth:] = [name]
+        if depth and name != "ValueError":
+            file = re.search(r"\(([\w/]+\.py)\)$", line)
+            drawn.add((name, above[depth - 1], file[1] if file else "errors.py"))
+    assert drawn == {place for place in places if place[1] in raised}
 
 
 def test_every_kind_has_words_for_its_status() -> None:

@@ -40,9 +40,9 @@ IMPURE = {"asyncio", "datetime", "logging", "os", "pathlib", "random", "secrets"
 WIRE_WORDS = {"openai", "anthropic", "gemini", "ollama"}
 # Provider ids that are also English words: they count only if a string is exactly the id.
 PLAIN_WORDS = {"demo", "fireworks", "perplexity", "together", "voyage"}
-# A codec may know the deviations of the vendors of its wire.
+# A codec, or the tap of its wire, may know the deviations of the vendors of that wire.
 CODEC = re.compile(
-    r"translate\.(openai_chat|openai_responses|anthropic|gemini|ollama)(_\w+)?"
+    r"translate\.(relay_)?(openai_chat|openai_responses|anthropic|gemini|ollama)(_\w+)?"
     r"|media\.(codecs|embeddings|images|rerank|moderations|speech|transcriptions)(_\w+)?"
 )
 # module -> {provider id: why it may be named there}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from omniroute import log
+from omniroute.settings import SettingsError, load
 
 _log = logging.getLogger("omniroute.test")
 
@@ -25,6 +26,12 @@ def _as_before() -> Iterator[None]:
     for handler in root.handlers:
         handler.close()
     root.handlers, root.level, root.propagate = kept[0], kept[1], kept[2]
+
+
+def test_every_level_that_the_settings_accept_has_its_number() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"LOG_LEVEL": "loud"})
+    assert str(caught.value).endswith(f"use {', '.join(log.LEVELS)}")
 
 
 @pytest.mark.parametrize(

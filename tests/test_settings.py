@@ -171,11 +171,11 @@ def test_provider_keys_go_by_the_id_that_their_name_stands_for() -> None:
         ({"XDG_CONFIG_HOME": "/x"}, Path("/x/omniroute")),
     ],
 )
-def test_the_data_directory(env: dict[str, str], path: Path) -> None:
+def test_the_data_directory_is_data_dir_or_below_xdg_config_home(env: dict[str, str], path: Path) -> None:
     assert load(env).data_dir == path
 
 
-def test_the_data_directory_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_directory_is_below_appdata_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert load({"APPDATA": "/roaming"}).data_dir == Path("/roaming/omniroute")
 
@@ -192,7 +192,7 @@ def test_sockets_are_taken_only_when_they_are_meant_for_this_process() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost", "LOCALHOST"])
-def test_loopback(host: str) -> None:
+def test_loopback_addresses_and_localhost_are_loopback(host: str) -> None:
     assert is_loopback(host)
 
 
@@ -204,7 +204,7 @@ def test_everything_else_may_be_reached_from_outside(host: str) -> None:
 @pytest.mark.parametrize(
     ("text", "address"), [("10.0.0.1", "10.0.0.1"), ("[fe80::1]", "fe80::1"), ("10.0.0", ""), ("a.example", ""), ("[1", "")]
 )
-def test_ip_literals(text: str, address: str) -> None:
+def test_an_ip_literal_loses_its_brackets_and_a_name_is_none(text: str, address: str) -> None:
     assert ip_literal(text) == address
 
 

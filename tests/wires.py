@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from omniroute.translate.format import Stamp
+from omniroute.translate.formats import FORMATS, RELAYS
+from omniroute.translate.relay import Pipe
+
 TEXT = ("Good ", "morning, ", "Zürich.")
 SAID = "".join(TEXT)
 CREATED = 1_750_000_000
@@ -267,3 +271,14 @@ CALLING_STREAM = {
         event("message_stop"),
     ],
 }
+
+
+def tap(wire: Wire, strip: bool = False) -> Pipe:
+    """Return what a stream of *wire* passes through when its client speaks *wire* too."""
+    encoder = FORMATS[wire.name].stream_encoder
+    return RELAYS[wire.name].tap(lambda failure: encoder(Stamp("id", 0, "m")).fail(failure), strip)
+
+
+def play(pipe: Pipe, *pieces: bytes) -> bytes:
+    """Return what comes out of *pipe* for a whole stream."""
+    return b"".join([*map(pipe.feed, pieces), pipe.eof()])

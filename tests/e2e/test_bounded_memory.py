@@ -15,8 +15,8 @@ from scripted_upstream import Answer, Raw, Seen
 from wires import CHAT
 
 from omniroute.clock import Clock
-from omniroute.proto.h1_client import Origin
 from omniroute.proto.headers import Headers
+from omniroute.proto.transport import Origin
 from omniroute.settings import Limits
 from omniroute.upstream.send import Client
 

@@ -22,7 +22,7 @@ from wires import CHAT, SAID, WIRES, Wire
 
 from omniroute.cli.demo import SAMPLES
 from omniroute.clock import Clock
-from omniroute.proto.h1_client import Origin, TransportError
+from omniroute.proto.transport import Origin, TransportError
 from omniroute.settings import Limits
 from omniroute.upstream.send import Client
 

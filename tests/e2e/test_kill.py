@@ -16,7 +16,7 @@ from scripted_upstream import Answer, Seen
 from wires import ANTHROPIC, CHAT, WIRES
 
 from omniroute.clock import Clock
-from omniroute.proto.h1_client import Origin, TransportError
+from omniroute.proto.transport import Origin, TransportError
 from omniroute.settings import Limits
 from omniroute.upstream.send import Client
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from processes import Process
 
 from omniroute.clock import Clock
-from omniroute.proto.h1_client import Origin
+from omniroute.proto.transport import Origin
 from omniroute.settings import Limits
-from omniroute.upstream.send import Client, Source
+from omniroute.upstream.request import Source
+from omniroute.upstream.send import Client
 
 PIECE = bytes(range(256)) * 1024  # a quarter of a megabyte
 PIECES = 400

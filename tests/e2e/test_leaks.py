@@ -15,7 +15,7 @@ from scripted_upstream import CLOSE, HANG, RESET, Answer, Raw, ScriptedUpstream,
 from wires import WIRES, Wire
 
 from omniroute.clock import Clock
-from omniroute.proto.h1_client import Origin, TransportError
+from omniroute.proto.transport import Origin, TransportError
 from omniroute.settings import Limits
 from omniroute.upstream.send import Client
 

@@ -11,7 +11,7 @@ from scripted_upstream import Answer, ScriptedUpstream
 from wires import CHAT
 
 from omniroute.app import App
-from omniroute.proto.h1_client import Origin
+from omniroute.proto.transport import Origin
 from omniroute.settings import Settings
 
 ANSWER = Answer(pieces=[CHAT.whole], headers=[("content-type", "application/json")])

@@ -112,7 +112,7 @@ def call(number: int, name: str, **arguments: str) -> list[Event]:
     return [ToolStart(f"call_{number}", name), ToolArguments("{" + inner[:5]), ToolArguments(inner[5:] + "}")]
 
 
-# --------------------------------------------------------------------------- one turn
+# -- one turn
 
 
 @clients
@@ -256,7 +256,7 @@ def test_googles_package_lists_models_in_both_versions_of_its_api(gateway: Proce
     gateway.api("DELETE", f"/api/provider-nodes/{node}")
 
 
-# --------------------------------------------------------------------------- failures
+# -- failures
 
 
 KINDS_OF_TROUBLE = {
@@ -304,7 +304,7 @@ def test_an_error_inside_a_stream(bench: Bench, sdk: str, wire: str) -> None:
     assert "Overloaded, try later" in caught.value.message
 
 
-# --------------------------------------------------------------------------- an agent
+# -- an agent
 
 
 def turns(ask: Ask) -> list[Block]:
