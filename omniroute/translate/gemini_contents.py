@@ -150,6 +150,8 @@ def read_parts(raw: Raw, path: str, streamed: _Streamed | None = None) -> list[B
 
 
 def _part(given: dict[str, Raw], path: str, streamed: _Streamed) -> Block | None:
+    if len(given) == 1 and "text" in given:  # most parts
+        return Text(STRING.read(given["text"], join(path, "text")))
     signature = text_of(given, "thoughtSignature", path)
     if "functionCall" in given:
         return _call(given["functionCall"], join(path, "functionCall"), signature, streamed)
