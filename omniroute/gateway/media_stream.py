@@ -53,7 +53,7 @@ class RawPipe:
         if self._events:
             self._tail = (self._tail + data)[-_TAIL:]
             if b'"error"' in data:
-                self.failure = error_of(self._tail)
+                self.failure = self.failure or error_of(self._tail)
         self.meaningful = self.meaningful or (bool(data) and self.failure is None)
         return data
 

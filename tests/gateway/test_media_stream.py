@@ -45,6 +45,14 @@ def test_an_error_event_is_a_failure() -> None:
             assert pipe.meaningful is (size == 7)  # in one read: nothing has been sent, another account may serve
 
 
+def test_a_failure_is_kept_whatever_comes_after_it() -> None:
+    pipe = RawPipe(FakeExchange(Request("POST", "/")), events=True)
+    pipe.feed(b'data: {"error":{"message":"over"}}\n\n')
+    pipe.feed(b'data: {"text":"no","note":"\\"error\\"", "error":null}\n\n')
+    assert pipe.failure is not None
+    assert pipe.failure.message == "over"
+
+
 @pytest.mark.parametrize("word", ["moderation_blocked", "content_policy_violation"])
 def test_a_prompt_that_the_vendor_blocks_is_the_requests_fault(word: str) -> None:
     failure = error_of(b'data: {"type": "error", "error": {"type": "x", "code": "%b", "message": "no"}}\n\n' % word.encode())
