@@ -16,7 +16,7 @@ from ..proto.exchange import Exchange
 from ..proto.headers import Headers
 from ..translate.events import Failure, Usage
 from ..translate.openai_chat_error import encode_error, error_in
-from ..translate.relay import data_of
+from ..translate.relay import PipeState, data_of
 from ..upstream.call import Call
 from .blame import blame, secret_bytes, without_secret
 from .job import Gateway, Job
@@ -28,7 +28,7 @@ _BOUNDARY: Final = re.compile(rb"\r?\n\r?\n")
 _EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n")
 
 
-class RawPipe:
+class RawPipe(PipeState):
     """A :class:`..translate.relay.Pipe` that changes nothing.
 
     An error is a last event, in OpenAI's format.  Where none can stand, in an audio file or within an event, the connection
@@ -36,13 +36,7 @@ class RawPipe:
     """
 
     def __init__(self, exchange: Exchange, events: bool) -> None:
-        self.usage: Usage | None = None
-        self.model = ""
-        self.meaningful = False
-        self.finished = False
-        self.ended = False
-        self.failure: Failure | None = None
-        self.pieces = 0
+        super().__init__()
         self.torn = True  # no keep-alive may be inserted between the pieces of a file
         self._exchange = exchange
         self._events = events

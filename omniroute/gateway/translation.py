@@ -13,7 +13,7 @@ from ..translate.collect import bad_ending
 from ..translate.events import Event, Failure, Finish, Start, TextDelta, ThinkingDelta, Usage, merged
 from ..translate.format import BadAnswer, StreamDecoder, StreamEncoder
 from ..translate.pii import Redactor
-from ..translate.relay import Pipe
+from ..translate.relay import Pipe, PipeState
 from ..translate.text_frame import TextFrame
 from ..translate.think import ThinkSplitter
 
@@ -31,23 +31,16 @@ class Reader(Protocol):
     def finish(self) -> Sequence[tuple[bytes, bytes]]: ...
 
 
-class Translation:
+class Translation(PipeState):
     """Upstream bytes -> reader -> decoder -> encoder -> client bytes.  See ``Pipe``."""
 
     def __init__(
         self, reader: Reader, decoder: StreamDecoder, encoder: StreamEncoder, redactor: Redactor | None = None
     ) -> None:
+        super().__init__()
         self._reader, self._decoder, self._encoder = reader, decoder, encoder
         self._thinking = ThinkSplitter()
         self._redactor = redactor
-        self.usage: Usage | None = None
-        self.model = ""
-        self.meaningful = False
-        self.finished = False
-        self.ended = False
-        self.failure: Failure | None = None
-        self.pieces = 0
-        self.torn = False
         self._frame: TextFrame | None = None  # of reads that hold nothing but events of text
         self._frames = _FRAMES
         self._framed_at = 0  # ``pieces`` when the frame was found

@@ -18,6 +18,7 @@ import msgspec
 from .events import Failure, Usage, merged
 from .format import BadAnswer
 from .jsonio import is_json, mended
+from .text_frame import TextFrame
 
 W = TypeVar("W")
 HELD_BYTES: Final = 64 * 1024  # of one incomplete event; a larger one goes through in parts
@@ -132,16 +133,14 @@ def _about(blob: bytes) -> int:
     return len(blob) // first if first > _SHORT else 1
 
 
-_TEXT: Final = re.compile(rb'"(?:content|reasoning_content|reasoning|text|thinking)": ?"')
+_TEXT: Final = re.compile(rb'"(?:content|reasoning_content|reasoning|text|thinking)": ?("[^"\\]*")')
 _FRAMES: Final = 8  # events tried as a model at most: some vendors make every one different
 
 
-class Tap:
-    """Cuts the stream at event boundaries; subclasses look at the events.  See :class:`Pipe`."""
+class PipeState:
+    """What a pipe says of its stream; see :class:`Pipe`."""
 
-    held_bytes = HELD_BYTES
-
-    def __init__(self, encode_failure: Callable[[Failure], bytes]) -> None:
+    def __init__(self) -> None:
         self.usage: Usage | None = None
         self.model = ""
         self.meaningful = False
@@ -149,21 +148,28 @@ class Tap:
         self.ended = False
         self.failure: Failure | None = None
         self.pieces = 0
+        self.torn = False
+
+
+class Tap(PipeState):
+    """Cuts the stream at event boundaries; subclasses look at the events.  See :class:`Pipe`."""
+
+    held_bytes = HELD_BYTES
+
+    def __init__(self, encode_failure: Callable[[Failure], bytes]) -> None:
+        super().__init__()
         self._encode_failure = encode_failure
         self._tail: list[bytes] = []  # the pieces of an incomplete event
         self._tail_size = 0
         self._gone: list[bytes] = []  # the parts already sent of a torn event, to be read once it is whole
         self._gone_size = 0
-        self.torn = False
         self.watch: Callable[[bytes], None] | None = None  # called with every whole event that comes in
-        self._front = self._back = b""  # what an event of text begins and ends with, usually always the same
-        self._quotes = -1  # how many quotation marks it then has, if its text has none
+        self._frame: TextFrame | None = None  # of events in which nothing matters but a text
         self._frames = _FRAMES
 
     def feed(self, data: bytes) -> bytes:
         """See :class:`Pipe`.  The usual read, one event that equals an earlier one but for its text, passes unread."""
-        usual = data.count(b'"') == self._quotes and data.startswith(self._front) and data.endswith(self._back)
-        if usual and not (self._tail or self.torn):
+        if self._frame is not None and self._frame.text(data) and not (self._tail or self.torn):
             self.pieces += 1
             if self.watch is not None:
                 self.watch(data)
@@ -179,9 +185,8 @@ class Tap:
         """Take *blob*, in which nothing matters but a text, as the model of such events if it is a single one."""
         self._frames -= 1
         found = _TEXT.search(blob)
-        end = blob.find(b'"', found.end()) if found is not None else -1
-        if found is not None and end > 0 and blob.find(b"\n\n") + 2 == len(blob):
-            self._front, self._back, self._quotes = blob[: found.end()], blob[end:], blob.count(b'"')
+        if found is not None and blob.find(b"\n\n") + 2 == len(blob):
+            self._frame = TextFrame(blob[: found.start(1)], blob[found.end(1) :])
 
     def _cut(self, data: bytes) -> bytes:
         """Let whole events through, keep the rest.  Pieces are joined only at line ends, so byte-wise input stays linear."""

@@ -113,7 +113,7 @@ class AnthropicTap(Tap):
             self.finished = True
 
     def _hold(self, raw: bytes) -> bytes:
-        self._quotes = -1  # nothing passes unread meanwhile
+        self._frame = None  # nothing passes unread meanwhile
         self._held.append(raw)
         return b""
 
