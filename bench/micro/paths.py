@@ -1,7 +1,7 @@
 """The translation of one event for each pair of wire formats, ready to be timed; for the micro benchmarks and the gate.
 
-A path reads one text event in the middle of a stream, decodes it and encodes it in the other format.  The input is made by
-the source format's own encoder, so every pair has a path.
+A path takes one text event in the middle of a stream through the gateway's own pipe.  The input is made by the source
+format's own encoder, so every pair has a path.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from omniroute.gateway.attempt import reader_for
+from omniroute.gateway.translation import Translation
 from omniroute.translate.events import Start, TextDelta
 from omniroute.translate.format import Stamp, StreamEncoder
 from omniroute.translate.formats import FORMATS
@@ -42,11 +43,7 @@ class Path:
         """Return a function that translates one more text event of a started stream into the client's bytes."""
         source = FORMATS[self.source]
         upstream, client = _encoder(self.source), _encoder(self.target)
-        reader, decoder = reader_for(source), source.stream_decoder()
-
-        def feed(data: bytes) -> bytes:
-            return b"".join([client.feed(decoder.feed(name, event)) for name, event in reader.feed(data)])
-
+        feed = Translation(reader_for(source), source.stream_decoder(), client).feed
         for events in ([Start("answer", "mock")], [TextDelta("tok-0 ")], [TextDelta("tok-1 ")]):
             feed(upstream.feed(events))
         event = upstream.feed([TextDelta("tok-2 ")])
