@@ -142,7 +142,8 @@ def _audit(settings: Settings) -> Iterator[Finding]:
     if found.broken:
         yield Finding(name, "failed", found.broken, "someone had access to the database file; compare it with db_backups")
     else:
-        yield Finding(name, "ok", f"{found.rows} rows, whole" + (f"; newest: {found.head}" if found.head.id else ""))
+        rows = "1 row" if found.rows == 1 else f"{found.rows} rows"
+        yield Finding(name, "ok", f"{rows}, whole" + (f"; newest: {found.head}" if found.head.id else ""))
 
 
 def _gateway(settings: Settings) -> Finding:

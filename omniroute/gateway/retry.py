@@ -1,7 +1,8 @@
 """The consequences of a failure for its account and for the next attempt.  Pure: tables and parsing.
 
 ``docs/routing.md`` summarises the cooldowns.  The upstream's message is examined before its status, because vendors
-report rate limits with 403 or 503 as often as with 429.  The message of a 400 is not: it may quote the client's own text.
+report rate limits with 403 or 503 as often as with 429.  Of a 400 only the beginning counts: the rest may quote the client's
+own text.
 """
 
 from __future__ import annotations

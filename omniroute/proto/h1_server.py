@@ -116,9 +116,8 @@ class H1Server(asyncio.Protocol):
         scheme = "https" if transport.get_extra_info("ssl_object") is not None else "http"
         self._parser = self.parser_class(server.limits, peer[0] if isinstance(peer, tuple) else "", scheme)
         high = server.limits.stream_buffer
-        self.transport.set_write_buffer_limits(
-            high, high // 4
-        )  # the gap: a slow client must not pause and resume every piece
+        # the gap between the marks: a slow client must not pause and resume every piece
+        self.transport.set_write_buffer_limits(high, high // 4)
         server.connections.add(self)
         if len(server.connections) > 2 * server.limits.connections:
             self._state = _CLOSED
