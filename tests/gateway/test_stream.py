@@ -104,6 +104,21 @@ async def test_a_whole_stream_ends_once(wire: Wire, client: Wire) -> None:
 
 
 @pairs()
+async def test_bytes_that_come_with_the_end_are_sent_as_if_they_came_before_it(wire: Wire, client: Wire) -> None:
+    for at in range(len(wire.stream) + 1):
+        b, before = bench(wire, client), bench(wire, client)
+        b.call.push(*wire.stream[:at])
+        b.call.end(b"".join(wire.stream[at:]))
+        before.call.push(*wire.stream)
+        before.call.end()
+        for each in (b, before):
+            assert await each.relay.commit() is None
+            assert await each.relay.finish() is None
+        assert b.sent == before.sent
+        assert b.clock.pending == 0
+
+
+@pairs()
 async def test_an_error_before_that_point_sends_nothing(wire: Wire, client: Wire) -> None:
     for broken in (
         lambda b: b.call.push(wire.error_event),

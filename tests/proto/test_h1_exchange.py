@@ -158,6 +158,50 @@ def test_a_streamed_answer_is_chunked_and_its_head_leaves_with_the_first_piece(p
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize(
+    ("request_", "method", "body", "last"),
+    [
+        (GET, "GET", b"last", b"4\r\nlast\r\n0\r\n\r\n"),
+        (GET.replace(b"1.1", b"1.0"), "GET", b"last", b"last"),
+        (GET.replace(b"GET", b"HEAD"), "HEAD", b"", b"\r\n\r\n"),
+    ],
+)
+def test_the_last_piece_leaves_with_the_end(
+    protocol: type[H1Server], begun: bool, request_: bytes, method: str, body: bytes, last: bytes
+) -> None:
+    async def scenario() -> None:
+        async def handler(exchange: Exchange) -> None:
+            exchange.start(200, [])
+            if begun:
+                exchange.write(b"first")
+            exchange.end(b"last")
+            assert exchange.finished
+
+        wire = Wire(protocol, App(handler))
+        await wire.send(request_)
+        [answer] = wire.answers(method)
+        assert answer.body == (b"first" if begun and body else b"") + body
+        assert wire.transport.out[-1].endswith(last)
+        assert len(wire.transport.out) == (2 if begun and body else 1)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("size", [1, 20_000])
+def test_a_last_piece_of_any_size_ends_the_body(protocol: type[H1Server], size: int) -> None:
+    async def scenario() -> None:
+        async def handler(exchange: Exchange) -> None:
+            exchange.start(200, [])
+            exchange.end(b"a" * size)
+
+        wire = Wire(protocol, App(handler))
+        await wire.send(GET * 2)
+        assert [answer.body for answer in wire.answers()] == [b"a" * size] * 2
+
+    asyncio.run(scenario())
+
+
 def test_a_streamed_answer_to_http_1_0_ends_with_the_connection(protocol: type[H1Server]) -> None:
     async def scenario() -> None:
         async def handler(exchange: Exchange) -> None:
