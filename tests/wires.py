@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,11 @@ def sse(data: Any, name: str = "") -> bytes:
     """Return one SSE event."""
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {data if isinstance(data, str) else json.dumps(data)}\n\n".encode()
+
+
+def spelled(raw: bytes) -> bytes:
+    """*raw* without needless escapes: a text may reach the client in its vendor's spelling (``\\u00fc``) or in ours."""
+    return re.sub(rb"\\u00([a-f][0-9a-f])", lambda found: chr(int(found[1], 16)).encode(), raw)
 
 
 def events(raw: bytes) -> list[tuple[str, str]]:

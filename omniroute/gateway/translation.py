@@ -1,7 +1,7 @@
 """Pipes that translate a stream between wire formats (see :class:`~omniroute.translate.relay.Pipe`).
 
 ``Translation`` reads, decodes and encodes.  Most events of a stream equal the one before but for their text; of these it
-decodes the text alone.  ``Undecided`` chooses between a tap and a translation by the first text.
+passes on the text alone.  ``Undecided`` chooses between a tap and a translation by the first text.
 """
 
 from __future__ import annotations
@@ -48,12 +48,9 @@ class Translation(PipeState):
 
     def feed(self, data: bytes) -> bytes:
         if self._frame is not None:
-            if text := self._frame.text(data):  # only the encoder needs it
-                self.pieces += 1
-                return self._encoder.feed((TextDelta(text),))
-            if texts := self._frame.texts(data):
+            if texts := self._frame.escaped(data):  # only the encoder needs them
                 self.pieces += len(texts)
-                return self._encoder.texts(texts)
+                return self._encoder.escaped(texts)
             self._forget_frame()
         if len(data) >= _MANY and self._redactor is None:
             return self._feed_many(data)
@@ -85,7 +82,7 @@ class Translation(PipeState):
                 texts, at = frame.run(data, end)
                 if texts:
                     self.pieces += len(texts)
-                    self._unsent += self._encoder.texts(texts)
+                    self._unsent += self._encoder.escaped(texts)
         out = self._translate(self._read(data[at:]))
         out, self._unsent = self._unsent + out, b""
         return out

@@ -95,8 +95,9 @@ class Encoder(StreamEncoder):
             self._begin(out)
         return b"".join(out)
 
-    def texts(self, texts: Sequence[str]) -> bytes:
-        return framed(texts, self._prefix, _END) if self._open == _TEXT and not self._done else super().texts(texts)
+    def escaped(self, texts: Sequence[bytes]) -> bytes:
+        plain = self._open == _TEXT and not self._done
+        return framed(texts, self._prefix, _END) if plain else super().escaped(texts)
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure, which every decoder gives: they were cut off."""

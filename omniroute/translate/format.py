@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from .collect import Answer
 from .conversation import Ask
 from .events import Event, Failure, TextDelta
-from .text_frame import TextFrame
+from .text_frame import TextFrame, unescape
 
 
 class BadAnswer(Exception):
@@ -78,9 +78,12 @@ class StreamEncoder(Protocol):
 
     def feed(self, events: Sequence[Event]) -> bytes: ...
 
-    def texts(self, texts: Sequence[str]) -> bytes:
-        """The same as feeding a TextDelta for each of *texts*, none of them empty."""
-        return self.feed([TextDelta(text) for text in texts])
+    def escaped(self, texts: Sequence[bytes]) -> bytes:
+        """The same as feeding a TextDelta for each of *texts*: escaped as in :mod:`.text_frame`, none of them empty.
+
+        Encoders that need nothing else of the text write it as it is escaped, which is another spelling of the same JSON.
+        """
+        return self.feed([TextDelta(unescape((text,))) for text in texts])
 
     def eof(self) -> bytes:
         """No more events follow; closes the stream unless Finish has already done so."""

@@ -39,7 +39,7 @@ from .gemini_grounding import Said, write_citations, write_logprobs
 from .gemini_shapes import usage_object, write_finish
 from .jsonio import compact, encode
 from .names import object_text
-from .text_frame import framed
+from .text_frame import framed, unescape
 
 _CUT: Final = "The provider's stream ended before the answer was complete."
 _EMPTY: Final = [{"text": ""}]
@@ -189,10 +189,10 @@ class Encoder(StreamEncoder):
                 _STEP[type(event)](self, event, out)
         return b"".join(out)
 
-    def texts(self, texts: Sequence[str]) -> bytes:
+    def escaped(self, texts: Sequence[bytes]) -> bytes:
         if not self._plain:
-            return super().texts(texts)
-        self._text.add("".join(texts))
+            return super().escaped(texts)
+        self._text.add(unescape(texts))
         return framed(texts, self._head + b'{"text":', b"}" + self._tail)
 
     def eof(self) -> bytes:

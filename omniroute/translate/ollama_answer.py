@@ -209,8 +209,8 @@ class OllamaEncoder(StreamEncoder):
             out.append(_WRITE[type(event)](self, event))
         return b"".join(out)
 
-    def texts(self, texts: Sequence[str]) -> bytes:
-        return framed(texts, self._head, self._tail) if self._plain() else super().texts(texts)
+    def escaped(self, texts: Sequence[bytes]) -> bytes:
+        return framed(texts, self._head, self._tail) if self._plain() else super().escaped(texts)
 
     def _plain(self) -> bool:
         """Whether a text delta needs nothing written before it."""

@@ -227,8 +227,8 @@ class ChatEncoder(StreamEncoder):
                 plain = self._plain()
         return b"".join(out)
 
-    def texts(self, texts: Sequence[str]) -> bytes:
-        return framed(texts, self._head + b'{"content":', self._tail) if self._plain() else super().texts(texts)
+    def escaped(self, texts: Sequence[bytes]) -> bytes:
+        return framed(texts, self._head + b'{"content":', self._tail) if self._plain() else super().escaped(texts)
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure: they were cut off."""

@@ -9,11 +9,11 @@ becomes a custom call again, with the text from its arguments.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, Final
 
 from msgspec import Raw
 
+from . import openai_responses_events as say
 from .collect import Answer
 from .conversation import Block, Media, Opaque, Refusal, Text, Thinking, ToolCall
 from .events import (
@@ -42,6 +42,7 @@ from .openai_responses_items import (
     Envelope,
     Items,
     Json,
+    all_tokens,
     annotation,
     free_input,
     image_item,
@@ -50,10 +51,11 @@ from .openai_responses_items import (
     reasoning_item,
     refusal_part,
     search_arguments,
+    summary_part,
     text_part,
     tokens_of,
 )
-from .text_frame import literals
+from .text_frame import escape, unescape
 
 _CUT: Final = "The upstream's stream ended before the answer was complete"
 
@@ -68,7 +70,7 @@ class _Output:
         self.items = Items(stamp)
         self.out: list[Json | Raw] = []
         self.lost = Losses()
-        self._parts: list[Json | Raw] = []
+        self._parts: list[bytes] = []  # of the message that is being put together
         self._logprobs = list(answer.logprobs)  # of all texts; written with the first one
 
     def add(self, block: Block) -> None:
@@ -76,7 +78,7 @@ class _Output:
             self._parts.append(self._text(block))
             return
         if isinstance(block, Refusal):
-            self._parts.append(refusal_part(block.text))
+            self._parts.append(refusal_part(encode(block.text)))
             return
         self._end_message()
         if isinstance(block, Thinking):
@@ -91,22 +93,25 @@ class _Output:
             self.lost.add(Lost.SERVER_BLOCKS)
 
     def close(self, finish: Finish) -> list[bytes]:
-        self._end_message()
+        incomplete = incomplete_reason(finish) is not None
+        self._end_message(b"incomplete" if incomplete else b"completed")
         last = self.out[-1] if self.out else None
-        if incomplete_reason(finish) and isinstance(last, dict) and "status" in last:
+        if incomplete and isinstance(last, dict) and "status" in last:
             last["status"] = "incomplete"
         return [encode(item) for item in self.out]
 
-    def _text(self, block: Text) -> Json:
+    def _text(self, block: Text) -> bytes:
         found = [annotation(citation) for citation in block.citations]
         if None in found:
             self.lost.add(Lost.CITATIONS)
         logprobs, self._logprobs = self._logprobs, []
-        return text_part(block.text, [note for note in found if note is not None], logprobs)
+        notes = [note for note in found if note is not None]
+        return text_part(encode(block.text), notes, all_tokens(logprobs))
 
-    def _end_message(self) -> None:
+    def _end_message(self, status: bytes = b"completed") -> None:
         if self._parts:
-            self.out.append(message_item(self.items.id("msg", len(self.out)), self._parts))
+            id_ = encode(self.items.id("msg", len(self.out)))
+            self.out.append(Raw(message_item(id_, self._parts, status)))
             self._parts = []
 
     def _thinking(self, block: Thinking) -> None:
@@ -114,7 +119,8 @@ class _Output:
         if block.signature and not own:
             self.lost.add(lost_proof(block.redacted))
         if own or not block.redacted:
-            self.out.append(reasoning_item(self.items.id("rs", len(self.out), block.id), block.text, own))
+            id_ = self.items.id("rs", len(self.out), block.id)
+            self.out.append(reasoning_item(id_, encode(block.text) if block.text else b"", own))
 
     def _call(self, call: ToolCall) -> None:
         item = self.items.call(call.name, call.kind, call.namespace, call.id, len(self.out), call.item_id)
@@ -133,7 +139,7 @@ class _Output:
             return
         self.lost.add(Lost.MEDIA_OUTPUT)
         if media.transcript:
-            self._parts.append(text_part(media.transcript, [], []))
+            self._parts.append(text_part(encode(media.transcript), [], b"[]"))
 
 
 def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
@@ -151,19 +157,16 @@ def encode_answer(answer: Answer, stamp: Stamp) -> Rendered:
 
 _NONE, _MESSAGE, _REASONING, _FUNCTION, _CUSTOM, _WRAPPED, _SEARCH = range(7)
 _NO_PART, _TEXT_PART, _REFUSAL_PART = range(3)
-_DELTA: Final = b'event: %b\ndata: {"type":"%b","item_id":%b,"output_index":%d,%b"delta":'
-_TEXT_TAIL: Final = b',"logprobs":[],"sequence_number":%d}\n\n'
-_TAIL: Final = b',"sequence_number":%d}\n\n'
-
-
-@cache
-def _opening(name: str) -> bytes:
-    """The beginning of an event; the few names there are stand in this file."""
-    return f'event: {name}\ndata: {{"type":"{name}","sequence_number":'.encode()
+_EMPTY_TEXT: Final = text_part(b'""', [], b"[]")
+_EMPTY_REFUSAL: Final = refusal_part(b'""')
+_CALLS: Final = {"function_call": _FUNCTION, "custom_tool_call": _CUSTOM, "tool_search_call": _SEARCH}
 
 
 class ResponsesEncoder(StreamEncoder):
-    """See :class:`~.format.StreamEncoder`.  ``_open``: the kind of the open item; ``_part``: of the message's open part."""
+    """See :class:`~.format.StreamEncoder`.  ``_open``: the kind of the open item; ``_part``: of the message's open part.
+
+    ``openai_responses_events.py`` has the patterns of the events.
+    """
 
     def __init__(self, stamp: Stamp) -> None:
         self.dropped: list[str] = []
@@ -176,9 +179,10 @@ class ResponsesEncoder(StreamEncoder):
         self._done: list[bytes] = []  # finished items
         self._open = _NONE
         self._part = _NO_PART
-        self._item: Json = {}  # the open item
-        self._parts: list[Json | Raw] = []  # finished parts of the open message
-        self._texts: list[str] = []  # deltas of the open part or item
+        self._id = b""  # of the open item, as a JSON string
+        self._call: Json = {}  # the open item if it is a call
+        self._parts: list[bytes] = []  # finished parts of the open message
+        self._texts: list[bytes] = []  # escaped deltas of the open part or item
         self._notes: list[Raw | Json] = []  # annotations of the open part
         self._logprobs: list[bytes] = []
         self._prefix = b""  # the bytes of a delta event before its text
@@ -190,25 +194,23 @@ class ResponsesEncoder(StreamEncoder):
             if self._ended:
                 break
             if type(event) is TextDelta and self._part == _TEXT_PART and event.logprobs is None:
-                if event.text:
-                    self._texts.append(event.text)
-                    out += (self._prefix, encode(event.text), _TEXT_TAIL % self._sequence)
-                    self._sequence += 1
+                self._say(out, event.text, say.TEXT_TAIL)
             else:
                 if self._envelope is None and not isinstance(event, (Start, Failure)):
                     self._on_start(Start(), out)
                 _STEP[type(event)](self, event, out)
         return b"".join(out)
 
-    def texts(self, texts: Sequence[str]) -> bytes:
+    def escaped(self, texts: Sequence[bytes]) -> bytes:
         if self._part != _TEXT_PART or self._ended:
-            return super().texts(texts)
+            return super().escaped(texts)
         self._texts += texts
-        first, self._sequence = self._sequence, self._sequence + len(texts)
-        fields: list[Any] = [None] * (2 * len(texts))
-        fields[::2] = literals(texts)
-        fields[1::2] = range(first, self._sequence)
-        return (self._prefix.replace(b"%", b"%%") + b"%b" + _TEXT_TAIL) * len(texts) % tuple(fields)
+        count = len(texts)
+        row = [self._prefix] * (3 * count)
+        row[1::3] = texts
+        row[2::3] = say.text_tails(self._sequence, count)
+        self._sequence += count
+        return b"".join(row)
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure: they were cut off."""
@@ -226,13 +228,24 @@ class ResponsesEncoder(StreamEncoder):
         self._close([], "incomplete")
         self._sequence = sequence
         response = self._envelope.write("failed", self._done, error=failed_error(failure))
-        self._event(out, "response.failed", {"response": Raw(response)})
+        self._event(out, say.ENDED["failed"], response)
         self._ended = True
         return b"".join(out)
 
-    def _event(self, out: list[bytes], name: str, members: Json) -> None:
-        out.append(b"%b%d,%b\n\n" % (_opening(name), self._sequence, encode(members)[1:]))
+    def _event(self, out: list[bytes], pattern: bytes, *values: bytes | int) -> None:
+        out.append(pattern % (self._sequence, *values))
         self._sequence += 1
+
+    def _say(self, out: list[bytes], text: str, tail: bytes = say.TAIL) -> None:
+        if text:
+            escaped = escape(text)
+            self._texts.append(escaped)
+            out += (self._prefix, escaped, tail % self._sequence)
+            self._sequence += 1
+
+    def _said(self) -> bytes:
+        """The deltas so far as one JSON string."""
+        return b'"%b"' % b"".join(self._texts)
 
     def _drop(self, name: str) -> None:
         if name not in self.dropped:
@@ -240,24 +253,15 @@ class ResponsesEncoder(StreamEncoder):
 
     # -- items and parts
 
-    def _at(self, **more: object) -> Json:
-        return {"item_id": self._item["id"], "output_index": len(self._done), **more}
+    def _next(self) -> int:
+        """The place of the next item."""
+        return len(self._done) + (self._open != _NONE)
 
-    def _enter(self, out: list[bytes], kind: int, item: Json) -> None:
+    def _enter(self, out: list[bytes], kind: int, id_: bytes, item: bytes) -> None:
         """End the open item and announce another."""
         self._close(out)
-        self._open, self._item, self._texts = kind, item, []
-        self._event(out, "response.output_item.added", {"output_index": len(self._done), "item": item})
-
-    def _deltas(self, name: bytes, place: bytes = b"") -> None:
-        """Prepare the bytes that precede the text of the following deltas."""
-        self._prefix = _DELTA % (name, name, encode(self._item["id"]), len(self._done), place)
-
-    def _say(self, out: list[bytes], text: str) -> None:
-        if text:
-            self._texts.append(text)
-            out += (self._prefix, encode(text), _TAIL % self._sequence)
-            self._sequence += 1
+        self._open, self._id, self._texts = kind, id_, []
+        self._event(out, say.ITEM_ADDED, len(self._done), item)
 
     def _close(self, out: list[bytes], status: str = "completed") -> None:
         """End the open item."""
@@ -265,107 +269,99 @@ class ResponsesEncoder(StreamEncoder):
             return
         if self._open == _MESSAGE:
             self._close_part(out)
-            item = message_item(self._item["id"], self._parts, status)
+            item = message_item(self._id, self._parts, status.encode())
             self._parts = []
         elif self._open == _REASONING:
-            item = self._end_reasoning(out)
+            item = encode(self._end_reasoning(out))
         else:
-            item = self._end_call(out, status)
-        done = encode(item)
-        self._event(out, "response.output_item.done", {"output_index": len(self._done), "item": Raw(done)})
-        self._done.append(done)
+            item = encode(self._end_call(out, status))
+        self._event(out, say.ITEM_DONE, len(self._done), item)
+        self._done.append(item)
         self._open = _NONE
 
-    def _whole(self, out: list[bytes], item: Json | Raw) -> None:
+    def _whole(self, out: list[bytes], item: bytes) -> None:
         """Write an item that is complete when it is announced."""
         self._close(out)
-        place = len(self._done)
-        self._event(out, "response.output_item.added", {"output_index": place, "item": item})
-        self._event(out, "response.output_item.done", {"output_index": place, "item": item})
-        self._done.append(compact(encode(item)))
+        for pattern in (say.ITEM_ADDED, say.ITEM_DONE):
+            self._event(out, pattern, len(self._done), item)
+        self._done.append(item)
 
     def _enter_part(self, out: list[bytes], kind: int) -> None:
         if self._part == kind:
             return
         if self._open != _MESSAGE:
-            id_ = self._items.id("msg", len(self._done) + (self._open != _NONE))
-            self._enter(out, _MESSAGE, message_item(id_, [], "in_progress"))
+            id_ = encode(self._items.id("msg", self._next()))
+            self._enter(out, _MESSAGE, id_, message_item(id_, (), b"in_progress"))
         self._close_part(out)
         self._part, self._texts, self._notes, self._logprobs = kind, [], [], []
-        place = len(self._parts)
-        part = text_part("", [], []) if kind == _TEXT_PART else refusal_part("")
-        self._event(out, "response.content_part.added", self._at(content_index=place, part=part))
-        name = b"response.output_text.delta" if kind == _TEXT_PART else b"response.refusal.delta"
-        self._deltas(name, b'"content_index":%d,' % place)
+        place = (self._id, len(self._done), len(self._parts))
+        text = kind == _TEXT_PART
+        self._event(out, say.PART_ADDED, *place, _EMPTY_TEXT if text else _EMPTY_REFUSAL)
+        self._prefix = (say.TEXT_DELTA if text else say.REFUSAL_DELTA) % place
 
     def _close_part(self, out: list[bytes]) -> None:
         if self._part == _NO_PART:
             return
-        text, place = Raw(encode("".join(self._texts))), len(self._parts)
+        text, place = self._said(), (self._id, len(self._done), len(self._parts))
         if self._part == _TEXT_PART:
-            part = text_part(text, self._notes, self._logprobs)
-            done = self._at(content_index=place, text=text, logprobs=part["logprobs"])
-            self._event(out, "response.output_text.done", done)
+            tokens = all_tokens(self._logprobs)
+            part = text_part(text, self._notes, tokens)
+            self._event(out, say.TEXT_DONE, *place, text, tokens)
         else:
             part = refusal_part(text)
-            self._event(out, "response.refusal.done", self._at(content_index=place, refusal=text))
-        written = Raw(encode(part))
-        self._event(out, "response.content_part.done", self._at(content_index=place, part=written))
-        self._parts.append(written)
+            self._event(out, say.REFUSAL_DONE, *place, text)
+        self._event(out, say.PART_DONE, *place, part)
+        self._parts.append(part)
         self._part = _NO_PART
 
     def _enter_reasoning(self, out: list[bytes], given: str | None) -> None:
         if self._open != _REASONING:
-            id_ = self._items.id("rs", len(self._done) + (self._open != _NONE), given)
-            self._enter(out, _REASONING, reasoning_item(id_, "", None))
+            id_ = self._items.id("rs", self._next(), given)
+            self._enter(out, _REASONING, encode(id_), encode(reasoning_item(id_, b"", None)))
             self._encrypted = ""
-            self._deltas(b"response.reasoning_summary_text.delta", b'"summary_index":0,')
+            self._prefix = say.SUMMARY_DELTA % (self._id, len(self._done))
 
     def _end_reasoning(self, out: list[bytes]) -> Json:
-        text = "".join(self._texts)
-        if text:
-            part = {"type": "summary_text", "text": text}
-            self._event(out, "response.reasoning_summary_text.done", self._at(summary_index=0, text=text))
-            self._event(out, "response.reasoning_summary_part.done", self._at(summary_index=0, part=part))
-        return reasoning_item(self._item["id"], text, self._encrypted or None)
+        text, place = self._said(), (self._id, len(self._done))
+        if self._texts:
+            self._event(out, say.SUMMARY_TEXT_DONE, *place, text)
+            self._event(out, say.SUMMARY_DONE, *place, summary_part(text))
+        return reasoning_item(Raw(self._id), text if self._texts else b"", self._encrypted or None)
 
     def _end_call(self, out: list[bytes], status: str) -> Json:
+        place = (self._id, len(self._done))
         if self._open == _WRAPPED:
-            text, self._texts = free_input("".join(self._texts)), []
+            text, self._texts = free_input(unescape(self._texts)), []
             self._say(out, text)
         elif self._open == _FUNCTION and not self._texts:
             self._say(out, "{}")  # clients parse the text
-        text = "".join(self._texts)
         if self._open == _SEARCH:
-            return {**self._item, "status": status, "arguments": search_arguments(text)}
+            return {**self._call, "status": status, "arguments": search_arguments(unescape(self._texts))}
+        said = self._said()
         if self._open == _FUNCTION:
-            done = self._at(name=self._item["name"], arguments=text)
-            self._event(out, "response.function_call_arguments.done", done)
-            return {**self._item, "status": status, "arguments": text}
-        self._event(out, "response.custom_tool_call_input.done", self._at(input=text))
-        return {**self._item, "status": status, "input": text}
+            self._event(out, say.ARGUMENTS_DONE, *place, encode(self._call["name"]), said)
+            return {**self._call, "status": status, "arguments": Raw(said)}
+        self._event(out, say.INPUT_DONE, *place, said)
+        return {**self._call, "status": status, "input": Raw(said)}
 
     # -- one method per event
 
     def _on_start(self, event: Start, out: list[bytes]) -> None:
         if self._envelope is None:
             self._envelope = Envelope(self._stamp, event)
-            response = {"response": Raw(self._envelope.write("in_progress"))}
-            self._event(out, "response.created", response)
-            self._event(out, "response.in_progress", response)
+            response = self._envelope.write("in_progress")
+            self._event(out, say.CREATED, response)
+            self._event(out, say.IN_PROGRESS, response)
 
     def _on_text(self, event: TextDelta, out: list[bytes]) -> None:
         self._enter_part(out, _TEXT_PART)
         if event.logprobs is None:
-            if event.text:
-                self._texts.append(event.text)
-                out += (self._prefix, encode(event.text), _TEXT_TAIL % self._sequence)
-                self._sequence += 1
+            self._say(out, event.text, say.TEXT_TAIL)
             return
-        self._texts.append(event.text)
         self._logprobs.append(event.logprobs)
-        tail = b',"logprobs":%b' % tokens_of(event.logprobs) + _TAIL % self._sequence
-        out += (self._prefix, encode(event.text), tail)
+        escaped = escape(event.text)
+        self._texts.append(escaped)
+        out += (self._prefix, escaped, say.LOGPROBS_TAIL % (tokens_of(event.logprobs), self._sequence))
         self._sequence += 1
 
     def _on_refusal(self, event: RefusalDelta, out: list[bytes]) -> None:
@@ -375,8 +371,7 @@ class ResponsesEncoder(StreamEncoder):
     def _on_thinking(self, event: ThinkingDelta, out: list[bytes]) -> None:
         self._enter_reasoning(out, event.id)
         if event.text and not self._texts:
-            part = {"type": "summary_text", "text": ""}
-            self._event(out, "response.reasoning_summary_part.added", self._at(summary_index=0, part=part))
+            self._event(out, say.SUMMARY_ADDED, self._id, len(self._done), summary_part(b'""'))
         self._say(out, event.text)
 
     def _on_signature(self, event: Signature, out: list[bytes]) -> None:
@@ -387,27 +382,25 @@ class ResponsesEncoder(StreamEncoder):
         self._encrypted += event.signature
 
     def _on_tool(self, event: ToolStart, out: list[bytes]) -> None:
-        place = len(self._done) + (self._open != _NONE)
-        item = self._items.call(event.name, event.kind, event.namespace, event.id, place, event.item_id)
-        custom = item["type"] == "custom_tool_call"
-        if item["type"] == "tool_search_call":
-            self._enter(out, _SEARCH, item)
-            return
-        self._enter(out, _FUNCTION if not custom else _CUSTOM if event.kind == "custom" else _WRAPPED, item)
-        name = b"response.custom_tool_call_input.delta" if custom else b"response.function_call_arguments.delta"
-        self._deltas(name)
+        item = self._items.call(event.name, event.kind, event.namespace, event.id, self._next(), event.item_id)
+        kind = _CALLS[item["type"]]
+        if kind == _CUSTOM and event.kind != "custom":
+            kind = _WRAPPED
+        self._enter(out, kind, encode(item["id"]), encode(item))
+        self._call = item
+        self._prefix = (say.ARGUMENTS_DELTA if kind == _FUNCTION else say.INPUT_DELTA) % (self._id, len(self._done))
 
     def _on_arguments(self, event: ToolArguments, out: list[bytes]) -> None:
         if self._open in (_WRAPPED, _SEARCH):
-            self._texts.append(event.text)
+            self._texts.append(escape(event.text))
         elif self._open in (_FUNCTION, _CUSTOM):
             self._say(out, event.text)
 
     def _on_media(self, event: MediaPart, out: list[bytes]) -> None:
         media = event.media
-        item = image_item(self._items.id("ig", len(self._done) + (self._open != _NONE)), media)
+        item = image_item(self._items.id("ig", self._next()), media)
         if item is not None:
-            self._whole(out, item)
+            self._whole(out, encode(item))
             return
         self._drop(Lost.MEDIA_OUTPUT)
         if media.transcript:
@@ -420,13 +413,13 @@ class ResponsesEncoder(StreamEncoder):
             self._drop(Lost.CITATIONS)
             return
         self._enter_part(out, _TEXT_PART)
-        place = self._at(content_index=len(self._parts), annotation_index=len(self._notes), annotation=note)
-        self._event(out, "response.output_text.annotation.added", place)
+        place = (self._id, len(self._done), len(self._parts), len(self._notes))
+        self._event(out, say.ANNOTATION, *place, encode(note))
         self._notes.append(note)
 
     def _on_opaque(self, event: OpaquePart, out: list[bytes]) -> None:
         if event.wire == WIRE:
-            self._whole(out, Raw(compact(event.raw)))
+            self._whole(out, compact(event.raw))
         else:
             self._drop(Lost.SERVER_BLOCKS)
 
@@ -445,7 +438,7 @@ class ResponsesEncoder(StreamEncoder):
         self._close(out, "incomplete" if incomplete_reason(event) else "completed")
         assert self._envelope is not None
         status, response = self._envelope.finish(event, self._done, self._usage)
-        self._event(out, f"response.{status}", {"response": Raw(response)})
+        self._event(out, say.ENDED[status], response)
         self._ended = True
 
     def _on_failure(self, event: Failure, out: list[bytes]) -> None:

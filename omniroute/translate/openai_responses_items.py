@@ -26,6 +26,12 @@ Json = dict[str, Any]
 _NO_BYTES: Final = re.compile(rb'("bytes"\s*:\s*)null')
 _STEM: Final = 48  # characters of the response's id that the ids of its items repeat
 _ID_LIMIT: Final = 64
+_MESSAGE: Final = b'{"type":"message","id":%b,"status":"%b","role":"assistant","content":[%b]}'
+_TEXT_PART: Final = b'{"type":"output_text","text":%b,"annotations":%b,"logprobs":%b}'
+_OWN: Final = (
+    b'{"id":%b,"object":"response","created_at":%b,"status":"%b","completed_at":%b,"error":%b,'
+    b'"incomplete_details":%b,"model":%b,"output":[%b],"usage":%b,%b'
+)
 _REASON: Final[dict[FinishReason, str]] = {
     "length": "max_output_tokens",
     "content_filter": "content_filter",
@@ -119,9 +125,13 @@ def annotation(citation: Citation) -> Raw | Json | None:
     }
 
 
-def text_part(text: str | Raw, annotations: list[Raw | Json], logprobs: list[bytes]) -> Json:
-    tokens = Raw(joined(map(tokens_of, logprobs)))
-    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": tokens}
+def text_part(text: bytes, annotations: list[Raw | Json], tokens: bytes) -> bytes:
+    """*text* and *tokens* are JSON: a string, and the array from :func:`all_tokens`."""
+    return _TEXT_PART % (text, encode(annotations) if annotations else b"[]", tokens)
+
+
+def all_tokens(logprobs: list[bytes]) -> bytes:
+    return joined(map(tokens_of, logprobs)) if logprobs else b"[]"
 
 
 def tokens_of(logprobs: bytes) -> bytes:
@@ -129,16 +139,24 @@ def tokens_of(logprobs: bytes) -> bytes:
     return _NO_BYTES.sub(rb"\1[]", compact(logprobs))
 
 
-def refusal_part(text: str | Raw) -> Json:
-    return {"type": "refusal", "refusal": text}
+def refusal_part(text: bytes) -> bytes:
+    """*text* is a JSON string."""
+    return b'{"type":"refusal","refusal":%b}' % text
 
 
-def message_item(id_: str, parts: Sequence[Json | Raw], status: str = "completed") -> Json:
-    return {"type": "message", "id": id_, "status": status, "role": "assistant", "content": parts}
+def message_item(id_: bytes, parts: Sequence[bytes], status: bytes = b"completed") -> bytes:
+    """*id_* is a JSON string, *parts* are JSON."""
+    return _MESSAGE % (id_, status, b",".join(parts))
 
 
-def reasoning_item(id_: str, text: str, encrypted: str | None) -> Json:
-    summary = [{"type": "summary_text", "text": text}] if text else []
+def summary_part(text: bytes) -> bytes:
+    """*text* is a JSON string."""
+    return b'{"type":"summary_text","text":%b}' % text
+
+
+def reasoning_item(id_: str | Raw, text: bytes, encrypted: str | None) -> Json:
+    """*text* is a JSON string, b"" for none."""
+    summary = [Raw(summary_part(text))] if text else []
     out: Json = {"type": "reasoning", "id": id_, "summary": summary}
     return out | {"encrypted_content": encrypted} if encrypted else out
 
@@ -176,34 +194,31 @@ class Envelope:
 
     def __init__(self, stamp: Stamp, start: Start) -> None:
         made = stamp.id if stamp.id.startswith("resp_") else f"resp_{fit(stamp.id, 58)}"
-        self._head = {
-            "id": start.id if start.id.startswith("resp_") else made,
-            "object": "response",
-            "created_at": start.created or stamp.created,
-        }
-        self._created = start.created or stamp.created
-        self._model = start.model or stamp.model
+        self._id = encode(start.id if start.id.startswith("resp_") else made)
+        self._created = encode(start.created or stamp.created)
+        self._model = encode(start.model or stamp.model)
         self._echo = compact(encode(_echo(stamp.ask)))[1:]  # on one line, even if the client's schemas are not
 
     def write(
         self,
         status: str,
-        output: list[bytes] = [],  # noqa: B006 - never changed
+        output: Sequence[bytes] = (),
         usage: Json | None = None,
         reason: str | None = None,
         error: Json | None = None,
     ) -> bytes:
-        own = {
-            **self._head,
-            "status": status,
-            "completed_at": self._created if status == "completed" else None,
-            "error": error,
-            "incomplete_details": {"reason": reason} if reason else None,
-            "model": self._model,
-            "output": [Raw(item) for item in output],
-            "usage": usage,
-        }
-        return encode(own)[:-1] + b"," + self._echo
+        return _OWN % (
+            self._id,
+            self._created,
+            status.encode(),
+            self._created if status == "completed" else b"null",
+            encode(error),
+            encode({"reason": reason}) if reason else b"null",
+            self._model,
+            b",".join(output),
+            encode(usage),
+            self._echo,
+        )
 
     def finish(self, finish: Finish, output: list[bytes], usage: Usage | None) -> tuple[str, bytes]:
         """Return (status, response) of an answer that reached its end."""

@@ -133,7 +133,7 @@ def _about(blob: bytes) -> int:
     return len(blob) // first if first > _SHORT else 1
 
 
-_TEXT: Final = re.compile(rb'"(?:content|reasoning_content|reasoning|text|thinking)": ?("[^"\\]*")')
+_TEXT: Final = re.compile(rb'"(?:content|reasoning_content|reasoning|text|thinking)": ?"([^"\\]*)"')
 _FRAMES: Final = 8  # events tried as a model at most: some vendors make every one different
 
 

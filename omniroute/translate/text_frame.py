@@ -1,12 +1,14 @@
 """Fast decoding of stream chunks that differ in their text alone.
 
 Most chunks of a stream are like that.  A chunk whose bytes around one JSON string equal those of a decoded chunk is that
-chunk with another text, so only the string must be decoded.
+chunk with another text, so only the string must be checked, and can be passed on as it is.
+
+*Escaped* text is what stands between the quotes of a JSON string.  Pieces of it can be put together, and into other JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -14,20 +16,20 @@ import msgspec
 
 _encode: Final = msgspec.json.Encoder().encode
 _string: Final = msgspec.json.Decoder(str).decode
-_lines: Final = msgspec.json.Encoder().encode_lines
 _strings: Final = msgspec.json.Decoder(list[str]).decode
 
 
 class TextFrame:
-    """The bytes around the text of a chunk."""
+    """The bytes around the text of a chunk, the string's quotes included."""
 
-    __slots__ = ("_back", "_ends", "_front", "_starts")
+    __slots__ = ("_back", "_between", "_ends", "_front", "_starts")
 
     def __init__(self, front: bytes, back: bytes) -> None:
         self._front = front
         self._back = back
-        self._starts = len(front)
-        self._ends = len(back)
+        self._between = back + front
+        self._starts = len(front) - 1  # where the string starts, with its quote
+        self._ends = len(back) - 1
 
     def text(self, data: bytes) -> str:
         """Return the text of *data* if the rest of it equals this frame; else ""."""
@@ -38,11 +40,11 @@ class TextFrame:
                 pass
         return ""
 
-    def texts(self, data: bytes) -> list[str]:
-        """Return the texts of *data* if it consists of this frame, once or several times; else []."""
+    def escaped(self, data: bytes) -> list[bytes]:
+        """Return the escaped texts of *data* if it consists of this frame, once or several times; else []."""
         if not (data.startswith(self._front) and data.endswith(self._back)):
             return []
-        return _several(data[self._starts : len(data) - self._ends].split(self._back + self._front))
+        return _valid(data[self._starts + 1 : len(data) - self._ends - 1].split(self._between))
 
     def of_event(self, name: bytes) -> TextFrame:
         """Return the frame of a server-sent event whose data fits this one: one data line, line ends LF.
@@ -51,46 +53,49 @@ class TextFrame:
         """
         return TextFrame((b"event: %b\ndata: " % name if name else b"data: ") + self._front, self._back + b"\n\n")
 
-    def run(self, data: bytes, at: int) -> tuple[list[str], int]:
-        """Decode a run of server-sent events of *data* that begins at *at*: (texts, end of the run), or ``([], at)``.
+    def run(self, data: bytes, at: int) -> tuple[list[bytes], int]:
+        """Find a run of server-sent events of *data* that begins at *at*: (escaped texts, end of the run), or ``([], at)``.
 
         All events of the run fit this frame (:meth:`of_event`), and one more such event follows: its beginning marks the end
         of the last text.
-
-        All texts are decoded at once, in C.  A JSON string holds no line feed, so what stands between two texts is never in
-        one; if there are as many strings as events, each event has exactly one.
         """
         opening, closing = self._front, self._back
-        between = closing + opening
-        end = data.rfind(between, at)
+        end = data.rfind(self._between, at)
         if end < 0:
             return [], at
-        row, literal = data[at:end], itemgetter(slice(len(opening), None))
-        literals = list(map(literal, row.split(closing)))  # cheaper than splitting at the longer ``between``
-        if opening + between.join(literals) != row:
+        row, text = data[at:end], itemgetter(slice(len(opening), None))
+        texts = list(map(text, row.split(closing)))  # cheaper than splitting at the longer ``_between``
+        if opening + self._between.join(texts) != row:
             return [], at
-        texts = _several(literals)
-        return (texts, end + len(closing)) if texts else ([], at)
+        return (texts, end + len(closing)) if _valid(texts) else ([], at)
 
 
-def _several(parts: list[bytes]) -> list[str]:
-    """Decode *parts* if each is one JSON string and none is empty; else []."""
+def _valid(texts: list[bytes]) -> list[bytes]:
+    """Return *texts* if each is escaped text and none is empty; else [].
+
+    All are checked at once, in C: a JSON string holds no line feed, so what stands between two texts is never in one, and if
+    there are as many strings as texts, each text is exactly one.
+    """
     try:
-        texts = _strings(b"[" + b",\n".join(parts) + b"]")
+        read = _strings(b'["' + b'",\n"'.join(texts) + b'"]')
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return []
-    return texts if len(texts) == len(parts) and "" not in texts else []
+    return texts if len(read) == len(texts) and b"" not in texts else []
 
 
-def literals(texts: Sequence[str]) -> list[bytes]:
-    """Return each of *texts* as a JSON string, which never contains a line feed."""
-    return _lines(texts)[:-1].split(b"\n")
+def escape(text: str) -> bytes:
+    return _encode(text)[1:-1]
 
 
-def framed(texts: Sequence[str], front: bytes, back: bytes) -> bytes:
-    """Return each of *texts* as a JSON string between *front* and *back*.  No line feed below is inside a string."""
-    lines = msgspec.json.format(_encode(texts), indent=1)  # [\n "a",\n "b"\n]
-    return front + lines[3:-2].replace(b",\n ", back + front) + back
+def unescape(texts: Iterable[bytes]) -> str:
+    """Return the text of several pieces of escaped text."""
+    return _string(b'"%b"' % b"".join(texts))
+
+
+def framed(texts: Sequence[bytes], front: bytes, back: bytes) -> bytes:
+    """Return each of the escaped *texts* as a JSON string between *front* and *back*."""
+    opening, closing = front + b'"', b'"' + back
+    return opening + (closing + opening).join(texts) + closing
 
 
 def frame_of(data: bytes, member: bytes, text: str) -> TextFrame | None:
@@ -100,4 +105,4 @@ def frame_of(data: bytes, member: bytes, text: str) -> TextFrame | None:
     front = data[:at] if at > 0 else b""
     if data.count(literal) != 1 or data.count(member) != 1 or not front.rstrip(b" ").endswith(member):
         return None
-    return TextFrame(front, data[at + len(literal) :])
+    return TextFrame(front + b'"', data[at + len(literal) - 1 :])

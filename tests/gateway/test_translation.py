@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wires import ANTHROPIC, CHAT, DONE, WIRES, Wire, chunk, event, events
+from wires import ANTHROPIC, CHAT, DONE, WIRES, Wire, chunk, event, events, spelled
 
 from omniroute.gateway import translation as module
 from omniroute.gateway.attempt import thinks_aloud
@@ -90,7 +90,7 @@ def test_one_read_means_what_its_events_mean_one_by_one(
             out += pipe.eof()
         except BadAnswer as error:
             out += pipe.fail(Failure(502, str(error)))
-        return out, pipe.pieces, pipe.usage, pipe.model, pipe.meaningful, pipe.finished, pipe.failure
+        return spelled(out), pipe.pieces, pipe.usage, pipe.model, pipe.meaningful, pipe.finished, pipe.failure
 
     assert play([b"".join(said)]) == play(said)
 
@@ -215,8 +215,8 @@ def test_a_read_that_is_only_a_text_is_translated_as_if_it_were_decoded(
         pipe._frames = frames
         out: list[object] = []
         try:
-            out += map(pipe.feed, reads)
-            out.append(pipe.eof())
+            out += (spelled(pipe.feed(read)) for read in reads)
+            out.append(spelled(pipe.eof()))
         except BadAnswer as error:
             out.append(str(error))
         ends.append((out, pipe.pieces, pipe.usage, pipe.finished, pipe.ended, pipe.failure, pipe.meaningful))

@@ -29,6 +29,7 @@ from omniroute.translate.events import (
 from omniroute.translate.format import Stamp
 from omniroute.translate.gemini_answer import ArrayEncoder, Encoder, encode_answer
 from omniroute.translate.gemini_error import ERROR_MARK
+from omniroute.translate.text_frame import escape
 
 STAMP = Stamp("id-1", 1_750_000_000, "model-1", names={"sent_name": "client.name"})
 EVENTS: list[Event] = [
@@ -163,7 +164,7 @@ def test_log_probabilities_of_a_piece() -> None:
 def test_places_in_a_stream_are_counted_in_bytes(run: bool) -> None:
     encoder, texts = Encoder(STAMP), ["übt ", "so"]
     raw = encoder.feed([Start(), TextDelta("Es ")])
-    raw += encoder.texts(texts) if run else encoder.feed([TextDelta(text) for text in texts])
+    raw += encoder.escaped([escape(text) for text in texts]) if run else encoder.feed([TextDelta(text) for text in texts])
     citation = Citation("https://a.test", "A", "übt so", 3, 9, wire="openai-chat")
     last = sse(raw + encoder.feed([CitationDelta(citation), Finish("stop")]))[-1]
     (support,) = last["candidates"][0]["groundingMetadata"]["groundingSupports"]

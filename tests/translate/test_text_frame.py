@@ -12,7 +12,7 @@ from omniroute.translate.events import Event
 from omniroute.translate.format import BadAnswer
 from omniroute.translate.jsonio import encode
 from omniroute.translate.openai_chat_stream import ChatDecoder
-from omniroute.translate.text_frame import frame_of, framed
+from omniroute.translate.text_frame import escape, frame_of, framed, unescape
 
 MEMBER = b'"content":'
 
@@ -124,11 +124,12 @@ def test_a_frame_takes_such_events_and_nothing_beside_them(text: str, name: byte
     frame = DATA_FRAME.of_event(name)
     event = sse(chunk({"content": text}), name=name)
     assert frame.text(event) == text
-    assert frame.texts(event * 3) == [text] * 3
+    assert frame.escaped(event) == [escape(text)]
+    assert frame.escaped(event * 3) == [escape(text)] * 3
     for other in (event * 2, event[:-1], b": ping\n\n" + event, sse(chunk({"content": text}), name=b"other")):
         assert frame.text(other) == ""
     for other in (event[:-1], b": ping\n\n" + event, event + b"\n" + event, event + sse(chunk({"content": ""}), name=name)):
-        assert frame.texts(other) == []
+        assert frame.escaped(other) == []
 
 
 @given(st.lists(HARD_TEXTS, min_size=1), st.sampled_from([b"", b"delta"]))
@@ -136,8 +137,9 @@ def test_texts_in_a_row_are_read_and_written_at_once(texts: list[str], name: byt
     frame = DATA_FRAME.of_event(name)
     before, after = b"event: x\ndata: {}\n\n", sse(chunk({"content": "!"}), name=name)
     row = sse(*(chunk({"content": text}) for text in texts), name=name)
-    assert frame.run(before + row + after, len(before)) == (texts, len(before + row))
-    assert framed(texts, b'{"front,', b',\n "back"}') == b"".join(
+    found, end = frame.run(before + row + after, len(before))
+    assert ([unescape([one]) for one in found], unescape(found), end) == (texts, "".join(texts), len(before + row))
+    assert framed(found, b'{"front,', b',\n "back"}') == b"".join(
         [b'{"front,' + encode(text) + b',\n "back"}' for text in texts]
     )
 
@@ -151,6 +153,7 @@ ONE, TWO = chunk({"content": "one"}), chunk({"content": "two"})
         b"data: [DONE]\n\n",
         sse(TWO, name=b"error"),
         b"data:" + TWO + b"\n\n",
+        sse(chunk({"content": None})),
         b": " + sse(TWO),
         b": ping\n\n",
         b"\n",
@@ -158,7 +161,7 @@ ONE, TWO = chunk({"content": "one"}), chunk({"content": "two"})
 )
 def test_a_run_of_texts_ends_at_an_event_with_other_content(other: bytes) -> None:
     three = sse(ONE, TWO, ONE)
-    assert FRAME.run(three + other, 0) == (["one", "two"], len(sse(ONE, TWO)))
+    assert FRAME.run(three + other, 0) == ([b"one", b"two"], len(sse(ONE, TWO)))
     assert FRAME.run(sse(ONE) + other, 0) == ([], 0)
     assert FRAME.run(other + three, 0) == ([], 0)
 
@@ -168,7 +171,6 @@ def test_a_run_of_texts_ends_at_an_event_with_other_content(other: bytes) -> Non
     [
         sse(chunk({"content": "three"}, usage={})),
         sse(chunk({"content": ""})),
-        sse(chunk({"content": None})),
         sse(TWO)[:-1],
         sse(TWO)[:-8],
         sse(TWO).replace(b"\n", b"\r\n"),
@@ -176,7 +178,7 @@ def test_a_run_of_texts_ends_at_an_event_with_other_content(other: bytes) -> Non
     ],
 )
 def test_the_last_of_a_row_is_left_because_its_end_is_not_known(last: bytes) -> None:
-    assert FRAME.run(sse(ONE, TWO) + last, 0) == (["one", "two"], len(sse(ONE, TWO)))
+    assert FRAME.run(sse(ONE, TWO) + last, 0) == ([b"one", b"two"], len(sse(ONE, TWO)))
 
 
 @pytest.mark.parametrize(
@@ -190,6 +192,7 @@ def test_the_last_of_a_row_is_left_because_its_end_is_not_known(last: bytes) -> 
         sse(ONE.replace(b'"one"', b'"\xff"')),
         sse(ONE.replace(b'"one"', b"")),
         sse(ONE.replace(b'"one"', b'"a'), ONE.replace(b'"one"', b'b"'), ONE.replace(b'"one"', b'"c","d"')),
+        sse(ONE.replace(b'"one"', b'"a\\"'), ONE.replace(b'"one"', b'",\\"x"')),
         sse(ONE, name=b"error"),
         b": ping\n\n",
         b"\n",
