@@ -145,9 +145,9 @@ _CONFIG: Final[dict[str, tuple[Shape[Any], str]]] = {
 def _generation_config(ask: Ask, raw: Raw) -> None:
     config = fields(raw, "generationConfig")
     path = "generationConfig"
-    for name, (shape, attribute) in _CONFIG.items():
-        if name in config:
-            setattr(ask.sampling, attribute, shape.read(_whole(config.pop(name), shape), join(path, name)))
+    for name in [name for name in config if name in _CONFIG]:
+        shape, attribute = _CONFIG[name]
+        setattr(ask.sampling, attribute, shape.read(_whole(config.pop(name), shape), join(path, name)))
     if "maxOutputTokens" in config:
         ask.max_tokens = INT.read(_whole(config.pop("maxOutputTokens"), INT), join(path, "maxOutputTokens"))
     if "stopSequences" in config:
@@ -155,7 +155,8 @@ def _generation_config(ask: Ask, raw: Raw) -> None:
     if "responseModalities" in config:
         given = _WORDS.read(config.pop("responseModalities"), join(path, "responseModalities"))
         ask.modalities = [w.lower() if isinstance(w, str) else _MODALITY_NUMBER.get(w, str(w)) for w in given]
-    _response_format(ask, config, path)
+    if not _FORMAT.isdisjoint(config):
+        _response_format(ask, config, path)
     if "thinkingConfig" in config:
         _thinking(ask, config, join(path, "thinkingConfig"))
     if config:
@@ -166,6 +167,9 @@ def _whole(raw: Raw, shape: Shape[Any]) -> Raw:
     """Accept ``40.0`` for ``40``: languages without an integer type send it, and so the API accepts it."""
     text = bytes(raw)
     return Raw(text[:-2]) if shape is INT and text.endswith(b".0") else raw
+
+
+_FORMAT: Final = frozenset({"responseMimeType", "responseJsonSchema", "responseSchema"})
 
 
 def _response_format(ask: Ask, config: dict[str, Raw], path: str) -> None:

@@ -27,6 +27,7 @@ _INDEX: Final = re.compile(r"\[(\d+|\.\.\.)\]")
 
 encode: Final = msgspec.json.Encoder().encode
 ABSENT: Final = Raw()  # the default of a member that is kept unparsed
+_NULL: Final = Raw(b"null")
 
 
 def bad(param: str, message: str) -> OmniError:
@@ -41,7 +42,7 @@ def missing(param: str) -> OmniError:
 
 def present(raw: Raw) -> bool:
     """Whether the member is there and not null."""
-    return bytes(raw) not in (b"", b"null")
+    return len(raw) > 0 and raw != _NULL
 
 
 def bytes_or_none(raw: Raw) -> bytes | None:
@@ -136,12 +137,19 @@ def check_text(data: bytes) -> None:
 
 
 def members(raw: bytes | Raw, path: str = "") -> dict[str, Raw]:
-    """Return the members of a client's JSON object as raw slices, without ``null`` ones (they mean "not said")."""
-    try:
-        str(memoryview(raw), "utf-8")  # unparsed slices would hide broken UTF-8
-    except UnicodeDecodeError:
-        raise bad(path, "Invalid JSON body: not UTF-8") from None
-    return {name: value for name, value in OBJECT.read(raw, path).items() if bytes(value) != b"null"}
+    """Return the members of a client's JSON object as raw slices, without ``null`` ones (they mean "not said").
+
+    A body, whose path is "", must be UTF-8 as a whole, since unparsed slices would hide broken text.
+    """
+    if not path:
+        try:
+            str(memoryview(raw), "utf-8")
+        except UnicodeDecodeError:
+            raise bad(path, "Invalid JSON body: not UTF-8") from None
+    given = OBJECT.read(raw, path)
+    if _NULL in given.values():
+        return {name: value for name, value in given.items() if value != _NULL}
+    return given
 
 
 def decode_object(raw: bytes | Raw, path: str = "") -> dict[str, Any]:

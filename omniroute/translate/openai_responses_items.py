@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from .conversation import Ask, Citation, Media, Tool
 from .events import Failure, Finish, FinishReason, Start, Usage
@@ -26,6 +26,7 @@ Json = dict[str, Any]
 _NO_BYTES: Final = re.compile(rb'("bytes"\s*:\s*)null')
 _STEM: Final = 48  # characters of the response's id that the ids of its items repeat
 _ID_LIMIT: Final = 64
+_KEPT: Final = frozenset({"max_tool_calls", "prompt_cache_key", "safety_identifier", "tool_choice", "truncation"})
 _MESSAGE: Final = b'{"type":"message","id":%b,"status":"%b","role":"assistant","content":[%b]}'
 _TEXT_PART: Final = b'{"type":"output_text","text":%b,"annotations":%b,"logprobs":%b}'
 _OWN: Final = (
@@ -197,7 +198,7 @@ class Envelope:
         self._id = encode(start.id if start.id.startswith("resp_") else made)
         self._created = encode(start.created or stamp.created)
         self._model = encode(start.model or stamp.model)
-        self._echo = compact(encode(_echo(stamp.ask)))[1:]  # on one line, even if the client's schemas are not
+        self._echo = compact(encode(_echo(stamp.ask or Ask())))[1:]  # on one line, even if the client's schemas are not
 
     def write(
         self,
@@ -235,38 +236,57 @@ def incomplete_reason(finish: Finish) -> str | None:
     return _REASON.get(finish.reason)
 
 
-def _echo(ask: Ask | None) -> Json:
-    """Return the members that echo the request, with the vendor's defaults for those that were not sent."""
-    ask = ask or Ask()
-    own, names = ask.wire == WIRE, Names(NAME_LIMIT)
-    said, reasoning = ask.sampling, ask.reasoning
-    texts = [text for block in ask.system if isinstance(text := getattr(block, "text", None), str)]
-    choice = write_choice(ask.tool_choice, ask.tools, names, own) if ask.tool_choice is not None else "auto"
-    if own and "tool_choice" in ask.extra:
-        choice = Raw(ask.extra["tool_choice"])  # type: ignore[assignment]
-    echo: Json = {
-        "background": False,
-        "instructions": "\n".join(texts) if texts else None,
-        "max_output_tokens": ask.max_tokens,
-        "max_tool_calls": None,
-        "metadata": Raw(ask.metadata) if own and ask.metadata is not None else {},
-        "parallel_tool_calls": True if ask.parallel_tools is None else ask.parallel_tools,
-        "previous_response_id": None,
-        "prompt_cache_key": None,
-        "reasoning": {"effort": reasoning and reasoning.effort, "summary": reasoning and reasoning.show},
-        "safety_identifier": None,
-        "service_tier": "default",
-        "store": False,
-        "temperature": 1.0 if said.temperature is None else said.temperature,
-        "text": {"format": {"type": "text"}} | text_settings(ask),
-        "tool_choice": choice,
-        "tools": write_tools((tool for tool in ask.tools if tool.placed is None), names, own),
-        "top_logprobs": said.top_logprobs or 0,
-        "top_p": 1.0 if said.top_p is None else said.top_p,
-        "truncation": "disabled",
-        "user": ask.user,
-    }
-    for name in ("max_tool_calls", "prompt_cache_key", "safety_identifier", "truncation"):
-        if own and name in ask.extra:
-            echo[name] = Raw(ask.extra[name])
+class _Echo(Struct):
+    """The members that echo the request, with the vendor's defaults for those that were not sent."""
+
+    background: bool = False
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    max_tool_calls: Raw | None = None
+    metadata: Raw = Raw(b"{}")
+    parallel_tool_calls: bool = True
+    previous_response_id: None = None
+    prompt_cache_key: Raw | None = None
+    reasoning: Json | Raw = Raw(b'{"effort":null,"summary":null}')
+    safety_identifier: Raw | None = None
+    service_tier: str = "default"
+    store: bool = False
+    temperature: float = 1.0
+    text: Json | Raw = Raw(b'{"format":{"type":"text"}}')
+    tool_choice: str | Json | Raw = "auto"
+    tools: list[Json | Raw] | Raw = Raw(b"[]")
+    top_logprobs: int = 0
+    top_p: float = 1.0
+    truncation: Raw = Raw(b'"disabled"')
+    user: str | None = None
+
+
+def _echo(ask: Ask) -> _Echo:
+    echo = _Echo(instructions=_instructions(ask), max_output_tokens=ask.max_tokens, user=ask.user)
+    own, names, said = ask.wire == WIRE, Names(NAME_LIMIT), ask.sampling
+    if ask.tools:
+        echo.tools = write_tools((tool for tool in ask.tools if tool.placed is None), names, own)
+    if ask.tool_choice is not None:
+        echo.tool_choice = write_choice(ask.tool_choice, ask.tools, names, own)
+    if ask.parallel_tools is not None:
+        echo.parallel_tool_calls = ask.parallel_tools
+    if ask.reasoning is not None:
+        echo.reasoning = {"effort": ask.reasoning.effort, "summary": ask.reasoning.show}
+    if settings := text_settings(ask):
+        echo.text = {"format": {"type": "text"}} | settings
+    if said.temperature is not None:
+        echo.temperature = said.temperature
+    if said.top_p is not None:
+        echo.top_p = said.top_p
+    echo.top_logprobs = said.top_logprobs or 0
+    if own:
+        if ask.metadata is not None:
+            echo.metadata = Raw(ask.metadata)
+        for name in _KEPT & ask.extra.keys():
+            setattr(echo, name, Raw(ask.extra[name]))
     return echo
+
+
+def _instructions(ask: Ask) -> str | None:
+    texts = [text for block in ask.system if isinstance(text := getattr(block, "text", None), str)]
+    return "\n".join(texts) if texts else None

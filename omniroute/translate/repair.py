@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from hashlib import sha256
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from .conversation import Block, Opaque, Text, ToolCall, ToolResult, Turn
 from .fidelity import Lost
+
+
+_PAIRED: Final = frozenset({ToolCall, ToolResult, Opaque})  # an opaque block may be text to this target
 
 
 class Repaired(NamedTuple):
@@ -28,6 +31,9 @@ class Repaired(NamedTuple):
 
 def repair(turns: list[Turn], own: str = "") -> Repaired:
     """Pair up calls and results.  *own*: the wire whose opaque blocks the target accepts."""
+    kinds = {type(block) for turn in turns for block in turn.blocks}
+    if _PAIRED.isdisjoint(kinds) and "tool" not in [turn.role for turn in turns]:
+        return Repaired(turns, [])
     work = _Repair()
     told = _told(turns, own)
     for turn in _joined(told):
