@@ -129,9 +129,7 @@ def _check_duplicates(body: bytes, members: dict[str, Raw]) -> None:
     Python's default separators make it is rebuilt and compared.  Only other layouts need a search or a full parse.
     """
     count = len(members)
-    plain = 3 * count
-    for name, raw in members.items():
-        plain += len(name) + len(memoryview(raw))
+    plain = 3 * count + sum(map(len, members)) + sum(map(len, members.values()))
     size = len(body)
     if size == plain + count + 1 or (size == plain + 3 * count and body == _spaced(members)):
         return
@@ -165,7 +163,7 @@ def patch(found: Peek, changes: Mapping[str, bytes | None]) -> bytes:
     raw, members = found.raw, found.members
     model = changes.get("model")
     if len(changes) == 1 and model is not None and (head := _MODEL_FIRST.match(raw)):
-        return head[1] + model + raw[head.end(1) + len(memoryview(members["model"])) :]
+        return head[1] + model + raw[head.end(1) + len(members["model"]) :]
     merged: dict[str, Any] = {**members, **changes}
     parts: list[Any] = []
     for name, value in merged.items():
