@@ -26,7 +26,7 @@ from .headers import TOKEN, Headers, get_all
 _HEAD_END: Final = b"\r\n\r\n"
 _CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte != 9)
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII without "#"
-_VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?")
+_VERSION: Final = re.compile(rb"HTTP/(?:[0-9]\.[0-9]|[2-9])")  # from HTTP/2 on, versions have no minor number
 _BROKEN: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r[^\n]")
 # RFC 9112 section 3.2 with RFC 3986 section 3.2.2: a name, an IPv4 or a bracketed IPv6 address; the port may be empty.
 _HOST: Final = re.compile(rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
@@ -278,9 +278,10 @@ class RequestParser:
             options = [option.strip() for option in value.lower().split(b",")]
             self.keep_alive = (one_point_one or b"keep-alive" in options) and b"close" not in options
         if (value := by_name.get(b"expect")) is not None and one_point_one:  # ignored from HTTP/1.0 clients
-            if value.lower() != b"100-continue":
+            expectations = {option.strip() for option in value.lower().split(b",")} - {b""}  # a list may have empty elements
+            if expectations - {b"100-continue"}:
                 raise ProtocolError(417, "expectation not supported")
-            self.expects_continue = True
+            self.expects_continue = bool(expectations)
 
     # -- the body
 

@@ -67,6 +67,8 @@ def test_of_fields_of_one_name_the_first_counts_and_the_target_names_the_host(
         (b"GET / HTTP/1.0\r\nExpect: 100-continue\r\n", False, False),
         (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\nExpect: 100-continue\r\n", True, False),
         (b"GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-CONTINUE\r\n", True, True),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nExpect:\r\n", True, False),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nExpect: , 100-continue ,100-continue,\r\n", True, True),
     ],
 )
 def test_persistence_and_expectations(head: bytes, keep_alive: bool, expects: bool) -> None:
