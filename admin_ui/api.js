@@ -14,7 +14,8 @@ export class ApiError extends Error {
 }
 
 // Events for the page frame: "up" and "down" (it shows a banner while the gateway is unreachable), "login" after a login,
-// "closed" when the session has ended, "stale" when something that is shown no longer exists.
+// "closed" when the session has ended, "stale" when something that is shown no longer exists, "named" when the gateway has got
+// another name.
 export const line = new EventTarget();
 let up = true;
 

@@ -47,6 +47,8 @@ const missing = {
 const main = h("main", { id: "main", tabindex: "-1" });
 const links = [...PAGES].map(([name, page]) => h("a", { href: name ? `${HOME}/${name}` : HOME }, page.title));
 let leave = new AbortController();
+const product = document.title;
+const named = h("span", null, product); // the name that the owner gave this gateway, to tell several apart
 let typed = false; // in a form of this page
 
 function open(path, { focus = true } = {}) {
@@ -55,7 +57,6 @@ function open(path, { focus = true } = {}) {
   leave.abort(); // ends the timers and requests of the previous page
   leave = new AbortController();
   typed = false;
-  document.title = `${page.title} · OmniRoute`;
   document.querySelectorAll("dialog[open]").forEach((element) => element.close());
   for (const link of links) {
     if (link.textContent === page.title) {
@@ -67,10 +68,13 @@ function open(path, { focus = true } = {}) {
   const tools = h("div", { class: "actions" });
   const host = h("div", { class: "page" });
   redraw(main, h("header", { class: "page-head" }, heading, tools), host);
+  entitle();
   page.show({ host, tools, signal: leave.signal });
   scrollTo(0, 0);
   if (focus) heading.focus({ preventScroll: true });
 }
+
+const entitle = () => (document.title = `${main.querySelector("h1").textContent} · ${named.textContent}`);
 
 // Links within the dashboard change the page without reloading it.
 function follow(event) {
@@ -120,7 +124,7 @@ function frame() {
       h(
         "header",
         { class: "side" },
-        h("a", { class: "brand", href: HOME }, h("img", { src: "/admin_ui/icon.svg", alt: "", width: 26, height: 26 }), "OmniRoute"),
+        h("a", { class: "brand", href: HOME }, h("img", { src: "/admin_ui/icon.svg", alt: "", width: 26, height: 26 }), named),
         h("nav", { "aria-label": "Pages" }, links),
         h("div", { class: "foot" }, h("a", { class: "button quiet", href: "/api/docs" }, "API description"), account),
       ),
@@ -133,8 +137,10 @@ function frame() {
   line.addEventListener("closed", loginAgain);
   addEventListener("popstate", () => open(location.pathname));
   open(location.pathname, { focus: false });
-  line.addEventListener("login", () => showAccount(account));
+  line.addEventListener("login", () => (showAccount(account), showName()));
+  line.addEventListener("named", showName);
   showAccount(account);
+  showName();
 }
 
 // Retry until the gateway answers, because not every page sends requests by itself.
@@ -146,6 +152,15 @@ async function showAccount(host) {
     redraw(host, authenticated && h("button", { type: "button", class: "quiet", click: logout }, "Log out"));
   } catch {
     // the page itself reports the error
+  }
+}
+
+async function showName() {
+  try {
+    named.textContent = (await api.get("/api/settings")).instanceName || product;
+    entitle();
+  } catch {
+    // as above
   }
 }
 

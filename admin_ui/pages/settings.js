@@ -1,6 +1,6 @@
 // The gateway's settings, its password, and the process itself.
 
-import { api } from "../api.js";
+import { api, line } from "../api.js";
 import { providerNames } from "../parts/catalog.js";
 import { h, redraw } from "../parts/dom.js";
 import { failure, toast } from "../parts/feedback.js";
@@ -68,7 +68,7 @@ function settingsSection(values, names) {
     ),
     group(
       "Name and log",
-      field({ name: "instanceName", label: "Name of this gateway", optional: true, value: values.instanceName }),
+      field({ name: "instanceName", label: "Name of this gateway", optional: true, value: values.instanceName, hint: "Shown on these pages, to tell several gateways apart." }),
       field({ name: "baseUrl", label: "Public address", kind: "url", optional: true, value: values.baseUrl, placeholder: location.origin, hint: "Shown on the overview. Set it if programs use another address than this page." }),
       field({ name: "logRetentionDays", label: "Days to keep the log", kind: "number", min: 1, max: 365, value: values.logRetentionDays, placeholder: "90" }),
       field({ name: "enableRequestLogs", label: "Keep requests and answers", kind: "check", value: values.enableRequestLogs, hint: "Of the newest 500 calls, without secrets. The usage page shows them with each call." }),
@@ -82,5 +82,6 @@ function settingsSection(values, names) {
 // An empty number means "unchanged": JSON omits undefined values.
 async function save(changes) {
   await api.patch("/api/settings", changes);
+  if ("instanceName" in changes) line.dispatchEvent(new Event("named"));
   toast("Settings saved. They apply from now on.");
 }

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ..clock import iso
 from ..store.analytics import Total
 from .call import Call, Reply
-from .usage import range_start
+from .usage import key_names, range_start
 
 DEFAULT_RANGE: Final = "30d"
 _MAP_DAYS: Final = 365
@@ -53,7 +53,9 @@ async def _groups(call: Call, since: str) -> dict[str, list[dict[str, Any]]]:
     names = {row.id: row.label or row.id for row in await call.store.connections.list()}
     models = await _placed(call, "model", since=since)
     accounts = await _placed(call, "connection_id", since=since)
-    keys = [key for key in await totals("api_key_id", "api_key_name", since=since) if key.name]
+    keys = [key for key in await totals("api_key_id", since=since) if key.name]
+    used = ((t.last_used, t.name, t.key[1]) for t in await totals("api_key_id", "api_key_name", since=since))
+    key_name = key_names(await call.store.keys.list(), used)
     return {
         "byModel": [{"model": t.name, "rawModel": t.name, "provider": t.key[1], **_measured(t)} for t in models],
         "byAccount": [
@@ -67,7 +69,8 @@ async def _groups(call: Call, since: str) -> dict[str, list[dict[str, Any]]]:
         ],
         "byProvider": [{"provider": t.name, **_measured(t)} for t in await _placed(call, since=since)],
         "byApiKey": [
-            {"apiKey": f"{t.key[1]} ({t.name})", "apiKeyId": t.name, "apiKeyName": t.key[1], **_measured(t)} for t in keys
+            {"apiKey": f"{key_name[t.name]} ({t.name})", "apiKeyId": t.name, "apiKeyName": key_name[t.name], **_measured(t)}
+            for t in keys
         ],
     }
 

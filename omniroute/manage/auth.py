@@ -41,13 +41,14 @@ async def login(call: Call) -> Reply:
     if not await gateway_login.has_password(call.services):
         text = "No password configured. Complete onboarding first."
         return Reply(403, {"error": text, "needsSetup": True})
+    epoch = await gateway_login.current_epoch(call.services)
     if not await gateway_login.try_password(call, body.password):
         await call.audit("auth.login.failed", "admin")
         raise refused(401, "Invalid password")
     if call.actor.session is not None:
         await gateway_login.revoke(call, call.actor.session)
     await call.store.audit.append("auth.login.success", "admin", "admin", None, call.ip)
-    return Reply(200, Success(), [await gateway_login.begin_session(call)])
+    return Reply(200, Success(), [gateway_login.begin_session(call, epoch)])
 
 
 async def logout(call: Call) -> Reply:
@@ -85,9 +86,9 @@ async def write_require_login(call: Call) -> Reply:
     if body.password:
         if not call.actor.known and await gateway_login.has_password(call.services):
             raise unauthenticated()
-        await gateway_login.set_password(call.services, body.password)
+        epoch = await gateway_login.set_password(call.services, body.password)
         if call.actor.session is not None:
-            headers.append(await gateway_login.begin_session(call))
+            headers.append(gateway_login.begin_session(call, epoch))
     if body.require_login is not UNSET:
         await call.store.config.set_many({"requireLogin": body.require_login})
     changed = {"requireLogin": body.require_login, "password": bool(body.password)}

@@ -97,7 +97,7 @@ def _checked(call: Call, provider: str, model: str) -> dict[str, Any]:
     if state["available"]:
         return state
     if not state["accounts"]:
-        return {**state, "reason": "No active connection"}
+        return {**state, "reason": f"No active connection{call.snapshot.without_account(provider)}"}
     if provider in call.snapshot.settings.blocked_providers:
         return {**state, "reason": "Provider is blocked"}
     if first is None or state["accountsAvailable"]:

@@ -2,7 +2,7 @@
 
 msgspec stops at the first mistake; a form needs all of them.  So each field of the Struct is converted on its own and the
 errors are collected.  A Struct may set its own messages (dotted path, ``*`` for an index -> message): in ``TEXTS`` for any
-error of a field, in ``PATTERNS`` for a text that does not match its pattern.
+error of a field except a value too big, in ``PATTERNS`` for a text that does not match its pattern.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ Rank = Annotated[int, Meta(ge=1, le=100)]
 
 _WORDS: Final = {"str": "string", "int": "number", "float": "number", "bool": "boolean"}
 _LABELS: Final = {"apiKey": "API key", "baseUrl": "Base URL", "apiType": "API type"}
+_TOO_BIG: Final = "Too big"
 _LARGEST: Final = 2**53  # above it floats cannot represent every integer
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _BOUND = re.compile(r"Expected `(\w+)[^`]*`(?: of length)? (>=|<=|>|<) (\S+)")
@@ -74,7 +75,9 @@ def fit(value: Mapping[str, Any], kind: type[T]) -> T:
             fields[field.name] = _converted(value[name], field.type)
         except msgspec.ValidationError as error:
             path, message = _explain(name, field.type, value[name], str(error), patterns)
-            problems.append((path, texts.get(re.sub(r"\.\d+", ".*", path)) or message))
+            if not message.startswith(_TOO_BIG):
+                message = texts.get(re.sub(r"\.\d+", ".*", path)) or message
+            problems.append((path, message))
     if problems:
         raise Invalid(*problems)
     return kind(**fields)
@@ -125,7 +128,7 @@ def _explain(name: str, kind: Any, value: object, complaint: str, patterns: Mapp
         return path, _required(name)
     if found := _BOUND.match(complaint):
         word = _WORDS.get(found[1], found[1])
-        size = "Too small" if found[2].startswith(">") else "Too big"
+        size = "Too small" if found[2].startswith(">") else _TOO_BIG
         unit = {"string": "to have {} characters", "array": "to have {} items"}.get(word, "to be {}")
         return path, f"{size}: expected {word} {unit.format(found[2] + found[3])}"
     if found := _KINDS.match(complaint):

@@ -93,6 +93,7 @@ class BudgetItem(Struct, rename="camel", kw_only=True):
     daily_total: float
     weekly_total: float
     monthly_total: float
+    total_entries: int
     budget: BudgetView
     budget_check: BudgetCheck
 
@@ -127,7 +128,10 @@ async def read(call: Call) -> Reply:
         return Reply(200, await _one(call, existing(await call.store.keys.get(key_id), "Key")))
     names = {key.id: key.name for key in await call.store.keys.list()}
     rows = [row for row in await call.store.budgets.list() if row.key_id in names]
-    return Reply(200, BudgetList([_item(call, row, names[row.key_id]) for row in rows], len(rows)))
+    await call.store.usage.flush()
+    entries = await call.store.budgets.all_entries()
+    found = [_item(call, row, names[row.key_id], entries.get(row.key_id, 0)) for row in rows]
+    return Reply(200, BudgetList(found, len(found)))
 
 
 async def write(call: Call) -> Reply:
@@ -218,7 +222,7 @@ async def _one(call: Call, key: KeyRow) -> OneBudget:
     )
 
 
-def _item(call: Call, row: BudgetRow, name: str) -> BudgetItem:
+def _item(call: Call, row: BudgetRow, name: str, entries: int) -> BudgetItem:
     budgets = call.live.budgets
     used = budgets.used(row.key_id)
     check = _check(row, used, budgets.checks(Purse(row.key_id, row.budget)))
@@ -237,6 +241,7 @@ def _item(call: Call, row: BudgetRow, name: str) -> BudgetItem:
         daily_total=used[0],
         weekly_total=used[1],
         monthly_total=used[2],
+        total_entries=entries,
         budget=_view(row),
         budget_check=check,
     )

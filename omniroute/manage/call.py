@@ -85,6 +85,7 @@ class Services:
     evals: Evals | None = None  # made when first needed
     editing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by ``one_at_a_time``
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    attempts: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while a password is tried
 
     @property
     def snapshot(self) -> Snapshot:

@@ -17,7 +17,7 @@ from ..store.combos import ComboRow, as_json
 from ..store.config import sound
 from .bodies import given, given_json
 from .call import Call, Reply, one_at_a_time
-from .refusals import existing, refused
+from .refusals import Invalid, existing, refused
 
 TEST_SECONDS: Final = 15.0
 _MOST_MODELS: Final = 200
@@ -293,7 +293,7 @@ async def write_defaults(call: Call) -> Reply:
     if body.provider_overrides is not UNSET:
         changes["providerOverrides"] = {name: kept(config) for name, config in body.provider_overrides.items()}
     if not changes:
-        raise refused(400, "Nothing to update")
+        raise Invalid(("", "Nothing to update"))
     await call.store.config.set_many(changes)
     await call.audit("settings.update", "combo-defaults", {"changed": sorted(changes)})
     return await read_defaults(call)

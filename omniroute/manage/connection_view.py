@@ -9,6 +9,7 @@ from msgspec import Struct
 from ..clock import iso
 from ..gateway.health import AccountHealth
 from ..gateway.uses import NEVER, Use
+from ..store.call_rows import redact
 from ..store.connections import ConnectionRow
 from ..store.private_fields import without_secrets
 
@@ -83,6 +84,8 @@ def view(
         values |= {name: getattr(live, name) for name in AccountHealth.__struct_fields__}
     if use.times:
         values |= {"last_used_at": use.at, "consecutive_use_count": use.times}
+    if values["last_error"]:
+        values["last_error"] = redact(values["last_error"])  # in memory as the provider said it
     for name in _TIMES:
         if isinstance(values[name], float):
             values[name] = iso(values[name])

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from ..store.custom_models import CustomModel
-from .call import Call, Reply
+from .call import Call, Reply, one_at_a_time
 from .refusals import refused
 
 _Text = Annotated[str, Meta(max_length=300)]
@@ -41,6 +41,7 @@ async def list_models(call: Call) -> Reply:
     return Reply(200, CustomModels(await call.store.custom_models.all()))
 
 
+@one_at_a_time
 async def add(call: Call) -> Reply:
     """Add a model to a provider; one with the same id is returned as it is.  400 for an unknown provider."""
     body: CustomModelBody = call.body

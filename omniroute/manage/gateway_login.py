@@ -44,29 +44,34 @@ async def check_password(services: Services, text: str) -> bool:
     async with services.hashing:
         right = await asyncio.to_thread(passwords.verify, text, stored)
     if right and stored.startswith("$2"):
-        await services.store.config.set_many({PASSWORD: await _hashed(services, text)})
+        hashed = await _hashed(services, text)
+        async with services.editing:
+            if await services.store.config.get(PASSWORD) == stored:  # not replaced by a new password meanwhile
+                await services.store.config.set_many({PASSWORD: hashed})
     return right
 
 
 async def try_password(call: Call, text: str) -> bool:
     """Like :func:`check_password`, but raises 429 with ``Retry-After`` while the caller's address is locked out."""
     lockout, clock = call.services.lockout, call.services.clock
-    if wait := lockout.begin(call.ip, clock.monotonic()):
-        if lockout.first_refusal(call.ip):
-            await call.audit("auth.login.locked", "admin", {"retryAfter": round(wait)})
-        raise OmniError("forbidden", "Too many failed attempts. Try again later.", status=429, retry_after=wait)
-    if await check_password(call.services, text):
-        lockout.succeed(call.ip)
-        return True
-    return False
+    async with call.services.attempts:  # in turn: several right passwords at once must not count as failures
+        if wait := lockout.begin(call.ip, clock.monotonic()):
+            if lockout.first_refusal(call.ip):
+                await call.audit("auth.login.locked", "admin", {"retryAfter": round(wait)})
+            raise OmniError("forbidden", "Too many failed attempts. Try again later.", status=429, retry_after=wait)
+        right = await check_password(call.services, text)
+        if right:
+            lockout.succeed(call.ip)
+        return right
 
 
-async def set_password(services: Services, text: str) -> None:
-    """Store a new password and end every session."""
-    epoch: int = await services.store.config.get(EPOCH, 0) or 0
-    await services.store.config.set_many(
-        {PASSWORD: await _hashed(services, text), EPOCH: epoch + 1, REVOKED: {}, "setupComplete": True}
-    )
+async def set_password(services: Services, text: str) -> int:
+    """Store a new password, which ends every session; return the epoch that begins."""
+    hashed = await _hashed(services, text)
+    async with services.editing:
+        epoch = await current_epoch(services) + 1
+        await services.store.config.set_many({PASSWORD: hashed, EPOCH: epoch, REVOKED: {}, "setupComplete": True})
+    return epoch
 
 
 async def _hashed(services: Services, text: str) -> str:
@@ -74,9 +79,13 @@ async def _hashed(services: Services, text: str) -> str:
         return await asyncio.to_thread(passwords.hash, text)
 
 
-async def begin_session(call: Call) -> tuple[bytes, bytes]:
-    """Begin a session; return its ``Set-Cookie`` field."""
-    epoch: int = await call.store.config.get(EPOCH, 0) or 0
+async def current_epoch(services: Services) -> int:
+    """Return the epoch of the present password.  Read it before the password that a session is given for is checked."""
+    return await services.store.config.get(EPOCH, 0) or 0
+
+
+def begin_session(call: Call, epoch: int) -> tuple[bytes, bytes]:
+    """Begin a session of *epoch*; return its ``Set-Cookie`` field."""
     token = sessions.encode(sessions.new(call.now, epoch), _secret(call.services))
     return b"set-cookie", sessions.cookie(token, secure_request(call))
 
@@ -92,16 +101,16 @@ async def find_session(call: Call) -> Session | None:
 
 
 async def _in_force(services: Services, session: Session) -> bool:
-    epoch: int = await services.store.config.get(EPOCH, 0) or 0
     revoked: dict[str, Any] = await services.store.config.get(REVOKED, {}) or {}
-    return session.epoch == epoch and session.jti not in revoked
+    return session.epoch == await current_epoch(services) and session.jti not in revoked
 
 
 async def revoke(call: Call, session: Session) -> None:
     """Revoke *session*, and forget revoked sessions that have expired."""
-    revoked: dict[str, int] = await call.store.config.get(REVOKED, {}) or {}
-    alive = {jti: exp for jti, exp in revoked.items() if exp > call.now}
-    await call.store.config.set_many({REVOKED: {**alive, session.jti: session.exp}})
+    async with call.services.editing:  # else one of two logouts at once would be lost
+        revoked: dict[str, float] = await call.store.config.get(REVOKED, {}) or {}
+        alive = {jti: exp for jti, exp in revoked.items() if exp > call.now}
+        await call.store.config.set_many({REVOKED: {**alive, session.jti: session.exp}})
 
 
 async def login_state(services: Services) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Login lockout: five failed passwords within five minutes lock an address out for fifteen.
 
-An attempt counts as failed when it *begins*, until it succeeds, so that parallel guesses cannot outrun the count.  The
-address is ``Call.ip``, where only trusted proxies are believed.  An IPv6 address counts as its /64 network, because one
-subscriber owns all of it.
+An attempt counts as failed when it *begins*, until it succeeds, so that one abandoned halfway counts too.  Attempts take
+turns (``gateway_login.try_password``), or several right passwords at once would lock their sender out.  The address is
+``Call.ip``, where only trusted proxies are believed.  An IPv6 address counts as its /64 network, because one subscriber
+owns all of it.
 """
 
 from __future__ import annotations

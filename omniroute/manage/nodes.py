@@ -11,7 +11,7 @@ from ..store.nodes import API_TYPES, TYPES, NodeRow
 from ..upstream.base_url import check_base_url
 from ..upstream.providers import node_provider
 from .bodies import Name, ShortName, clean_key
-from .call import Call, Reply, Success, log
+from .call import Call, Reply, Success, log, one_at_a_time
 from .connection_health import start_afresh
 from .connection_view import Validity
 from .probes import probe_for_new
@@ -150,6 +150,7 @@ async def _shared_prefix(call: Call, row: NodeRow) -> str:
     return text
 
 
+@one_at_a_time
 async def delete(call: Call) -> Reply:
     """Delete a node with its accounts and custom models.  404 for an unknown id."""
     id_ = call.params["id"]
@@ -185,5 +186,5 @@ def _check_prefix(call: Call, prefix: str) -> None:
     if not _PREFIX.fullmatch(text):
         raise Invalid(("prefix", "Prefix can only contain letters, numbers, -, _ and ."))
     catalog = call.services.catalog
-    if text in catalog.prefixes or text in catalog.reserved:
+    if text in catalog.prefixes or catalog.reserved.get(text):  # a login that nothing serves leaves its name free
         raise Invalid(("prefix", f'Prefix "{text}" is already used by a built-in provider'))

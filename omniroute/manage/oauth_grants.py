@@ -82,6 +82,7 @@ async def keep(call: Call, provider: str, grant: Grant, via: str) -> Reply:
     The same provider and e-mail (or account name, for a permanent key) mean the same connection.
     """
     async with call.services.editing:  # two at once could choose the same name
+        await find_provider(call, provider)  # a node may have been deleted during the login
         row = await (_keep_key if grant.api_key else _keep_tokens)(call, provider, grant)
         row = await start_afresh(call, row)
     await call.audit("oauth.login", row.id, {"provider": provider, "name": row.name, "via": via})

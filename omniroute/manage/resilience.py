@@ -6,7 +6,7 @@ from typing import Any, Final, NotRequired, TypedDict
 
 from msgspec import UNSET, Struct, UnsetType
 
-from ..gateway.render import provider_profile
+from ..gateway.blame import profile_name
 from ..gateway.retry import PROFILES, profile_of
 from ..store.config import PROFILE_FIELDS, RATE_FIELDS
 from . import rate_limits
@@ -101,7 +101,7 @@ def _adjust_breakers(call: Call) -> None:
     snapshot, breakers = call.snapshot, call.live.breakers
     for name in breakers.known():
         if (provider := snapshot.providers.get(name)) is not None:
-            breakers.adjust(name, profile_of(snapshot.settings.profiles, provider_profile(provider)))
+            breakers.adjust(name, profile_of(snapshot.settings.profiles, profile_name(snapshot, provider)))
 
 
 def _profiles(call: Call) -> dict[str, dict[str, int]]:

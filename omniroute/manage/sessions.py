@@ -1,7 +1,8 @@
 """Login sessions as signed cookies: JWT (RFC 7519) with HS256 (RFC 7518 section 3.2).
 
-Only this algorithm and one exact header are accepted, so a token cannot choose how it is verified.  A token carries an id
-and an epoch: logging out revokes the id; a new password increments the epoch, which ends every session.
+Only this algorithm is accepted, and a header that says nothing else, so a token cannot choose how it is verified.  A token
+carries an id and an epoch: logging out revokes the id; a new password increments the epoch, which ends every session.
+A script that signs its own token with ``JWT_SECRET`` may omit both: the signature is then the id, and the epoch the first.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -26,13 +28,22 @@ class Session(Struct, frozen=True):
     """The claims of one login; ``exp`` is Unix seconds."""
 
     authenticated: bool
-    exp: int
-    jti: str
+    exp: float
+    jti: str = ""
     epoch: int = 0
+
+
+class _Header(Struct, forbid_unknown_fields=True):
+    alg: Literal["HS256"]
+    typ: Literal["JWT"] = "JWT"
 
 
 def _b64(data: bytes) -> bytes:
     return urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _unb64(text: bytes) -> bytes:
+    return urlsafe_b64decode(text + b"=" * (-len(text) % 4))
 
 
 _HEADER = _b64(b'{"alg":"HS256","typ":"JWT"}')
@@ -59,13 +70,16 @@ def decode(token: str, secret: bytes, now: float) -> Session | None:
         return None
     signed, _, signature = token.encode().rpartition(b".")
     header, _, claims = signed.partition(b".")
-    if header != _HEADER or not hmac.compare_digest(_signature(secret, signed), signature):
+    if not hmac.compare_digest(_signature(secret, signed), signature):
         return None
     try:
-        session = msgspec.json.decode(urlsafe_b64decode(claims + b"=" * (-len(claims) % 4)), type=Session)
+        msgspec.json.decode(_unb64(header), type=_Header)
+        session = msgspec.json.decode(_unb64(claims), type=Session)
     except (msgspec.MsgspecError, binascii.Error, ValueError):
         return None
-    return session if session.authenticated and session.exp > now else None
+    if not session.authenticated or session.exp <= now:
+        return None
+    return session if session.jti else msgspec.structs.replace(session, jti=signature.decode())
 
 
 def cookie(token: str, secure: bool) -> bytes:

@@ -76,5 +76,5 @@ async def _change_password(call: Call, new: str, current: str) -> Headers:
             raise refused(400, "Current password required")
         if not await gateway_login.try_password(call, current):
             raise refused(401, "Invalid current password")
-    await gateway_login.set_password(call.services, new)
-    return [await gateway_login.begin_session(call)] if call.actor.session is not None else []
+    epoch = await gateway_login.set_password(call.services, new)
+    return [gateway_login.begin_session(call, epoch)] if call.actor.session is not None else []

@@ -123,7 +123,7 @@ async def dashboard(call: Call) -> Reply:
         return _redirect(b"/login")
     extra = []
     if session is not None and session.exp - call.now < RENEW_BELOW:
-        extra.append(await begin_session(call))
+        extra.append(begin_session(call, session.epoch))
     return _reply(call, assets().get("index.html"), extra)
 
 

@@ -50,6 +50,8 @@ class TokenKeeper:
         except Refused as error:
             code = REAUTH if error.error in SPENT else FAILED
             text = f"Token refresh failed: {error.description}"
+            if code == REAUTH:
+                text = f"{text.rstrip('.')}. Log in again"
             self._live.health.tested(row.id, ok=False, message=text, kind=code, source=_SOURCE)
             self._store.connections.mark(row.id, {"last_health_check_at": self._clock.time()})
             raise OmniError("upstream_auth", text, code=code) from None

@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from ..clock import iso, unix_time
+from ..store.keys import KeyRow
 from ..store.usage import CallRow, UsageGroup
 from .call import Call, Reply, whole
 from .call_logs import call_object
@@ -63,7 +64,7 @@ async def history(call: Call) -> Reply:
             for name, group in _by_model(placed).items()
         },
         by_account=_by_account(placed, names),
-        by_api_key=_by_key(groups),
+        by_api_key=_by_key(groups, await call.store.keys.list()),
         last10_minutes=[_counts(m.requests, m.prompt_tokens, m.completion_tokens, m.cost) for m in minutes],
         pending=_pending(call.live.in_flight),
         active_requests=[
@@ -163,13 +164,23 @@ def _by_account(groups: Iterable[UsageGroup], names: Mapping[str, str]) -> dict[
     return found
 
 
-def _by_key(groups: Iterable[UsageGroup]) -> dict[str, Any]:
+def _by_key(groups: Iterable[UsageGroup], rows: Iterable[KeyRow]) -> dict[str, Any]:
     with_key = [group for group in groups if group.api_key_id]
+    names = key_names(rows, ((group.last_used, group.api_key_id, group.api_key_name) for group in with_key))
     return {
-        f"{name} ({id_})": _sum(part)
-        | {"apiKeyId": id_, "apiKeyName": name, "lastUsed": max(group.last_used for group in part)}
-        for (id_, name), part in _split(with_key, lambda group: (group.api_key_id, group.api_key_name)).items()
+        f"{names[id_]} ({id_})": _sum(part)
+        | {"apiKeyId": id_, "apiKeyName": names[id_], "lastUsed": max(group.last_used for group in part)}
+        for id_, part in _split(with_key, lambda group: group.api_key_id).items()
     }
+
+
+def key_names(rows: Iterable[KeyRow], used: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Return the names of gateway keys by id: the current one, or the last one of a key that is gone.
+
+    *used* has the time, the id and the name of uses.
+    """
+    last = {id_: name for _, id_, name in sorted(used)}
+    return last | {row.id: row.name for row in rows}
 
 
 def _pending(in_flight: Mapping[tuple[str, str, str], int]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from ..clock import Clock, iso
 from ..errors import OmniError
 from .db import Database
 from .online_backup import FOLDER, online_backup
-from .stage import Counts, Unfit, count, overwrite, prepare, reading
+from .stage import Counts, Unfit, absent, count, overwrite, prepare, reading
 
 _log = logging.getLogger("omniroute.store")
 KEPT: Final = 20
@@ -104,7 +104,7 @@ class Backups:
             raise Unfit("Invalid backup ID")
         path = self.folder / backup_id
         if path.is_symlink() or not path.is_file():
-            raise Unfit(f"Backup not found: {backup_id}")
+            raise Unfit(absent(backup_id))
         return path
 
     async def restore(self, source: Path, reason: str = "pre-restore") -> Restored:

@@ -33,6 +33,7 @@ SELECT api_key_id, total(cost) FILTER (WHERE timestamp >= ?1), total(cost) FILTE
 FROM domain_cost_history WHERE timestamp >= min(?2, ?3) GROUP BY api_key_id
 """
 _COUNT: Final = "SELECT ifnull(sum(calls), 0) FROM domain_cost_history WHERE api_key_id = ?"
+_COUNTS: Final = "SELECT api_key_id, sum(calls) FROM domain_cost_history GROUP BY api_key_id"
 _PRUNE: Final = "DELETE FROM domain_cost_history WHERE timestamp < ?"
 
 
@@ -155,6 +156,10 @@ class Budgets:
     async def entries(self, id: str) -> int:
         """Number of calls in the cost history of a purse."""
         return int((await self._db.fetch(_COUNT, (id,)))[0][0])
+
+    async def all_entries(self) -> dict[str, int]:
+        """Purse id -> :meth:`entries`, for the purses that have any."""
+        return {id: int(calls or 0) for id, calls in await self._db.fetch(_COUNTS)}
 
     async def prune(self) -> None:
         """Delete history that no window needs any more."""

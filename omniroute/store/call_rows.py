@@ -109,11 +109,17 @@ def _new_id() -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 
-def usage_rows(entries: Iterable[Entry]) -> Iterator[Row]:
-    """The rows for ``usage_history``: all entries but connection tests."""
-    for r, _, _ in entries:
-        if r.model == TEST_MODEL:
-            continue
+def is_usage(record: CallRecord) -> bool:
+    """Whether the call counts as usage: not a connection test, nor a caller whom the gateway did not let in.
+
+    Such callers are logged; if they counted, anybody could fill the table, whose rows are kept for months.
+    """
+    return record.model != TEST_MODEL and (record.status != 401 or bool(record.provider))
+
+
+def usage_rows(records: Iterable[CallRecord]) -> Iterator[Row]:
+    """The rows for ``usage_history``."""
+    for r in records:
         yield (
             r.provider, r.model, r.connection_id or None, r.key_id or None, r.key_name or None, r.tokens_in, r.tokens_out,
             r.tokens_cache_read, r.tokens_cache_write, r.tokens_reasoning, str(r.status), iso(r.at), r.cost,
@@ -153,8 +159,8 @@ class Rows(NamedTuple):
 def rows_of(entries: list[Entry]) -> Rows:
     """The rows of *entries*.  Call it in a thread: a thousand entries take some milliseconds, a large body 0.1 ms."""
     records = [entry.record for entry in entries]
-    used = [record for record in records if record.model != TEST_MODEL]
-    return Rows([*usage_rows(entries)], daily.sums(used), budgets.cost_rows(records), [*log_rows(for_log(entries))])
+    used = [record for record in records if is_usage(record)]
+    return Rows([*usage_rows(used)], daily.sums(used), budgets.cost_rows(records), [*log_rows(for_log(entries))])
 
 
 async def write(tx: Transaction, rows: Rows) -> None:

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from ..clock import Clock, iso, unix_time
 from .batch import Batch
+from .call_rows import redact
 from .db import Database, Row, Transaction, json_object
 from .private_fields import with_sealed
 from .vault import Vault
@@ -195,14 +196,15 @@ class Connections:
         return row_of(record)
 
     async def update(self, id: str, **changes: Any) -> ConnectionRow | None:
-        """Set columns of :data:`CHANGEABLE`, or ``base_url`` (None removes it).  Returns None when there is no such row."""
+        """Set columns of :data:`CHANGEABLE`, or ``base_url`` (None: its node's, if any).  None for an unknown id."""
         async with self._db.change() as tx:
             before = await tx.fetch_one(SELECT + " WHERE id = ?", (id,))
             if before is None:
                 return None
             if "base_url" in changes:
                 data = changes.get("provider_specific_data") or json_object(before["provider_specific_data"])
-                changes["provider_specific_data"] = {**data, "baseUrl": changes.pop("base_url")}
+                base_url = changes.pop("base_url") or (await node_copy(tx, before["provider"])).get("baseUrl")
+                changes["provider_specific_data"] = {**data, "baseUrl": base_url}
             values = {key: _DEFAULTS.get(key) if value is None else value for key, value in _checked(changes).items()}
             await self._write(tx, id, values)
             if "priority" in changes:
@@ -278,6 +280,8 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
 def _stored(column: str, value: Any) -> Any:
     if column == "provider_specific_data":
         return orjson.dumps({key: item for key, item in (value or {}).items() if item not in (None, "")}).decode()
+    if column == "last_error" and value:
+        return redact(value)  # providers quote what they were sent
     if isinstance(value, float) and column.endswith(("_at", "_until", "_tested")):
         return iso(value)
     return int(value) if isinstance(value, bool) else value

@@ -216,6 +216,11 @@ class Database:
                 raise OmniError("internal", f"Database {self.path.name}: it is closed")
             yield
 
+    async def checkpoint(self) -> None:
+        """Write all changes to the main file and empty the write-ahead log, unless another process is using the file."""
+        async with self.standstill():
+            await self._writer.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @asynccontextmanager
     async def _transaction(self, level: str, publish: bool) -> AsyncIterator[Transaction]:
         await self._lock.acquire()

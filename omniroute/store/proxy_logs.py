@@ -10,6 +10,7 @@ from msgspec import Struct
 from ..clock import iso
 from ..gateway.outbound import ProxiedCall
 from .batch import Batch
+from .call_rows import redact
 from .db import Database, Row, containing
 
 KEPT: Final = 500
@@ -100,7 +101,8 @@ class ProxyLogs:
         proxy = call.via.proxy
         values = (
             str(uuid4()), iso(call.at), call.status, proxy.scheme, proxy.host, proxy.port, call.via.level, call.via.level_id,
-            call.provider, f"{call.provider}/{call.model}", None, round(call.latency_ms), call.error or None,
+            call.provider, f"{call.provider}/{call.model}", None, round(call.latency_ms),
+            redact(call.error) or None,
             call.connection_id, call.combo_id, call.account,
         )  # fmt: skip
         self._batch.latest(f"proxy log {self._count % KEPT}", (_INSERT, values))

@@ -46,6 +46,8 @@ def prepare(source: Path, folder: Path, live: Path, clock: Clock) -> Path:
     Raises :class:`Unfit` when *source* is not a usable database.
     """
     staged = folder / STAGED
+    if not source.is_file():  # pruned while its restore waited for another
+        raise Unfit(absent(source.name))
     try:
         with closing(reading(source)) as origin, closing(sqlite3.connect(staged, isolation_level=None)) as copy:
             _check(origin)
@@ -62,6 +64,11 @@ def prepare(source: Path, folder: Path, live: Path, clock: Clock) -> Path:
     except OmniError as error:
         raise Unfit(error.message) from error
     return staged
+
+
+def absent(name: str) -> str:
+    """The message when there is no such backup."""
+    return f"Backup not found: {name}"
 
 
 def overwrite(staged: Path, live: Path) -> None:

@@ -168,9 +168,12 @@ class Store:
 
     async def _protect(self) -> None:
         """Hash or encrypt the secrets that a database from elsewhere may hold in clear text."""
+        before = self.db.changes
         await self.keys.hash_clear_texts()
         await self.connections.seal_clear_texts()
         await self.proxies.seal_clear_texts()
+        if self.db.changes != before:
+            await self.db.checkpoint()  # the main file or the write-ahead log holds the pages with the clear text
 
     async def _prepare(self, tx: Transaction) -> Callable[[], None]:
         snapshot = await self._publisher.build(tx, self.snapshot.version + 1)

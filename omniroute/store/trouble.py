@@ -5,7 +5,7 @@ Breakers are stored in table ``domain_circuit_breakers`` (times in Unix millisec
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import orjson
@@ -15,6 +15,7 @@ from ..gateway.breakers import Breaker
 from ..gateway.health import ModelLock
 from . import keyvalue
 from .batch import Batch
+from .call_rows import redact
 from .db import Database
 
 NAMESPACE: Final = "modelLocks"
@@ -76,7 +77,7 @@ class Trouble:
         key = _key(lock)
         try:
             key.encode()
-            statement = keyvalue.statement(NAMESPACE, key, None if lifted else msgspec.to_builtins(lock))
+            statement = keyvalue.statement(NAMESPACE, key, None if lifted else _row(lock))
         except (UnicodeEncodeError, orjson.JSONEncodeError):  # clients may send model names that are not valid Unicode
             return
         self._batch.latest(f"lock {key}", statement)
@@ -92,6 +93,11 @@ class Trouble:
 
 def _key(lock: ModelLock) -> str:
     return f"{lock.provider}:{lock.connection_id}:{lock.model}"
+
+
+def _row(lock: ModelLock) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(lock)
+    return row | {"message": redact(lock.message)}
 
 
 def _options(text: str | None) -> _Options:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from contract.row import SUCCESS, Ask, error, exactly, fact, invalid, row
+from contract.row import SUCCESS, Ask, error, fact, invalid, row
 from contract.shape import ISO, NUMBER, UUID, Some, either
 
 COMBO: Final[dict[str, Any]] = {
@@ -158,6 +158,6 @@ ENDPOINTS: Final = (
         "PATCH PUT /api/settings/combo-defaults", "M",
         Ask(200, {"comboDefaults": {"maxRetries": 2}, "providerOverrides": dict}, {"comboDefaults": {"maxRetries": 2}}),
         Ask(200, {"providerOverrides": {"openai": {"maxRetries": 1}}}, {"providerOverrides": {"openai": {"maxRetries": 1}}}),
-        Ask(400, error(exactly("Nothing to update")), {}),
+        Ask(400, invalid("", "Nothing to update"), {}),
     ),
 )  # fmt: skip

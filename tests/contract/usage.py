@@ -131,7 +131,7 @@ BUDGET: Final = (
         Ask(200, _BUDGET, at="?keyId={key}"),
         Ask(200, {"total": int, "budgets": Some({
             "keyId": "{key}", "apiKeyId": "{key}", "name": "laptop", "limit": 5, "period": "daily", "used": NUMBER,
-            "remaining": NUMBER, "warningReached": False, "allowed": True, "resetAt": ISO,
+            "remaining": NUMBER, "warningReached": False, "allowed": True, "resetAt": ISO, **_BUDGET,
         })}),
         given="key",
     ),

@@ -356,11 +356,11 @@ def test_settings_keep_what_another_window_changed(make_gateway: Any, browser: B
     browser.run("document.querySelector('.skip').click()")  # to the content, without drawing the page anew
     assert browser.run("document.activeElement.id") == "main"
     server.api("PATCH", "/api/settings", {"stickyRoundRobinLimit": 7})
-    browser.fill("Block a provider", "groq") if False else None
     browser.run("(() => { const e = document.querySelector('[aria-label=\"Block a provider\"]'); e.value = 'groq';"
                 " e.dispatchEvent(new Event('change')); })()")  # fmt: skip
     browser.click("Save settings")
     browser.sees("Settings saved.")
+    browser.until("document.title === 'Settings · here' && document.querySelector('.brand').textContent === 'here'")
     kept = server.api("GET", "/api/settings")
     assert (kept["blockedProviders"], kept["instanceName"], kept["stickyRoundRobinLimit"]) == (["groq"], "here", 7)
     browser.fill("Address", "127.0.0.1")

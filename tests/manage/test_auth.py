@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 from fakes_manage import PASSWORD, Admin, fields_of
 
+from omniroute.manage import gateway_login
+from omniroute.manage.call import Call
+from omniroute.store import passwords
+
 
 def test_login_answers_success_and_a_session_cookie(guarded: Admin) -> None:
     answer = guarded.send("POST", "/api/auth/login", {"password": PASSWORD})
@@ -59,6 +63,15 @@ def test_five_failures_lock_the_address_out_for_a_quarter_of_an_hour(guarded: Ad
     assert guarded.send("POST", "/api/auth/login", {"password": PASSWORD}).status == 200
 
 
+def test_right_passwords_at_once_are_no_failures(guarded: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "verify", lambda text, stored: text == stored)
+    guarded.run(guarded.store.config.set_many({gateway_login.PASSWORD: "right"}))
+    answers = guarded.at_once(*[("POST", "/api/auth/login", {"password": "right"})] * 6)
+    assert [answer.status for answer in answers] == [200] * 6
+    wrong = guarded.at_once(*[("POST", "/api/auth/login", {"password": "wrong"})] * 6)
+    assert [answer.status for answer in wrong] == [401] * 5 + [429]
+
+
 def test_the_lock_follows_the_connection_and_not_what_a_header_claims(guarded: Admin) -> None:
     for number in range(6):
         headers = {"x-forwarded-for": f"10.0.0.{number}"}
@@ -89,6 +102,17 @@ def test_a_second_login_replaces_the_first_session(guarded: Admin) -> None:
     assert guarded.cookie != first
     guarded.cookie = first
     assert guarded.send("GET", "/api/auth/status").json == {"authenticated": False}
+
+
+def test_a_password_replaced_while_it_was_checked_begins_no_session(guarded: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def checked(call: Call, text: str) -> bool:
+        await gateway_login.set_password(call.services, "another")
+        return True
+
+    monkeypatch.setattr(passwords, "hash", str)
+    monkeypatch.setattr(gateway_login, "try_password", checked)
+    guarded.login()
+    assert guarded.send("GET", "/api/providers").status == 401
 
 
 def test_status_is_false_for_a_stranger(guarded: Admin) -> None:

@@ -76,6 +76,8 @@ def test_a_model_may_be_checked_at_one_provider_by_bare_name_and_by_alias(admin:
 def test_a_model_without_account_or_provider_is_not_available(admin: Admin) -> None:
     found = _check(admin, model="openai/gpt-4o")
     assert (found["available"], found["providers"][0]["reason"]) == (False, "No active connection")
+    admin.store.snapshot.unopened["openai"] = {"lost": "It cannot be decrypted"}
+    assert _check(admin, model="openai/gpt-4o")["providers"][0]["reason"] == "No active connection. It cannot be decrypted"
     assert _check(admin, model="nobody/x") == {"model": "nobody/x", "available": False, "providers": []}
 
 

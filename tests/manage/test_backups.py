@@ -237,6 +237,9 @@ def test_a_database_of_the_reference_can_be_imported(admin: Admin, tmp_path: Pat
         assert "clear" not in sealed
         assert extra == "x"
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    stored = b"".join(path.read_bytes() for path in admin.settings.data_dir.rglob("*") if path.is_file())
+    assert b"sk-clear-text" not in stored
+    assert b"sk-old-key-of-the-reference" not in stored
     made = admin.connection("deepseek")
     assert admin.send("GET", f"/api/providers/{made['id']}").status == 200
 

@@ -30,7 +30,7 @@ class Body(Struct, rename="camel", kw_only=True):
     priority: Rank | UnsetType | None = UNSET
     mode: Literal["a", "b"] = "a"
     on: bool = False
-    tags: list[str] = []
+    tags: list[Annotated[str, Meta(max_length=9)]] = []
     items: list[Item] = []
     short: Annotated[str, Meta(min_length=4, max_length=6)] = "1234"
     share: int | float | None = 0
@@ -93,6 +93,7 @@ def test_every_missing_field_is_named_in_order() -> None:
         ({"mode": 3}, ("mode", 'Invalid option: expected one of "a"|"b"')),
         ({"tags": "x"}, ("tags", "Invalid input: expected array, received string")),
         ({"tags": ["x", 5]}, ("tags.1", "Each tag must be a string")),
+        ({"tags": ["x" * 10]}, ("tags.0", "Too big: expected string to have <=9 characters")),
         ({"env": {"A": "x", "B": 5}}, ("env.B", "Invalid input: expected string, received number")),
         ({"named": {"a": {"pattern": "p"}, "b": {}}}, ("named.b.pattern", "Pattern is required")),
         ({"named": {"b": 1}}, ("named.b", "Invalid input: expected object, received number")),

@@ -37,6 +37,11 @@ def test_times_in_memory_are_shown_as_iso() -> None:
     assert shown["rateLimitedUntil"] == "1970-01-01T00:00:00.500Z"
 
 
+def test_a_secret_that_the_provider_quoted_is_masked() -> None:
+    live = AccountHealth(test_status="unavailable", last_error="not for sk-of-a-client-1")
+    assert _shown(ConnectionRow(id="1", provider="p"), live)["lastError"] == "not for [redacted]"
+
+
 def test_the_last_use_in_memory_goes_before_the_stored_one() -> None:
     row = ConnectionRow(id="1", provider="p", last_used_at="2026-01-01T00:00:00.000Z", consecutive_use_count=9)
     shown = msgspec.to_builtins(view(row, AccountHealth(), Use(1.5, 7, 2)))

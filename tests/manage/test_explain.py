@@ -40,6 +40,12 @@ def test_a_request_is_explained_without_sending_it(admin: Admin) -> None:
 def test_a_provider_without_an_account_is_said_to_have_none(admin: Admin) -> None:
     (step,) = admin.send("POST", PATH, {"model": "openai/gpt-4o"}).json["candidates"]
     assert (step["available"], step["reason"]) == (False, "no active account")
+    admin.store.snapshot.unopened["openai"] = {"lost": "It cannot be decrypted"}
+    (step,) = admin.send("POST", PATH, {"model": "openai/gpt-4o"}).json["candidates"]
+    assert step["reason"] == "no active account. It cannot be decrypted"
+    admin.plane.services.live.snapshot.unopened["openai"] = {"lost": "It cannot be decrypted"}
+    (step,) = admin.send("POST", PATH, {"model": "openai/gpt-4o"}).json["candidates"]
+    assert step["reason"] == "no active account. It cannot be decrypted"
 
 
 @pytest.mark.parametrize(

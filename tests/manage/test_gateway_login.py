@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from fakes_manage import PASSWORD, Admin
 
-from omniroute.manage import gateway_login
+from omniroute.manage import gateway_login, sessions
 from omniroute.store import passwords
 
 
@@ -34,6 +39,33 @@ def test_an_imported_hash_is_replaced_once_it_has_proven_right(guarded: Admin, m
     assert guarded.run(gateway_login.check_password(guarded.services, "old one"))
     assert guarded.run(guarded.store.config.get(gateway_login.PASSWORD)).startswith("scrypt:")
     assert guarded.run(gateway_login.check_password(guarded.services, "old one"))
+
+
+def test_an_imported_hash_does_not_come_back_over_a_new_password(guarded: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = guarded.store.config
+    guarded.run(config.set_many({gateway_login.PASSWORD: "$2b$imported"}))
+    monkeypatch.setattr(passwords, "_verify_bcrypt", lambda text, stored: True)
+    monkeypatch.setattr(passwords, "hash", lambda text: f"scrypt:{text}")
+    guarded.run(
+        _both(gateway_login.set_password(guarded.services, "new"), gateway_login.check_password(guarded.services, "x"))
+    )
+    assert guarded.run(config.get(gateway_login.PASSWORD)) == "scrypt:new"
+
+
+async def _both(first: Awaitable[None], second: Awaitable[None]) -> None:
+    await asyncio.gather(first, second)
+
+
+def test_of_two_logouts_at_once_both_end_their_sessions(guarded: Admin) -> None:
+    call: Any = SimpleNamespace(services=guarded.services, store=guarded.store, now=guarded.clock.time())
+    guarded.run(_both(*(gateway_login.revoke(call, sessions.new(call.now, 0)) for _ in "ab")))
+    assert len(guarded.run(guarded.store.config.get(gateway_login.REVOKED))) == 2
+
+
+def test_of_two_new_passwords_at_once_both_end_the_sessions(guarded: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "hash", str)
+    guarded.run(_both(*(gateway_login.set_password(guarded.services, text) for text in ("one", "two"))))
+    assert guarded.run(guarded.store.config.get(gateway_login.EPOCH)) == 2
 
 
 def test_expired_revocations_are_forgotten(guarded: Admin) -> None:

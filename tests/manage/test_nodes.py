@@ -86,6 +86,11 @@ def test_create_names_what_is_wrong(admin: Admin, body: dict[str, object], expec
     assert fields_of(admin.send("POST", PATH, body)) == expected
 
 
+@pytest.mark.parametrize("prefix", ["kr", "cursor"])
+def test_the_name_of_a_login_that_nothing_serves_can_be_given_to_a_node(admin: Admin, prefix: str) -> None:
+    assert admin.send("POST", PATH, {**BODY, "prefix": prefix}).status == 201
+
+
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254/latest", "http://[fd00:ec2::254]/v1", "file:///etc/passwd", "x", "http://a b/"]
 )
@@ -158,6 +163,20 @@ def test_delete_takes_the_connections_along(admin: Admin) -> None:
     assert admin.live.health.cooling() == {}
     assert admin.live.uses.of(account) == NEVER
     assert admin.audit()[-1] == "node.delete"
+
+
+def test_nothing_is_added_to_a_node_that_is_being_deleted(guarded: Admin) -> None:
+    guarded.login()
+    node = guarded.node()
+    answers = guarded.at_once(
+        ("DELETE", f"{PATH}/{node}", None),
+        ("POST", "/api/providers", {"provider": node, "name": "a", "apiKey": "k"}),
+        ("POST", "/api/provider-models", {"provider": node, "modelId": "m"}),
+        ("POST", f"/api/oauth/{node}/import", {"accessToken": "at-1"}),
+    )
+    assert [answer.status for answer in answers] == [200, 404, 400, 404]
+    assert guarded.run(guarded.store.connections.list()) == []
+    assert guarded.run(guarded.store.custom_models.all()) == {}
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,13 @@ def test_a_node_connection_carries_the_node(admin: Admin) -> None:
     }  # fmt: skip
 
 
+def test_a_node_connection_without_an_address_of_its_own_has_the_nodes_again(admin: Admin) -> None:
+    one = f"/api/providers/{admin.connection(admin.node())['id']}"
+    for sent, kept in (("http://127.0.0.1:8/v1", "http://127.0.0.1:8/v1"), (None, "http://127.0.0.1:9/v1")):
+        shown = admin.send("PUT", one, {"baseUrl": sent}).json["connection"]
+        assert shown["providerSpecificData"]["baseUrl"] == kept
+
+
 def test_a_node_takes_one_connection(admin: Admin) -> None:
     node = admin.node()
     admin.connection(node)

@@ -54,6 +54,8 @@ _CLAIMS = b'{"authenticated":true,"exp":9999999999,"jti":"x"}'
     [
         _token(b'{"alg":"none","typ":"JWT"}', _CLAIMS),
         _token(b'{"alg":"HS512","typ":"JWT"}', _CLAIMS),
+        _token(b'{"alg":"HS256","typ":"JWT","crit":["b64"],"b64":false}', _CLAIMS),
+        _token(b"no json", _CLAIMS),
         _token(b'{"alg":"HS256","typ":"JWT"}', _CLAIMS, b"other"),
         _token(b'{"alg":"HS256","typ":"JWT"}', b'{"authenticated":false,"exp":9999999999,"jti":"x"}'),
         _token(b'{"alg":"HS256","typ":"JWT"}', b'{"authenticated":true,"jti":"x"}'),
@@ -68,8 +70,16 @@ def test_anything_else_is_no_session(token: str) -> None:
     assert sessions.decode(token, SECRET, NOW) is None
 
 
-def test_the_plain_form_is_accepted() -> None:
-    assert sessions.decode(_token(b'{"alg":"HS256","typ":"JWT"}', _CLAIMS), SECRET, NOW) is not None
+@pytest.mark.parametrize("header", [b'{"alg":"HS256","typ":"JWT"}', b'{"alg": "HS256", "typ": "JWT"}', b'{"alg":"HS256"}'])
+@pytest.mark.parametrize("claims", [_CLAIMS, b'{"authenticated":true,"exp":9999999999.5}'])
+def test_the_plain_form_is_accepted(header: bytes, claims: bytes) -> None:
+    assert sessions.decode(_token(header, claims), SECRET, NOW) is not None
+
+
+def test_tokens_without_an_id_are_told_apart() -> None:
+    header = b'{"alg":"HS256","typ":"JWT"}'
+    tokens = [_token(header, b'{"authenticated":true,"exp":%d}' % exp) for exp in (9999999998, 9999999999)]
+    assert len({sessions.decode(token, SECRET, NOW).jti for token in tokens}) == 2
 
 
 @given(st.text())

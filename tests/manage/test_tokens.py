@@ -120,6 +120,7 @@ def test_a_revoked_refresh_token_asks_for_a_new_login(admin: Admin, server: Auth
     server.state.tokens[_refresh_token(admin, account)].revoked = True
     error = admin.run(_fail(admin, account))
     assert error.code == REAUTH
+    assert error.message.endswith(". Log in again")
     assert _refresh_token(admin, account) not in error.message
     state = admin.live.health.view(account)
     assert (state.test_status, state.last_error_type, state.last_error_source) == ("error", REAUTH, "oauth")

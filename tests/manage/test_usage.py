@@ -54,6 +54,18 @@ def test_history_groups_by_provider_model_account_and_key(admin: Admin) -> None:
     assert sum(minute["requests"] for minute in history["last10Minutes"]) == 2
 
 
+def test_a_renamed_key_is_one_key_under_its_present_name_and_a_deleted_one_keeps_its_last(admin: Admin) -> None:
+    id_ = admin.send("POST", "/api/keys", {"name": "new"}).json["id"]
+    for key, name, ago in ((id_, "old", 60), (id_, "new", 0), ("gone", "z", 60), ("gone", "a", 0)):
+        _put(admin, "", key_id=key, key_name=name, ago=ago)
+    history = admin.send("GET", "/api/usage/history").json["byApiKey"]
+    assert {label: row["requests"] for label, row in history.items()} == {f"new ({id_})": 2, "a (gone)": 2}
+    analytics = admin.send("GET", "/api/usage/analytics").json["byApiKey"]
+    assert {row["apiKey"]: (row["apiKeyName"], row["requests"]) for row in analytics} == {
+        f"new ({id_})": ("new", 2), "a (gone)": ("a", 2),
+    }  # fmt: skip
+
+
 def test_a_call_that_no_provider_was_chosen_for_counts_and_is_no_ones(admin: Admin) -> None:
     nothing = {"tokens_in": None, "tokens_out": None, "cost": None, "account": ""}
     _put(admin, "", model="", provider="", status=400, **nothing)

@@ -62,6 +62,15 @@ async def test_files_of_other_names_are_neither_listed_nor_removed(tmp_path: Pat
             store.backups.find("db_2020-01-01T00-00-00-000Z_manual.sqlite")
 
 
+async def test_a_copy_that_is_pruned_while_its_restore_waits_is_named(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        path = await store.backups.create()
+        assert path is not None
+        path.unlink()
+        with pytest.raises(Unfit, match=f"Backup not found: {path.name}"):
+            await store.restore(path)
+
+
 async def test_a_damaged_copy_is_listed_all_the_same(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
         path = await store.backups.create()

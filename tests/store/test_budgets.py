@@ -83,6 +83,7 @@ async def test_what_was_spent_in_the_running_windows_survives_a_restart(tmp_path
         store.clock.now = now  # type: ignore[attr-defined]
         assert await store.budgets.spent() == {"k1": [1.0, 3.0, 7.0], "policy:p": [16.0, 16.0, 16.0]}
         assert await store.budgets.entries("k1") == 5, "calls, however they were written"
+        assert await store.budgets.all_entries() == {"k1": 5, "policy:p": 1}
         store.clock.now += 30 * 86_400  # type: ignore[attr-defined]
         await store.budgets.prune()
         assert await store.budgets.entries("k1") == 4

@@ -17,6 +17,7 @@ from omniroute.store.call_rows import (
     for_log,
     log_rows,
     redact,
+    rows_of,
 )
 
 
@@ -72,6 +73,12 @@ def test_of_a_flood_the_newest_calls_and_the_newest_failures_are_logged() -> Non
     assert for_log(quiet) is quiet
     flood = [Entry(a_call(str(number), status=500 if number == 3 else 200)) for number in range(1000)]
     assert [entry.record.id for entry in for_log(flood)] == ["3", *(str(number) for number in range(900, 1000))]
+
+
+def test_a_caller_who_is_not_let_in_is_logged_and_is_no_usage() -> None:
+    stranger = a_call("stranger", status=401, provider="", model="", connection_id="", key_id="", key_name="", cost=None)
+    rows = rows_of([Entry(stranger), Entry(a_call("dead provider key", status=401))])
+    assert (len(rows.usage), [day[6] for day in rows.days], len(rows.log)) == (1, [1], 2)
 
 
 def test_a_body_of_which_only_the_beginning_came_is_a_preview() -> None:

@@ -188,12 +188,12 @@ async def test_marks_can_clear(tmp_path: Path) -> None:
 async def test_an_update_wins_over_a_mark_still_queued(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
         row = await store.connections.create("openai", name="work", api_key="k")
-        store.connections.mark(row.id, {"test_status": "unavailable", "last_error": "slow down"})
+        store.connections.mark(row.id, {"test_status": "unavailable", "last_error": "slow down, sk-of-a-client-1"})
         await store.connections.update(row.id, test_status="active")
         await store.usage.flush()
         found = await store.connections.get(row.id)
         assert found is not None
-        assert (found.test_status, found.last_error) == ("active", "slow down")
+        assert (found.test_status, found.last_error) == ("active", "slow down, [redacted]")
 
 
 async def test_clear_texts_of_an_adopted_database_are_sealed_at_the_next_open(tmp_path: Path) -> None:

@@ -17,15 +17,15 @@ CALL = ProxiedCall(
 
 async def test_a_call_as_the_api_shows_it(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
-        store.proxy_logs.put(CALL)
+        store.proxy_logs.put(CALL._replace(error="no sk-of-a-client-1"))
         (row,) = await store.proxy_logs.list()
         shown = msgspec.to_builtins(row)
         assert shown.pop("id")
         assert shown == {
             "timestamp": "2025-06-15T15:06:40.000Z", "status": "success", "level": "provider", "levelId": "openai",
             "proxy": {"type": "http", "host": "p.test", "port": 3128}, "provider": "openai",
-            "targetUrl": "openai/gpt-4o", "publicIp": None, "latencyMs": 12, "error": None, "connectionId": "conn-1",
-            "comboId": None, "account": "work",
+            "targetUrl": "openai/gpt-4o", "publicIp": None, "latencyMs": 12, "error": "no [redacted]",
+            "connectionId": "conn-1", "comboId": None, "account": "work",
         }  # fmt: skip
 
 

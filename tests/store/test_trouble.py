@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from fakes import FakeClock
 from fakes_store import a_store
@@ -53,9 +54,9 @@ async def test_a_breaker_without_numbers_of_use_has_the_usual_ones(tmp_path: Pat
 async def test_locks_are_kept_until_they_are_lifted_or_long_past(tmp_path: Path) -> None:
     clock = FakeClock()
     async with a_store(tmp_path, clock) as store:
-        one = ModelLock("openai", "c1", "gpt-4o", "unknown", clock.now + 60.0, 2, clock.now)
+        one = ModelLock("openai", "c1", "gpt-4o", "unknown", clock.now + 60.0, 2, clock.now, 404, "no model for [redacted]")
         other = ModelLock("openai", "c2", "o1", "model_capacity", clock.now + 90_000.0)
-        for lock in (one, other):
+        for lock in (msgspec.structs.replace(one, message="no model for sk-of-a-client-1"), other):
             store.trouble.put_lock(lock, lifted=False)
         await store.usage.flush()
         assert await store.trouble.locks() == [one, other]
