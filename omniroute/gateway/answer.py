@@ -9,6 +9,7 @@ from ..proto.headers import Headers
 from ..translate.events import Failure
 from . import render, retry
 from .job import Gateway, Job
+from .walk import BREAKER_OPEN
 
 # A route with many accounts is long, and some clients and proxies refuse a field or head of more than 8 or even 4 KiB.
 _FIELD_BYTES: Final = 2048
@@ -75,10 +76,8 @@ def refuse(gateway: Gateway, job: Job, failure: Failure) -> None:
     if failure.wire == job.wire:
         fields += [field for field in failure.headers if field[0] not in (b"retry-after", b"retry-after-ms")]
         fields += [field for field in failure.headers if field[0] == b"retry-after-ms" and _same_wait(field[1], failure)]
-    if failure.raw is not None and failure.wire == job.wire:
-        body = failure.raw
-    else:
-        body = job.format.encode_error(_prefixed(failure) if failure.wire else failure)
+    raw = failure.raw if failure.wire == job.wire else None
+    body = raw if raw is not None else job.format.encode_error(_told(failure))
     respond(gateway, job, failure.status, fields, body)
 
 
@@ -87,12 +86,14 @@ def nobody(job: Job) -> str:
     return f"none; attempt={job.attempts}/{job.attempts}{job.trail}"
 
 
-def _prefixed(failure: Failure) -> Failure:
+def _told(failure: Failure) -> Failure:
+    """*failure* as clients see it: an upstream's message has its status in front, and every status has its code."""
+    code = "" if failure.code == BREAKER_OPEN else failure.code
     return Failure(
         failure.status,
         render.told(failure),
         failure.type,
-        failure.code or wire_words(failure.status).openai_code,
+        code or wire_words(failure.status).openai_code,
         failure.param,
         failure.retry_after,
     )

@@ -16,10 +16,11 @@ from ..proto.ndjson import NDJSONReader
 from ..proto.sse import SSEReader
 from ..translate.collect import collect
 from ..translate.conversation import Ask
-from ..translate.events import Event, Failure, Finish, Start
+from ..translate.events import CUT, Event, Failure, Finish, Start
 from ..translate.fidelity import Lost
 from ..translate.format import BadAnswer, Format, Stamp, StreamEncoder
 from ..translate.formats import ARRAY_ENCODERS, ARRAY_TAPS, FORMATS, RELAYS
+from ..translate.max_tokens import capped
 from ..translate.peek import Peek
 from ..translate.pii import Redactor
 from ..translate.relay import Pipe
@@ -56,6 +57,8 @@ def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connection) -
         return _send(gateway, job, route, door, _translated(job, route, found, rule), [])
     if rule.mode != "passthrough":
         found = shape.peek_for(rule, job.wire, found, route, partial(read_ask, job, found))
+        if job.cap is not None:  # the limit holds for the owner's reasoning budget too
+            found = capped(job.wire, found, job.cap)
     known = gateway.live.signatures
     watch = signatures.watcher(known, job.wire, found, route, account)
     found, dropped = signatures.keep_own(known, job.wire, found, route, account)
@@ -68,7 +71,7 @@ def attempt(gateway: Gateway, job: ChatJob, route: Route, account: Connection) -
 
 def _translated(job: ChatJob, route: Route, found: Peek, rule: ThinkingRule) -> render.Prepared:
     """The request in the format of *route*, with the owner's rule for reasoning applied."""
-    return render.translated(shape.ask_for(rule, read_ask(job, found), route), route)
+    return render.translated(shape.ask_for(rule, read_ask(job, found), route), route, job.cap)
 
 
 async def _send_large(
@@ -146,6 +149,8 @@ async def _whole(
             events = fold(route.wire, body)
         except BadAnswer as error:
             return Failure(502, f"Invalid SSE response for non-streaming request: it could not be read: {error}")
+        if isinstance(last := events[-1], Failure) and last.message == CUT:
+            return Failure(502, f"Invalid SSE response for non-streaming request: {CUT}")
         return _answer_events(gateway, job, route, prepared, received, events)
     if route.wire != job.wire:
         return _answer_events(gateway, job, route, prepared, received, FORMATS[route.wire].decode_answer(body))

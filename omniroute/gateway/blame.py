@@ -11,6 +11,7 @@ from ..proto.headers import Headers, get
 from ..proto.transport import TransportError
 from ..translate.events import Failure
 from ..translate.formats import FORMATS
+from ..upstream.providers import Provider
 from . import ratelimit_headers, render, retry
 from .job import Gateway
 from .resolve import Route
@@ -112,10 +113,13 @@ def blame(
     verdict = retry.judge(0 if network else failure.status, failure.message, route.model)
     if verdict.rule is None or not known:
         return verdict.retry
-    rule = verdict.rule
+    rule, words = verdict.rule, failure.message[:_LONGEST]  # an error within a stream is not truncated yet
+    if failure.retry_after is None:  # an error within a stream or a success response has no header fields
+        failure.retry_after = retry.retry_hint([], words, gateway.clock.time())
     if route.aside and failure.status in _NOT_HERE and not any(word in failure.message.lower() for word in _MONEY):
         rule = rule._replace(scope="model")
-    profile = profile_of(gateway, route)
+    profiles = live.snapshot.settings.profiles
+    own = retry.profile_of(profiles, profile_name(live.snapshot, provider, account))
     live.health.fail(
         account.id,
         provider.id,
@@ -124,16 +128,15 @@ def blame(
         status=failure.status,
         message=failure.message,
         hint=failure.retry_after,
-        profile=profile,
+        profile=own,
     )
     if count and breaks(failure):
-        live.breakers.fail(provider.id, profile)
+        live.breakers.fail(provider.id, profile_of(gateway, route))
     if failure.status == 429 and account.rate_limit_protection:
         live.limiter.refused(account.id, failure.retry_after)
     if rule.scope == "account":
         live.limiter.dismiss(account.id)
     about = {"request_id": request_id}
-    words = failure.message[:_LONGEST]  # an error within a stream is not truncated yet
     _log.warning("%s/%s failed: %s %s", provider.id, account.id, failure.status, words, extra=about)
     return verdict.retry
 
@@ -149,4 +152,13 @@ def _replaced(snapshot: Snapshot, account: Connection) -> bool:
 
 def profile_of(gateway: Gateway, route: Route) -> retry.Profile:
     """The current resilience profile of the provider."""
-    return retry.profile_of(gateway.live.snapshot.settings.profiles, render.provider_profile(route.provider))
+    snapshot = gateway.live.snapshot
+    return retry.profile_of(snapshot.settings.profiles, profile_name(snapshot, route.provider))
+
+
+def profile_name(snapshot: Snapshot, provider: Provider, account: Connection | None = None) -> str:
+    """The name of *account*'s resilience profile, or of the provider's: that of logins if all of its accounts are logins."""
+    name = render.provider_profile(provider)
+    accounts = (account,) if account is not None else snapshot.connections.get(provider.id, ())
+    logins = accounts and all(one.auth_type != "apikey" for one in accounts)
+    return "oauth" if name == "apikey" and logins else name

@@ -28,6 +28,7 @@ _OPTIONS: Final = {
 # Members with arbitrary JSON from users and models: a ``cache_control`` inside them is data, not a mark.
 _FREE: Final = frozenset({"input_schema", "parameters", "parametersJsonSchema", "schema", "arguments", "args"})
 _MARK: Final = "cache_control"  # {"type": "ephemeral", "ttl"?: …}
+_EXACT: Final = 2.0**53  # above it floats are not exact integers
 _options = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -90,11 +91,11 @@ def signature(found: Peek, parts: Iterable[Any], fields: Headers) -> str | None:
 
 
 def unmarked(value: Any) -> Any:
-    """*value* without ``cache_control`` marks."""
+    """*value* without ``cache_control`` marks, and with ``1.0`` as ``1``."""
     if isinstance(value, list):
         return [unmarked(item) for item in value]
     if not isinstance(value, dict):
-        return value
+        return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT else value
     free = _FREE | {"input"} if value.get("type") in ("tool_use", "server_tool_use", "mcp_tool_use") else _FREE
     return {
         name: part if name in free else unmarked(part)

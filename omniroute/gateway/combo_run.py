@@ -93,6 +93,8 @@ async def place(gateway: Gateway, job: Job, plan: Plan, combo: Combo, attempt: A
             if failure is None:
                 answered = True
                 return None
+            if not gateway.live.snapshot.connections.get(target.route.provider.id):
+                skip(job, target.name, "no account")
             tally.add(failure, job, job.attempts > before)
             if job.final:
                 return failure
@@ -132,18 +134,23 @@ class Turn:
     attempt: Attempt
     on_asked: Callable[[], None]  # called when the model is called for the first time
     asked: bool = False
-    asking: bool = False  # an attempt is in progress; else the call waits for a slot or for the next try
-    hung: bool = False  # an attempt was in progress when the time expired
+    late: bool = False  # the time has expired
+    hung: bool = False  # an attempt had sent the request by then; else the call waited for a slot or for the next try
+    unsent: bool = False  # an attempt was still translating the request by then
     said: list[Failure] = field(default_factory=list)  # of earlier tries, except the last permitted one
 
     async def __call__(self, gateway: Gateway, job: Job, route: Route, account: Connection) -> Failure | None:
         if not self.asked:
             self.on_asked()
-        self.asked = self.asking = True
+        self.asked, attempts = True, job.attempts
         try:
             return await self.attempt(gateway, job, route, account)
-        finally:
-            self.asking = False
+        except asyncio.CancelledError:
+            self.unsent = self.late and job.attempts < attempts  # it does not count what it has not sent
+            self.hung = self.late and not self.unsent
+            if self.hung:  # counted here, before the call ends, so that a breaker's probe that hangs counts as failed
+                gateway.live.breakers.fail(route.provider.id, profile_of(gateway, route))
+            raise
 
 
 async def _timed(
@@ -159,10 +166,7 @@ async def _timed(
             combos.began(combo.name, target.name, clock.time())
 
     def on_late() -> None:
-        """Count the failure before the call is cancelled, so that a breaker's probe that hangs counts as failed."""
-        if turn.asking:
-            turn.hung = True
-            gateway.live.breakers.fail(route.provider.id, profile_of(gateway, route))
+        turn.late = True
 
     turn = Turn(attempt, on_asked)
     try:
@@ -180,6 +184,8 @@ def _too_late(job: Job, target: Target, turn: Turn, seconds: float) -> Failure:
     """The failure of a model whose time has expired: that of its last try if there was one, else 504."""
     if turn.hung:
         job.trail += f"; failed={job.label} (nothing in {span_text(seconds)})"
+    elif turn.unsent:
+        skip(job, target.name, f"not translated in {span_text(seconds)}")
     elif not turn.said:
         skip(job, target.name, f"no free account in {span_text(seconds)}")
     return turn.said[-1] if turn.said else Failure(504, f"{target.name} sent nothing for {seconds:g} seconds")

@@ -159,7 +159,8 @@ class Edge:
         if found is None:
             if request.path == "*":  # only with OPTIONS: the server as a whole (RFC 9110 section 9.3.7)
                 raise Refusal(204, [*request.reply_headers, (b"allow", _METHODS)])
-            raise self._refusal(request, 404, f"Not found: {request.method} {request.path[:200]}", "not_found")
+            method = "GET" if request.method == "HEAD" else request.method  # their fields are the same
+            raise self._refusal(request, 404, f"Not found: {method} {request.path[:200]}", "not_found")
         methods, request.params = found
         entry = methods.get(request.method) or (methods.get("GET") if request.method == "HEAD" else None)
         if entry is None:

@@ -122,7 +122,7 @@ def _obstacle(gateway: Gateway, route: Route, known: list[AccountStep]) -> tuple
     if wait := live.breakers.wait(route.provider.id):
         return "circuit breaker open", now + wait
     if not known:
-        return NO_ACCOUNT, None
+        return NO_ACCOUNT + live.snapshot.without_account(route.provider.id), None
     if (until := live.health.closed_until(route.provider.id, route.kept_as)) is not None:
         return "model unavailable: every account failed", until
     if all(account.position is None for account in known):

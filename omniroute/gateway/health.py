@@ -14,10 +14,12 @@ from msgspec.structs import replace
 
 from ..clock import Clock
 from .retry import PROFILES, Profile, Rule, cooldown, lock_time
+from .tokens import REAUTH
 
 CLOSED_SECONDS: Final = 60.0  # for a model on which every account was rate limited or overloaded
 _MOST_STEPS: Final = 15
 _ERROR_CHARS: Final = 100
+_REFUSED: Final = frozenset({401, 403})
 _MOST_LOCKS: Final = 4096  # a limit is needed because clients can invent model names
 
 
@@ -192,7 +194,10 @@ class Health:
         hint: float | None = None,
         profile: Profile = PROFILES["apikey"],
     ) -> None:
-        """Record one failure.  An account that is already cooling is left as it is, so that a burst does not escalate."""
+        """Record one failure.  An account that is already cooling is left as it is, so that a burst does not escalate.
+
+        If a new login is needed, the provider's refusal of the old token does not hide that.
+        """
         now = self._clock.time()
         if rule.scope == "model":
             lock = ModelLock(provider, connection_id, model, rule.reason, now, 0, now, status, message[:_ERROR_CHARS])
@@ -202,13 +207,13 @@ class Health:
         if state.rate_limited_until is not None and state.rate_limited_until > now:
             return
         seconds, state.backoff_level = cooldown(rule, state.backoff_level, hint, profile, status)
-        state.rate_limited_until = now + seconds
-        state.test_status = "unavailable"
-        state.last_error = message[:_ERROR_CHARS]
-        state.last_error_at = now
-        state.last_error_type = rule.reason
-        state.last_error_source = "upstream"
+        state.rate_limited_until, state.last_error_at = now + seconds, now
         state.error_code = str(status) if status else None
+        if status not in _REFUSED or state.last_error_type != REAUTH:
+            state.test_status = "unavailable"
+            state.last_error = message[:_ERROR_CHARS]
+            state.last_error_type = rule.reason
+            state.last_error_source = "upstream"
         self._changed(connection_id, state)
 
     def _lock(self, lock: ModelLock, rule: Rule, hint: float | None) -> None:
@@ -260,7 +265,8 @@ class Health:
         else:
             state.last_error, state.last_error_at = message[:_ERROR_CHARS], self._clock.time()
             state.last_error_type, state.last_error_source = kind or None, source or None
-            state.error_code = str(status) if status else None
+            if status or (state.rate_limited_until or 0.0) <= self._clock.time():  # else calls are refused with the code
+                state.error_code = str(status) if status else None
         state.test_status = "active" if ok else "error"
         self._changed(connection_id, state)
 

@@ -124,10 +124,11 @@ class Job:
 class ChatJob(Job):
     """A chat call.  ``peek`` is its body's outline; ``ask`` is the decoded body, made only when it is needed."""
 
-    __slots__ = ("ask", "line", "peek")
+    __slots__ = ("ask", "cap", "line", "peek")
 
     def __init__(self, exchange: Exchange, line: Line, began: float) -> None:
         super().__init__(exchange, line.wire, began)
         self.line = line
         self.peek: Peek | None = None
+        self.cap: int | None = None  # most tokens of the answer that a policy allows
         self.ask: Ask | None = None

@@ -44,7 +44,8 @@ async def run(gateway: Gateway, job: ChatJob) -> Failure | None:
     job.checked_at = gateway.clock.monotonic()
     if plan.max_tokens is not None:
         modern = "max_completion_tokens" in plan.routes[0].quirks if plan.routes else False
-        job.peek = found = capped(job.wire, found, plan.max_tokens, modern=modern)
+        job.cap = plan.max_tokens
+        job.peek = found = capped(job.wire, found, job.cap, modern=modern)
     spend.reserve(gateway, job, plan)
     if not job.stream:
         job.cache = b"MISS"

@@ -136,12 +136,13 @@ def as_stream(route: Route, body: bytes) -> bytes:
     return msgspec.json.encode(members)
 
 
-def translated(ask: Ask, route: Route) -> Prepared:
-    """The request encoded in the target's wire format."""
+def translated(ask: Ask, route: Route, cap: int | None = None) -> Prepared:
+    """The request encoded in the target's wire format.  *cap*: a policy's limit for the answer, in tokens."""
     known = route.provider.models.get(route.model)
+    most = known.max_output if known is not None else 0
     target = Target(
         route.model,
-        known.max_output if known is not None else 0,
+        most if cap is None else min(most or cap, cap),
         route.quirks,
         known.abilities if known is not None else frozenset(),
     )

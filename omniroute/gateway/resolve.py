@@ -17,7 +17,7 @@ from .snapshot import Combo, Snapshot
 ALIAS_DEPTH: Final = 5
 LONGEST_NAME: Final = 512
 _LATEST: Final = ":latest"  # a tag that some clients add to every name
-_FORBIDDEN: Final = re.compile(r"\.\./|\.\.\\|[\x00-\x1f\x7f]")
+_FORBIDDEN: Final = re.compile(r"\.\./|\.\.\\|[\x00-\x1f\x7f-\x9f]")
 
 
 class Route(NamedTuple):

@@ -104,12 +104,15 @@ _BY_STATUS: Final[dict[int, Rule]] = {
     529: _CAPACITY,
 }
 # The request itself is at fault: every account would refuse it.
-_REQUEST_SCOPED: Final = frozenset({400, 405, 409, 411, 413, 414, 415, 422})
-# What is wrong with an account, though vendors say it with 400: how their messages begin, so that quoted text cannot match.
+_REQUEST_SCOPED: Final = frozenset({400, 405, 411, 413, 414, 415, 422})
+# What is not the request's fault, though vendors say it with 400: how messages begin, so that quoted text cannot match.
 _BY_OPENING: Final[tuple[tuple[str, Rule], ...]] = (
-    ("api key not valid", _AUTH),  # Google, like the next two
+    *_BY_TEXT,
+    ("api key not valid", _AUTH),  # Google, like the next four
     ("api key not found", _AUTH),
     ("api key expired", _AUTH),
+    ("user location is not supported", _QUOTA),  # the proxy's, which is the account's
+    ("gemini api free tier is not available in your country", _QUOTA),
     ("incorrect api key provided", _AUTH),  # xAI
     ("your credit balance is too low", _QUOTA),  # Anthropic, like the next one
     ("you have reached your specified api usage limits", _QUOTA),
@@ -117,7 +120,7 @@ _BY_OPENING: Final[tuple[tuple[str, Rule], ...]] = (
     ("access denied, please make sure your account is in good standing", _QUOTA),  # DashScope
 )
 _OPENING: Final = 100  # characters; more than the longest of them
-_TEXT_STATUSES: Final = frozenset({401, 402, 403, 408, 429})
+_TEXTLESS: Final = frozenset({0, 404})  # statuses whose messages say no more: ours, and one that names the model
 _NAME_CHARS: Final = 3  # shorter model names occur in any text
 MODEL_LOCK_STEPS: Final = (60.0, 120.0, 300.0, 600.0, 1200.0)
 
@@ -129,7 +132,7 @@ def judge(status: int, message: str, model: str = "") -> Verdict:
         meant = next((found for words, found in _BY_OPENING if text.startswith(words)), None)
         return Verdict(Retry.NEXT_ACCOUNT if meant is not None else Retry.NONE, meant)
     rule = _BY_STATUS.get(status, _OTHER)
-    if status in _TEXT_STATUSES or status >= 500:
+    if status not in _TEXTLESS:
         text = message.lower()
         named = next((found for words, found in _BY_TEXT if words in text), None)
         rule = named or rule

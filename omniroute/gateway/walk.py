@@ -6,6 +6,7 @@ the account, waiting for rate limits, judging failures, and reporting to client 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ Attempt = Callable[[Gateway, Any, Route, Connection], Awaitable[Failure | None]]
 
 BREAKER_OPEN: Final = "breaker_open"  # code of the Failure
 _REFUSED: Final = frozenset({401, 403})
+_IS_ERROR: Final = re.compile(r"[45][0-9][0-9]")  # an account's error code can be set through the API
 _NO_CAPACITY: Final = frozenset({429, 503})
 
 
@@ -47,7 +49,9 @@ async def _past_breaker(gateway: Gateway, job: Job, route: Route, attempt: Attem
     if wait is not None:
         name = provider.prefix or provider.id
         job.trail += f"; skipped={name} (breaker open {retry.span_text(wait)})"
-        return Failure(503, f"Provider {name} circuit breaker is open", code=BREAKER_OPEN, retry_after=max(1.0, wait))
+        wait = max(1.0, wait)
+        text = f"Provider {name} circuit breaker is open (reset after {retry.span_text(wait)})"
+        return Failure(503, text, code=BREAKER_OPEN, retry_after=wait)
     heard, before = False, job.attempts
     try:
         failure = await _walk(gateway, job, route, attempt)
@@ -183,7 +187,7 @@ def _last_words(gateway: Gateway, blocked: accounts.Blocked, model: str) -> tupl
         status, reason = lock.status, lock.message
     else:
         state = health.view(blocked.account.id)
-        status = int(state.error_code) if state.error_code and state.error_code.isdigit() else 0
+        status = int(state.error_code) if _IS_ERROR.fullmatch(state.error_code or "") else 0
         reason = state.last_error or ""
     return status or 503, reason or "temporarily unavailable (cooldown)"
 

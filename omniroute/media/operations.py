@@ -29,7 +29,14 @@ EMBEDDINGS: Final = MediaOperation("embeddings", "embedding", "embedding", "embe
 IMAGES: Final = MediaOperation("images", "image", "image", "images", guess=False)
 IMAGE_EDITS: Final = IMAGES._replace(name="image_edits", body_limit=_SOUND, endpoint="image edit")
 TRANSCRIPTIONS: Final = MediaOperation(
-    "transcriptions", "audio", "transcription", "transcriptions", "transcription", missing_status=401, body_limit=_SOUND
+    "transcriptions",
+    "audio",
+    "transcription",
+    "transcriptions",
+    "transcription",
+    guess=False,  # else a mistyped provider would get the 401 of a missing account, which to an SDK is a wrong gateway key
+    missing_status=401,
+    body_limit=_SOUND,
 )
 TRANSLATIONS: Final = TRANSCRIPTIONS._replace(name="translations", endpoint="translation")
 SPEECH: Final = MediaOperation("speech", "audio", "speech", "speech", "speech")

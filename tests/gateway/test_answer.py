@@ -6,8 +6,10 @@ import pytest
 from fakes_gateway import fake_gateway, job, one_provider
 from wires import ANTHROPIC, CHAT, WIRES, Wire
 
+from omniroute.errors import WIRE_WORDS
 from omniroute.gateway.answer import head, refuse, respond
 from omniroute.gateway.job import Job
+from omniroute.gateway.walk import BREAKER_OPEN
 from omniroute.translate.events import Failure
 
 BOTH = pytest.mark.parametrize("wire", WIRES, ids=repr)
@@ -65,6 +67,13 @@ def test_a_refusal_is_in_the_clients_wire(wire: Wire) -> None:
     assert wire.error_of(exchange.text)["message"] == "Busy"
     assert exchange.header(b"content-type") == b"application/json"
     assert exchange.header(b"retry-after") is None
+
+
+@pytest.mark.parametrize("wire", [CHAT, ANTHROPIC], ids=repr)
+@pytest.mark.parametrize(("status", "marked"), [(429, ""), (504, ""), (503, BREAKER_OPEN)])
+def test_a_refusal_of_our_own_has_the_code_of_its_status(wire: Wire, status: int, marked: str) -> None:
+    error = wire.error_of(refused(wire, Failure(status, "No", code=marked)).text)
+    assert error["code"] == WIRE_WORDS[status].openai_code
 
 
 @BOTH

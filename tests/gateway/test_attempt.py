@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from data_plane import JSON, MODEL
 from fakes_gateway import SSE, FakeCall, FakeGateway, exchange, fake_gateway, job, one_provider
-from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, chat_message
+from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, chat_message, chunk
 
 from omniroute.gateway import attempt as module
 from omniroute.gateway import pipeline
@@ -114,8 +114,9 @@ async def test_an_upstream_that_serves_streams_alone_answers_whole_too(wire: Wir
     assert (failure and failure.status, len(gateway.upstream.sent)) == (400, 2)
 
 
-async def test_a_broken_stream_where_a_whole_answer_was_asked_for_is_said_to_be_one() -> None:
-    gateway = fake_gateway(one_provider(CHAT), (200, SSE, b"data: {oops\n\n"))
+@pytest.mark.parametrize("stream", [b"data: {oops\n\n", b"", b": ping\n\n", chunk({"content": "a"})])
+async def test_a_broken_stream_where_a_whole_answer_was_asked_for_is_said_to_be_one(stream: bytes) -> None:
+    gateway = fake_gateway(one_provider(CHAT), (200, SSE, stream))
     failure = await run(gateway, ready(gateway, CHAT))
     assert failure is not None
     assert (failure.status, failure.message[:46]) == (502, "Invalid SSE response for non-streaming request")

@@ -4,12 +4,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from data_plane import JSON, MODEL
+from data_plane import JSON, MODEL, provider, snapshot
 from fakes_gateway import FakeGateway, fake_gateway, one_provider
 from wires import CHAT, WIRES, Wire
 
 from omniroute.gateway.blame import blame, transport_failure, upstream_failure, without_secret
 from omniroute.gateway.retry import Retry
+from omniroute.gateway.snapshot import Connection
 from omniroute.proto.transport import TransportError
 from omniroute.translate.events import Failure
 
@@ -125,6 +126,20 @@ def test_a_call_whose_account_was_changed_meanwhile_blames_the_new_one_for_nothi
     assert (gateway.live.health.calm, not gateway.live.limiter.lanes) == (not cools, not cools)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "cooling", "most"),
+    [(["apikey"], 3.0, 5), (["oauth"], 5.0, 3), (["oauth", "oauth"], 5.0, 3), (["oauth", "apikey"], 5.0, 5)],
+)
+def test_a_login_has_the_profile_of_logins_and_a_provider_has_it_with_logins_only(
+    kinds: list[str], cooling: float, most: int
+) -> None:
+    accounts = [Connection(f"c{n}", "node-up", f"acct-{n}", auth_type=kind) for n, kind in enumerate(kinds)]
+    gateway = fake_gateway(snapshot(provider(CHAT), accounts))
+    blame(gateway, route_of(gateway), accounts[0], Failure(500, "boom"))
+    assert gateway.live.health.blocked_until("c0", "m") == gateway.clock.time() + cooling
+    assert gateway.live.breakers.view("node-up").threshold == most
+
+
 def test_short_keys_are_words_and_stay() -> None:
     assert without_secret(Failure(400, "ollama does not know it"), "ollama").message == "ollama does not know it"
 
@@ -144,6 +159,15 @@ def test_the_reset_of_the_limit_stands_in_for_a_missing_retry_after(fields: Any,
     failure = upstream_failure(gateway, CHAT.name, 429, [*JSON, *fields], raw)
     assert failure.retry_after == seconds
     assert upstream_failure(gateway, CHAT.name, 400, [*JSON, *fields[1:]], raw).retry_after is None
+
+
+def test_an_error_within_a_stream_asks_for_a_wait_in_its_words() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    account = gateway.live.snapshot.connections["node-up"][0]
+    failure = Failure(429, "Rate limit reached. Please try again in 20s.")
+    blame(gateway, route_of(gateway), account, failure)
+    assert gateway.live.health.blocked_until("c1", "m") == gateway.clock.time() + 20
+    assert failure.retry_after == 20
 
 
 def test_the_network_is_not_a_status() -> None:
@@ -170,5 +194,5 @@ def test_limits_in_an_error_answer_are_learned() -> None:
 def test_what_the_request_is_to_blame_for_cools_nothing_and_breaks_nothing(status: int) -> None:
     gateway = fake_gateway(one_provider(CHAT))
     account = gateway.live.snapshot.connections["node-up"][0]
-    blame(gateway, route_of(gateway), account, Failure(status, "rate limit, capacity, overloaded", retry_after=9.0))
+    blame(gateway, route_of(gateway), account, Failure(status, "wrong: rate limit, capacity", retry_after=9.0))
     assert (gateway.live.health.calm, gateway.live.breakers.calm) == (True, True)

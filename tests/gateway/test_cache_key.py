@@ -77,6 +77,7 @@ def test_gemini_asks_for_several_choices_by_another_name(copies: int, cached: bo
 def test_the_order_and_the_spelling_of_members_do_not_count() -> None:
     raw = b'{ "temperature": 0, "messages":[{"content":"\\u0047reet me", "role":"user"}], "model":"m" }'
     assert sign(raw) == sign(BASE)
+    assert sign(BASE | {"temperature": -0.0, "top_p": 1.0}) == sign(BASE | {"top_p": 1})
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,11 @@ async def test_a_combo_without_a_model_that_can_be_asked_says_so() -> None:
     assert failure is not None
     assert (failure.status, failure.message) == (503, "All combo models unavailable")
     assert "skipped=a/m (Provider %27a%27 is blocked in the settings)" in run.job.notes
+    run = Run(world(combo("x", "a/m"), accounts=0), script({}, []))
+    failure = await run()
+    assert failure is not None
+    assert (failure.status, failure.message) == (503, "All combo models unavailable")
+    assert run.job.notes == "none; attempt=0/0; combo=x; skipped=a/m (no account)"
 
 
 @pytest.mark.parametrize(
@@ -275,6 +280,27 @@ async def test_time_spent_waiting_for_a_slot_is_no_failure_of_the_provider() -> 
     assert await task is None
     assert slow.seen == ["b"]
     assert run.job.notes == "b/acct-1; attempt=1/2; combo=x; skipped=a/m (no free account in 5s)"
+    assert run.gateway.live.breakers.calm
+
+
+async def test_time_spent_translating_the_request_is_no_failure_of_the_provider() -> None:
+    async def translating(gateway: Gateway, job: Job, route: Route, account: Connection) -> Failure | None:
+        if route.provider.id == "b":
+            return None
+        seen.append(route.provider.id)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            job.attempts -= 1
+            raise
+
+    seen: list[str] = []
+    run = Run(abc(timeoutMs=5000), translating)
+    task = spawn(run(), "call")
+    await until(lambda: seen == ["a"])
+    run.gateway.hands.advance(5.1)
+    assert await task is None
+    assert run.job.notes == "b/acct-1; attempt=1/2; combo=x; skipped=a/m (not translated in 5s)"
     assert run.gateway.live.breakers.calm
 
 

@@ -164,7 +164,9 @@ def test_a_cross_site_state_change_without_origin_is_refused_and_a_navigation_is
     ],
 )
 def test_what_is_not_in_the_table_does_not_exist(path: str) -> None:
-    assert refused(edge(), request("GET", path))[0] == 404
+    found = refused(edge(), request("GET", path))
+    assert found[0] == 404
+    assert refused(edge(), request("HEAD", path))[2] == found[2]  # so that the lengths are equal (RFC 9110 section 8.6)
 
 
 def test_a_compressed_body_is_refused_by_its_name_and_a_word_that_is_no_coding_is_not() -> None:

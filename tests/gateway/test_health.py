@@ -4,6 +4,7 @@ from fakes import FakeClock
 
 from omniroute.gateway.health import AccountHealth, Health
 from omniroute.gateway.retry import Rule, judge
+from omniroute.gateway.tokens import REAUTH
 
 
 def rule_of(status: int, message: str = "") -> Rule:
@@ -91,6 +92,21 @@ def test_connection_test_notes_failure_without_cooldown_and_success_clears() -> 
     health.tested("a", ok=True)
     assert health.view("a").test_status == "active"
     assert health.view("a").last_error is None
+
+
+def test_that_a_new_login_is_needed_is_not_hidden_by_the_refusal_of_the_old_token() -> None:
+    clock = FakeClock()
+    health = Health(clock)
+    health.tested("a", ok=False, message="Log in again", kind=REAUTH, source="oauth")
+    fail(health, 401)
+    view = health.view("a")
+    assert (view.test_status, view.last_error, view.last_error_type) == ("error", "Log in again", REAUTH)
+    assert (view.error_code, health.blocked_until("a", "m")) == ("401", clock.now + 120)
+    health.tested("a", ok=False, message="Log in again", kind=REAUTH, source="oauth")
+    assert health.view("a").error_code == "401", "the status of the calls that the cooldown refuses"
+    clock.advance(121)
+    fail(health, 500)
+    assert (health.view("a").last_error, health.view("a").test_status) == ("error 500", "unavailable")
 
 
 def test_clear_all_counts_the_troubled_and_lifts_locks() -> None:

@@ -97,7 +97,7 @@ def test_a_blocked_provider_makes_no_name_ambiguous_and_a_chain_decides_between_
         ("hear", SPEECH, 400, "Invalid speech model: hear. Use format: provider/model"),
         ("nobody/zzz", EMBEDDINGS, 400, "No credentials for embedding provider: nobody"),
         ("nobody/zzz", IMAGES, 400, "Invalid image model: nobody/zzz. Use format: provider/model"),
-        ("nobody/zzz", TRANSCRIPTIONS, 401, "No credentials for transcription provider: nobody"),
+        ("nobody/zzz", TRANSCRIPTIONS, 400, "Invalid transcription model: nobody/zzz. Use format: provider/model"),
         ("empty/lonely", EMBEDDINGS, 400, "No credentials for embedding provider: empty"),
         ("lonely", EMBEDDINGS, 400, "No credentials for embedding provider: empty"),
         ("mute/m", EMBEDDINGS, 400, "Invalid embedding model: mute/m. Provider 'mute' has no embedding endpoint"),

@@ -92,7 +92,7 @@ def test_an_unknown_prefix_has_no_credentials() -> None:
         resolve(build(), "zeta/m")
 
 
-@pytest.mark.parametrize("name", ["../etc", "a/..\\b", "a\nb", "a\x00", "x" * 513, "alpha/", "/m", "/"])
+@pytest.mark.parametrize("name", ["../etc", "a/..\\b", "a\nb", "a\x00", "a\x85", "x" * 513, "alpha/", "/m", "/"])
 def test_dangerous_names_and_halves_of_names_are_refused(name: str) -> None:
     with pytest.raises(OmniError, match="Invalid model format"):
         resolve(build(), name)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from data_plane import JSON, MODEL
 from fakes_exchange import FakeExchange
 from fakes_gateway import FakeGateway, exchange, fake_gateway, one_provider
@@ -10,6 +11,7 @@ from wires import ANTHROPIC, CHAT, Wire
 
 from omniroute.gateway import pipeline
 from omniroute.gateway.job import Line
+from omniroute.gateway.policies import Actions, Policy
 from omniroute.gateway.snapshot import GatewaySettings
 from omniroute.translate.thinking_budget import ThinkingRule
 
@@ -48,6 +50,23 @@ async def test_a_custom_budget_reaches_the_vendor_in_its_words() -> None:
         await ask(gateway, client, **more)
         assert sent(gateway)["thinking"] == {"type": "enabled", "budget_tokens": 2048}
         assert sent(gateway)["max_tokens"] > 2048
+
+
+@pytest.mark.parametrize(("cap", "thinks"), [(2000, True), (1000, False)])
+@pytest.mark.parametrize("client", [CHAT, ANTHROPIC], ids=repr)
+async def test_a_policys_limit_holds_for_the_owners_budget_too(client: Wire, cap: int, thinks: bool) -> None:
+    policy = Policy("p", "p", actions=Actions(max_tokens=cap))
+    rule = ThinkingRule("custom", budget=4096)
+    gateway = fake_gateway(
+        one_provider(ANTHROPIC, settings=GatewaySettings(thinking=rule), about={"models": {}}, policies=(policy,)),
+        (200, JSON, ANTHROPIC.whole),
+    )
+    more = {"reasoning_effort": "high"} if client is CHAT else {"thinking": {"type": "enabled", "budget_tokens": 9999}}
+    await ask(gateway, client, max_tokens=500, **more)
+    budget = sent(gateway).get("thinking", {}).get("budget_tokens", 0)
+    assert sent(gateway)["max_tokens"] <= cap
+    assert bool(budget) == thinks
+    assert budget < sent(gateway)["max_tokens"]
 
 
 async def test_models_not_known_to_think_are_left_alone() -> None:

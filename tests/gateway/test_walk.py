@@ -9,6 +9,7 @@ from fakes_gateway import FakeGateway, ask, failing, fake_gateway, good, one_pro
 from wires import ANTHROPIC, CHAT, SAID, WIRES, Wire, chat_message
 
 from omniroute.gateway.blame import blame
+from omniroute.gateway.health import AccountHealth
 from omniroute.gateway.snapshot import GatewaySettings, RateDefaults
 from omniroute.proto.transport import TransportError
 from omniroute.tasks import spawn
@@ -93,6 +94,15 @@ async def test_while_all_cool_the_wait_is_told(wire: Wire) -> None:
     assert gateway.records[1].attempts == 0
 
 
+@pytest.mark.parametrize("code", ["200", "204", "100", "99", "1000", "\u00b2", "x", ""])
+async def test_an_error_code_that_is_no_errors_status_is_not_sent(code: str) -> None:
+    """It can be set through the API, with an account's cooldown."""
+    gateway = fake_gateway(one_provider(CHAT))
+    state = AccountHealth(last_error="no", error_code=code, rate_limited_until=gateway.clock.time() + 60)
+    gateway.live.health.restore("c1", state)
+    assert (await ask(gateway, CHAT)).status == 503
+
+
 async def test_a_model_that_one_account_lacks_is_locked_there_only() -> None:
     gateway = fake_gateway(one_provider(CHAT, "a", "b"), failing(CHAT, 404), good(CHAT))
     assert (await ask(gateway, CHAT)).status == 200
@@ -160,7 +170,7 @@ async def test_after_so_many_failures_a_provider_is_left_alone_and_then_probed_b
     gateway.hands.advance(12.0)
     got = await ask(gateway, CHAT)
     assert (got.status, got.header(b"retry-after")) == (503, b"18")
-    assert CHAT.error_of(got.text)["message"] == "Provider up circuit breaker is open"
+    assert CHAT.error_of(got.text)["message"] == "Provider up circuit breaker is open (reset after 18s)"
     assert (len(gateway.upstream.sent), gateway.records[-1].attempts) == (5, 0)
     gateway.hands.advance(60.0)
     assert (await ask(gateway, CHAT)).status == 200
