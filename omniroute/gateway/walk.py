@@ -187,7 +187,8 @@ def _last_words(gateway: Gateway, blocked: accounts.Blocked, model: str) -> tupl
         status, reason = lock.status, lock.message
     else:
         state = health.view(blocked.account.id)
-        status = int(state.error_code) if _IS_ERROR.fullmatch(state.error_code or "") else 0
+        code = state.error_code or ""
+        status = int(code) if _IS_ERROR.fullmatch(code) else 0
         reason = state.last_error or ""
     return status or 503, reason or "temporarily unavailable (cooldown)"
 
