@@ -22,6 +22,7 @@ _log = logging.getLogger("omniroute.gateway")
 _BREAKING: Final = frozenset({500, 502, 503, 504, 529})  # statuses that concern the provider, not an account
 _NOT_HERE: Final = frozenset({403, 501})  # may mean that the model does not support the operation; not the account's fault
 _MONEY: Final = ("quota", "billing", "credit", "balance")
+_LAST_STATUS: Final = 599
 _LONGEST: Final = 16 * 1024  # characters of an error message that are kept; some vendors repeat the whole request in it
 _SECRET_LENGTH: Final = 8  # shorter ones ("ollama", "none") are words, not secrets
 
@@ -36,6 +37,8 @@ def upstream_failure(gateway: Gateway, wire: str, status: int, received: Headers
     """The failure in an error response in *wire*; ``retry_after`` is the wait that the response asks for, in seconds."""
     if status < 400:
         return Failure(502, f"The provider answered with a redirect ({status}), which is never followed")
+    if status > _LAST_STATUS:
+        status = 502  # an invalid status counts as a 5xx (RFC 9110 section 15)
     failure = FORMATS[wire].decode_error(status, body)
     failure.status, failure.wire, failure.headers = status, wire, render.answer_fields(received)
     failure.message = failure.message[:_LONGEST]

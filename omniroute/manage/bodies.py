@@ -8,6 +8,7 @@ error of a field except a value too big, in ``PATTERNS`` for a text that does no
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
@@ -51,7 +52,7 @@ def decode_if_sent(raw: bytes, kind: type[T]) -> T:
 def decode_object(raw: bytes) -> dict[str, Any]:
     """Decode the body as a JSON object without checking its members.  Raises :class:`Invalid`."""
     try:
-        value = orjson.loads(raw)
+        value = orjson.loads(raw.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError:
         raise Invalid(("body", "Invalid JSON body")) from None
     if not isinstance(value, dict):

@@ -20,6 +20,7 @@ from msgspec.structs import astuple, replace
 from .conversation import Citation, Media
 
 MOST_TOKENS: Final = 1 << 40
+CUT: Final = "The provider's stream ended before the answer was complete"  # the message of the ``Failure`` for that
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error", "other"]
 
@@ -125,11 +126,11 @@ class Usage(Struct, gc=False):
 
     def plausible(self) -> Usage:
         """Return these counts without the impossible ones: below zero, or too large for any column or price."""
-        for count in astuple(self):
-            if count is not None and not 0 <= count <= MOST_TOKENS:
-                counts = zip(self.__struct_fields__, astuple(self), strict=True)
-                return Usage(**{name: count for name, count in counts if count is not None and 0 <= count <= MOST_TOKENS})
-        return self
+        known = [*filter(None, astuple(self))]
+        if not known or (min(known) >= 0 and max(known) <= MOST_TOKENS):
+            return self
+        counts = zip(self.__struct_fields__, astuple(self), strict=True)
+        return Usage(**{name: count for name, count in counts if count is not None and 0 <= count <= MOST_TOKENS})
 
 
 def merged(known: Usage | None, later: Usage) -> Usage:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json  # noqa: TID251 - the one parser that reports repeated names, for bodies that may have some
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from copy import copy
 from typing import Any, Final, Protocol
@@ -63,6 +64,8 @@ def peek(body: bytes, types: msgspec.json.Decoder[Any]) -> Peek:
     except UnicodeDecodeError:
         raise _not_utf8(body) from None
     except msgspec.DecodeError:
+        if body.startswith(BOM_UTF8) and not body.startswith(2 * BOM_UTF8):
+            return peek(body.removeprefix(BOM_UTF8), types)  # some editors and shells write it (RFC 8259 section 8.1)
         raise OmniError("invalid_request", "Invalid JSON body", param="body") from None
     if not body.isascii() and not _is_utf8(body):
         raise _not_utf8(body)

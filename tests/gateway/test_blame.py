@@ -90,6 +90,11 @@ def test_words_without_end_are_cut_where_they_are_read_and_logged(caplog: pytest
     assert all(len(record.getMessage()) < 20_000 for record in caplog.records)
 
 
+def test_a_status_that_does_not_exist_counts_as_a_server_error() -> None:
+    gateway = fake_gateway(one_provider(CHAT))
+    assert upstream_failure(gateway, route_of(gateway).wire, 999, [], b"{}").status == 502
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirects_are_never_followed(status: int) -> None:
     gateway = fake_gateway(one_provider(CHAT))

@@ -22,6 +22,12 @@ def refused(body: bytes) -> OmniError:
     return caught.value
 
 
+def test_a_byte_order_mark_in_front_is_left_out() -> None:
+    found = peek(b'\xef\xbb\xbf{"model": "m"}', CHAT)
+    assert (found.model, found.raw) == ("m", b'{"model": "m"}')
+    assert refused(b"\xef\xbb\xbf" * 10_000 + b"{}").param == "body"
+
+
 def test_a_look_finds_model_and_mode() -> None:
     found = peek(b'{"model": "a/b", "stream": true, "stream_options": {"include_usage": true}}', CHAT)
     assert (found.model, found.stream, found.include_usage) == ("a/b", True, True)
