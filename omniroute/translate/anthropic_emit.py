@@ -13,6 +13,7 @@ from typing import Any, Final
 from ..errors import wire_words
 from .anthropic_answer import STATUS_OF_TYPE, WIRE, ToolUseIds, message_id, write_finish, write_usage
 from .events import (
+    CUT,
     BlockEnd,
     CitationDelta,
     Event,
@@ -37,7 +38,6 @@ from .text_frame import framed
 
 _NONE, _TEXT, _THINKING, _TOOL, _CUSTOM = range(5)
 _END: Final = b"}}\n\n"
-_CUT: Final = "The provider's stream ended before the answer was complete."
 _MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":'
 _TEXT_DELTA: Final = b'"text_delta","text":'
@@ -101,7 +101,7 @@ class Encoder(StreamEncoder):
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure, which every decoder gives: they were cut off."""
-        return self.fail(Failure(502, _CUT))
+        return self.fail(Failure(502, CUT))
 
     def fail(self, failure: Failure) -> bytes:
         """Write ``event: error`` alone: the open block is not stopped and no ``message_stop`` follows."""

@@ -127,6 +127,8 @@ class Blocks:
         own = [Raw(c.raw) for c in block.citations if c.wire == WIRE and c.raw is not None]
         if len(own) < len(block.citations):
             self._lost.add(Lost.CITATIONS)
+        if block.signature:
+            self._lost.add(Lost.THINKING_SIGNATURE)
         if own and out and isinstance(out[0], dict):
             out[0]["citations"] = own
         return out
@@ -145,6 +147,8 @@ class Blocks:
             self._lost.add(Lost.TOOL_ARGUMENTS)
         if call.namespace:
             self._lost.add(Lost.TOOL_NAMESPACE)
+        if call.signature:
+            self._lost.add(Lost.THINKING_SIGNATURE)
         name = self._names.sent(call.name, call.namespace)
         out: Json = {"type": "tool_use", "id": self._ids.new(call.id), "name": name, "input": Raw(text)}
         return cached(out, call.cache)

@@ -16,7 +16,7 @@ from .anthropic_answer import WIRE
 from .anthropic_history import NAME_LIMIT, Blocks, Json, Messages, cached
 from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool, system_and_turns
 from .emulation import TEXT_SCHEMA, effort_of, json_instruction
-from .fidelity import Losses, Lost, extra_names, refuse_state
+from .fidelity import Losses, Lost, lost_extras, refuse_state
 from .format import Rendered, Target
 from .jsonio import ANY, OBJECT, encode
 from .max_tokens import FEWEST_THOUGHTS
@@ -95,8 +95,11 @@ class _Request:
         body["messages"] = messages
         self._rest()
         self._extras()
-        self._limit_breakpoints()
-        return Rendered(encode(body), self.lost.names(), self.names.renamed)
+        raw = encode(body)
+        if raw.count(b'"cache_control"') > _BREAKPOINTS:
+            self._limit_breakpoints()
+            raw = encode(body)
+        return Rendered(raw, self.lost.names(), self.names.renamed)
 
     # -- tools
 
@@ -184,7 +187,7 @@ class _Request:
             pass
         elif self.own and wish.enabled is None:  # on this wire an effort alone does not switch thinking on
             self._effort(wish)
-        elif self._must_not_think(wish, messages, choice):
+        elif 0 < self.target.max_output <= FEWEST_THOUGHTS or self._must_not_think(wish, messages, choice):
             self.lost.add(Lost.REASONING)
         else:
             if self.adaptive:
@@ -287,7 +290,7 @@ class _Request:
             if name != "output_config":
                 self.body.setdefault(name, Raw(raw))
         if not self.own:
-            self.lost.update(extra_names(self.ask.extra))
+            self.lost.update(lost_extras(self.ask))
 
     def _limit_breakpoints(self) -> None:
         """Keep the last four cache breakpoints, which cover the most; the API accepts no more."""

@@ -143,6 +143,11 @@ class _Tool(_Cached):
     input_schema: Raw = ABSENT
     strict: bool | None = None
     defer_loading: bool | None = None
+    input_examples: Raw = ABSENT
+    allowed_callers: Raw = ABSENT
+
+    def extra(self) -> tuple[str, ...]:
+        return tuple(name for name in ("input_examples", "allowed_callers") if present(getattr(self, name)))
 
 
 class _ToolKind(Struct):
@@ -353,6 +358,7 @@ def _tool(raw: Raw, path: str) -> Tool:
         cache=tool.cache,
         wire=WIRE,
         raw=bytes(raw),
+        extra=tool.extra(),
     )
 
 

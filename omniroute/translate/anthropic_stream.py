@@ -26,6 +26,7 @@ from .anthropic_answer import (
     read_finish,
 )
 from .events import (
+    CUT,
     BlockEnd,
     CitationDelta,
     Event,
@@ -71,7 +72,6 @@ _decode: Final = msgspec.json.Decoder(_Event).decode
 _KNOWN_DELTAS: Final = frozenset({"text_delta", "thinking_delta", "signature_delta", "citations_delta", "input_json_delta"})
 HELD_BYTES: Final = 32 * 1024 * 1024  # for blocks gathered whole; no real answer is that long
 _TEXT: Final = b'"text":'
-_CUT: Final = "The provider's stream ended before the answer was complete."
 
 
 def _delta_type(event: dict[str, Raw]) -> str | None:
@@ -138,7 +138,7 @@ class Decoder(StreamDecoder):
     def eof(self) -> Sequence[Event]:
         if self._done:
             return ()
-        return self._led(self._finish() if self._stop else self._fail(Failure(502, _CUT)))
+        return self._led(self._finish() if self._stop else self._fail(Failure(502, CUT)))
 
     def _led(self, events: Sequence[Event]) -> Sequence[Event]:
         """Put a Start before the first events if the vendor sent none."""

@@ -122,6 +122,7 @@ class Collector:
                 namespace=event.namespace,
                 signature=event.signature,
                 item_id=event.item_id,
+                extra=event.extra,
             )
         )
 

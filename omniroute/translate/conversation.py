@@ -53,7 +53,7 @@ class Media(Struct):
     blocks: list[Block] | None = None  # documents made of blocks (Anthropic "content" source)
     name: str | None = None  # file name or title
     context: str | None = None  # a document's context note (Anthropic)
-    detail: str | None = None  # OpenAI image detail: low, high, auto
+    detail: str | None = None  # of images and documents (OpenAI): low, high, auto
     transcript: str | None = None  # of audio answers
     citations: bool = False  # the client wants the answer to cite this document
     cache: CacheHint | None = None
@@ -85,6 +85,7 @@ class ToolCall(Struct):
     namespace: str | None = None
     signature: str | None = None
     item_id: str | None = None  # OpenAI Responses item id, beside the call id
+    extra: bytes | None = None  # ``extra_content`` of an answer: Google's OpenAI chat endpoint wants it back
     cache: CacheHint | None = None
 
 
@@ -150,6 +151,7 @@ class Tool(Struct):
     group: str | None = None  # the description of the namespace
     placed: int | None = None  # declared in mid-conversation, after this many turns (Responses ``additional_tools``)
     found: bool = False
+    extra: tuple[str, ...] = ()  # names of members with no neutral meaning
 
 
 class ToolChoice(Struct, frozen=True):

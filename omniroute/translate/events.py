@@ -71,6 +71,7 @@ class ToolStart(Struct, gc=False):
     namespace: str | None = None
     signature: str | None = None
     item_id: str | None = None
+    extra: bytes | None = None
 
 
 class ToolArguments(Struct, gc=False):

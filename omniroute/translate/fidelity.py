@@ -9,7 +9,7 @@ Encoders use the names in :class:`Lost`, never literals; ``tests/translate/test_
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
@@ -83,7 +83,7 @@ class Lost(StrEnum):
     USER = "user"
     METADATA = "metadata"
     SERVICE_TIER = "service_tier"
-    EXTRA = "extra"  # top-level members that only their own wire knows; see extra_names
+    EXTRA = "extra"  # top-level members, and members of tools, that only their own wire knows; see extra_names
     MEDIA_OUTPUT = "media_output"
     PAUSE = "pause"  # the vendor paused the turn and waits for a request that continues it
 
@@ -128,6 +128,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_MESSAGES, "request", Lost.CACHE_CONTROL, "drop", "four breakpoints at most; the last four are kept"),
     Row(_MESSAGES, "request", Lost.CITATIONS, "drop", "citations of another vendor are not accepted in history"),
     Row(_MESSAGES, "request", Lost.THINKING, "drop", "thinking without a signature of this vendor is refused in history"),
+    Row(_MESSAGES, "request", Lost.THINKING_SIGNATURE, "drop", "texts and calls have no such member"),
     Row(_MESSAGES, "request", Lost.REASONING, "drop", "not with a prefill, a forced tool, or calls without thinking"),
     Row(_MESSAGES, "request", Lost.REFUSAL, "emulate", "sent as text"),
     Row(_MESSAGES, "request", Lost.SERVER_BLOCKS, "drop", "blocks of another vendor"),
@@ -183,6 +184,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_CHAT, "request", Lost.VIDEO_INPUT, "reject", "no video part"),
     Row(_CHAT, "request", Lost.DOCUMENTS, "reject", "documents by link have no part; texts and blocks are sent as text"),
     Row(_CHAT, "request", Lost.FILE_ID, "reject", "file ids belong to the vendor that gave them"),
+    Row(_CHAT, "request", Lost.IMAGE_DETAIL, "drop", "images have it, documents do not"),
     Row(_CHAT, "request", Lost.DOCUMENT_CITATIONS, "drop", "no such setting"),
     Row(_CHAT, "request", Lost.DOCUMENT_CONTEXT, "emulate", "sent as text before the document"),
     Row(_CHAT, "request", Lost.CACHE_CONTROL, "drop", "caching is automatic"),
@@ -196,6 +198,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_CHAT, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, the API refuses it otherwise"),
     Row(_CHAT, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result, the API refuses it otherwise"),
     Row(_CHAT, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_CHAT, "request", Lost.STRICT_TOOLS, "drop", "strict functions have no optional members"),
     Row(_CHAT, "request", Lost.DEFERRED_TOOLS, "drop", "all tools are loaded at once"),
     Row(_CHAT, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name"),
     Row(_CHAT, "request", Lost.MEDIA_OUTPUT, "drop", "answers in history are text"),
@@ -246,6 +249,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_RESPONSES, "request", Lost.ORPHAN_TOOL_RESULT, "emulate", "sent as user text, the API refuses it otherwise"),
     Row(_RESPONSES, "request", Lost.ORPHAN_TOOL_CALL, "emulate", "gets an empty result, the API refuses it otherwise"),
     Row(_RESPONSES, "request", Lost.SERVER_TOOLS, "drop", "tools that run at another vendor"),
+    Row(_RESPONSES, "request", Lost.STRICT_TOOLS, "drop", "strict functions have no optional members"),
     Row(_RESPONSES, "request", Lost.DEFERRED_TOOLS, "drop", "only together with this vendor's own tool search"),
     Row(_RESPONSES, "request", Lost.TOOL_NAMESPACE, "emulate", "joined to the name, except for requests of this wire"),
     Row(_RESPONSES, "request", Lost.TEMPERATURE, "drop", "some models refuse it"),
@@ -384,7 +388,7 @@ FIDELITY: Final[tuple[Row, ...]] = (
     Row(_OLLAMA, "answer", Lost.PAUSE, "emulate", "reported as stop"),
 )
 
-# members and items of a Responses request that refer to history kept by its vendor
+# members and items of a Responses request that refer to what its vendor keeps: history, a stored prompt
 STATE: Final = frozenset(("previous_response_id", "conversation", "prompt"))
 _THREAD: Final = "thread"  # member of an Anthropic request; one that continues a thread relies on history kept by the vendor
 THREAD_NOT_FOUND: Final = "thread_not_found"  # makes the vendor's SDK send the whole history in a new thread
@@ -395,9 +399,18 @@ _MOST_EXTRAS: Final = 16
 
 
 def extra_names(names: Iterable[str]) -> list[str]:
-    """Names of dropped top-level members for the header: ``extra.container``, or ``extra`` if a header cannot hold it."""
+    """Names of dropped members for the header: ``extra.container``, or ``extra`` if a header cannot hold it."""
     fit = [f"{Lost.EXTRA}.{name}" if _HEADER_SAFE.fullmatch(name) else str(Lost.EXTRA) for name in names]
     return list(dict.fromkeys(fit))[:_MOST_EXTRAS]
+
+
+def lost_extras(ask: Ask, kept: Collection[str] = ()) -> list[str]:
+    """Names of all that only the wire of *ask* knows: ``extra.container``, ``extra.tools.input_examples``.
+
+    *kept*: top-level members that are sent all the same.
+    """
+    top = [name for name in ask.extra if name not in kept]
+    return extra_names([*top, *(f"tools.{name}" for tool in ask.tools for name in tool.extra)])
 
 
 def lost_proof(redacted: bool) -> Lost:
@@ -412,13 +425,13 @@ def lost_ending(finish: Finish) -> list[Lost]:
 
 
 def refuse_state(ask: Ask, wire: str) -> None:
-    """Raise if *ask* relies on history that its own vendor keeps, which cannot be sent on *wire*."""
+    """Raise if *ask* relies on history or a prompt that its own vendor keeps, which cannot be sent on *wire*."""
     if ask.wire == _MESSAGES != wire and b'"previous_message_id"' in ask.extra.get(_THREAD, b""):
         message = "'thread' refers to history kept by another provider; the chosen model needs the whole conversation."
         raise OmniError("invalid_request", message, param=_THREAD, code=THREAD_NOT_FOUND)
     if ask.wire != _RESPONSES or wire == _RESPONSES:
         return
-    found = next((name for name in sorted(STATE) if name in ask.extra), None)
+    found = min(STATE & ask.extra.keys(), default=None)
     if found is None:
         blocks = (block for turn in ask.turns for block in turn.blocks if isinstance(block, Opaque))
         label = next((block.label for block in blocks if block.label in _STATE_ITEMS), None)
@@ -427,7 +440,10 @@ def refuse_state(ask: Ask, wire: str) -> None:
         found, what = "input", f"An item of type '{label}'"
     else:
         what = f"'{found}'"
-    message = f"{what} refers to history kept by another provider; the chosen model needs the whole conversation in 'input'."
+    kept, needed = "history kept by", "the whole conversation in 'input'"
+    if found == "prompt":
+        kept, needed = "a prompt stored at", "its text in 'instructions' or 'input'"
+    message = f"{what} refers to {kept} another provider; the chosen model needs {needed}."
     raise OmniError("invalid_request", message, param=found)
 
 

@@ -15,6 +15,7 @@ from msgspec import Raw
 from .collect import Answer
 from .conversation import Block, Citation, Media, Opaque, Refusal, Text, Thinking, ToolCall
 from .events import (
+    CUT,
     BlockEnd,
     CitationDelta,
     Event,
@@ -41,7 +42,6 @@ from .jsonio import compact, encode
 from .names import object_text
 from .text_frame import framed, unescape
 
-_CUT: Final = "The provider's stream ended before the answer was complete."
 _EMPTY: Final = [{"text": ""}]
 _DEFAULT_MIME: Final = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4", "document": "application/pdf"}
 
@@ -197,7 +197,7 @@ class Encoder(StreamEncoder):
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure: they were cut off."""
-        return self.fail(Failure(502, _CUT))
+        return self.fail(Failure(502, CUT))
 
     def fail(self, failure: Failure) -> bytes:
         if self._ended:

@@ -41,7 +41,8 @@ def camel(name: str) -> str:
 
 def fields(raw: Raw | bytes, path: str) -> dict[str, Raw]:
     """Return the members of an object of this wire under their camelCase names, without null ones."""
-    return {camel(name): value for name, value in members(raw, path).items()}
+    given = members(raw, path)
+    return {camel(name): value for name, value in given.items()} if "_" in "".join(given) else given
 
 
 def text_of(given: dict[str, Raw], name: str, path: str) -> str | None:
@@ -135,7 +136,9 @@ def read_parts(raw: Raw, path: str, streamed: _Streamed | None = None) -> list[B
     for place, part in enumerate(items(raw, path)):
         at = join(path, place)
         given = fields(part, at)
-        about = {} if "functionResponse" in given else {name: given.pop(name) for name in ABOUT if name in given}
+        about: dict[str, Raw] = {}
+        if not (ABOUT.isdisjoint(given) or "functionResponse" in given):
+            about = {name: given.pop(name) for name in list(given) if name in ABOUT}
         if about and not given:
             blocks.append(Opaque(WIRE, next(iter(about)), encode(about)))
             continue
@@ -157,14 +160,13 @@ def _part(given: dict[str, Raw], path: str, streamed: _Streamed) -> Block | None
         return _call(given["functionCall"], join(path, "functionCall"), signature, streamed)
     if "functionResponse" in given:
         return _result(given["functionResponse"], join(path, "functionResponse"))
-    if "inlineData" in given or "fileData" in given:
+    thought = "thought" in given and BOOL.read(given["thought"], join(path, "thought"))
+    if ("inlineData" in given or "fileData" in given) and not thought:
         return _media(given, path, signature)
     label = label_of(given)
     if label in ("", "text"):
         text = text_of(given, "text", path) or ""
-        if "thought" in given and BOOL.read(given["thought"], join(path, "thought")):
-            return Thinking(text, signature, wire=WIRE)
-        return Text(text, signature=signature)
+        return Thinking(text, signature, wire=WIRE) if thought else Text(text, signature=signature)
     return Opaque(WIRE, label, encode(given))
 
 

@@ -22,10 +22,21 @@ class _Web(Struct):
     text: str | None = None
 
 
+class _Image(Struct):
+    sourceUri: str | None = None  # the page that shows the image
+    title: str | None = None
+
+
 class _Source(Struct):
     web: _Web | None = None
     retrievedContext: _Web | None = None
     maps: _Web | None = None
+    image: _Image | None = None
+
+    def page(self) -> _Web:
+        if self.image is not None:
+            return _Web(self.image.sourceUri, self.image.title)
+        return self.web or self.retrievedContext or self.maps or _Web()
 
 
 class _Segment(Struct):
@@ -130,7 +141,7 @@ def _bytes(text: str) -> int:
 def _grounded(found: _Grounding | None) -> list[Citation]:
     if found is None:
         return []
-    sources = [source.web or source.retrievedContext or source.maps or _Web() for source in found.groundingChunks or ()]
+    sources = [source.page() for source in found.groundingChunks or ()]
     if not found.groundingSupports:
         return [Citation(source.uri, source.title, source.text, wire=WIRE) for source in sources]
     out: list[Citation] = []

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool, system_and_turns
 from .emulation import TEXT_SCHEMA, effort_of, json_instruction
-from .fidelity import Losses, Lost, extra_names, refuse_state
+from .fidelity import Losses, Lost, lost_extras, refuse_state
 from .format import Rendered, Target
 from .gemini_error import WIRE
 from .gemini_history import Contents, GeminiNames, Json, Written
@@ -266,4 +266,4 @@ class _Request:
             self.lost.add(name, lost)
         body |= self.extra
         if not self.own:
-            self.lost.update(extra_names(ask.extra))
+            self.lost.update(lost_extras(ask))

@@ -77,6 +77,7 @@ def _function(raw: Raw, path: str) -> Tool:
         _schema(given, "parametersJsonSchema", "parameters", path),
         wire=WIRE if rest else "",
         raw=encode(rest) if rest else None,
+        extra=tuple(rest),
     )
 
 

@@ -90,7 +90,7 @@ class _RawChunk(Struct):
 CHUNK: Final[Shape[Chunk]] = Shape(Chunk)
 _RAW_CHUNK: Final[Shape[_RawChunk]] = Shape(_RawChunk)
 # members that describe a part, beside its data
-ABOUT: Final = ("videoMetadata", "mediaResolution", "partMetadata")
+ABOUT: Final = frozenset({"videoMetadata", "mediaResolution", "partMetadata"})
 _DESCRIBES: Final = frozenset({"thought", "thoughtSignature", *ABOUT})
 # an object with one of these members is a response, even without candidates
 MARKS: Final = ("candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId")

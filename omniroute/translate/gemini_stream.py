@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from .events import (
+    CUT,
     BlockEnd,
     CitationDelta,
     Event,
@@ -51,7 +52,6 @@ from .usage import GeminiUsage, from_gemini
 _decode: Final = msgspec.json.Decoder(Chunk).decode
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING: Final = (b"", b"null")
-_CUT: Final = "The provider's stream ended before the answer was complete."
 
 
 class Decoder(StreamDecoder):
@@ -119,7 +119,7 @@ class Decoder(StreamDecoder):
         if self._usage is not None:
             out.append(from_gemini(self._usage))
         if self._finish is None and not self._whole:
-            out.append(Failure(502, _CUT))
+            out.append(Failure(502, CUT))
             return out
         finish = self._finish or Finish("stop")
         if self._called and finish.reason == "stop":
@@ -176,7 +176,7 @@ class Decoder(StreamDecoder):
             self._citations = candidate.citationMetadata
 
     def _part(self, part: Part, place: int, data: bytes, out: list[Event]) -> None:
-        """Emit any part but plain text.  A signature follows what it signs."""
+        """Emit any part but plain text.  A signature follows what it signs; images drafted while thinking are opaque."""
         signature = part.thoughtSignature
         if part.functionCall is not None:
             self._call(part.functionCall, signature, out)
@@ -189,9 +189,9 @@ class Decoder(StreamDecoder):
             if signature:
                 out.append(Signature(signature, wire=WIRE))
                 out.append(BlockEnd())
-        elif part.inlineData is not None:
+        elif part.inlineData is not None and not part.thought:
             out.append(MediaPart(media_of_blob(part.inlineData, signature)))
-        elif part.fileData is not None:
+        elif part.fileData is not None and not part.thought:
             out.append(MediaPart(media_of_file(part.fileData, signature)))
         else:
             self._opaque(place, data, signature, out)

@@ -18,6 +18,7 @@ from msgspec import Raw
 from .collect import Answer
 from .conversation import Media, Opaque, Refusal, Text, Thinking, ToolCall
 from .events import (
+    CUT,
     BlockEnd,
     CitationDelta,
     Event,
@@ -55,7 +56,6 @@ REASON: Final = {
     "other": "stop",
 }
 _OWN_WORDS: Final = frozenset(("load", "unload"))
-_CUT: Final = "The upstream's stream ended before the answer was complete"
 _DURATIONS: Final = {"total_duration": 0, "load_duration": 0}
 
 
@@ -218,7 +218,7 @@ class OllamaEncoder(StreamEncoder):
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure: they were cut off."""
-        return self.fail(Failure(502, _CUT))
+        return self.fail(Failure(502, CUT))
 
     def fail(self, failure: Failure) -> bytes:
         if self._ended:

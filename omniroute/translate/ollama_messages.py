@@ -72,6 +72,7 @@ class Messages:
             if isinstance(block, Text):
                 self.lost.add(Lost.CACHE_CONTROL, block.cache is not None)
                 self.lost.add(Lost.CITATIONS, bool(block.citations))
+                self.lost.add(Lost.THINKING_SIGNATURE, bool(block.signature))
                 texts.append(block.text)
             elif isinstance(block, Refusal):
                 self.lost.add(Lost.REFUSAL)
@@ -84,12 +85,12 @@ class Messages:
 
     def _media(self, media: Media, texts: list[str], images: list[str]) -> None:
         self.lost.add(Lost.CACHE_CONTROL, media.cache is not None)
+        self.lost.add(Lost.IMAGE_DETAIL, media.detail not in (None, "", "auto"))
         if media.file_id is not None:
             raise reject(WIRE, Lost.FILE_ID, "messages")
         if media.kind == "document":
             self._document(media, texts, images)
         elif media.kind == "image":
-            self.lost.add(Lost.IMAGE_DETAIL, media.detail is not None)
             if media.data is None:
                 raise reject(WIRE, Lost.IMAGE_URL, "messages")
             images.append(media.data)
@@ -133,6 +134,7 @@ class Messages:
                 images += [block.data] if held and block.data else []
                 content += [Text(block.transcript)] if block.transcript else []
                 self.lost.add(Lost.MEDIA_OUTPUT, not held)
+                self.lost.add(Lost.THINKING_SIGNATURE, bool(block.signature))
             elif isinstance(block, Opaque):
                 self.lost.add(Lost.SERVER_BLOCKS)
             else:
@@ -151,6 +153,7 @@ class Messages:
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         self.lost.add(Lost.TOOL_NAMESPACE, bool(call.namespace))
+        self.lost.add(Lost.THINKING_SIGNATURE, bool(call.signature))
         arguments, wrapped = object_text(call.arguments, call.kind)
         self.lost.add(Lost.TOOL_ARGUMENTS, wrapped)
         name = self.called[call.id] = flat(call.name, call.namespace)

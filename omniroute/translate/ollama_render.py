@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from .conversation import Ask, Reasoning, ResponseFormat, Tool, ToolChoice
 from .emulation import TEXT_SCHEMA, effort_of
-from .fidelity import Losses, Lost, extra_names, refuse_state
+from .fidelity import Losses, Lost, extra_names, lost_extras, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
 from .names import chosen, flat
@@ -140,11 +140,10 @@ class _Request:
             self.lost.add(name, bool(said))
 
     def _extras(self, body: dict[str, Any]) -> None:
-        extra = self.ask.extra
         if not self.own:
-            self.lost.update(extra_names(extra))
+            self.lost.update(lost_extras(self.ask))
             return
-        for name, value in extra.items():
+        for name, value in self.ask.extra.items():
             if name.startswith(_OPTION):
                 self.options[name.removeprefix(_OPTION)] = Raw(value)
             elif self.ask.wire == GENERATE and name in GENERATE_ONLY:

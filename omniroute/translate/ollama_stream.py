@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from .conversation import Media
 from .events import (
+    CUT,
     Event,
     Failure,
     Finish,
@@ -34,7 +35,6 @@ from .ollama_time import unix_of
 from .usage import from_ollama
 
 FINISH: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
-_CUT: Final = "The upstream's stream ended before the answer was complete"
 _NOTHING: Final = (b"", b"null", b'""')
 
 
@@ -76,7 +76,7 @@ class OllamaDecoder(StreamDecoder):
             return ()
         self._ended = True
         start: list[Event] = [] if self._started else [Start()]
-        return [*start, Failure(502, _CUT)]
+        return [*start, Failure(502, CUT)]
 
     def _begin(self, line: Line, out: list[Event]) -> None:
         self._started = True

@@ -17,6 +17,7 @@ from msgspec import Raw
 from .collect import Answer
 from .conversation import Citation, Media, Opaque, Refusal, Text, Thinking, ToolCall
 from .events import (
+    CUT,
     BlockEnd,
     CitationDelta,
     Event,
@@ -55,7 +56,6 @@ REASON: Final[dict[FinishReason, str]] = {
     "other": "stop",
 }
 _DONE: Final = b"data: [DONE]\n\n"
-_CUT: Final = "The upstream's stream ended before the answer was complete"
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
@@ -148,7 +148,8 @@ class _Message:
         name = self.names.get(call.name, call.name)
         if call.kind == "custom":
             return {"id": id_, "type": "custom", "custom": {"name": name, "input": call.arguments}}
-        return {"id": id_, "type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
+        written = {"id": id_, "type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
+        return written if call.extra is None else written | {"extra_content": Raw(compact(call.extra))}
 
     def object(self) -> dict[str, Any]:
         text = "".join(self.texts)
@@ -232,7 +233,7 @@ class ChatEncoder(StreamEncoder):
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure: they were cut off."""
-        return self.fail(Failure(502, _CUT))
+        return self.fail(Failure(502, CUT))
 
     def fail(self, failure: Failure) -> bytes:
         if self._ended:
@@ -297,6 +298,8 @@ class ChatEncoder(StreamEncoder):
             "input" if self._custom else "arguments": "",
         }
         call = {"index": index, "id": self._ids.next(event.id), "type": kind, kind: body}
+        if event.extra is not None:
+            call["extra_content"] = Raw(compact(event.extra))
         out = before + self._delta(b'"tool_calls":' + encode([call]))
         self._bare = True
         return out

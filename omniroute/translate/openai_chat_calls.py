@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from .events import CitationDelta, Event, RefusalDelta, Start, TextDelta, ThinkingDelta, ToolArguments, ToolStart
 from .format import BadAnswer
-from .jsonio import encode, is_json
+from .jsonio import ABSENT, check_text, encode, is_json
 from .openai_chat_shapes import CallDelta, Function
 
 HELD_CHARACTERS: Final = 32 * 1024 * 1024  # limit for the arguments and audio of one answer; no real one is that long
@@ -32,6 +32,7 @@ class _Call(Struct):
     parts: list[str] = field(default_factory=list)
     state: Literal["new", "waiting", "open", "closed"] = "new"
     checks: int = 0
+    extra: bytes | None = None
 
     def complete(self) -> bool:
         """Whether the arguments are a whole JSON value.  The number of checks is bounded, since each costs their length."""
@@ -110,7 +111,11 @@ class Row:
         known = self._calls.get(key)
         if known is not None and function.name and self._another(known, delta.id, function):
             del self._calls[key]  # some vendors give every call the index 0
-        self._arguments(self._call_at(key, delta.id or ""), function.name, function, out)
+        call = self._call_at(key, delta.id or "")
+        if delta.extra_content is not ABSENT:
+            call.extra = bytes(delta.extra_content)
+            check_text(call.extra)
+        self._arguments(call, function.name, function, out)
 
     def _another(self, known: _Call, id_: str | None, function: Function) -> bool:
         """Whether a named delta with the key of *known* begins another call; some vendors repeat the name in every delta."""
@@ -167,7 +172,7 @@ class Row:
     def _emit(self, call: _Call, out: list[Event]) -> None:
         self.text_open = False
         call.state, self.called = "open", True
-        out.append(ToolStart(self._unique_id(call), call.name, call.kind))
+        out.append(ToolStart(self._unique_id(call), call.name, call.kind, extra=call.extra))
         if call.parts:
             out.append(ToolArguments("".join(call.parts)))
 

@@ -64,6 +64,7 @@ class _Part(Struct):
     document_name: str | None = None
     thinking: Raw = ABSENT
     cache_control: Raw = ABSENT
+    prompt_cache_breakpoint: Raw = ABSENT  # OpenAI's own mark, of newer models
 
 
 class _Url(Struct):
@@ -101,14 +102,13 @@ def cache_hint(raw: Raw) -> CacheHint | None:
 
 
 def _text(part: _Part, path: str) -> Block | None:
-    return Text(STRING.read(part.text, join(path, "text")), cache_hint(part.cache_control))
+    return Text(STRING.read(part.text, join(path, "text")))
 
 
 def _image(part: _Part, path: str) -> Block | None:
     where = _URL.read(part.image_url, join(path, "image_url"))
     media = media_of_url("image", where if isinstance(where, str) else where.url)
     media.detail = None if isinstance(where, str) else where.detail
-    media.cache = cache_hint(part.cache_control)
     return media
 
 
@@ -130,7 +130,6 @@ def _file(part: _Part, path: str) -> Block | None:
         return Media("document", file_id=file.file_id, name=file.filename) if file.file_id else None
     media = document_of(file.file_data)
     media.name = file.filename
-    media.cache = cache_hint(part.cache_control)
     return media
 
 
@@ -138,7 +137,6 @@ def _document_url(part: _Part, path: str) -> Block | None:
     """Read Mistral's document part: a link or a ``data:`` URL."""
     media = media_of_url("document", STRING.read(part.document_url, join(path, "document_url")))
     media.name = part.document_name
-    media.cache = cache_hint(part.cache_control)
     return media
 
 
@@ -186,6 +184,9 @@ def _block(raw: Raw, path: str) -> Block:
     if not present(getattr(part, member)):
         raise missing(join(path, member))
     block = read(part, path) or Opaque(WIRE, part.type or "part", data)
+    marked = part.cache_control is not ABSENT or part.prompt_cache_breakpoint is not ABSENT
+    if marked and isinstance(block, Text | Media):
+        block.cache = cache_hint(part.cache_control) or cache_hint(part.prompt_cache_breakpoint)
     if isinstance(block, Media) and part.type == "document_url":
         block.raw = data
     return block

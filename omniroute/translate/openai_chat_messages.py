@@ -74,12 +74,17 @@ class Messages:
     def _system(self, blocks: list[Block], name: str | None) -> None:
         """Add a system message, always as plain text: few vendors accept a list here."""
         role = "developer" if "developer_role" in self.quirks else "system"
+        if len(blocks) == 1 and (text := _plain(blocks[0])) is not None:
+            self._message(role, text, name)
+            return
         parts = self._parts(blocks)
         self._message(role, self._joined(parts) if not _cached(parts) else parts, name)
 
     # -- content
 
     def _content(self, blocks: list[Block]) -> str | list[_Part]:
+        if len(blocks) == 1 and (text := _plain(blocks[0])) is not None:
+            return text
         parts = self._parts(blocks)
         if not parts:
             return ""
@@ -96,6 +101,8 @@ class Messages:
         if isinstance(block, Text):
             if block.citations:
                 self.lost.add(Lost.CITATIONS)
+            if block.signature:
+                self.lost.add(Lost.THINKING_SIGNATURE)
             return [self._hinted({"type": "text", "text": block.text}, block.cache)]
         if isinstance(block, Media):
             return self._media(block)
@@ -137,6 +144,8 @@ class Messages:
         if media.raw is not None and self.own:
             return [Raw(media.raw)]
         before: list[_Part] = []
+        if media.detail and media.detail != "auto":
+            self.lost.add(Lost.IMAGE_DETAIL)
         if media.citations:
             self.lost.add(Lost.DOCUMENT_CITATIONS)
         if media.context:
@@ -200,6 +209,8 @@ class Messages:
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         name = self.names.sent(call.name, call.namespace)
+        if call.signature:
+            self.lost.add(Lost.THINKING_SIGNATURE)
         if call.kind == "custom" and self.native_custom:
             return {"id": call.id, "type": "custom", "custom": {"name": name, "input": call.arguments}}
         arguments = encode({"input": call.arguments}).decode() if call.kind == "custom" else call.arguments or "{}"
@@ -235,6 +246,13 @@ class Messages:
         elif _cached(parts):
             return parts, followed
         return text or (FOLLOWED if followed else ""), followed
+
+
+def _plain(block: Block) -> str | None:
+    """The text of a block that is nothing but a text."""
+    if type(block) is not Text or block.cache is not None or block.citations or block.signature:
+        return None
+    return block.text
 
 
 def _cached(parts: list[_Part]) -> bool:

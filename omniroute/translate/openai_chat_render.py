@@ -16,14 +16,14 @@ from msgspec import Raw
 
 from .conversation import NO_SAMPLING, Ask, Reasoning, ResponseFormat, Sampling, Tool, ToolChoice
 from .emulation import TEXT_SCHEMA
-from .fidelity import Losses, Lost, extra_names, refuse_state
+from .fidelity import Losses, Lost, lost_extras, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
 from .names import Names, chosen, tools_by_name
 from .openai_chat_error import OPENAI_WIRES, WIRE
 from .openai_chat_messages import Messages
 from .openai_chat_request import DIALECTS, EFFORT
-from .openai_settings import effort_for, forget_sampling, user_id, write_metadata
+from .openai_settings import accepts_strictly, effort_for, forget_sampling, user_id, write_metadata
 from .schema import with_properties
 
 NAME_LIMIT: Final = 64
@@ -115,7 +115,9 @@ class _Request:
         schema = Raw(tool.schema) if self.own and tool.schema is not None else with_properties(tool.schema)
         function["parameters"] = TEXT_SCHEMA if tool.kind == "custom" else schema
         if tool.strict is not None:
-            function["strict"] = tool.strict
+            held = not tool.strict or self.ask.wire in OPENAI_WIRES or accepts_strictly(tool.schema)
+            self.lost.add(Lost.STRICT_TOOLS, not held)
+            function["strict"] = tool.strict and held
         return {"type": "function", "function": function}
 
     def _choice(self, choice: ToolChoice) -> str | dict[str, Any]:
@@ -215,7 +217,7 @@ class _Request:
         if self.own:
             body |= {name: Raw(value) for name, value in ask.extra.items()}
         else:
-            self.lost.update(extra_names(ask.extra))
+            self.lost.update(lost_extras(ask))
 
 
 def _response_format(shape: ResponseFormat) -> dict[str, Any]:

@@ -326,11 +326,9 @@ def decode_request(body: bytes) -> Ask:
         raise missing("messages")
     for name in [name for name in given if name in _PLAIN]:
         _PLAIN[name](ask, given.pop(name))
-    for name, read in _SPECIAL.items():
-        if name in given:
-            read(ask, given.pop(name))
-    for name in DIALECTS:
-        if name in given:
-            _thought(ask, name, given.pop(name))
+    for name in [name for name in _SPECIAL if name in given]:  # in this order
+        _SPECIAL[name](ask, given.pop(name))
+    for name in [name for name in DIALECTS if name in given]:
+        _thought(ask, name, given.pop(name))
     ask.extra |= {name: bytes(raw) for name, raw in given.items()}
     return ask

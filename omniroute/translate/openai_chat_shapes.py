@@ -33,6 +33,7 @@ class CallDelta(Struct, gc=False):
     id: str | None = None
     function: Function | None = None
     custom: Custom | None = None
+    extra_content: Raw = ABSENT
 
 
 class ImageUrl(Struct, gc=False):
@@ -79,6 +80,16 @@ class UrlCitation(Struct, gc=False):
     end_index: int | None = None
 
 
+class Google(Struct, gc=False):
+    thought: bool | None = None
+
+
+class Extra(Struct, gc=False):
+    """``extra_content``: Google marks each piece of thinking with it, which is otherwise sent as ``content``."""
+
+    google: Google | None = None
+
+
 class Delta(Struct, gc=False):
     """``delta`` of a chunk, or ``message`` of a whole answer."""
 
@@ -94,6 +105,7 @@ class Delta(Struct, gc=False):
     audio: Audio | None = None
     reasoning_text: str | None = None  # GitHub Copilot
     thinking: str | None = None
+    extra_content: Extra | None = None
 
     def calls(self) -> Sequence[CallDelta]:
         """The tool calls."""
@@ -132,12 +144,16 @@ class Chunk(Struct, gc=False):
     x_groq: VendorUsage | None = None
     citations: Raw = ABSENT  # Perplexity, xAI: links, in the order of the numbers in the text
     search_results: Raw = ABSENT  # Perplexity: the same with titles
+    web_search: Raw = ABSENT  # GLM
+    references: Raw = ABSENT  # Volcengine Ark
+    search_info: Raw = ABSENT  # Qwen, Hunyuan: an object that holds ``search_results``
     detail: Raw = ABSENT  # only in error bodies
     message: Raw = ABSENT
     base_resp: Raw = ABSENT  # MiniMax: a success status beside an answer, the error if there is no answer
     object: str | None = None
 
 
+UNFINISHED: Final = (None, "", "null")  # finish reasons before the end; some vendors write the last one
 _decode: Final = msgspec.json.Decoder(Chunk).decode
 _decode_any: Final = msgspec.json.Decoder().decode
 _MENDS: Final = 16
@@ -178,14 +194,16 @@ def plain_text(chunk: Chunk) -> str:
         return ""
     choice = choices[0]
     delta = choice.delta
-    if delta is None or choice.index or choice.finish_reason or choice.logprobs is not None:
+    if delta is None or choice.index or choice.finish_reason not in UNFINISHED or choice.logprobs is not None:
         return ""
     text = delta.content
     if type(text) is not str or delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.reasoning_details:
         return ""
     if delta.refusal or delta.function_call is not None or delta.annotations or delta.images or delta.audio is not None:
         return ""
-    if delta.reasoning_text or delta.thinking:
+    if delta.reasoning_text or delta.thinking or delta.extra_content is not None:
+        return ""
+    if chunk.web_search is not ABSENT or chunk.references is not ABSENT or chunk.search_info is not ABSENT:
         return ""
     return text
 

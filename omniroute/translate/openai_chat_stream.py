@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from .conversation import Citation, Media
 from .events import (
+    CUT,
     CitationDelta,
     Event,
     Failure,
@@ -33,6 +34,7 @@ from .jsonio import ABSENT, Shape, check_text
 from .openai_chat_calls import Row
 from .openai_chat_error import WIRE, decode_error
 from .openai_chat_shapes import (
+    UNFINISHED,
     Choice,
     Chunk,
     Delta,
@@ -46,6 +48,7 @@ from .openai_chat_shapes import (
 )
 from .openai_media import media_of_url
 from .text_frame import TextFrame, frame_of
+from .think import ThinkSplitter
 from .usage import from_chat
 
 FINISH: Final[dict[str, FinishReason]] = {
@@ -56,6 +59,8 @@ FINISH: Final[dict[str, FinishReason]] = {
     "content_filter": "content_filter",
     # other vendors' words
     "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
     "end_turn": "stop",
     "max_tokens": "length",
     "model_length": "length",
@@ -68,7 +73,6 @@ FINISH: Final[dict[str, FinishReason]] = {
 _CONTENT: Final = b'"content":'
 _NOTHING: Final = (b"", b"null", b'""')
 _FRAMES: Final = 4  # attempts to find a stream's frame: some vendors put something new into every chunk
-CUT: Final = "The upstream's stream ended before the answer was complete"
 
 
 def _finish_of(word: str) -> Finish:
@@ -86,6 +90,19 @@ class _FlatCitation(UrlCitation, gc=False):
 
 _ANNOTATION: Final[Shape[_FlatCitation]] = Shape(_FlatCitation)
 _SOURCES: Final[Shape[list[str | UrlCitation]]] = Shape(list[str | UrlCitation])
+
+
+class _Source(Struct, gc=False):
+    url: str | None = None
+    link: str | None = None
+    title: str | None = None
+
+
+class _Found(Struct, gc=False):
+    search_results: list[_Source] | None = None
+
+
+_FOUND: Final[Shape[list[_Source] | _Found]] = Shape(list[_Source] | _Found)
 
 
 class ChatDecoder(StreamDecoder):
@@ -107,7 +124,9 @@ class ChatDecoder(StreamDecoder):
         self._frame: TextFrame | None = None
         self._frames = _FRAMES
         self._links = self._results = ABSENT  # the sources beside the choices, as last received
+        self._found: dict[str | None, str | None] = {}  # more sources: link -> title
         self._annotated: set[str | None] = set()
+        self._marked: ThinkSplitter | None = None  # in text that is marked as thinking, up to the end of that
         self._audio: list[str] = []
         self._transcript: list[str] = []
 
@@ -121,7 +140,7 @@ class ChatDecoder(StreamDecoder):
         if self._frame is not None and not name and (text := self._frame.text(data)) and self._row.clear:
             return self._piece(text)
         chunk = read_chunk(data)
-        if self._started and not name and (text := plain_text(chunk)) and self._row.clear:
+        if self._started and not name and self._marked is None and (text := plain_text(chunk)) and self._row.clear:
             if self._frames:
                 self._frames -= 1
                 self._frame = frame_of(data, _CONTENT, text) or self._frame
@@ -158,6 +177,8 @@ class ChatDecoder(StreamDecoder):
         self._ended = True
         out: list[Event] = []
         self._begin(out)
+        if self._marked is not None:
+            self._put_marked(self._marked.feed([Finish("stop")])[:-1], not self._marked.tagged(), out)
         if self._failure is None and not self._complete():
             self._failure = Failure(502, CUT, wire="")
         self._row.flush(out)
@@ -165,7 +186,7 @@ class ChatDecoder(StreamDecoder):
             out.append(
                 MediaPart(Media("audio", data="".join(self._audio) or None, transcript="".join(self._transcript) or None))
             )
-        if self._row.text_open and not (self._links is ABSENT is self._results):
+        if self._row.text_open and (self._found or not (self._links is ABSENT is self._results)):
             self._sources(out)
         out += self._vendor_usage
         out.append(self._failure or self._reason())
@@ -205,6 +226,8 @@ class ChatDecoder(StreamDecoder):
             self._links = chunk.citations
         if chunk.search_results is not ABSENT:
             self._results = chunk.search_results
+        if chunk.web_search is not ABSENT or chunk.references is not ABSENT or chunk.search_info is not ABSENT:
+            self._find(chunk)
         if chunk.usage is not None:
             self._begin(out)
             out.append(from_chat(chunk.usage))
@@ -240,19 +263,25 @@ class ChatDecoder(StreamDecoder):
             elif text := delta.reasoning_text or delta.thinking:
                 self._row.put(ThinkingDelta(text), out)
             if content:
-                if isinstance(content, str):
+                if isinstance(content, str) and (self._marked is not None or delta.extra_content is not None):
+                    self._mark(content, choice, out)
+                elif isinstance(content, str):
                     self._text(content, choice.logprobs, out)
                 else:
                     self._parts(content, out)
-            elif choice.logprobs is not None and self._row.text_open:
+            elif choice.logprobs is not None and (self._row.text_open or self._begins(content, len(out) > before)):
                 self._text("", choice.logprobs, out)
             if delta.tool_calls:
                 for position, call in enumerate(delta.calls()):
                     self._row.call(call, position, out)
             self._rest(delta, out)
             self._told = self._told or len(out) > before
-        if choice.finish_reason and self._finish is None:
+        if choice.finish_reason and self._finish is None and choice.finish_reason not in UNFINISHED:
             self._end(choice, choice.finish_reason)
+
+    def _begins(self, content: object, more: bool) -> bool:
+        """Whether an empty piece begins the text: the first token can be a part of a character, which has no text yet."""
+        return content == "" and not (self._told or more)
 
     def _end(self, choice: Choice, word: str) -> None:
         """Note the finish reason and what some vendors put beside it: the usage, or the error."""
@@ -271,6 +300,29 @@ class ChatDecoder(StreamDecoder):
             out.append(TextDelta(text))
         elif text or _array(logprobs):
             out.append(TextDelta(text, _array(logprobs)))
+
+    def _mark(self, text: str, choice: Choice, out: list[Event]) -> None:
+        """Add text of Google's, which is thinking if it is marked so, or else stands between tags that begin in marked text.
+
+        The closing tag comes with the answer's first text, which has no mark.
+        """
+        delta = choice.delta
+        google = delta.extra_content.google if delta is not None and delta.extra_content is not None else None
+        marked = google is not None and bool(google.thought)
+        if marked and (self._marked is None or not self._marked.inside()):
+            self._marked = ThinkSplitter()
+            self._frame, self._frames = None, _FRAMES  # the answer's first text can look like any, but for the closing tag
+        if self._marked is None:
+            self._text(text, choice.logprobs, out)
+            return
+        events = self._marked.feed([TextDelta(text, _array(choice.logprobs))])
+        self._put_marked(events, marked and not self._marked.tagged(), out)
+        if not marked and self._marked.over():
+            self._marked = None
+
+    def _put_marked(self, events: Sequence[Event], thinking: bool, out: list[Event]) -> None:
+        for event in events:
+            self._row.put(ThinkingDelta(event.text) if thinking and isinstance(event, TextDelta) else event, out)
 
     def _reasoning(self, delta: Delta, out: list[Event]) -> None:
         details = delta.reasoning_details or ()
@@ -328,11 +380,21 @@ class ChatDecoder(StreamDecoder):
         citation = Citation(at.url, at.title, at.content, at.start_index, at.end_index, WIRE, bytes(raw))
         self._row.put(CitationDelta(citation), out)
 
+    def _find(self, chunk: Chunk) -> None:
+        """Note the sources beside the choices that are not repeated in each chunk."""
+        for raw in (chunk.web_search, chunk.references, chunk.search_info):
+            listed = _FOUND.get(raw) if raw is not ABSENT else None
+            for source in (listed.search_results if isinstance(listed, _Found) else listed) or ():
+                if url := source.url or source.link:
+                    self._found.setdefault(url, source.title)
+
     def _sources(self, out: list[Event]) -> None:
         """What a search service lists beside its answer, and does not annotate in it."""
         listed = _SOURCES.get(self._links) or (), _SOURCES.get(self._results) or ()
-        titles = {source.url: source.title for sources in listed for source in sources if isinstance(source, UrlCitation)}
+        titles = dict(self._found)
+        titles |= {source.url: source.title for sources in listed for source in sources if isinstance(source, UrlCitation)}
         urls = [source if isinstance(source, str) else source.url for source in listed[0] or listed[1]]
+        urls += [url for url in self._found if url not in urls]
         out += [CitationDelta(Citation(url, titles.get(url))) for url in urls if url and url not in self._annotated]
 
 
@@ -358,7 +420,10 @@ def decode_answer(body: bytes) -> list[Event]:
     number = 0
     for choice in chunk.choices or ():
         choice.delta = choice.message or choice.delta  # some vendor puts an empty delta beside the message
-        for call in choice.delta.calls() if choice.delta is not None else ():
+        if choice.delta is None:
+            continue
+        choice.delta.extra_content = None  # one mark for all of the text, of which only a part may be thinking
+        for call in choice.delta.calls():
             call.index, number = number, number + 1  # each call is whole, even if it shares its index or id with another
     decoder = ChatDecoder()
     events = decoder.fail(chunk, data) if _is_error(chunk) else decoder.take(chunk)

@@ -17,6 +17,7 @@ from . import openai_responses_events as say
 from .collect import Answer
 from .conversation import Block, Media, Opaque, Refusal, Text, Thinking, ToolCall
 from .events import (
+    CUT,
     BlockEnd,
     CitationDelta,
     Event,
@@ -56,9 +57,6 @@ from .openai_responses_items import (
     tokens_of,
 )
 from .text_frame import escape, unescape
-
-_CUT: Final = "The upstream's stream ended before the answer was complete"
-
 
 # -- whole answers
 
@@ -214,7 +212,7 @@ class ResponsesEncoder(StreamEncoder):
 
     def eof(self) -> bytes:
         """Report an error if the events stopped without Finish or Failure: they were cut off."""
-        return self.fail(Failure(502, _CUT))
+        return self.fail(Failure(502, CUT))
 
     def fail(self, failure: Failure) -> bytes:
         if self._ended:

@@ -11,7 +11,21 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from .conversation import Ask, Block, Citation, Media, Opaque, Refusal, Text, Thinking, Tool, ToolCall, ToolResult, Turn
+from .conversation import (
+    Ask,
+    Block,
+    CacheHint,
+    Citation,
+    Media,
+    Opaque,
+    Refusal,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 from .jsonio import ABSENT, STRING, STRING_OR_ITEMS, Shape, bad, join, missing, present
 from .names import flat
 from .openai_media import document_of, media_of_url
@@ -81,6 +95,7 @@ class _Part(Struct):
     file_url: str | None = None
     filename: str | None = None
     input_audio: _Sound | None = None
+    prompt_cache_breakpoint: Raw = ABSENT
 
 
 class _Url(Struct):
@@ -137,6 +152,7 @@ def _file(part: _Part, path: str) -> Block | None:
     else:
         return None
     media.name = part.filename
+    media.detail = part.detail
     return media
 
 
@@ -174,6 +190,9 @@ def _block(raw: Raw, path: str) -> Block:
     part = _PART.read(raw, path)
     read = _PARTS.get(part.type or "")
     block = read(part, path) if read is not None else None
+    mark = part.prompt_cache_breakpoint
+    if mark is not ABSENT and present(mark) and isinstance(block, Text | Media):
+        block.cache = CacheHint()
     return block or Opaque(WIRE, part.type or "part", bytes(raw))
 
 

@@ -145,6 +145,8 @@ class Input:
             file["file_url"] = media.url
         else:
             file |= {"filename": media.name or "document.pdf", "file_data": url_of_media(media)}
+        if media.detail:
+            file["detail"] = media.detail
         return [*before, file]
 
     # -- the assistant's items
@@ -171,6 +173,8 @@ class Input:
         own = [Raw(c.raw) for c in block.citations if c.wire == WIRE and c.raw is not None]
         if len(own) < len(block.citations):
             self.lost.add(Lost.CITATIONS)
+        if block.signature:
+            self.lost.add(Lost.THINKING_SIGNATURE)
         if own:
             self._message({"type": "output_text", "text": block.text, "annotations": own})
         elif block.text or self.own:
@@ -201,6 +205,8 @@ class Input:
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         self._uncached("", call.cache)
+        if call.signature:
+            self.lost.add(Lost.THINKING_SIGNATURE)
         if call.kind == "search" and self.own:
             named = {"id": call.item_id} if call.item_id else {}
             return {"type": "tool_search_call", **named, "call_id": call.id, **_SEARCHED, "arguments": _raw(call.arguments)}

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from .conversation import Ask, Reasoning, ResponseFormat, Sampling, Tool
-from .fidelity import Losses, Lost, extra_names, refuse_state
+from .fidelity import Losses, Lost, lost_extras, refuse_state
 from .format import Rendered, Target
 from .jsonio import encode
 from .names import Names
@@ -22,7 +22,7 @@ from .openai_responses_error import WIRE
 from .openai_responses_input import Input
 from .openai_responses_request import LOGPROBS
 from .openai_responses_tools import NAME_LIMIT, write_choice, write_tools
-from .openai_settings import effort_for, forget_sampling, user_id, write_metadata
+from .openai_settings import accepts_strictly, effort_for, forget_sampling, user_id, write_metadata
 
 _LEAST_OUTPUT: Final = 16  # tokens; the API refuses less
 _TIERS: Final = frozenset(("auto", "default", "flex", "priority", "scale"))
@@ -96,9 +96,7 @@ class _Request:
     def _tools(self) -> None:
         ask = self.ask
         tools = [tool for tool in ask.tools if tool.placed is None] if self.own else ask.tools
-        for tool in tools:
-            self._lose_of(tool)
-        written = write_tools(tools, self.names, self.own)
+        written = write_tools(map(self._declared, tools), self.names, self.own)
         if written:
             self.body["tools"] = written
         if ask.tool_choice is not None and (written or self.own):
@@ -106,11 +104,16 @@ class _Request:
         if ask.parallel_tools is not None and (written or self.own):
             self.body["parallel_tool_calls"] = ask.parallel_tools
 
-    def _lose_of(self, tool: Tool) -> None:
+    def _declared(self, tool: Tool) -> Tool:
+        """Name what is lost of *tool*; return what can be declared of it."""
         self.lost.add(Lost.SERVER_TOOLS, tool.kind == "server" and tool.wire != WIRE)
         self.lost.add(Lost.CACHE_CONTROL, tool.cache is not None)
         self.lost.add(Lost.DEFERRED_TOOLS, tool.deferred and not self.own)
         self.lost.add(Lost.TOOL_NAMESPACE, bool(tool.namespace) and not self.own)
+        if not tool.strict or self.ask.wire in OPENAI_WIRES or accepts_strictly(tool.schema):
+            return tool
+        self.lost.add(Lost.STRICT_TOOLS)
+        return msgspec.structs.replace(tool, strict=False)
 
     # -- settings
 
@@ -169,7 +172,7 @@ class _Request:
         if not self.own:
             shared: Json = {name: Raw(extra[name]) for name in _SHARED if name in extra and self.ask.wire in OPENAI_WIRES}
             body |= {"store": False, **shared}
-            self.lost.update(extra_names(name for name in extra if name not in shared))
+            self.lost.update(lost_extras(self.ask, shared))
             return
         for name, raw in extra.items():
             if name in ("reasoning", "text") and name in body:

@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from .conversation import Media
 from .events import (
+    CUT,
     BlockEnd,
     CitationDelta,
     Event,
@@ -55,7 +56,6 @@ from .openai_responses_shapes import (
 )
 from .usage import from_responses
 
-CUT: Final = "The upstream's stream ended before the answer was complete"
 INCOMPLETE: Final[dict[str, FinishReason]] = {
     "max_output_tokens": "length",
     "max_tokens": "length",

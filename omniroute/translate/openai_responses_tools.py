@@ -33,6 +33,11 @@ class _Tool(Struct):
     format: Raw = ABSENT
     tools: list[Raw] | None = None
     execution: str | None = None
+    output_schema: Raw = ABSENT
+    allowed_callers: Raw = ABSENT
+
+    def extra(self) -> tuple[str, ...]:
+        return tuple(name for name in ("output_schema", "allowed_callers") if present(getattr(self, name)))
 
 
 class _Grammar(Struct):
@@ -89,13 +94,12 @@ def _read_tool(raw: Raw, path: str, placed: int | None) -> Tool:
         return Tool(tool.type, kind="server", wire=WIRE, raw=bytes(raw), placed=placed)
     if not tool.name:
         raise missing(join(path, "name"))
-    deferred = bool(tool.defer_loading)
+    found = Tool(tool.name, tool.description, deferred=bool(tool.defer_loading), placed=placed, extra=tool.extra())
     if tool.type == "custom":
-        grammar = _nested(bytes_or_none(tool.format))
-        return Tool(tool.name, tool.description, kind="custom", grammar=grammar, deferred=deferred, placed=placed)
-    return Tool(
-        tool.name, tool.description, bytes_or_none(tool.parameters), strict=tool.strict, deferred=deferred, placed=placed
-    )
+        found.kind, found.grammar = "custom", _nested(bytes_or_none(tool.format))
+    else:
+        found.schema, found.strict = bytes_or_none(tool.parameters), tool.strict
+    return found
 
 
 def repeated(tool: Tool) -> Tool:

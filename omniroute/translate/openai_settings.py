@@ -10,6 +10,7 @@ from msgspec import Raw
 from .conversation import Ask, Reasoning
 from .emulation import effort_of
 from .fidelity import Losses, Lost
+from .jsonio import ANY
 from .openai_chat_error import OPENAI_WIRES
 
 _USER_LIMIT: Final = 64  # characters
@@ -40,6 +41,25 @@ def user_id(user: str, own: bool, lost: Losses) -> str:
         return user
     lost.add(Lost.USER)
     return sha256(user.encode("utf-8", "replace")).hexdigest()
+
+
+def accepts_strictly(schema: bytes | None) -> bool:
+    """Whether a strict function may have *schema*: closed objects without optional members.  Other vendors allow these."""
+    value = ANY.get(schema) if schema is not None else None
+    return isinstance(value, dict) and _complete(value)
+
+
+def _complete(value: object) -> bool:
+    if isinstance(value, list):
+        return all(map(_complete, value))
+    if not isinstance(value, dict):
+        return True
+    if value.get("type") == "object" or "properties" in value:
+        given, required = value.get("properties", {}), value.get("required", [])
+        listed = isinstance(given, dict) and isinstance(required, list) and all(name in required for name in given)
+        if not listed or value.get("additionalProperties") is not False:
+            return False
+    return all(map(_complete, value.values()))
 
 
 def write_metadata(body: dict[str, Any], ask: Ask, lost: Losses) -> None:

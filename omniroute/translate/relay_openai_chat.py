@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from .events import Failure, Usage
 from .jsonio import ABSENT
-from .openai_chat_shapes import VendorUsage, is_failure
+from .openai_chat_shapes import UNFINISHED, VendorUsage, is_failure
 from .relay import UNREADABLE, Tap, boundary_before, events_of, read_whole
 from .usage import ChatUsage, from_chat
 
@@ -120,7 +120,7 @@ class ChatTap(Tap):
             self.failure = self._decode_error(0, data)
         usage = chunk.usage
         for choice in chunk.choices or ():
-            if choice.finish_reason and not failed:
+            if choice.finish_reason not in UNFINISHED and not failed:
                 self.meaningful = self.finished = True
             elif choice.delta and _says_something(choice.delta):
                 self.meaningful = True

@@ -18,7 +18,6 @@ import msgspec
 from .conversation import Block, Opaque, Text, ToolCall, ToolResult, Turn
 from .fidelity import Lost
 
-
 _PAIRED: Final = frozenset({ToolCall, ToolResult, Opaque})  # an opaque block may be text to this target
 
 

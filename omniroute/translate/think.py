@@ -1,9 +1,10 @@
 """Thinking that a model writes into its visible answer, turned into thinking events.
 
-Open models begin with ``<think>…</think>`` if their server does not remove it.  The splitter follows a decoder and changes
-text only at the very start of an answer: a later tag is something that the model talks about.  A tag may be split across
-deltas, so text that may become one is held back until this is decided.  White space around the thinking comes from the chat
-template and is removed; so is an empty pair of tags, which a model writes when told not to think.
+Open models begin with ``<think>…</think>`` if their server does not remove it; Google's chat endpoint writes ``<thought>``.
+The splitter follows a decoder and changes text only at the very start of an answer: a later tag is something that the model
+talks about.  A tag may be split across deltas, so text that may become one is held back until this is decided.  White space
+around the thinking comes from the chat template and is removed; so is an empty pair of tags, which a model writes when told
+not to think.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 
 from .events import Event, Start, TextDelta, ThinkingDelta, Usage
 
-_TAGS: Final = {"<think>": "</think>", "<thinking>": "</thinking>"}
+_TAGS: Final = {"<think>": "</think>", "<thinking>": "</thinking>", "<thought>": "</thought>"}
 _MOST_SPACE: Final = 256  # characters of white space that are held back
 
 
@@ -55,6 +56,14 @@ class ThinkSplitter:
     def over(self) -> bool:
         """Whether the answer has begun, so that all further events stay as they are."""
         return self._at is _At.ANSWER
+
+    def inside(self) -> bool:
+        """Whether more of the thinking may follow."""
+        return self._at is _At.START or self._at is _At.THINKING
+
+    def tagged(self) -> bool:
+        """Whether the answer began with a tag."""
+        return bool(self._close)
 
     def _text(self, event: TextDelta, out: list[Event]) -> None:
         held, self._held = self._held + event.text, ""

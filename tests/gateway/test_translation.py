@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from wires import ANTHROPIC, CHAT, DONE, WIRES, Wire, chunk, event, events, spelled
 
 from omniroute.gateway import translation as module
-from omniroute.gateway.attempt import thinks_aloud
+from omniroute.gateway.think_tags import thinks_aloud
 from omniroute.gateway.translation import Translation, Undecided
 from omniroute.proto.sse import SSEReader
 from omniroute.translate.events import Failure
@@ -131,19 +132,38 @@ def through(pipe: Pipe, pieces: list[bytes]) -> bytes:
     return b"".join([*map(pipe.feed, pieces), pipe.eof()])
 
 
-TAGGED = [("<think>", "why", "</think>", "so"), ("<", "think>why</think>so"), ("<think>why</think>so",)]
+TAGGED = [
+    ("<think>", "why", "</think>", "so"),
+    ("<", "think>why</think>so"),
+    ("<think>why</think>so",),
+    ("<thought>why", "</thought>so"),
+    *(("<thought>"[:at], "<thought>"[at:] + "why</thought>so") for at in range(1, 9)),
+]
 
 
 @pytest.mark.parametrize("texts", TAGGED)
 def test_thinking_in_tags_moves_to_its_own_member(texts: tuple[str, ...]) -> None:
     pipe = undecided()
     out = through(pipe, said(*texts))
-    assert b"think>" not in out
+    assert not re.search(rb"think>|thought>", out)
     chunks = [json.loads(data) for _, data in events(out) if data != "[DONE]"]
     deltas = [one["choices"][0]["delta"] for one in chunks if one["choices"]]
     assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == "why"
     assert "".join(delta.get("content") or "" for delta in deltas) == "so"
     assert pipe.finished
+
+
+def test_what_google_puts_beside_a_call_stays_there_though_thinking_in_tags_moves() -> None:
+    extra = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}} | extra
+    marked = {"content": "<thought>why", "extra_content": {"google": {"thought": True}}}
+    pieces = [chunk(marked), chunk({"content": "</thought>", "tool_calls": [call]}), chunk({}, "stop"), DONE]
+    out = through(undecided(), pieces)
+    deltas = [json.loads(data)["choices"][0]["delta"] for _, data in events(out) if data != "[DONE]"]
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == "why"
+    assert not any(delta.get("content") for delta in deltas)
+    (first, *_) = (one for delta in deltas for one in delta.get("tool_calls", ()))
+    assert first["extra_content"] == extra["extra_content"]
 
 
 @pytest.mark.parametrize("texts", [("so <think>", "x"), ("<table>",), ("",), ()])

@@ -109,6 +109,7 @@ REQUESTS: dict[tuple[str, Lost], Ask | tuple[Ask, Target]] = {
     (ANTHROPIC, Lost.CACHE_CONTROL): asking(*HINTS),
     (ANTHROPIC, Lost.CITATIONS): after(Text("it is so", citations=[Citation("https://a.test", wire="other")])),
     (ANTHROPIC, Lost.THINKING): after(Thinking("hm", "proof", wire="gemini")),
+    (ANTHROPIC, Lost.THINKING_SIGNATURE): after(Text("so", signature="proof")),
     (ANTHROPIC, Lost.REASONING): settings(reasoning=CHAIN, tools=[TOOL], tool_choice=ToolChoice("required")),
     (ANTHROPIC, Lost.REFUSAL): after(Refusal("no")),
     (ANTHROPIC, Lost.SERVER_BLOCKS): after(Opaque("gemini", "executableCode", b"{}")),
@@ -149,6 +150,7 @@ REQUESTS: dict[tuple[str, Lost], Ask | tuple[Ask, Target]] = {
     (CHAT, Lost.VIDEO_INPUT): asking(Media("video", "video/mp4", data="AAAA")),
     (CHAT, Lost.DOCUMENTS): asking(Media("document", url="https://a.test/d.pdf")),
     (CHAT, Lost.FILE_ID): asking(Media("document", file_id="file_1")),
+    (CHAT, Lost.IMAGE_DETAIL): asking(Media("document", "application/pdf", data="JVBE", detail="low")),
     (CHAT, Lost.DOCUMENT_CITATIONS): asking(Media("document", text="a", citations=True)),
     (CHAT, Lost.DOCUMENT_CONTEXT): asking(Media("document", text="a", context="from the wiki")),
     (CHAT, Lost.CACHE_CONTROL): asking(Text("a", cache=HINT)),
@@ -162,6 +164,7 @@ REQUESTS: dict[tuple[str, Lost], Ask | tuple[Ask, Target]] = {
     (CHAT, Lost.ORPHAN_TOOL_RESULT): Ask(turns=[user(), Turn("tool", [ToolResult("x", [Text("1")])])], wire="other"),
     (CHAT, Lost.ORPHAN_TOOL_CALL): called(None),
     (CHAT, Lost.SERVER_TOOLS): tools(SERVER_TOOL),
+    (CHAT, Lost.STRICT_TOOLS): tools(Tool("look", schema=TOOL.schema, strict=True)),
     (CHAT, Lost.DEFERRED_TOOLS): tools(Tool("look", schema=TOOL.schema, deferred=True)),
     (CHAT, Lost.TOOL_NAMESPACE): tools(NAMESPACED),
     (CHAT, Lost.MEDIA_OUTPUT): after(Media("image", "image/png", data="iVBOR")),
@@ -179,6 +182,7 @@ REQUESTS: dict[tuple[str, Lost], Ask | tuple[Ask, Target]] = {
     (CHAT, Lost.METADATA): settings(metadata=b'{"a":1}'),
     (CHAT, Lost.SERVICE_TIER): settings(service_tier="standard_only"),
     (CHAT, Lost.EXTRA): settings(extra={"container": b'"c"'}),
+    (RESPONSES, Lost.STRICT_TOOLS): tools(Tool("look", schema=TOOL.schema, strict=True)),
     (RESPONSES, Lost.AUDIO_INPUT): asking(Media("audio", "audio/wav", data="UklG")),
     (RESPONSES, Lost.VIDEO_INPUT): asking(Media("video", "video/mp4", data="AAAA")),
     (RESPONSES, Lost.FILE_ID): asking(Media("document", file_id="file-1")),
@@ -452,6 +456,29 @@ def test_names_of_extra_members_are_fit_for_a_header() -> None:
     assert extra_names(["container", "a b", "x\r\nSet-Cookie: y", "container"]) == ["extra.container", "extra"]
 
 
+_FUNCTION = {"name": "look", "input_schema": {"type": "object"}}
+_MEMBERS = {
+    ANTHROPIC: ({"max_tokens": 9, "messages": []}, _FUNCTION, {"input_examples": [{}], "allowed_callers": ["direct"]}),
+    RESPONSES: (
+        {"input": "go"},
+        {"type": "function", "name": "look", "parameters": {"type": "object"}, "strict": False},
+        {"output_schema": {}, "allowed_callers": ["direct"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("target", [CHAT, ANTHROPIC, GEMINI, OLLAMA])
+@pytest.mark.parametrize("wire", list(_MEMBERS))
+def test_members_of_tools_that_only_one_wire_knows_are_named(wire: str, target: str) -> None:
+    request, tool, more = _MEMBERS[wire]
+    body = json.dumps(
+        {"model": "m", **request, "tools": [tool | more, tool | {"name": "hear"} | dict.fromkeys(more)]}
+    ).encode()
+    dropped = FORMATS[target].encode_request(FORMATS[wire].decode_request(body), Target("m")).dropped
+    named = [name for name in dropped if name.startswith("extra.")]
+    assert named == ([] if target == wire else [f"extra.tools.{name}" for name in more])
+
+
 def test_the_number_of_extra_names_is_bounded() -> None:
     assert len(extra_names(f"m{number}" for number in range(100))) == 16
 
@@ -460,6 +487,31 @@ def test_a_rejection_says_what_and_why() -> None:
     error = reject("anthropic", Lost.VIDEO_INPUT, "messages")
     assert (error.status, error.param) == (400, "messages")
     assert error.message.endswith("(video_input): no video block")
+
+
+@pytest.mark.parametrize("wire", [CHAT, RESPONSES, ANTHROPIC, OLLAMA])
+@pytest.mark.parametrize("block", [Text("so", signature="proof"), ToolCall("c1", "look", signature="proof")])
+def test_signatures_of_texts_and_calls_are_named(wire: str, block: Block) -> None:
+    said = Ask(turns=[user(), Turn("assistant", [block]), user()], wire="gemini")
+    if isinstance(block, ToolCall):
+        said.turns.insert(2, Turn("tool", [ToolResult("c1", [Text("1")])]))
+    rendered = FORMATS[wire].encode_request(said, PLAIN)
+    assert rendered.dropped == (Lost.THINKING_SIGNATURE,)
+    assert b"proof" not in rendered.body
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        ("prompt", "'prompt' refers to a prompt stored at another provider; the chosen model needs its text in"),
+        ("conversation", "'conversation' refers to history kept by another provider; the chosen model needs the whole"),
+    ],
+)
+def test_what_another_provider_keeps_is_refused_in_its_own_words(member: str, message: str) -> None:
+    asked = Ask(turns=[user()], wire=RESPONSES, extra={member: b'{"id":"p1"}'})
+    with pytest.raises(OmniError, match=re.escape(message)) as caught:
+        FORMATS[CHAT].encode_request(asked, PLAIN)
+    assert caught.value.param == member
 
 
 @pytest.mark.parametrize("wire", ["openai-chat", "openai-responses", "gemini", "ollama"])

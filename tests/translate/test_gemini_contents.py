@@ -195,6 +195,13 @@ def test_unknown_parts_travel_whole() -> None:
     assert found == Opaque("gemini", "codeExecutionResult", b'{"codeExecutionResult":{"outcome": "OUTCOME_OK"}}')
 
 
+def test_a_draft_of_an_image_is_no_image() -> None:
+    [found] = blocks({"inlineData": {"mimeType": "image/png", "data": "iVBOR"}, "thought": True})
+    assert isinstance(found, Opaque)
+    assert found.label == "inlineData"
+    assert json.loads(found.raw)["thought"] is True
+
+
 @pytest.mark.parametrize(
     "given", ['"be brief"', '{"parts":[{"text":"be brief"}]}', '{"parts":{"text":"be brief"}}', '{"text":"be brief"}']
 )

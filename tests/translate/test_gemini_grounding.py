@@ -56,6 +56,12 @@ def test_sources_without_places() -> None:
     assert [c.url for c in found] == ["https://a.test", "https://b.test"]
 
 
+def test_the_source_of_an_image_is_the_page_that_shows_it() -> None:
+    image = {"sourceUri": "https://a.test", "imageUri": "https://a.test/a.png", "title": "A", "domain": "a.test"}
+    found = read_citations(raw({"groundingChunks": [{"image": image}]}), NONE, "")
+    assert [(c.url, c.title) for c in found] == [("https://a.test", "A")]
+
+
 def test_recitation_sources() -> None:
     found = read_citations(NONE, raw({"citationSources": [{"startIndex": 3, "endIndex": 9, "uri": "https://c.test"}]}), "")
     assert [(c.url, c.start, c.end) for c in found] == [("https://c.test", 3, 9)]

@@ -137,6 +137,13 @@ def test_media_in_an_answer() -> None:
     assert events[1] == MediaPart(Media("image", "image/png", data="iVBOR", signature="s"))
 
 
+@pytest.mark.parametrize("name", ["inlineData", "fileData"])
+def test_a_draft_of_an_image_is_no_part_of_the_answer(name: str) -> None:
+    draft = {name: {"mimeType": "image/png", "data": "iVBOR", "fileUri": "https://a.test/a"}, "thought": True}
+    drafted = OpaquePart("gemini", name, json.dumps(draft).encode())
+    assert stream(chunk(draft, finish="STOP")) == [BEGIN, drafted, Finish("stop")]
+
+
 def test_a_blocked_prompt_has_no_candidates() -> None:
     blocked = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, **HEAD}
     assert stream(blocked) == whole(blocked) == [BEGIN, Finish("content_filter", raw="PROHIBITED_CONTENT")]

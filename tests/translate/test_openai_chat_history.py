@@ -47,6 +47,12 @@ def test_leading_system_texts_are_the_system_prompt_and_later_ones_stay_in_place
     ("fields", "block"),
     [
         ({"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}, Text("a", CacheHint("1h"))),
+        ({"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit"}}, Text("a", CacheHint())),
+        ({"type": "text", "text": "a", "prompt_cache_breakpoint": None}, Text("a")),
+        (
+            {"type": "input_audio", "input_audio": {"data": "AA"}, "cache_control": {"type": "ephemeral"}},
+            Media("audio", data="AA", cache=CacheHint()),
+        ),
         (
             {"type": "image_url", "image_url": {"url": "https://e.com/i", "detail": "low"}},
             Media("image", url="https://e.com/i", detail="low"),

@@ -50,7 +50,7 @@ def test_the_seed_and_the_user_are_quirks() -> None:
 
 
 def test_tools() -> None:
-    assert body(tools=[F, G], tool_choice=ToolChoice("required"), parallel_tools=False) == {
+    assert body(tools=[F, G], tool_choice=ToolChoice("required"), parallel_tools=False, wire="openai-responses") == {
         "tools": [
             {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}},
             {
@@ -66,6 +66,14 @@ def test_tools() -> None:
         "tool_choice": "required",
         "parallel_tool_calls": False,
     }
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_other_vendors_strict_functions_are_strict_if_that_is_possible(closed: bool) -> None:
+    schema = b'{"type":"object","properties":{},"additionalProperties":false}' if closed else b'{"type":"object"}'
+    written = write(tools=[Tool("f", schema=schema, strict=True)], wire="anthropic")
+    assert msgspec.json.decode(written.body)["tools"][0]["function"]["strict"] is closed
+    assert written.dropped == (() if closed else ("strict_tools",))
 
 
 def test_a_choice_without_tools_is_left_out() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from omniroute.translate.conversation import Citation
 from omniroute.translate.events import (
+    CUT,
     CitationDelta,
     Event,
     Failure,
@@ -22,7 +23,7 @@ from omniroute.translate.events import (
     Usage,
 )
 from omniroute.translate.format import BadAnswer
-from omniroute.translate.openai_chat_stream import CUT, ChatDecoder, decode_answer
+from omniroute.translate.openai_chat_stream import ChatDecoder, decode_answer
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
@@ -96,6 +97,10 @@ def test_azures_first_chunk_does_not_begin_the_answer() -> None:
         ([b"[DONE]"], Finish("stop")),
         ([msgspec.json.encode({"choices": [], "usage": USAGE})], Finish("stop")),
         ([chunk(finish="eos")], Finish("stop")),
+        ([chunk(finish="eos_token")], Finish("stop")),
+        ([chunk(finish="stop_sequence")], Finish("stop")),
+        ([chunk({"content": "b"}, "null"), chunk(finish="length")], Finish("length")),
+        ([chunk(finish="null")], Failure(502, CUT)),
         ([chunk(finish="content_filter: PROHIBITED_CONTENT")], Finish("content_filter")),
         (
             [chunk(finish="function_call_filter: MALFORMED_FUNCTION_CALL")],
@@ -198,6 +203,16 @@ def test_content_as_a_list_with_thinking_parts() -> None:
     assert len(events) == 3
 
 
+def test_logprobs_of_a_token_without_text_are_kept() -> None:
+    """The first token can be half of a character: its text is empty until the other half comes."""
+    half = {"content": [{"token": "\\xf0", "logprob": -0.5}]}
+    first = chunk({"role": "assistant", "content": ""}, choice={"logprobs": half})
+    out = play(first, chunk({"content": "\U0001f600"}, choice={"logprobs": half}), end=False)
+    assert [event.logprobs for event in out if isinstance(event, TextDelta)] == [msgspec.json.encode(half["content"])] * 2
+    thought = chunk({"content": "", "reasoning_content": "hm"}, choice={"logprobs": half})
+    assert not [event for event in play(thought, end=False) if isinstance(event, TextDelta)]
+
+
 def test_logprobs_travel_with_their_text() -> None:
     logprobs = {"content": [{"token": "a", "logprob": -0.5}]}
     (event,) = play(chunk({"content": "a"}, choice={"logprobs": logprobs}), end=False)
@@ -222,6 +237,82 @@ def test_sources_beside_the_choices_are_citations_unless_the_text_is_annotated_w
     assert cited == ["https://b", "https://a", "https://c"]
     for odd in ({"citations": [{"text": "x"}]}, {"citations": 3}, {"search_results": None}, {"citations": [None]}):
         assert [type(e) for e in play(chunk({"content": "so"}, finish="stop", **odd))] == [TextDelta, Finish]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"web_search": [{"title": "A", "link": "https://a", "refer": "ref_1"}, {"link": "https://b"}, {"title": "x"}]},
+        {"references": [{"url": "https://a", "title": "A", "site_name": "s"}, {"url": "https://b"}]},
+        {"search_info": {"search_results": [{"index": 1, "url": "https://a", "title": "A"}, {"url": "https://b"}]}},
+    ],
+    ids=lambda beside: next(iter(beside)),
+)
+@pytest.mark.parametrize("place", range(4))
+def test_vendors_lists_of_sources_are_citations_wherever_they_come(beside: dict[str, Any], place: int) -> None:
+    expected = [Citation("https://a", "A"), Citation("https://b")]
+    texts: list[dict[str, Any]] = [{} for _ in range(4)]
+    texts[place] = beside
+    stream = [chunk({"content": word}, **more) for word, more in zip(("so", " it", " is"), texts, strict=False)]
+    name = next(iter(beside))
+    last = chunk(finish="stop", **(texts[3] or {name: None if place else []}))
+    assert [e.citation for e in play(*stream, last) if isinstance(e, CitationDelta)] == expected
+    whole = {"choices": [{"message": {"content": "so"}, "finish_reason": "stop"}]} | beside
+    assert [e.citation for e in decode_answer(msgspec.json.encode(whole)) if isinstance(e, CitationDelta)] == expected
+
+
+def test_sources_come_once_though_each_chunk_repeats_them_and_odd_ones_are_ignored() -> None:
+    found = {"search_info": {"search_results": [{"url": "https://a", "title": "A"}]}, "citations": ["https://a"]}
+    said = play(chunk({"content": "a"}, **found), chunk({"content": "b"}, **found), chunk({"content": "c"}, "stop", **found))
+    assert [e.citation for e in said if isinstance(e, CitationDelta)] == [Citation("https://a", "A")]
+    for odd in (
+        {"web_search": {"a": 1}},
+        {"references": ["x"]},
+        {"search_info": 3},
+        {"search_info": {"search_results": None}},
+    ):
+        assert [type(e) for e in play(chunk({"content": "so"}, finish="stop", **odd))] == [TextDelta, Finish]
+
+
+MARK = {"extra_content": {"google": {"thought": True}}}
+
+
+@pytest.mark.parametrize(
+    ("deltas", "expected"),
+    [
+        ([("<thought>why", MARK), (" so", MARK), ("</thought>be", {}), ("cause", {})], ("why so", "because")),
+        ([("<thou", MARK), ("ght>why</thou", MARK), ("ght>because", {})], ("why", "because")),
+        ([("<think>\nwhy", MARK), ("</think>\n\nbecause", {})], ("why", "because")),
+        ([("<thought>why", MARK), (" so", {}), ("</thought>because", {})], ("why so", "because")),
+        ([("Plan: ", MARK), (" go", MARK), ("because", {}), ("</thought>", {})], ("Plan:  go", "because</thought>")),
+        ([("ah, ", {}), ("<thought>why", MARK), ("</thought>because", {})], ("why", "ah, because")),
+        ([("<thought>a", MARK), ("</thought>", {}), ("<thought>b", MARK), ("</thought>c", {})], ("ab", "c")),
+        ([("<thought>why </th", MARK)], ("why </th", "")),
+        ([("<thought>why</thought>because", MARK)], ("why", "because")),
+        ([("so", {"extra_content": {"google": {"thought_signature": "c2ln"}}}), ("!", {"extra_content": 3})], ("", "so!")),
+    ],
+)
+def test_text_that_google_marks_as_thinking_is_thinking(
+    deltas: list[tuple[str, dict[str, Any]]], expected: tuple[str, str]
+) -> None:
+    stream = [chunk({"content": text, "role": "assistant"} | more) for text, more in deltas]
+    for before in ([], [chunk({"role": "assistant"})]):
+        out = play(*before, *stream, chunk({"role": "assistant"}, finish="stop"))
+        found = ("".join([e.text for e in out if isinstance(e, kind)]) for kind in (ThinkingDelta, TextDelta))
+        assert tuple(found) == expected
+
+
+def test_a_whole_answer_of_googles_is_left_to_its_tags() -> None:
+    for text in ("<thought>why</thought>because", "because"):
+        message = {"role": "assistant", "content": text} | MARK
+        whole = msgspec.json.encode({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+        assert decode_answer(whole) == [Start(), TextDelta(text), Finish("stop")]
+
+
+def test_googles_thinking_before_a_call_does_not_reach_the_text() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    out = play(chunk({"content": "<thought>why"} | MARK), chunk({"content": "</thought>", "tool_calls": [call]}, "stop"))
+    assert out == [ThinkingDelta("why"), ToolStart("c", "f"), ToolArguments("{}"), Finish("tool_calls")]
 
 
 def test_a_call_that_stands_alone_where_a_list_belongs_is_read() -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from omniroute.translate.conversation import Ask, Media, Opaque, Text, Thinking, ToolCall, ToolResult, Turn
+from omniroute.translate.conversation import Ask, CacheHint, Media, Opaque, Text, Thinking, ToolCall, ToolResult, Turn
 from omniroute.translate.openai_responses_request import decode_request
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -72,7 +73,7 @@ def test_files_come_as_data_link_or_id() -> None:
             "content": [
                 {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"},
                 {"type": "input_file", "file_data": "JVBE"},
-                {"type": "input_file", "file_url": "https://a.test/a.pdf"},
+                {"type": "input_file", "file_url": "https://a.test/a.pdf", "detail": "low"},
                 {"type": "input_file", "file_id": "file-1"},
                 {"type": "input_image", "file_id": "file-2", "detail": "low"},
                 {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}},
@@ -82,11 +83,19 @@ def test_files_come_as_data_link_or_id() -> None:
     assert ask.turns[0].blocks == [
         Media("document", "application/pdf", data="JVBE", name="a.pdf"),
         Media("document", data="JVBE"),
-        Media("document", url="https://a.test/a.pdf"),
+        Media("document", url="https://a.test/a.pdf", detail="low"),
         Media("document", file_id="file-1"),
         Media("image", file_id="file-2", detail="low"),
         Media("audio", "audio/wav", data="UklG"),
     ]
+
+
+def test_the_end_of_a_prefix_to_cache_is_marked_on_its_last_part() -> None:
+    mark = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+    picture = {"type": "input_image", "image_url": "https://a.test/a.png"}
+    ask = read({"role": "user", "content": [{"type": "input_text", "text": "a"} | mark, picture | mark, picture]})
+    image = Media("image", url="https://a.test/a.png")
+    assert ask.turns[0].blocks == [Text("a", CacheHint()), replace(image, cache=CacheHint()), image]
 
 
 def test_thousands_of_declarations_in_a_conversation_do_not_take_long() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from omniroute.translate.conversation import Citation, Media
 from omniroute.translate.events import (
+    CUT,
     BlockEnd,
     CitationDelta,
     Event,
@@ -24,7 +25,7 @@ from omniroute.translate.events import (
     Usage,
 )
 from omniroute.translate.format import BadAnswer
-from omniroute.translate.openai_responses_stream import CUT, ResponsesDecoder, decode_answer
+from omniroute.translate.openai_responses_stream import ResponsesDecoder, decode_answer
 
 WIRE = "openai-responses"
 RESPONSE = {"id": "resp_1", "model": "m", "created_at": 7.0, "status": "completed"}

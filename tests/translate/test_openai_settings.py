@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from omniroute.translate.conversation import Ask, Reasoning
 from omniroute.translate.fidelity import Losses
-from omniroute.translate.openai_settings import effort_for, forget_sampling, user_id, write_metadata
+from omniroute.translate.openai_settings import accepts_strictly, effort_for, forget_sampling, user_id, write_metadata
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,25 @@ def test_metadata_stays_between_the_openai_wires(wire: str, held: bool) -> None:
     lost, body = Losses(), dict[str, object]()
     write_metadata(body, Ask(wire=wire, metadata=b"{}"), lost)
     assert ("metadata" in body, lost.names()) == (held, () if held else ("metadata",))
+
+
+_CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "accepted"),
+    [
+        (_CITY, True),
+        ({"type": "object", "properties": {}, "additionalProperties": False}, True),
+        ({**_CITY, "properties": {"city": {"anyOf": [_CITY, {"type": "null"}]}}}, True),
+        ({**_CITY, "required": []}, False),
+        ({**_CITY, "additionalProperties": True}, False),
+        ({**_CITY, "properties": {"city": {"anyOf": [{**_CITY, "required": []}, {"type": "null"}]}}}, False),
+        ({**_CITY, "properties": None}, False),
+        ({**_CITY, "required": "city"}, False),
+        ({"type": "object"}, False),
+        (None, False),
+    ],
+)
+def test_a_strict_function_has_no_optional_members(schema: object, accepted: bool) -> None:
+    assert accepts_strictly(None if schema is None else msgspec.json.encode(schema)) is accepted

@@ -68,6 +68,16 @@ def test_a_vendor_that_says_in_every_chunk_that_all_is_well_does_not_fail() -> N
         assert (pipe.failure, pipe.finished) == (None, True)
 
 
+def test_the_word_null_as_a_finish_reason_says_and_ends_nothing() -> None:
+    pipe = tap(CHAT)
+    pipe.feed(chunk({"role": "assistant", "content": ""}, "null"))
+    assert (pipe.meaningful, pipe.finished) == (False, False)
+    pipe.feed(chunk({"content": "a"}, "null"))
+    assert (pipe.meaningful, pipe.finished) == (True, False)
+    pipe.feed(chunk({}, "stop"))
+    assert pipe.finished
+
+
 def test_a_finish_reason_beside_an_error_neither_says_nor_ends_anything() -> None:
     failed = chunk({"content": ""}, "error", error={"message": "Provider disconnected", "code": 502})
     pipe = tap(CHAT)

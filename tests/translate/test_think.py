@@ -33,6 +33,7 @@ CASES = [
     ("<think>hm</think>so", ("hm", "so")),
     ("<thinking>hm</thinking>so", ("hm", "so")),
     ("\n\n <think>\nhm, a < b\nand\n\nthen\n</think>\n\nso", ("hm, a < b\nand\n\nthen", "so")),
+    ("<thought>hm</thought>so", ("hm", "so")),
     ("<think>\n\n</think>\n\nso", ("", "so")),
     ("<think></think>", ("", "")),
     ("<think>never ended\n", ("never ended", "")),
