@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from .conversation import Citation, Media
+from .conversation import Media
 from .events import (
     CUT,
     CitationDelta,
@@ -41,11 +41,11 @@ from .openai_chat_shapes import (
     Image,
     Logprobs,
     Part,
-    UrlCitation,
     is_failure,
     plain_text,
     read_chunk,
 )
+from .openai_chat_sources import Sources
 from .openai_media import media_of_url
 from .text_frame import TextFrame, frame_of
 from .think import ThinkSplitter
@@ -81,30 +81,6 @@ def _finish_of(word: str) -> Finish:
     return Finish(reason or "other", raw=word if reason in (None, "error") else "")
 
 
-class _FlatCitation(UrlCitation, gc=False):
-    """An annotation: OpenAI nests the members under ``url_citation``, others do not."""
-
-    type: str | None = None
-    url_citation: UrlCitation | None = None
-
-
-_ANNOTATION: Final[Shape[_FlatCitation]] = Shape(_FlatCitation)
-_SOURCES: Final[Shape[list[str | UrlCitation]]] = Shape(list[str | UrlCitation])
-
-
-class _Source(Struct, gc=False):
-    url: str | None = None
-    link: str | None = None
-    title: str | None = None
-
-
-class _Found(Struct, gc=False):
-    search_results: list[_Source] | None = None
-
-
-_FOUND: Final[Shape[list[_Source] | _Found]] = Shape(list[_Source] | _Found)
-
-
 class ChatDecoder(StreamDecoder):
     """See :class:`~.format.StreamDecoder`."""
 
@@ -123,9 +99,7 @@ class ChatDecoder(StreamDecoder):
         self._row = Row(self._start)
         self._frame: TextFrame | None = None
         self._frames = _FRAMES
-        self._links = self._results = ABSENT  # the sources beside the choices, as last received
-        self._found: dict[str | None, str | None] = {}  # more sources: link -> title
-        self._annotated: set[str | None] = set()
+        self._sources = Sources()
         self._marked: ThinkSplitter | None = None  # in text that is marked as thinking, up to the end of that
         self._audio: list[str] = []
         self._transcript: list[str] = []
@@ -186,8 +160,8 @@ class ChatDecoder(StreamDecoder):
             out.append(
                 MediaPart(Media("audio", data="".join(self._audio) or None, transcript="".join(self._transcript) or None))
             )
-        if self._row.text_open and (self._found or not (self._links is ABSENT is self._results)):
-            self._sources(out)
+        if self._row.text_open:
+            out += map(CitationDelta, self._sources.not_annotated())
         out += self._vendor_usage
         out.append(self._failure or self._reason())
         return out
@@ -222,12 +196,7 @@ class ChatDecoder(StreamDecoder):
         for choice in chunk.choices or ():
             if not choice.index:  # a vendor that does not number choices splits one answer into several
                 self._choice(choice, out)
-        if chunk.citations is not ABSENT:
-            self._links = chunk.citations
-        if chunk.search_results is not ABSENT:
-            self._results = chunk.search_results
-        if chunk.web_search is not ABSENT or chunk.references is not ABSENT or chunk.search_info is not ABSENT:
-            self._find(chunk)
+        self._sources.note(chunk)
         if chunk.usage is not None:
             self._begin(out)
             out.append(from_chat(chunk.usage))
@@ -361,7 +330,8 @@ class ChatDecoder(StreamDecoder):
         if delta.function_call is not None:
             self._row.legacy(delta.function_call, out)
         for raw in delta.annotations or ():
-            self._annotation(raw, out)
+            if (citation := self._sources.annotation(raw)) is not None:
+                self._row.put(CitationDelta(citation), out)
         for image in delta.images or ():
             self._image(image, out)
         if delta.audio is not None:
@@ -369,33 +339,6 @@ class ChatDecoder(StreamDecoder):
                 if piece:
                     parts.append(piece)
                     self._row.hold(len(piece))
-
-    def _annotation(self, raw: Raw, out: list[Event]) -> None:
-        found = _ANNOTATION.get(raw)
-        if found is None:
-            return
-        check_text(bytes(raw))
-        at = found.url_citation or found
-        self._annotated.add(at.url)
-        citation = Citation(at.url, at.title, at.content, at.start_index, at.end_index, WIRE, bytes(raw))
-        self._row.put(CitationDelta(citation), out)
-
-    def _find(self, chunk: Chunk) -> None:
-        """Note the sources beside the choices that are not repeated in each chunk."""
-        for raw in (chunk.web_search, chunk.references, chunk.search_info):
-            listed = _FOUND.get(raw) if raw is not ABSENT else None
-            for source in (listed.search_results if isinstance(listed, _Found) else listed) or ():
-                if url := source.url or source.link:
-                    self._found.setdefault(url, source.title)
-
-    def _sources(self, out: list[Event]) -> None:
-        """What a search service lists beside its answer, and does not annotate in it."""
-        listed = _SOURCES.get(self._links) or (), _SOURCES.get(self._results) or ()
-        titles = dict(self._found)
-        titles |= {source.url: source.title for sources in listed for source in sources if isinstance(source, UrlCitation)}
-        urls = [source if isinstance(source, str) else source.url for source in listed[0] or listed[1]]
-        urls += [url for url in self._found if url not in urls]
-        out += [CitationDelta(Citation(url, titles.get(url))) for url in urls if url and url not in self._annotated]
 
 
 def _array(logprobs: Logprobs | None) -> bytes | None:
