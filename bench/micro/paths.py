@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from omniroute.gateway.attempt import reader_for
+from omniroute.gateway.fold import reader_for
 from omniroute.gateway.translation import Translation
 from omniroute.translate.events import Start, TextDelta
 from omniroute.translate.format import Stamp, StreamEncoder

@@ -87,7 +87,7 @@ def nobody(job: Job) -> str:
 
 
 def _told(failure: Failure) -> Failure:
-    """*failure* as clients see it: an upstream's message has its status in front, and every status has its code."""
+    """*failure* as clients see it: an upstream's message has its status in front, and every failure has a code."""
     code = "" if failure.code == BREAKER_OPEN else failure.code
     return Failure(
         failure.status,

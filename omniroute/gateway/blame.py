@@ -121,8 +121,6 @@ def blame(
         failure.retry_after = retry.retry_hint([], words, gateway.clock.time())
     if route.aside and failure.status in _NOT_HERE and not any(word in failure.message.lower() for word in _MONEY):
         rule = rule._replace(scope="model")
-    profiles = live.snapshot.settings.profiles
-    own = retry.profile_of(profiles, profile_name(live.snapshot, provider, account))
     live.health.fail(
         account.id,
         provider.id,
@@ -131,7 +129,7 @@ def blame(
         status=failure.status,
         message=failure.message,
         hint=failure.retry_after,
-        profile=own,
+        profile=profile_of(gateway, route, account),
     )
     if count and breaks(failure):
         live.breakers.fail(provider.id, profile_of(gateway, route))
@@ -153,10 +151,10 @@ def _replaced(snapshot: Snapshot, account: Connection) -> bool:
     return account.auth_type == "apikey" and (now.secret, now.base_url) != (account.secret, account.base_url)
 
 
-def profile_of(gateway: Gateway, route: Route) -> retry.Profile:
-    """The current resilience profile of the provider."""
+def profile_of(gateway: Gateway, route: Route, account: Connection | None = None) -> retry.Profile:
+    """The current resilience profile of *account*; without one, that of the provider as a whole."""
     snapshot = gateway.live.snapshot
-    return retry.profile_of(snapshot.settings.profiles, profile_name(snapshot, route.provider))
+    return retry.profile_of(snapshot.settings.profiles, profile_name(snapshot, route.provider, account))
 
 
 def profile_name(snapshot: Snapshot, provider: Provider, account: Connection | None = None) -> str:

@@ -1,7 +1,7 @@
 """Runs one call to a combo: tries its models one after the other until one answers.
 
-``walk.ask`` handles the accounts of a model, their cooldowns and the meaning of failures.  This module handles what lies
-between models: the time that one may take to its first byte, retries, and the error for the client when none answers.
+``walk.try_accounts`` handles the accounts of a model, their cooldowns and the meaning of failures.  This module handles what
+lies between models: the time that one may take to its first byte, retries, and the error for the client when none answers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .plan import Plan, Target
 from .resolve import Route
 from .retry import span_text
 from .snapshot import Combo, Connection
-from .walk import BREAKER_OPEN, Attempt, ask
+from .walk import BREAKER_OPEN, Attempt, try_accounts
 
 AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _TURNS_AWAY: Final = frozenset({429, 502, 503, 504})
@@ -43,21 +43,21 @@ class Tally:
 
     first: Failure | None = None  # of the models that were called, not passed over
     last: Failure | None = None
-    asked: int = 0
+    called: int = 0
     passed_over: int = 0
     open: int = 0  # passed over because the provider's breaker is open
     wait: float | None = None  # seconds until the first of them may be called again
     route: Route | None = None  # the last one that was called, for the usage record
     account: Connection | None = None
 
-    def add(self, failure: Failure, job: Job, asked: bool) -> None:
+    def add(self, failure: Failure, job: Job, called: bool) -> None:
         if failure.retry_after is not None:
             self.wait = failure.retry_after if self.wait is None else min(self.wait, failure.retry_after)
-        if not asked:
+        if not called:
             self.passed_over += 1
             self.open += failure.code == BREAKER_OPEN
             return
-        self.asked += 1
+        self.called += 1
         self.first, self.last = self.first or failure, failure
         self.route, self.account = job.route, job.account
 
@@ -93,7 +93,7 @@ async def place(gateway: Gateway, job: Job, plan: Plan, combo: Combo, attempt: A
             if failure is None:
                 answered = True
                 return None
-            if not gateway.live.snapshot.connections.get(target.route.provider.id):
+            if not gateway.live.snapshot.connections.get(target.route.provider.id):  # every other reason is noted already
                 skip(job, target.name, "no account")
             tally.add(failure, job, job.attempts > before)
             if job.final:
@@ -103,7 +103,7 @@ async def place(gateway: Gateway, job: Job, plan: Plan, combo: Combo, attempt: A
         return tally.verdict()
     finally:
         if answered or failure is not None:
-            _count(gateway, job, combo, answered, tally.asked)
+            _count(gateway, job, combo, answered, tally.called)
 
 
 async def _model(gateway: Gateway, job: Job, combo: Combo, target: Target, route: Route, attempt: Attempt) -> Failure | None:
@@ -132,17 +132,17 @@ class Turn:
     """One model's turn: an :data:`Attempt` that records whether the model was called and with what result."""
 
     attempt: Attempt
-    on_asked: Callable[[], None]  # called when the model is called for the first time
-    asked: bool = False
+    on_called: Callable[[], None]  # called when the model is called for the first time
+    called: bool = False
     late: bool = False  # the time has expired
     hung: bool = False  # an attempt had sent the request by then; else the call waited for a slot or for the next try
     unsent: bool = False  # an attempt was still translating the request by then
     said: list[Failure] = field(default_factory=list)  # of earlier tries, except the last permitted one
 
     async def __call__(self, gateway: Gateway, job: Job, route: Route, account: Connection) -> Failure | None:
-        if not self.asked:
-            self.on_asked()
-        self.asked, attempts = True, job.attempts
+        if not self.called:
+            self.on_called()
+        self.called, attempts = True, job.attempts
         try:
             return await self.attempt(gateway, job, route, account)
         except asyncio.CancelledError:
@@ -161,20 +161,20 @@ async def _timed(
     began = clock.monotonic()
     failure: Failure | None
 
-    def on_asked() -> None:
+    def on_called() -> None:
         if config.metrics:
             combos.began(combo.name, target.name, clock.time())
 
     def on_late() -> None:
         turn.late = True
 
-    turn = Turn(attempt, on_asked)
+    turn = Turn(attempt, on_called)
     try:
         failure = await within(gateway, job, config.timeout, _tries(gateway, job, route, config, turn), on_late)
     except Late:
         failure = _too_late(job, target, turn, config.timeout)
         job.final = job.exchange.started
-    if config.metrics and turn.asked:
+    if config.metrics and turn.called:
         latency = (job.first_byte if failure is None and job.first_byte else clock.monotonic()) - began
         combos.ended(combo.name, target.name, ok=failure is None, latency_ms=latency * 1000)
     return failure
@@ -196,7 +196,7 @@ async def _tries(gateway: Gateway, job: Job, route: Route, config: Config, turn:
     left = config.retries
     while True:
         before = job.attempts
-        failure = await ask(gateway, job, route, turn)
+        failure = await try_accounts(gateway, job, route, turn)
         if failure is None or job.final or not left:
             return failure
         turn.said.append(failure)

@@ -12,7 +12,7 @@ from . import combo_run
 from .answer import nobody
 from .job import Gateway, Job
 from .plan import Plan
-from .walk import Attempt, ask
+from .walk import Attempt, try_accounts
 
 
 def place(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Awaitable[Failure | None]:
@@ -21,7 +21,7 @@ def place(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Awaitable
         return combo_run.place(gateway, job, plan, plan.combo, attempt)
     if plan.targets:
         return _chain(gateway, job, plan, attempt)
-    return ask(gateway, job, plan.routes[0], attempt)
+    return try_accounts(gateway, job, plan.routes[0], attempt)
 
 
 async def _chain(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Failure | None:
@@ -29,19 +29,19 @@ async def _chain(gateway: Gateway, job: Job, plan: Plan, attempt: Attempt) -> Fa
     told: Failure | None = None
     route, account = job.route, job.account
     job.ahead = len(plan.routes)
-    asked = 0
+    called = 0  # attempts before the present target
     for target in plan.targets:
         if target.route is None:
             combo_run.skip(job, target.name, target.barred)
             continue
         job.ahead -= 1
         job.final, job.failure = False, None
-        failure = await ask(gateway, job, target.route, attempt)
+        failure = await try_accounts(gateway, job, target.route, attempt)
         if failure is None or job.final:
             return failure
-        if told is None or (not asked and job.attempts):
+        if told is None or (not called and job.attempts):
             told, route, account = failure, job.route, job.account
-        asked = job.attempts
+        called = job.attempts
     job.route, job.account = route, account
     job.notes = nobody(job)
     return told or Failure(503, combo_run.NONE_FREE)

@@ -19,7 +19,7 @@ from .tokens import REAUTH
 CLOSED_SECONDS: Final = 60.0  # for a model on which every account was rate limited or overloaded
 _MOST_STEPS: Final = 15
 _ERROR_CHARS: Final = 100
-_REFUSED: Final = frozenset({401, 403})
+_REFUSED: Final = frozenset({401, 403})  # statuses that may be due to an old token
 _MOST_LOCKS: Final = 4096  # a limit is needed because clients can invent model names
 
 
@@ -38,6 +38,15 @@ class AccountHealth(Struct):
     @property
     def troubled(self) -> bool:
         return self.backoff_level > 0 or self.last_error is not None or self.rate_limited_until is not None
+
+    @property
+    def needs_login(self) -> bool:
+        """Whether the account cannot be used until its owner logs in again."""
+        return self.last_error_type == REAUTH
+
+    def cools(self, now: float) -> bool:
+        """Whether the account must not be used at *now*."""
+        return self.rate_limited_until is not None and self.rate_limited_until > now
 
 
 class ModelLock(Struct):
@@ -124,7 +133,7 @@ class Health:
         now = self._clock.time()
         found: Block | None = None
         state = self._accounts.get(connection_id)
-        if state is not None and state.rate_limited_until is not None and state.rate_limited_until > now:
+        if state is not None and state.rate_limited_until is not None and state.cools(now):
             if state.last_error_at is not None and state.last_error_at > now:  # the clock was set back
                 state.rate_limited_until, state.last_error_at = now + state.rate_limited_until - state.last_error_at, now
             cause = " ".join(filter(None, (state.error_code, state.last_error_type)))
@@ -194,22 +203,20 @@ class Health:
         hint: float | None = None,
         profile: Profile = PROFILES["apikey"],
     ) -> None:
-        """Record one failure.  An account that is already cooling is left as it is, so that a burst does not escalate.
-
-        If a new login is needed, the provider's refusal of the old token does not hide that.
-        """
+        """Record one failure.  An account that is already cooling is left as it is, so that a burst does not escalate."""
         now = self._clock.time()
         if rule.scope == "model":
             lock = ModelLock(provider, connection_id, model, rule.reason, now, 0, now, status, message[:_ERROR_CHARS])
             self._lock(lock, rule, hint)
             return
         state = self._accounts.setdefault(connection_id, AccountHealth())
-        if state.rate_limited_until is not None and state.rate_limited_until > now:
+        if state.cools(now):
             return
         seconds, state.backoff_level = cooldown(rule, state.backoff_level, hint, profile, status)
         state.rate_limited_until, state.last_error_at = now + seconds, now
         state.error_code = str(status) if status else None
-        if status not in _REFUSED or state.last_error_type != REAUTH:
+        # A refusal of the old token must not hide that a new login is needed.
+        if not (state.needs_login and status in _REFUSED):
             state.test_status = "unavailable"
             state.last_error = message[:_ERROR_CHARS]
             state.last_error_type = rule.reason
@@ -250,22 +257,21 @@ class Health:
     def cooling(self) -> dict[str, AccountHealth]:
         """The accounts that are cooling down now, by connection id."""
         now = self._clock.time()
-        return {
-            id_: s for id_, s in self._accounts.items() if s.rate_limited_until is not None and s.rate_limited_until > now
-        }
+        return {id_: state for id_, state in self._accounts.items() if state.cools(now)}
 
     def tested(
         self, connection_id: str, *, ok: bool, message: str = "", kind: str = "", source: str = "", status: int = 0
     ) -> None:
         """Record the result of a connection test: success clears the error state, failure causes no cooldown."""
         state = self._accounts.setdefault(connection_id, AccountHealth())
+        now = self._clock.time()
         if ok:
             self._clear(state)
             self.unlock(connection_id)
         else:
-            state.last_error, state.last_error_at = message[:_ERROR_CHARS], self._clock.time()
+            state.last_error, state.last_error_at = message[:_ERROR_CHARS], now
             state.last_error_type, state.last_error_source = kind or None, source or None
-            if status or (state.rate_limited_until or 0.0) <= self._clock.time():  # else calls are refused with the code
+            if status or not state.cools(now):  # else the code stays: calls are refused with it
                 state.error_code = str(status) if status else None
         state.test_status = "active" if ok else "error"
         self._changed(connection_id, state)

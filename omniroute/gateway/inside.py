@@ -99,7 +99,7 @@ class InnerExchange(Exchange):
             yield piece
 
 
-async def ask(gateway: Gateway, body: dict[str, Any], seconds: float, *, only: str = "") -> Answer:
+async def send_chat(gateway: Gateway, body: dict[str, Any], seconds: float, *, only: str = "") -> Answer:
     """Send one chat request in OpenAI's format and wait at most *seconds* for the response.
 
     *only* is the id of a provider to which the call is restricted: no alias, no combo, no fallback chain.

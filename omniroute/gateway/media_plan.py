@@ -6,8 +6,6 @@ one that does not support it is skipped.
 
 from __future__ import annotations
 
-from typing import cast
-
 from ..errors import OmniError
 from ..media.operations import MediaOperation, missing_model
 from . import media_resolve
@@ -22,11 +20,11 @@ def plan(gateway: Gateway, row: MediaOperation, job: Job, only: str = "", *, dry
     """The plan for ``job.requested``; *dry* as in :func:`make_plan`.  Raises ``OmniError``."""
     if not job.requested or job.requested.isspace():
         raise missing_model()
-    return make_plan(cast(Gateway, _View(gateway, row)), gateway.live.snapshot, job, only, dry=dry)
+    return make_plan(_Planner(gateway, row), gateway.live.snapshot, job, only, dry=dry)
 
 
-class _View:
-    """The part of the gateway that a plan uses: live state, and resolution of names for one operation."""
+class _Planner:
+    """The gateway's live state, and resolution of names for one operation."""
 
     def __init__(self, gateway: Gateway, row: MediaOperation) -> None:
         self.live = gateway.live

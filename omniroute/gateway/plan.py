@@ -6,19 +6,48 @@ yet, so a plan can also be explained without being executed.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..errors import OmniError
 from . import auth
 from .budgets import Purse
 from .combos import Lineup, Standing, order
-from .job import Gateway, Job
+from .job import Job
 from .live import Live
 from .policies import Policy, check_name, refusal, rule
 from .resolve import Route
 from .snapshot import Combo, GatewayKey, Snapshot
 
 CHAIN = "fallback chain"
+
+
+class Routes(Protocol):
+    """As ``RouteCache``: finds the route of a name."""
+
+    def resolve(self, snapshot: Snapshot, name: str, only: str) -> Route:
+        """The route of *name*.  Raises ``OmniError``."""
+        ...
+
+
+class Combos(Protocol):
+    """As ``Lineups``: finds the combo of a name."""
+
+    def find(self, snapshot: Snapshot, name: str) -> Lineup | None:
+        """The lineup of *name*; None if it is not a combo."""
+        ...
+
+
+class Planner(Protocol):
+    """What a plan is made with: the ``Gateway``, or for other operations than chat its live state and names of their own."""
+
+    @property
+    def live(self) -> Live: ...
+
+    @property
+    def routes(self) -> Routes: ...
+
+    @property
+    def lineups(self) -> Combos: ...
 
 
 class Target(NamedTuple):
@@ -49,16 +78,16 @@ class Plan(NamedTuple):
         return self.targets or tuple(Target(_name(route), route.via, route) for route in self.routes)
 
 
-def make_plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str = "", *, dry: bool = False) -> Plan:
+def make_plan(planner: Planner, snapshot: Snapshot, job: Job, only: str = "", *, dry: bool = False) -> Plan:
     """The plan for ``job.requested``; *only* restricts it to one provider.  ``dry``: it is only explained, not executed.
 
     Raises ``OmniError`` when the name cannot be resolved, or the caller's key or a policy forbids it.
     """
     if not snapshot.policies:
-        return _plan(gateway, snapshot, job, only, dry)
+        return _plan(planner, snapshot, job, only, dry)
     if not dry:
         check_name(snapshot.policies, _key_id(job.key), job.requested)
-    return _ruled(snapshot, job, _plan(gateway, snapshot, job, only, dry), dry)
+    return _ruled(snapshot, job, _plan(planner, snapshot, job, only, dry), dry)
 
 
 def _ruled(snapshot: Snapshot, job: Job, plan: Plan, dry: bool) -> Plan:
@@ -85,23 +114,23 @@ def _key_id(key: GatewayKey | None) -> str:
     return key.id if key is not None else ""
 
 
-def _plan(gateway: Gateway, snapshot: Snapshot, job: Job, only: str, dry: bool) -> Plan:
+def _plan(planner: Planner, snapshot: Snapshot, job: Job, only: str, dry: bool) -> Plan:
     if snapshot.combos and not only:
-        lineup = gateway.lineups.find(snapshot, job.requested)
+        lineup = planner.lineups.find(snapshot, job.requested)
         if lineup is not None:
-            return _combo_plan(gateway.live, snapshot, job, lineup, dry)
-    job.route = route = _resolve(gateway, snapshot, job.key, job.requested, only)
+            return _combo_plan(planner.live, snapshot, job, lineup, dry)
+    job.route = route = _resolve(planner, snapshot, job.key, job.requested, only)
     if snapshot.chains and not only:
-        targets = _chain(gateway, snapshot, job.requested, route)
+        targets = _chain(planner, snapshot, job.requested, route)
         if len(targets) > 1:
             return Plan(tuple(target.route for target in targets if target.route is not None), targets)
     return Plan((route,))
 
 
-def _resolve(gateway: Gateway, snapshot: Snapshot, key: GatewayKey | None, name: str, only: str = "") -> Route:
+def _resolve(planner: Planner, snapshot: Snapshot, key: GatewayKey | None, name: str, only: str = "") -> Route:
     """The route of *name*.  Raises ``OmniError``; "forbidden" comes first, so a restricted key learns no more than that."""
     try:
-        route = gateway.routes.resolve(snapshot, name, only)
+        route = planner.routes.resolve(snapshot, name, only)
     except OmniError:
         auth.check_name(key, name, name)
         raise
@@ -109,11 +138,11 @@ def _resolve(gateway: Gateway, snapshot: Snapshot, key: GatewayKey | None, name:
     return route
 
 
-def first_route(gateway: Gateway, snapshot: Snapshot, key: GatewayKey | None, name: str) -> Route:
+def first_route(planner: Planner, snapshot: Snapshot, key: GatewayKey | None, name: str) -> Route:
     """The route of *name*; for a combo, that of the first usable model in its list.  Raises ``OmniError``."""
-    lineup = gateway.lineups.find(snapshot, name) if snapshot.combos else None
+    lineup = planner.lineups.find(snapshot, name) if snapshot.combos else None
     if lineup is None:
-        route = _resolve(gateway, snapshot, key, name)
+        route = _resolve(planner, snapshot, key, name)
         return _first(snapshot, key, name, (route,)) or route
     auth.check_name(key, lineup.combo.name, name)
     routes = tuple(member.route for member in lineup.members if member.route is not None)
@@ -151,7 +180,7 @@ def _combo_plan(live: Live, snapshot: Snapshot, job: Job, lineup: Lineup, dry: b
     return Plan(routes, targets, combo)
 
 
-def _chain(gateway: Gateway, snapshot: Snapshot, requested: str, route: Route) -> tuple[Target, ...]:
+def _chain(planner: Planner, snapshot: Snapshot, requested: str, route: Route) -> tuple[Target, ...]:
     """The route itself, then its model's fallback chain: the same model at other providers.  () without a chain."""
     model = next((name for name in (requested, route.model, _name(route)) if name in snapshot.chains), None)
     if model is None:
@@ -164,7 +193,7 @@ def _chain(gateway: Gateway, snapshot: Snapshot, requested: str, route: Route) -
         tried.add(provider_id)
         name = f"{provider_id}/{route.model}"
         try:
-            targets.append(Target(name, CHAIN, gateway.routes.resolve(snapshot, name, "")))
+            targets.append(Target(name, CHAIN, planner.routes.resolve(snapshot, name, "")))
         except OmniError as error:
             targets.append(Target(name, CHAIN, None, error.message))
     return tuple(targets)

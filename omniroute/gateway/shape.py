@@ -27,13 +27,13 @@ def prompted(settings: GatewaySettings, wire: str, found: Peek) -> Peek:
     return found
 
 
-def peek_for(rule: ThinkingRule, wire: str, found: Peek, route: Route, ask: Callable[[], Ask]) -> Peek:
-    """*found* with the reasoning rule applied, for *route* on the same wire; *ask* decodes the same request."""
+def peek_for(rule: ThinkingRule, wire: str, found: Peek, route: Route, decode: Callable[[], Ask]) -> Peek:
+    """*found* with the reasoning rule applied, for *route* on the same wire; *decode* returns the same request decoded."""
     if rule.mode == "passthrough":
         return found
     if rule.mode == "auto":
         return peek_without(wire, found)
-    return peek_with(wire, found, tokens_for(rule, ask), _thinks(route))
+    return peek_with(wire, found, tokens_for(rule, decode), _thinks(route))
 
 
 def ask_for(rule: ThinkingRule, ask: Ask, route: Route) -> Ask:

@@ -1,4 +1,4 @@
-"""Trying the accounts of one provider in turn: :func:`ask`.
+"""Trying the accounts of one provider in turn: :func:`try_accounts`.
 
 An ``attempt`` is one call to one account, for chat or any other operation.  This module does everything around it: choosing
 the account, waiting for rate limits, judging failures, and reporting to client and log.
@@ -25,13 +25,13 @@ from .snapshot import Connection
 Attempt = Callable[[Gateway, Any, Route, Connection], Awaitable[Failure | None]]
 """One call to one account.  None: the client has been answered; a Failure: nothing has been sent to it."""
 
-BREAKER_OPEN: Final = "breaker_open"  # code of the Failure
+BREAKER_OPEN: Final = "breaker_open"  # code of the Failure, for combos; clients get that of its status
 _REFUSED: Final = frozenset({401, 403})
 _IS_ERROR: Final = re.compile(r"[45][0-9][0-9]")  # an account's error code can be set through the API
 _NO_CAPACITY: Final = frozenset({429, 503})
 
 
-def ask(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> Awaitable[Failure | None]:
+def try_accounts(gateway: Gateway, job: Job, route: Route, attempt: Attempt) -> Awaitable[Failure | None]:
     """Try the provider's accounts until one answers.
 
     None: the client has been answered.  Otherwise returns the last failure, and nothing has been sent; ``job.final`` is then

@@ -49,13 +49,9 @@ async def read(call: Call) -> Reply:
 
 async def _groups(call: Call, since: str) -> dict[str, list[dict[str, Any]]]:
     """Return the lists ``byModel``, ``byAccount``, ``byProvider`` and ``byApiKey``, most used first."""
-    totals = call.store.analytics.totals
     names = {row.id: row.label or row.id for row in await call.store.connections.list()}
     models = await _placed(call, "model", since=since)
     accounts = await _placed(call, "connection_id", since=since)
-    keys = [key for key in await totals("api_key_id", since=since) if key.name]
-    used = ((t.last_used, t.name, t.key[1]) for t in await totals("api_key_id", "api_key_name", since=since))
-    key_name = key_names(await call.store.keys.list(), used)
     return {
         "byModel": [{"model": t.name, "rawModel": t.name, "provider": t.key[1], **_measured(t)} for t in models],
         "byAccount": [
@@ -68,11 +64,19 @@ async def _groups(call: Call, since: str) -> dict[str, list[dict[str, Any]]]:
             for t in accounts
         ],
         "byProvider": [{"provider": t.name, **_measured(t)} for t in await _placed(call, since=since)],
-        "byApiKey": [
-            {"apiKey": f"{key_name[t.name]} ({t.name})", "apiKeyId": t.name, "apiKeyName": key_name[t.name], **_measured(t)}
-            for t in keys
-        ],
+        "byApiKey": await _by_key(call, since),
     }
+
+
+async def _by_key(call: Call, since: str) -> list[dict[str, Any]]:
+    totals = call.store.analytics.totals
+    used = ((t.last_used, t.name, t.key[1]) for t in await totals("api_key_id", "api_key_name", since=since))
+    names = key_names(await call.store.keys.list(), used)
+    return [
+        {"apiKey": f"{names[t.name]} ({t.name})", "apiKeyId": t.name, "apiKeyName": names[t.name], **_measured(t)}
+        for t in await totals("api_key_id", since=since)
+        if t.name  # not the calls without a key
+    ]
 
 
 async def _placed(call: Call, *columns: str, since: str) -> list[Total]:

@@ -8,18 +8,13 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ..clock import iso
-from ..gateway import inside
-from ..gateway.combos import DEFAULTS, RANGES, STRATEGIES, make_lineup
-from ..gateway.resolve import find_combo
-from ..gateway.snapshot import Combo, ComboEntry
+from ..gateway.combos import DEFAULTS, RANGES, STRATEGIES
 from ..store.combos import ComboRow, as_json
 from ..store.config import sound
 from .bodies import given, given_json
 from .call import Call, Reply, one_at_a_time
-from .refusals import Invalid, existing, refused
+from .refusals import existing, refused
 
-TEST_SECONDS: Final = 15.0
 _MOST_MODELS: Final = 200
 
 # no control characters, and not blank; "$" alone would accept a final line feed
@@ -50,6 +45,8 @@ Strategy = Literal[STRATEGIES]  # type: ignore[valid-type]
 
 
 class ComboBody(Struct, rename="camel", kw_only=True):
+    """POST: a new combo."""
+
     PATTERNS: ClassVar = {"name": _NAME_TEXT}
     name: _ComboName
     models: _Models = []
@@ -84,43 +81,6 @@ class ComboView(Struct, rename="camel", kw_only=True):
 
 class ComboList(Struct):
     combos: list[ComboView]
-
-
-class TestBody(Struct, rename="camel"):
-    combo_name: str = ""
-
-
-class TestRow(Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """The test of one model."""
-
-    model: str
-    status: Literal["ok", "error"]
-    status_code: int | None = None
-    error: str = ""
-    latency_ms: int | None = None
-
-
-class TestResult(Struct, rename="camel", kw_only=True):
-    """The test of a combo; ``resolvedBy`` is the first model that answered."""
-
-    combo_name: str
-    strategy: str
-    resolved_by: str | None
-    results: list[TestRow]
-    tested_at: str
-
-
-class DefaultsBody(Struct, rename="camel"):
-    combo_defaults: ComboConfig | UnsetType = UNSET  # type: ignore[valid-type]
-    provider_overrides: dict[str, ComboConfig] | UnsetType = UNSET  # type: ignore[valid-type]
-
-
-class Defaults(Struct, rename="camel"):
-    combo_defaults: dict[str, Any]
-    provider_overrides: dict[str, dict[str, Any]]
-
-
-# -- the resource
 
 
 async def list_combos(call: Call) -> Reply:
@@ -210,90 +170,3 @@ def _reach(combos: Mapping[str, ComboRow], name: str, seen: set[str]) -> set[str
             seen.add(model)
             _reach(combos, model, seen)
     return seen
-
-
-# -- metrics and tests
-
-
-async def metrics(call: Call) -> Reply:
-    """Show the metrics of one combo (``?combo=``), or of all."""
-    found = call.live.combos.metrics()
-    name = call.query.get("combo")
-    if not name:
-        return Reply(200, {"metrics": found})
-    if name in found:
-        return Reply(200, {"metrics": found[name]})
-    return Reply(200, {"metrics": None, "message": f'No metrics recorded for combo "{name}" yet'})
-
-
-async def reset_metrics(call: Call) -> Reply:
-    """Set one combo's metrics (``?combo=``) back to zero, or all of them."""
-    name = call.query.get("combo", "")
-    call.live.combos.reset(name)
-    await call.audit("combo.metrics.reset", name or None)
-    return Reply(
-        200, {"success": True, "message": f'Metrics reset for combo "{name}"' if name else "All combo metrics reset"}
-    )
-
-
-async def test(call: Call) -> Reply:
-    """Send "Hi" to each model, one after another."""
-    name = call.body.combo_name.strip()
-    if not name:
-        raise refused(400, "comboName is required")
-    row = existing(next((row for row in await call.store.combos.list() if row.name == name), None), "Combo")
-    entries = tuple(ComboEntry(model, weight) for model, weight in row.entries)
-    snapshot = call.snapshot
-    lineup = make_lineup(snapshot, find_combo(snapshot, name) or Combo(row.id, name, entries, row.strategy))
-    if not lineup.members:
-        raise refused(400, "Combo has no models")
-    results = []
-    for member in lineup.members:
-        if member.route is None:
-            results.append(TestRow(model=member.name, status="error", error=member.barred, latency_ms=0))
-        else:
-            results.append(await _try(call, member.name, member.route.provider.id, member.route.model))
-    first = next((result.model for result in results if result.status == "ok"), None)
-    return Reply(200, TestResult(
-        combo_name=name, strategy=row.strategy, resolved_by=first, results=results, tested_at=iso(call.now)
-    ))  # fmt: skip
-
-
-async def _try(call: Call, name: str, provider: str, model: str) -> TestRow:
-    gateway = call.services.gateway
-    if gateway is None:
-        raise refused(500, "The data plane is not running")
-    body = {"model": f"{provider}/{model}", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5}
-    got = await inside.ask(gateway, body, TEST_SECONDS, only=provider)
-    latency = round(got.seconds * 1000)
-    if got.ok:
-        return TestRow(model=name, status="ok", latency_ms=latency)
-    return TestRow(model=name, status="error", status_code=got.status or None, error=got.error, latency_ms=latency)
-
-
-# -- defaults
-
-
-async def read_defaults(call: Call) -> Reply:
-    """Return the defaults of all combos and what overrides them by provider; times in milliseconds."""
-    stored = sound(await call.store.config.all())
-    overrides = stored.get("providerOverrides", {})
-    return Reply(200, Defaults({**DEFAULTS, **stored.get("comboDefaults", {})}, overrides))
-
-
-@one_at_a_time
-async def write_defaults(call: Call) -> Reply:
-    """PATCH and PUT: set the given defaults (null: the built-in one), keep the rest; replace all overrides if given."""
-    body: Any = call.body
-    changes: dict[str, Any] = {}
-    if body.combo_defaults is not UNSET:
-        stored = sound(await call.store.config.all()).get("comboDefaults", {})
-        gone = {name for name, value in given_json(body.combo_defaults).items() if value is None}
-        changes["comboDefaults"] = {k: v for k, v in stored.items() if k not in gone} | kept(body.combo_defaults)
-    if body.provider_overrides is not UNSET:
-        changes["providerOverrides"] = {name: kept(config) for name, config in body.provider_overrides.items()}
-    if not changes:
-        raise Invalid(("", "Nothing to update"))
-    await call.store.config.set_many(changes)
-    await call.audit("settings.update", "combo-defaults", {"changed": sorted(changes)})
-    return await read_defaults(call)

@@ -9,9 +9,9 @@ from msgspec import Struct
 from ..clock import iso
 from ..gateway.health import AccountHealth
 from ..gateway.uses import NEVER, Use
-from ..store.call_rows import redact
 from ..store.connections import ConnectionRow
 from ..store.private_fields import without_secrets
+from ..store.redaction import redact
 
 
 class ConnectionView(Struct, rename="camel", kw_only=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from uuid import uuid4
 from msgspec import Struct
 
 from ..clock import Clock, iso
-from ..gateway.inside import ask
+from ..gateway.inside import send_chat
 from ..gateway.job import Gateway
 from ..tasks import cancel, spawn
 from .eval_suites import Case, Report, Result, Suite, Suites, failed, judge, report
@@ -150,7 +150,7 @@ class Runs:
                 run.results[case.id] = await self._try(gateway, case, run.model)
 
     async def _try(self, gateway: Gateway, case: Case, model: str) -> Result:
-        answer = await ask(gateway, {"model": model, "messages": case.input.messages}, CASE_SECONDS)
+        answer = await send_chat(gateway, {"model": model, "messages": case.input.messages}, CASE_SECONDS)
         took = round(answer.seconds * 1000)
         if not answer.ok:
             return failed(case, answer.error, took)

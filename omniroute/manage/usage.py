@@ -1,25 +1,23 @@
-"""Usage and cost: sums by provider, model, account and key, and the newest calls as lines of text."""
+"""Usage and cost: sums by provider, model, account and key."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from ..clock import iso, unix_time
+from ..clock import iso
 from ..store.keys import KeyRow
-from ..store.usage import CallRow, UsageGroup
-from .call import Call, Reply, whole
-from .call_logs import call_object
+from ..store.usage import UsageGroup
+from .call import Call, Reply
 from .refusals import Invalid, existing
 
 _DAY: Final = 86_400.0
 _RANGES: Final = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
-_LINES: Final = 200
 _COUNTED: Final = ("requests", "promptTokens", "completionTokens", "cost")
+K = TypeVar("K")
 
 
 class History(Struct, rename="camel", kw_only=True):
@@ -74,30 +72,6 @@ async def history(call: Call) -> Reply:
     ))  # fmt: skip
 
 
-async def logs(call: Call) -> Reply:
-    """Return the newest calls as lines of text, those still running first."""
-    limit = whole(call.query.get("limit"), _LINES, 1, _LINES)
-    await call.store.usage.flush()
-    rows = await call.store.usage.recent(limit)
-    names = {row.id: row.name for row in await call.store.connections.list()}
-    stamp = _stamp(call.now)
-    running = [
-        f"{stamp} | {model} | {provider.upper()} | {names.get(connection) or '-'} | 0 | 0 | PENDING"
-        for (provider, model, connection), count in call.live.in_flight.items()
-        for _ in range(count)
-    ]
-    return Reply(200, [*running, *map(_line, rows)][:limit])
-
-
-async def request_logs(call: Call) -> Reply:
-    """Return the newest calls as lines of text, or with ``?format=json`` as objects; ``?limit=`` up to 500."""
-    if call.query.get("format") != "json":
-        return await logs(call)
-    await call.store.usage.flush()
-    rows = await call.store.usage.recent(whole(call.query.get("limit"), _LINES, 1, 500))
-    return Reply(200, [call_object(row) for row in rows])
-
-
 async def connection(call: Call) -> Reply:
     """Show the usage of one connection as the gateway counted it; the provider's own quota is not available."""
     row = existing(await call.store.connections.get(call.params["connectionId"]), "Connection")
@@ -137,8 +111,8 @@ def _sum(groups: Iterable[UsageGroup]) -> dict[str, Any]:
     )
 
 
-def _split(groups: Iterable[UsageGroup], key: Any) -> dict[Any, list[UsageGroup]]:
-    parts: dict[Any, list[UsageGroup]] = {}
+def _split(groups: Iterable[UsageGroup], key: Callable[[UsageGroup], K]) -> dict[K, list[UsageGroup]]:
+    parts: dict[K, list[UsageGroup]] = {}
     for group in groups:
         parts.setdefault(key(group), []).append(group)
     return parts
@@ -177,7 +151,7 @@ def _by_key(groups: Iterable[UsageGroup], rows: Iterable[KeyRow]) -> dict[str, A
 def key_names(rows: Iterable[KeyRow], used: Iterable[tuple[str, str, str]]) -> dict[str, str]:
     """Return the names of gateway keys by id: the current one, or the last one of a key that is gone.
 
-    *used* has the time, the id and the name of uses.
+    *used*: when a key was used (ISO), its id, and its name at that time.
     """
     last = {id_: name for _, id_, name in sorted(used)}
     return last | {row.id: row.name for row in rows}
@@ -192,22 +166,3 @@ def _pending(in_flight: Mapping[tuple[str, str, str], int]) -> dict[str, Any]:
         account = by_account.setdefault(id_, {})
         account[name] = account.get(name, 0) + count
     return {"byModel": by_model, "byAccount": by_account}
-
-
-def _line(row: CallRow) -> str:
-    at = unix_time(row.timestamp)
-    stamp = "-" if at is None else _stamp(at)
-    status = f"FAILED {row.status}" if row.status >= 400 else f"{row.status} {_phrase(row.status)}".strip()
-    fields = (stamp, row.model, row.provider.upper(), row.account or "-", row.tokens_in or 0, row.tokens_out or 0, status)
-    return " | ".join(map(str, fields))
-
-
-def _stamp(unix: float) -> str:
-    return datetime.fromtimestamp(unix, UTC).strftime("%d-%m-%Y %H:%M:%S")
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""

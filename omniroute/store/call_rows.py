@@ -6,7 +6,6 @@ Bodies are stored for inspection, not for replay: secrets are redacted, and only
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -16,32 +15,13 @@ from ..clock import iso
 from ..gateway.usage import CallRecord
 from . import budgets, daily
 from .db import Transaction
+from .redaction import redact
 
 BODY_BYTES: Final = 8 * 1024  # a longer body is kept as a preview
 PREVIEW_BYTES: Final = 2 * 1024
 LOG_ROWS: Final = 500
 TEST_MODEL: Final = "connection-test"  # the model of connection tests, which are logged but do not count as usage
 LOG_BATCH: Final = 100  # log rows per batch, plus as many older failures; under high load the log is a sample
-_REDACTED: Final = "[redacted]"
-
-_NAMES: Final = ("token", "api_key", "api-key", "apikey", "authorization", "password", "secret")  # ends of field names
-
-
-def _field_pattern() -> re.Pattern[str]:
-    """A pattern for secret fields in JSON, and in JSON nested in a JSON string once or twice.
-
-    It starts at the closing quote of the name and looks back for the name, four times faster than to start with the name.
-    """
-    names = ["".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in name) for name in _NAMES]
-    ends = "|".join(rf'(?<={name}{escapes}")' for name in names for escapes in ("", r"\\", r"\\" * 3))
-    return re.compile(rf"""("(?=\s*:\s*\\{{0,3}}")(?:{ends})\s*:\s*\\{{0,3}}")[^"\\]*""")
-
-
-_FIELD: Final = _field_pattern()
-_BEARER: Final = re.compile(r"([Bb]earer\s+)[\w.~+/=-]+")
-_KEY_STARTS: Final = ("sk-", "gsk_", "ghp_", "hf_", "r8_", "AIza", "nvapi-", "pplx-")
-_KEY: Final = re.compile(rf"\b(?:{'|'.join(_KEY_STARTS)})[\w-]{{8,}}")
-
 
 Row = tuple[Any, ...]
 """Values in the order of a table's columns."""
@@ -68,14 +48,6 @@ def clip(body: bytes | None, size: int = 0) -> Clip | None:
         return None
     size = max(size, len(body))
     return Clip(body if size <= BODY_BYTES else body[:PREVIEW_BYTES], size)
-
-
-def redact(text: str) -> str:
-    """*text* with bearer tokens, values of fields named like secrets, and words that look like API keys replaced."""
-    text = _FIELD.sub(r"\1" + _REDACTED, text)
-    if "earer" in text:
-        text = _BEARER.sub(r"\1" + _REDACTED, text)
-    return _KEY.sub(_REDACTED, text) if any(start in text for start in _KEY_STARTS) else text
 
 
 def body_text(part: Clip | None) -> str | None:

@@ -17,9 +17,9 @@ from msgspec import Struct, field
 
 from ..clock import Clock, iso, unix_time
 from .batch import Batch
-from .call_rows import redact
 from .db import Database, Row, Transaction, json_object
 from .private_fields import with_sealed
+from .redaction import redact
 from .vault import Vault
 
 

@@ -10,8 +10,8 @@ from msgspec import Struct
 from ..clock import iso
 from ..gateway.outbound import ProxiedCall
 from .batch import Batch
-from .call_rows import redact
 from .db import Database, Row, containing
+from .redaction import redact
 
 KEPT: Final = 500
 _COLUMNS: Final = (

@@ -15,8 +15,8 @@ from ..gateway.breakers import Breaker
 from ..gateway.health import ModelLock
 from . import keyvalue
 from .batch import Batch
-from .call_rows import redact
 from .db import Database
+from .redaction import redact
 
 NAMESPACE: Final = "modelLocks"
 _SET_BREAKER: Final = """

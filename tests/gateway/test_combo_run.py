@@ -127,10 +127,10 @@ async def test_only_when_every_breaker_is_open_that_is_the_reason(
     waits = iter((30.0, 12.0))
     said = iter(codes)
 
-    async def ask(gateway: Gateway, job: Job, route: Route, attempt: Any) -> Failure:
+    async def closed(gateway: Gateway, job: Job, route: Route, attempt: Any) -> Failure:
         return Failure(503, "closed", code=next(said), retry_after=next(waits))
 
-    monkeypatch.setattr(combo_run, "ask", ask)
+    monkeypatch.setattr(combo_run, "try_accounts", closed)
     failure = await Run(world(combo("x", "a/m", "b/m")), script({}, []))()
     assert failure is not None
     assert (failure.status, failure.message, failure.retry_after) == (503, message, 12.0)

@@ -17,7 +17,7 @@ HI = {"model": "up/m", "messages": [{"role": "user", "content": "Hi"}]}
 
 async def test_the_gateway_answers_itself_as_any_client() -> None:
     gateway = fake_gateway(one_provider(ANTHROPIC), (200, JSON, ANTHROPIC.whole))
-    got = await inside.ask(gateway, HI, 15.0)
+    got = await inside.send_chat(gateway, HI, 15.0)
     assert (got.status, got.ok, got.text) == (200, True, SAID)
     (record,) = gateway.records
     assert (record.status, record.provider, record.path) == (200, "node-up", "/v1/chat/completions")
@@ -27,13 +27,13 @@ async def test_the_gateway_answers_itself_as_any_client() -> None:
 
 async def test_no_key_is_needed_inside_even_where_clients_need_one() -> None:
     gateway = fake_gateway(one_provider(CHAT), (200, JSON, CHAT.whole), require_key=True)
-    assert (await inside.ask(gateway, HI, 15.0)).ok
+    assert (await inside.send_chat(gateway, HI, 15.0)).ok
     assert gateway.require_key
 
 
 async def test_a_failure_says_why() -> None:
     gateway = fake_gateway(one_provider(CHAT), (401, JSON, CHAT.error("invalid_api_key", "No such key")))
-    got = await inside.ask(gateway, HI, 15.0)
+    got = await inside.send_chat(gateway, HI, 15.0)
     assert (got.status, got.ok, got.error, got.text) == (401, False, "No such key", "")
 
 
@@ -56,7 +56,7 @@ async def test_what_takes_too_long_is_given_up_and_nothing_is_left_running() -> 
     upstream: Any = Silent()
     gateway.client = upstream
     before = running()
-    task = spawn(inside.ask(gateway, HI, 15.0), "test")
+    task = spawn(inside.send_chat(gateway, HI, 15.0), "test")
     await until(lambda: upstream.asked)
     gateway.hands.advance(15.1)
     got = await task
@@ -69,7 +69,7 @@ async def test_what_takes_too_long_is_given_up_and_nothing_is_left_running() -> 
 async def test_a_call_to_one_provider_stays_there() -> None:
     state = one_provider(CHAT, aliases={"m": "up/other"}, settings=GatewaySettings(log_bodies=True))
     gateway = fake_gateway(state, (200, JSON, CHAT.whole))
-    assert (await inside.ask(gateway, HI, 15.0, only="up")).ok
+    assert (await inside.send_chat(gateway, HI, 15.0, only="up")).ok
     assert b'"m"' in bytes(gateway.upstream.sent[0])
     assert gateway.records[0].response_body
 

@@ -1,17 +1,9 @@
-"""Combos: the resource, its metrics and tests, and the defaults."""
-
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-import msgspec
 import pytest
-from data_plane import JSON
-from fakes_gateway import FakeClient
 from fakes_manage import Admin, fields_of
-from wires import CHAT
-
-from omniroute.gateway.job import Gateway
 
 PATH = "/api/combos"
 BODY: dict[str, Any] = {
@@ -145,100 +137,8 @@ def test_others_follow_a_new_name_and_lose_what_is_deleted(admin: Admin) -> None
     assert admin.send("GET", f"{PATH}/{outer['id']}").json["models"] == ["b/m"]
 
 
-def test_metrics_are_shown_and_begin_anew(admin: Admin) -> None:
-    path = f"{PATH}/metrics"
-    assert admin.send("GET", path).json == {"metrics": {}}
-    nothing = admin.send("GET", f"{path}?combo=x").json
-    assert (nothing["metrics"], bool(nothing["message"])) == (None, True)
-    for name in ("x", "y"):
-        admin.live.combos.finished(name, "random", admin.clock.time(), ok=True, fallbacks=0, latency_ms=50)
-    assert admin.send("GET", f"{path}?combo=x").json["metrics"]["totalRequests"] == 1
-    assert admin.send("DELETE", f"{path}?combo=x").json["success"] is True
-    assert [*admin.send("GET", path).json["metrics"]] == ["y"]
-    assert admin.send("DELETE", path).json["success"] is True
-    assert admin.send("GET", path).json == {"metrics": {}}
-
-
 def test_a_combo_that_goes_takes_its_counts_along(admin: Admin) -> None:
     combo = made(admin, "x", "a/m")
     admin.live.combos.finished("x", "random", 1.0, ok=True, fallbacks=0, latency_ms=50)
     admin.send("PUT", f"{PATH}/{combo['id']}", {"name": "y"})
     assert admin.send("GET", f"{PATH}/metrics").json == {"metrics": {}}
-
-
-# -- the test of a combo
-
-
-@pytest.fixture
-def upstream(admin: Admin) -> FakeClient:
-    """What the data plane asks; nodes ``one`` and ``two`` are there."""
-    client = FakeClient(admin.clock)
-    admin.services.gateway = Gateway(
-        admin.live, cast(Any, client), admin.settings.limits, cast(Any, admin.clock), require_key=True
-    )
-    admin.store.on_publish = lambda snapshot: setattr(admin.live, "snapshot", snapshot)
-    for prefix in ("one", "two"):
-        admin.connection(admin.node(prefix), prefix)
-    return client
-
-
-def test_each_model_is_asked_alone(admin: Admin, upstream: FakeClient) -> None:
-    made(admin, "inner", "two/m")
-    made(admin, "x", "one/m", "gone/m", "inner", strategy="random", isActive=False)
-    upstream.replies = [(503, JSON, CHAT.error("server_error", "Down")), (200, JSON, CHAT.whole)]
-    answer = admin.send("POST", f"{PATH}/test", {"comboName": "x"})
-    assert answer.status == 200
-    assert answer.json == {
-        "comboName": "x", "strategy": "random", "resolvedBy": "two/m", "testedAt": "2025-06-15T15:06:40.000Z",
-        "results": [
-            {"model": "one/m", "status": "error", "statusCode": 503, "error": "Down", "latencyMs": 0},
-            {"model": "gone/m", "status": "error", "error": "No credentials for provider: gone", "latencyMs": 0},
-            {"model": "two/m", "status": "ok", "latencyMs": 0},
-        ],
-    }  # fmt: skip
-    first = msgspec.json.decode(bytes(upstream.sent[0]))
-    assert (first["model"], first["max_tokens"], first["messages"]) == ("m", 5, [{"role": "user", "content": "Hi"}])
-    admin.run(admin.store.usage.flush())
-    assert [row["status"] for row in admin.run(admin.store.db.fetch("SELECT status FROM call_logs ORDER BY rowid"))] == [
-        503,
-        200,
-    ]
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "message"),
-    [({}, 400, "comboName is required"), ({"comboName": "no"}, 404, "Combo not found"),
-     ({"comboName": "empty"}, 400, "Combo has no models")],
-)  # fmt: skip
-def test_what_cannot_be_tested_is_refused(admin: Admin, body: Any, status: int, message: str) -> None:
-    made(admin, "empty")
-    answer = admin.send("POST", f"{PATH}/test", body)
-    assert (answer.status, answer.json) == (status, {"error": message})
-
-
-# -- their settings
-
-DEFAULTS = "/api/settings/combo-defaults"
-
-
-@pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_the_defaults_of_all_combos_can_be_changed(admin: Admin, method: str) -> None:
-    before = admin.send("GET", DEFAULTS).json
-    assert before["comboDefaults"]["retryDelayMs"] == 2000
-    assert before["providerOverrides"] == {}
-    admin.send(method, DEFAULTS, {"comboDefaults": {"maxRetries": 0, "timeoutMs": 9000}})
-    after = admin.send(
-        method, DEFAULTS, {"comboDefaults": {"timeoutMs": None}, "providerOverrides": {"ds": {"maxRetries": 3}}}
-    )
-    assert after.json["comboDefaults"] == before["comboDefaults"] | {"maxRetries": 0}
-    assert after.json["providerOverrides"] == {"ds": {"maxRetries": 3}}
-    assert admin.store.snapshot.settings.combo_defaults == {"maxRetries": 0}
-    assert admin.store.snapshot.settings.provider_overrides == {"deepseek": {"maxRetries": 3}}
-    assert admin.send(method, DEFAULTS, {"providerOverrides": {}}).json["providerOverrides"] == {}
-    assert admin.audit() == ["settings.update"] * 3
-
-
-def test_defaults_that_are_none_are_refused(admin: Admin) -> None:
-    assert fields_of(admin.send("PATCH", DEFAULTS, {"other": 1})) == {"": "Nothing to update"}
-    assert [*fields_of(admin.send("PATCH", DEFAULTS, {"comboDefaults": {"timeoutMs": 1}}))] == ["comboDefaults.timeoutMs"]
-    assert admin.send("PATCH", DEFAULTS, {"providerOverrides": {"ds": {"maxRetries": "x"}}}).status == 400

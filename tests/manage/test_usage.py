@@ -1,27 +1,12 @@
-"""Sums of usage, and the newest calls as lines of text."""
+"""Sums of usage."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import pytest
+from calls import put
 from fakes_manage import Admin, fields_of
 
 from omniroute.clock import iso
-from omniroute.gateway.usage import CallRecord
-
-
-def _put(
-    admin: Admin, connection: str, *, ago: float = 5.0, status: int = 200, model: str = "gpt-4o", **fields: Any
-) -> None:
-    values: dict[str, Any] = {
-        "id": f"r{ago}{status}{model}", "at": admin.clock.time() - ago, "method": "POST", "path": "/v1/chat/completions",
-        "status": status, "provider": "openai", "model": model, "requested_model": model, "connection_id": connection,
-        "account": "work", "key_id": "", "key_name": "", "source_format": "openai-chat", "target_format": "openai-chat",
-        "stream": False, "duration_ms": 120.0, "first_byte_ms": None, "tokens_in": 100, "tokens_out": 20, "cost": 0.5,
-    }  # fmt: skip
-    admin.store.usage.put(CallRecord(**{**values, **fields}))
 
 
 def test_history_is_empty_but_complete_at_first(admin: Admin) -> None:
@@ -36,8 +21,8 @@ def test_history_is_empty_but_complete_at_first(admin: Admin) -> None:
 
 def test_history_groups_by_provider_model_account_and_key(admin: Admin) -> None:
     made = admin.connection("openai", "work")
-    _put(admin, made["id"], key_id="k1", key_name="demo")
-    _put(admin, made["id"], model="o1", cost=None)
+    put(admin, made["id"], key_id="k1", key_name="demo")
+    put(admin, made["id"], model="o1", cost=None)
     history = admin.send("GET", "/api/usage/history").json
     assert history["totalRequests"] == 2
     assert history["totalPromptTokens"] == 200
@@ -57,7 +42,7 @@ def test_history_groups_by_provider_model_account_and_key(admin: Admin) -> None:
 def test_a_renamed_key_is_one_key_under_its_present_name_and_a_deleted_one_keeps_its_last(admin: Admin) -> None:
     id_ = admin.send("POST", "/api/keys", {"name": "new"}).json["id"]
     for key, name, ago in ((id_, "old", 60), (id_, "new", 0), ("gone", "z", 60), ("gone", "a", 0)):
-        _put(admin, "", key_id=key, key_name=name, ago=ago)
+        put(admin, "", key_id=key, key_name=name, ago=ago)
     history = admin.send("GET", "/api/usage/history").json["byApiKey"]
     assert {label: row["requests"] for label, row in history.items()} == {f"new ({id_})": 2, "a (gone)": 2}
     analytics = admin.send("GET", "/api/usage/analytics").json["byApiKey"]
@@ -68,9 +53,9 @@ def test_a_renamed_key_is_one_key_under_its_present_name_and_a_deleted_one_keeps
 
 def test_a_call_that_no_provider_was_chosen_for_counts_and_is_no_ones(admin: Admin) -> None:
     nothing = {"tokens_in": None, "tokens_out": None, "cost": None, "account": ""}
-    _put(admin, "", model="", provider="", status=400, **nothing)
-    _put(admin, "", model="nobody/x", provider="", status=400, key_id="k1", key_name="demo", **nothing)
-    _put(admin, "", model="combo", provider="", cost=0.0, account="", tokens_in=0, tokens_out=0)  # answered from the cache
+    put(admin, "", model="", provider="", status=400, **nothing)
+    put(admin, "", model="nobody/x", provider="", status=400, key_id="k1", key_name="demo", **nothing)
+    put(admin, "", model="combo", provider="", cost=0.0, account="", tokens_in=0, tokens_out=0)  # answered from the cache
     history = admin.send("GET", "/api/usage/history").json
     assert history["totalRequests"] == 3
     assert (history["byModel"], history["byProvider"], history["byAccount"]) == ({}, {}, {})
@@ -81,11 +66,11 @@ def test_a_call_that_no_provider_was_chosen_for_counts_and_is_no_ones(admin: Adm
 
 
 def test_calls_without_a_known_price_are_counted(admin: Admin) -> None:
-    _put(admin, "", model="own", cost=None, ago=3 * 86_400)
-    _put(admin, "", model="own", cost=None)
-    _put(admin, "", model="picture", cost=None, tokens_in=None, tokens_out=None)
-    _put(admin, "", model="own", cost=None, tokens_in=None, tokens_out=None, status=503)  # used nothing
-    _put(admin, "")
+    put(admin, "", model="own", cost=None, ago=3 * 86_400)
+    put(admin, "", model="own", cost=None)
+    put(admin, "", model="picture", cost=None, tokens_in=None, tokens_out=None)
+    put(admin, "", model="own", cost=None, tokens_in=None, tokens_out=None, status=503)  # used nothing
+    put(admin, "")
     history = admin.send("GET", "/api/usage/history").json
     assert (history["totalRequests"], history["totalCost"], history["unpricedRequests"]) == (5, 0.5, 3)
     by_model = {group["rawModel"]: group["unpricedRequests"] for group in history["byModel"].values()}
@@ -97,8 +82,8 @@ def test_calls_without_a_known_price_are_counted(admin: Admin) -> None:
 
 def test_a_connection_shows_its_last_call(admin: Admin) -> None:
     made, idle = admin.connection("openai", "work"), admin.connection("openai", "idle")
-    _put(admin, made["id"], ago=9.0)
-    _put(admin, made["id"], ago=5.0, model="o1", status=429)
+    put(admin, made["id"], ago=9.0)
+    put(admin, made["id"], ago=5.0, model="o1", status=429)
     used = iso(admin.clock.time() - 5)
     shown = admin.send("GET", "/api/providers").json["connections"]
     assert [(one["id"], one.get("lastUsedAt")) for one in shown] == [(made["id"], used), (idle["id"], None)]
@@ -112,9 +97,9 @@ def test_a_connection_shows_its_last_call(admin: Admin) -> None:
 def test_accounts_with_one_name_are_counted_apart(admin: Admin) -> None:
     first, second = admin.connection("openai", "work"), admin.connection("openai", "home")
     admin.send("PATCH", f"/api/providers/{second['id']}", {"name": "work"})
-    _put(admin, first["id"])
-    _put(admin, first["id"])
-    _put(admin, second["id"])
+    put(admin, first["id"])
+    put(admin, first["id"])
+    put(admin, second["id"])
     accounts = admin.send("GET", "/api/usage/history").json["byAccount"]
     assert [*accounts] == ["gpt-4o (openai - work)", f"gpt-4o (openai - work {second['id'][:8]})"]
     assert {row["connectionId"]: row["requests"] for row in accounts.values()} == {first["id"]: 2, second["id"]: 1}
@@ -124,14 +109,14 @@ def test_accounts_with_one_name_are_counted_apart(admin: Admin) -> None:
 @pytest.mark.parametrize(("text", "count"), [("1d", 1), ("7d", 2), ("30d", 3), ("all", 4), ("", 4)])
 def test_history_of_a_range(admin: Admin, text: str, count: int) -> None:
     for days in (0.5, 3, 20, 80):
-        _put(admin, "c", ago=days * 86400)
+        put(admin, "c", ago=days * 86400)
     query = f"?range={text}" if text else ""
     assert admin.send("GET", f"/api/usage/history{query}").json["totalRequests"] == count
 
 
 def test_ytd_begins_with_the_year_and_an_unknown_range_is_refused(admin: Admin) -> None:
-    _put(admin, "c", ago=100 * 86400)  # the clock says June
-    _put(admin, "c", ago=300 * 86400)
+    put(admin, "c", ago=100 * 86400)  # the clock says June
+    put(admin, "c", ago=300 * 86400)
     assert admin.send("GET", "/api/usage/history?range=ytd").json["totalRequests"] == 1
     assert list(fields_of(admin.send("GET", "/api/usage/history?range=2w"))) == ["range"]
 
@@ -145,34 +130,9 @@ def test_calls_in_flight_are_pending(admin: Admin) -> None:
     assert admin.send("GET", "/api/usage/logs").json[0].endswith("| gpt-4o | OPENAI | work | 0 | 0 | PENDING")
 
 
-@pytest.mark.parametrize("path", ["/api/usage/logs", "/api/usage/request-logs"])
-def test_logs_are_lines_newest_first(admin: Admin, path: str) -> None:
-    _put(admin, "c", ago=60)
-    _put(admin, "c", ago=5, status=429, tokens_in=None, tokens_out=None)
-    lines = admin.send("GET", path).json
-    assert [line.split(" | ")[1:] for line in lines] == [
-        ["gpt-4o", "OPENAI", "work", "0", "0", "FAILED 429"],
-        ["gpt-4o", "OPENAI", "work", "100", "20", "200 OK"],
-    ]
-    assert re.fullmatch(r"\d\d-\d\d-\d{4} \d\d:\d\d:\d\d", lines[0].split(" | ")[0])
-    assert len(admin.send("GET", path + "?limit=1").json) == 1
-
-
-def test_request_logs_can_be_objects(admin: Admin) -> None:
-    _put(admin, "c", request_body=b'{"model":"x"}')
-    call = admin.send("GET", "/api/usage/request-logs?format=json").json[0]
-    assert call["tokens"] == {"in": 100, "out": 20}
-    assert (call["duration"], call["status"], call["sourceFormat"]) == (120, 200, "openai-chat")
-    assert (call["hasRequestBody"], call["hasResponseBody"]) == (True, False)
-    assert set(call) >= {
-        "id", "timestamp", "method", "path", "model", "provider", "account", "targetFormat", "error", "comboName",
-        "apiKeyId", "apiKeyName",
-    }  # fmt: skip
-
-
 def test_a_connection_by_key_shows_what_we_counted(admin: Admin) -> None:
     made = admin.connection("openai", "work")
-    _put(admin, made["id"])
+    put(admin, made["id"])
     answer = admin.send("GET", f"/api/usage/{made['id']}")
     assert answer.status == 200
     assert answer.json["message"] == "Usage not available for API key connections"
@@ -183,12 +143,3 @@ def test_a_connection_by_key_shows_what_we_counted(admin: Admin) -> None:
 def test_usage_of_an_unknown_connection_is_404(admin: Admin) -> None:
     answer = admin.send("GET", "/api/usage/nope")
     assert (answer.status, answer.json) == (404, {"error": "Connection not found"})
-
-
-def test_an_adopted_row_without_a_readable_time_has_a_line_all_the_same(admin: Admin) -> None:
-    async def adopt() -> None:
-        async with admin.store.db.log() as tx:
-            await tx.execute("INSERT INTO call_logs (id, timestamp, status, model) VALUES ('1', 'yesterday', 200, 'm')")
-
-    admin.run(adopt())
-    assert admin.send("GET", "/api/usage/logs").json == ["- | m |  | - | 0 | 0 | 200 OK"]
