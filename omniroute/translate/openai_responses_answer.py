@@ -91,10 +91,9 @@ class _Output:
             self.lost.add(Lost.SERVER_BLOCKS)
 
     def close(self, finish: Finish) -> list[bytes]:
-        incomplete = incomplete_reason(finish) is not None
-        self._end_message(b"incomplete" if incomplete else b"completed")
+        self._end_message()
         last = self.out[-1] if self.out else None
-        if incomplete and isinstance(last, dict) and "status" in last:
+        if incomplete_reason(finish) and isinstance(last, dict) and "status" in last:
             last["status"] = "incomplete"
         return [encode(item) for item in self.out]
 
@@ -106,10 +105,9 @@ class _Output:
         notes = [note for note in found if note is not None]
         return text_part(encode(block.text), notes, all_tokens(logprobs))
 
-    def _end_message(self, status: bytes = b"completed") -> None:
+    def _end_message(self) -> None:
         if self._parts:
-            id_ = encode(self.items.id("msg", len(self.out)))
-            self.out.append(Raw(message_item(id_, self._parts, status)))
+            self.out.append(message_item(self.items.id("msg", len(self.out)), self._parts))
             self._parts = []
 
     def _thinking(self, block: Thinking) -> None:
@@ -267,7 +265,7 @@ class ResponsesEncoder(StreamEncoder):
             return
         if self._open == _MESSAGE:
             self._close_part(out)
-            item = message_item(self._id, self._parts, status.encode())
+            item = encode(message_item(Raw(self._id), self._parts, status))
             self._parts = []
         elif self._open == _REASONING:
             item = encode(self._end_reasoning(out))
@@ -288,8 +286,8 @@ class ResponsesEncoder(StreamEncoder):
         if self._part == kind:
             return
         if self._open != _MESSAGE:
-            id_ = encode(self._items.id("msg", self._next()))
-            self._enter(out, _MESSAGE, id_, message_item(id_, (), b"in_progress"))
+            id_ = self._items.id("msg", self._next())
+            self._enter(out, _MESSAGE, encode(id_), encode(message_item(id_, (), "in_progress")))
         self._close_part(out)
         self._part, self._texts, self._notes, self._logprobs = kind, [], [], []
         place = (self._id, len(self._done), len(self._parts))

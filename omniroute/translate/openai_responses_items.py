@@ -8,7 +8,7 @@ item's place.  The response echoes the request, as clients expect.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -27,7 +27,6 @@ _NO_BYTES: Final = re.compile(rb'("bytes"\s*:\s*)null')
 _STEM: Final = 48  # characters of the response's id that the ids of its items repeat
 _ID_LIMIT: Final = 64
 _KEPT: Final = frozenset({"max_tool_calls", "prompt_cache_key", "safety_identifier", "tool_choice", "truncation"})
-_MESSAGE: Final = b'{"type":"message","id":%b,"status":"%b","role":"assistant","content":[%b]}'
 _TEXT_PART: Final = b'{"type":"output_text","text":%b,"annotations":%b,"logprobs":%b}'
 _OWN: Final = (
     b'{"id":%b,"object":"response","created_at":%b,"status":"%b","completed_at":%b,"error":%b,'
@@ -145,9 +144,9 @@ def refusal_part(text: bytes) -> bytes:
     return b'{"type":"refusal","refusal":%b}' % text
 
 
-def message_item(id_: bytes, parts: Sequence[bytes], status: bytes = b"completed") -> bytes:
-    """*id_* is a JSON string, *parts* are JSON."""
-    return _MESSAGE % (id_, status, b",".join(parts))
+def message_item(id_: str | Raw, parts: Iterable[bytes], status: str = "completed") -> Json:
+    """*parts* are JSON."""
+    return {"type": "message", "id": id_, "status": status, "role": "assistant", "content": list(map(Raw, parts))}
 
 
 def summary_part(text: bytes) -> bytes:

@@ -15,6 +15,7 @@ from omniroute.translate.events import (
     Finish,
     FinishReason,
     MediaPart,
+    OpaquePart,
     Signature,
     Start,
     TextDelta,
@@ -132,7 +133,7 @@ def test_calls_come_back_under_the_clients_own_names_and_kinds(sent_name: str, k
 )
 def test_how_an_answer_ends(reason: FinishReason, status: str, why: str | None) -> None:
     last = stream(TextDelta("a"), Finish(reason), end=False)[-1]
-    response = whole(TextDelta("a"), Finish(reason))
+    response = whole(TextDelta("a"), OpaquePart("anthropic", "x", b"{}"), Finish(reason))  # which this wire does not have
     assert (last["type"], last["response"]["status"], response["status"]) == (f"response.{status}", status, status)
     assert response["incomplete_details"] == ({"reason": why} if why else None)
     assert response["output"][0]["status"] == ("incomplete" if why else "completed")
