@@ -243,10 +243,10 @@ def test_mutated_arrays_are_cut_the_same_however_they_come(seeds: Iterator[int])
 def test_a_long_stream_of_text_keeps_no_memory(wire: Format) -> None:
     writer, reader, decoder = wire.stream_encoder(STAMP), reader_of(wire), wire.stream_decoder()
     encoders = [target.stream_encoder(STAMP) for target in FORMATS.values() if target.name != "openai-responses"]
+    stream = [writer.feed([TextDelta("x" * 1000)]) for _ in range(400)]
     before = 0
     tracemalloc.start()
-    for number in range(400):
-        piece = writer.feed([Start(), TextDelta("x" * 1000)] if not number else [TextDelta("x" * 1000)])
+    for number, piece in enumerate(stream):
         for name, data in reader.feed(piece):
             events = decoder.feed(name, data)
             for encoder in encoders:
