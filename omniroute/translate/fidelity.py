@@ -433,8 +433,8 @@ def refuse_state(ask: Ask, wire: str) -> None:
         return
     found = min(STATE & ask.extra.keys(), default=None)
     if found is None:
-        blocks = (block for turn in ask.turns for block in turn.blocks if isinstance(block, Opaque))
-        label = next((block.label for block in blocks if block.label in _STATE_ITEMS), None)
+        labels = [block.label for turn in ask.turns for block in turn.blocks if isinstance(block, Opaque)]
+        label = next((label for label in labels if label in _STATE_ITEMS), None) if labels else None
         if label is None:
             return
         found, what = "input", f"An item of type '{label}'"

@@ -28,6 +28,7 @@ _INDEX: Final = re.compile(r"\[(\d+|\.\.\.)\]")
 encode: Final = msgspec.json.Encoder().encode
 ABSENT: Final = Raw()  # the default of a member that is kept unparsed
 _NULL: Final = Raw(b"null")
+_LF, _CR = b"\n\r"  # as numbers, which are found faster than bytes
 
 
 def bad(param: str, message: str) -> OmniError:
@@ -163,7 +164,7 @@ def decode_object(raw: bytes | Raw, path: str = "") -> dict[str, Any]:
 def compact(raw: bytes | Raw) -> bytes:
     """Return the same JSON on one line, for an SSE ``data`` field.  Raises BadAnswer if it is not JSON."""
     data = bytes(raw)
-    if b"\n" not in data and b"\r" not in data:
+    if _LF not in data and _CR not in data:
         return data
     try:
         return msgspec.json.format(data, indent=-1)

@@ -16,7 +16,9 @@ _BLANK: Final = frozenset({"", "null"})
 
 def fit(name: str, limit: int) -> str:
     """Return *name* if it matches ``^[a-zA-Z0-9_-]{1,limit}$``, else a stable and unique stand-in."""
-    if 0 < len(name) <= limit and _ILLEGAL.search(name) is None:
+    if 0 < len(name) <= limit and (
+        (name.isalnum() and name.isascii()) or _ILLEGAL.search(name) is None
+    ):  # the quick way first
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{_ILLEGAL.sub('_', name)[: limit - 11]}_{digest}"

@@ -173,20 +173,18 @@ def image_item(id_: str, media: Media) -> Json | None:
 # -- the response
 
 
-def usage_object(usage: Usage | None) -> Json:
+_USAGE: Final = (
+    b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},'
+    b'"output_tokens":%d,"output_tokens_details":{"reasoning_tokens":%d},"total_tokens":%d}'
+)
+
+
+def usage_object(usage: Usage | None) -> bytes:
     """Return ``usage``, unknown counts as 0: clients fail without ``total_tokens`` or ``cached_tokens``."""
     usage = usage or Usage()
-    given, output = int(usage.input or 0), int(usage.output or 0)
-    return {
-        "input_tokens": given,
-        "input_tokens_details": {
-            "cached_tokens": int(usage.cache_read or 0),
-            "cache_write_tokens": int(usage.cache_write or 0),
-        },
-        "output_tokens": output,
-        "output_tokens_details": {"reasoning_tokens": int(usage.reasoning or 0)},
-        "total_tokens": given + output,
-    }
+    given, output = usage.input or 0, usage.output or 0
+    cached, written = usage.cache_read or 0, usage.cache_write or 0
+    return _USAGE % (given, cached, written, output, usage.reasoning or 0, given + output)
 
 
 class Envelope:
@@ -203,7 +201,7 @@ class Envelope:
         self,
         status: str,
         output: Sequence[bytes] = (),
-        usage: Json | None = None,
+        usage: bytes = b"null",
         reason: str | None = None,
         error: Json | None = None,
     ) -> bytes:
@@ -216,7 +214,7 @@ class Envelope:
             encode({"reason": reason}) if reason else b"null",
             self._model,
             b",".join(output),
-            encode(usage),
+            usage,
             self._echo,
         )
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from omniroute.translate.conversation import Citation, Media
@@ -43,7 +45,7 @@ def test_only_images_as_bytes_are_items() -> None:
 
 
 def test_counts_are_whole_numbers_and_add_up() -> None:
-    usage = usage_object(Usage(10.0, 5.0, cache_read=4, reasoning=2, total=99))
+    usage = json.loads(usage_object(Usage(10.0, 5.0, cache_read=4, reasoning=2, total=99)))
     assert (usage["input_tokens"], usage["total_tokens"]) == (10, 15)
     assert usage["input_tokens_details"] == {"cached_tokens": 4, "cache_write_tokens": 0}
     assert all(isinstance(value, (int, dict)) for value in usage.values())
