@@ -286,8 +286,9 @@ class ResponsesEncoder(StreamEncoder):
         if self._part == kind:
             return
         if self._open != _MESSAGE:
-            id_ = self._items.id("msg", self._next())
-            self._enter(out, _MESSAGE, encode(id_), encode(message_item(id_, (), "in_progress")))
+            self._close(out)
+            self._open, self._id = _MESSAGE, encode(self._items.id("msg", len(self._done)))
+            self._event(out, say.MESSAGE_ADDED, len(self._done), self._id)
         self._close_part(out)
         self._part, self._texts, self._notes, self._logprobs = kind, [], [], []
         place = (self._id, len(self._done), len(self._parts))

@@ -26,6 +26,10 @@ ENDED: Final = {status: _event(f"response.{status}", '"response":%b') for status
 
 # of an item
 ITEM_ADDED: Final = _event("response.output_item.added", '"output_index":%d,"item":%b')
+MESSAGE_ADDED: Final = _event(  # the same for a message, of which only the id is not known
+    "response.output_item.added",
+    '"output_index":%d,"item":{"type":"message","id":%b,"status":"in_progress","role":"assistant","content":[]}',
+)
 ITEM_DONE: Final = _event("response.output_item.done", '"output_index":%d,"item":%b')
 
 # of a message's part

@@ -17,6 +17,7 @@ import msgspec
 _encode: Final = msgspec.json.Encoder().encode
 _string: Final = msgspec.json.Decoder(str).decode
 _strings: Final = msgspec.json.Decoder(list[str]).decode
+_BACKSLASH: Final = ord("\\")
 
 
 class TextFrame:
@@ -56,8 +57,8 @@ class TextFrame:
     def run(self, data: bytes, at: int) -> tuple[list[bytes], int]:
         """Find a run of server-sent events of *data* that begins at *at*: (escaped texts, end of the run), or ``([], at)``.
 
-        All events of the run fit this frame (:meth:`of_event`), and one more such event follows: its beginning marks the end
-        of the last text.
+        All events of the run, at least two, fit this frame (:meth:`of_event`).  The beginning of the next one marks the end
+        of a text; the last event is left if its text contains a quote, so that its end is not known.
         """
         opening, closing = self._front, self._back
         end = data.rfind(self._between, at)
@@ -67,7 +68,12 @@ class TextFrame:
         texts = list(map(text, row.split(closing)))  # cheaper than splitting at the longer ``_between``
         if opening + self._between.join(texts) != row:
             return [], at
-        return (texts, end + len(closing)) if _valid(texts) else ([], at)
+        end += len(closing)
+        last = end + len(opening)
+        if (quote := data.find(b'"', last)) > last and data.startswith(closing, quote) and data[quote - 1] != _BACKSLASH:
+            texts.append(data[last:quote])
+            end = quote + len(closing)
+        return (texts, end) if _valid(texts) else ([], at)
 
 
 def _valid(texts: list[bytes]) -> list[bytes]:
