@@ -133,7 +133,8 @@ class Translation(PipeState):
 
     def eof(self) -> bytes:
         out = self._translate(self._reader.finish())
-        out += self._encode(self._decoder.eof())
+        if ending := self._decoder.eof():
+            out += self._encode(ending)
         return out + self._encoder.eof()
 
     def fail(self, failure: Failure) -> bytes:

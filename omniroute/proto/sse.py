@@ -92,6 +92,8 @@ class SSEReader:
 
     def finish(self) -> list[Event]:
         """Declare the end of the stream; returns a last event without its blank line, whose data may be truncated."""
+        if not self._pieces:
+            return []
         block, self._pieces, self._size = _join(self._pieces), [], 0
         event = _fields(block)
         return [event] if event is not None else []

@@ -347,8 +347,8 @@ class ResponsesEncoder(StreamEncoder):
         if self._envelope is None:
             self._envelope = Envelope(self._stamp, event)
             response = self._envelope.write("in_progress")
-            self._event(out, say.CREATED, response)
-            self._event(out, say.IN_PROGRESS, response)
+            out.append(say.BEGUN % (0, response, 1, response))
+            self._sequence = 2
 
     def _on_text(self, event: TextDelta, out: list[bytes]) -> None:
         self._enter_part(out, _TEXT_PART)

@@ -20,8 +20,7 @@ _PART: Final = _ITEM + '"content_index":%d,'
 _SUMMARY: Final = _ITEM + '"summary_index":0,'
 
 # of the response as a whole
-CREATED: Final = _event("response.created", '"response":%b')
-IN_PROGRESS: Final = _event("response.in_progress", '"response":%b')
+BEGUN: Final = _event("response.created", '"response":%b') + _event("response.in_progress", '"response":%b')
 ENDED: Final = {status: _event(f"response.{status}", '"response":%b') for status in ("completed", "incomplete", "failed")}
 
 # of an item

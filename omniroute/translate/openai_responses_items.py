@@ -260,11 +260,12 @@ class _Echo(Struct):
 
 def _echo(ask: Ask) -> _Echo:
     echo = _Echo(instructions=_instructions(ask), max_output_tokens=ask.max_tokens, user=ask.user)
-    own, names, said = ask.wire == WIRE, Names(NAME_LIMIT), ask.sampling
-    if ask.tools:
+    own, said = ask.wire == WIRE, ask.sampling
+    if ask.tools or ask.tool_choice is not None:
+        names = Names(NAME_LIMIT)
         echo.tools = write_tools((tool for tool in ask.tools if tool.placed is None), names, own)
-    if ask.tool_choice is not None:
-        echo.tool_choice = write_choice(ask.tool_choice, ask.tools, names, own)
+        if ask.tool_choice is not None:
+            echo.tool_choice = write_choice(ask.tool_choice, ask.tools, names, own)
     if ask.parallel_tools is not None:
         echo.parallel_tool_calls = ask.parallel_tools
     if ask.reasoning is not None:
