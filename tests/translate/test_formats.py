@@ -2,13 +2,26 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omniroute.translate.conversation import (
+    Ask,
+    CacheHint,
+    Media,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 from omniroute.translate.events import BlockEnd, Event, Finish, Start, TextDelta, ThinkingDelta, ToolStart
-from omniroute.translate.format import Stamp
+from omniroute.translate.format import Stamp, Target
 from omniroute.translate.formats import FORMATS, RELAYS
 from omniroute.translate.peek import peek
 from omniroute.translate.text_frame import escape
@@ -89,3 +102,31 @@ def test_a_texts_spelling_does_not_change_its_meaning(name: str, texts: list[str
         raw += encoder.feed([TextDelta("!"), Finish("stop")])
         outs.append([json.loads(line) for line in re.findall(rb"^(?:data: )?([{].*)", raw, re.MULTILINE)])
     assert outs[0] == outs[1] != []
+
+
+HISTORY = [
+    Turn("user", [Text("weather?", CacheHint())]),
+    Turn("assistant", [Thinking("hm"), Text("I look"), ToolCall("t1", "look", '{"at":"here"}'), ToolCall("", "look", "{}")]),
+    Turn("tool", [ToolResult("t1", [Text("rain")], name="look"), ToolResult("", [Text("sun")], name="look")]),
+    Turn("assistant", [ToolCall("functions.look:3", "look", "{}")]),
+    Turn("tool", [ToolResult("functions.look:3", [Text("no")], is_error=True, name="look")]),
+    Turn("assistant", [Text("Rain.")]),
+    Turn("user", [Text("sure?"), Media("image", "image/png", data="AAAA")]),
+]
+WHOLE_TURNS = [1, 3, 5, 7]  # the numbers of turns with which an agent asks
+
+
+@pytest.mark.parametrize("wire", sorted(FORMATS))
+@pytest.mark.parametrize("name", ["openai-chat", "openai-responses", "anthropic", "gemini", "ollama"])
+def test_what_was_sent_is_the_beginning_of_what_is_sent_in_the_next_turn(name: str, wire: str) -> None:
+    """Byte by byte: vendors find a cached prompt by its beginning."""
+    target = Target("m", abilities=frozenset({"vision", "tools", "reasoning"}))
+    tools = [Tool("look", "see", b'{"type":"object","properties":{"at":{"type":"string"}}}')]
+    sent: list[dict[str, msgspec.Raw]] = []
+    for count in WHOLE_TURNS:
+        ask = Ask(model="m", wire=wire, system=[Text("Be kind")], turns=HISTORY[:count], tools=tools)
+        sent.append(msgspec.json.decode(FORMATS[name].encode_request(ask, target).body, type=dict[str, msgspec.Raw]))
+    (turns,) = sent[0].keys() & {"messages", "contents", "input"}
+    for shorter, longer in pairwise(sent):
+        assert bytes(longer[turns]).startswith(bytes(shorter[turns])[:-1] + b",")
+        assert {key: shorter[key] for key in shorter if key != turns} == {key: longer[key] for key in longer if key != turns}
